@@ -1,0 +1,295 @@
+"""An activation function as one frozen value: its definition, derivative, claims and source."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from types import MappingProxyType
+from typing import Any, Literal, get_args
+
+import torch
+from torch import Tensor, nn
+
+from actzoo.errors import DeclarationError, FormulaError
+from actzoo.formula import Formula
+
+Value = float | tuple[float, ...]
+Scope = Literal["layer", "channel"]
+Kind = Literal["elementwise", "channelwise", "dimwise", "gated"]
+Role = Literal["hidden", "output", "both"]
+Parity = Literal["odd", "even"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Claims:
+    """What is claimed of an activation with its declared parameters; each claim is tested.
+
+    Attributes:
+        lower: The infimum of f over the reals; `-inf` if unbounded below, None if not claimed.
+        upper: The supremum of f over the reals, likewise.
+        monotone: Whether f never decreases; None if not claimed.
+        parity: "odd" if f(-x) = -f(x), "even" if f(-x) = f(x), None if not claimed.
+        kinks: Pairs (place, slope): where f' jumps (or f does), and what `derivative`
+            returns exactly there.
+        limits: f at -inf and at +inf; nan where f has no limit (sin).
+        smoothness: How many continuous derivatives f has: -1 for a jump, 0 for a kink,
+            `math.inf` for a smooth function; None if not claimed.
+    """
+
+    lower: float | None = None
+    upper: float | None = None
+    monotone: bool | None = None
+    parity: Parity | None = None
+    kinks: tuple[tuple[float, float], ...] = ()
+    limits: tuple[float, float] | None = None
+    smoothness: float | None = None
+
+    def __post_init__(self) -> None:
+        lower = -math.inf if self.lower is None else self.lower
+        upper = math.inf if self.upper is None else self.upper
+        if not lower <= upper:
+            raise DeclarationError(f"claims: lower={self.lower} is above upper={self.upper}")
+        for limit in self.limits or ():
+            if not math.isnan(limit) and not lower <= limit <= upper:
+                raise DeclarationError(
+                    f"claims: the limit {limit} lies outside the range [{lower}, {upper}]"
+                )
+        if self.parity is not None and self.limits is not None:
+            left, right = self.limits
+            mirrored = -left if self.parity == "odd" else left
+            if mirrored != right and not (math.isnan(left) and math.isnan(right)):
+                raise DeclarationError(
+                    f"claims: limits {self.limits} contradict parity={self.parity!r}"
+                )
+        if self.smoothness is not None and self.smoothness >= 1 and self.kinks:
+            raise DeclarationError(
+                f"claims: smoothness={self.smoothness} contradicts kinks={self.kinks}"
+            )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Activation:
+    """An activation function: everything that is known of it, declared in one place.
+
+    Call it on a tensor, ask `derivative` for its slope, `module` for an `nn.Module`.
+
+    Attributes:
+        name: lower_snake_case; what `actzoo.get` takes. A variant made by `with_parameters`
+            carries its values, `leaky_relu(slope=0.2)`.
+        aliases: Other names; look-up ignores case, `-` and `_`.
+        formula: The definition as text in `x` and the parameters, e.g. `"x/(1 + exp(-x))"`.
+            None where there is no closed form; `fn` and `latex` are then needed.
+        latex: LaTeX of the definition where there is no formula.
+        fn: Torch function of `(x, **parameters)`, numerically stable. Scalar parameters
+            arrive as floats or tensors that broadcast against x, vectors as tensors
+            whose last dimension is the vector. Left out: made from the formula.
+        derivative: Torch function like `fn` for f'(x). Left out: autograd of `fn`. On the
+            value itself, `derivative(x)` also fills in the declared parameters.
+        parameters: Names and initial values of the parameters.
+        learnable: Which of them train, and whether one per "layer" or one per "channel".
+        kind: "elementwise", "channelwise" (elementwise with something learnable per
+            channel; set by itself), "dimwise" (softmax) or "gated" (glu).
+        role: Where it belongs: "hidden" layers, the "output", or "both".
+        task: For an output, the task it serves.
+        claims: What is claimed of it and tested.
+        problems: What to know before using it.
+        reference: Where it comes from: author, year, arXiv id.
+
+    Raises:
+        DeclarationError: The declaration contradicts itself; the message says where.
+    """
+
+    name: str
+    aliases: tuple[str, ...] = ()
+    formula: str | None = None
+    latex: str | None = None
+    fn: Callable[..., Tensor] = None  # type: ignore[assignment]  # filled in below
+    derivative: Callable[..., Tensor] = None  # type: ignore[assignment]  # filled in below
+    parameters: Mapping[str, Value] = field(default_factory=dict)
+    learnable: Mapping[str, Scope] = field(default_factory=dict)
+    kind: Kind = "elementwise"
+    role: Role = "hidden"
+    task: str = ""
+    claims: Claims = field(default_factory=Claims)
+    problems: str = ""
+    reference: str = ""
+
+    def __post_init__(self) -> None:
+        put = object.__setattr__
+        put(self, "parameters", MappingProxyType(dict(self.parameters)))
+        put(self, "learnable", MappingProxyType(dict(self.learnable)))
+        if self.kind == "elementwise" and "channel" in self.learnable.values():
+            put(self, "kind", "channelwise")
+        self._validate()
+        if self.fn is None:
+            put(self, "fn", self.parsed().torch_function())
+        declared = self.derivative
+        if isinstance(declared, Derivative):
+            declared = declared.declared
+        put(self, "derivative", Derivative(self.fn, declared, self.parameters))
+
+    def _validate(self) -> None:
+        def refuse(reason: str) -> DeclarationError:
+            return DeclarationError(f"activation {self.name!r}: {reason}")
+
+        if not isinstance(self.name, str) or not self.name or not self.name.isprintable():
+            raise refuse("the name must be a printable, non-empty text")
+        for choice, allowed in ((self.kind, Kind), (self.role, Role)):
+            if choice not in get_args(allowed):
+                raise refuse(f"{choice!r} is none of {', '.join(get_args(allowed))}")
+        if self.formula is None and (self.fn is None or self.latex is None):
+            raise refuse("without a formula it needs both fn and latex")
+        for name, value in self.parameters.items():
+            if not name.isidentifier() or name == "x":
+                raise refuse(f"{name!r} cannot name a parameter")
+            numbers = value if isinstance(value, tuple) else (value,)
+            if not numbers or not all(isinstance(v, int | float) for v in numbers):
+                raise refuse(f"parameter {name}={value!r} is neither a number nor a tuple of them")
+        for name, scope in self.learnable.items():
+            if name not in self.parameters:
+                raise refuse(f"learnable {name!r} is not among its parameters")
+            if scope not in get_args(Scope):
+                raise refuse(f"learnable {name}={scope!r} is neither 'layer' nor 'channel'")
+        if self.formula is not None:
+            try:
+                self.parsed()
+            except FormulaError as error:
+                raise refuse(str(error)) from None
+
+    def parsed(self) -> Formula:
+        """The formula as an object that typesets, differentiates and evaluates itself.
+
+        Raises:
+            DeclarationError: It has no formula.
+        """
+        if self.formula is None:
+            raise DeclarationError(f"activation {self.name!r} has no formula")
+        vectors = {n: len(v) for n, v in self.parameters.items() if isinstance(v, tuple)}
+        return Formula(self.formula, parameters=tuple(self.parameters), vectors=vectors)
+
+    def __call__(self, x: Tensor, **parameters: Tensor | Value) -> Tensor:
+        """f(x), with the declared parameters where none are given."""
+        return self.fn(x, **arguments(x, {**self.parameters, **parameters}))
+
+    def __repr__(self) -> str:
+        return f"Activation({self.name!r})"
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Activation:
+        return self  # a frozen value needs no copy
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Mapping proxies do not pickle, so the declaration travels as plain dicts.
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        values["derivative"] = self.derivative.declared  # type: ignore[attr-defined]
+        values["parameters"] = dict(self.parameters)
+        values["learnable"] = dict(self.learnable)
+        return _rebuild, (values,)
+
+    def with_parameters(self, **values: Value) -> Activation:
+        """The same function with other parameters: `leaky_relu.with_parameters(slope=0.2)`.
+
+        The claims speak of the declared values only, so a variant carries none but kinks.
+
+        Raises:
+            DeclarationError: It has no parameter of that name.
+        """
+        unknown = sorted(set(values) - set(self.parameters))
+        if unknown:
+            has = ", ".join(f"{n}={v}" for n, v in self.parameters.items()) or "none"
+            raise DeclarationError(
+                f"{self.name} has no parameter {unknown[0]!r}; its parameters: {has}"
+            )
+        if all(self.parameters[name] == value for name, value in values.items()):
+            return self
+        parts = {f.name: getattr(self, f.name) for f in fields(self)}
+        base = self.name.partition("(")[0]
+        merged = {**self.parameters, **values}
+        text = ", ".join(f"{n}={v!r}" for n, v in merged.items())
+        parts.update(name=f"{base}({text})", aliases=(), parameters=merged, claims=Claims())
+        return Activation(**parts)
+
+    def module(self, channels: int | None = None) -> ActivationModule:
+        """An `nn.Module` of it that owns what trains.
+
+        Args:
+            channels: Size of dimension 1 of what it will see; needed when something is
+                learnable per channel.
+        """
+        return ActivationModule(self, channels)
+
+
+def _rebuild(values: dict[str, Any]) -> Activation:
+    return Activation(**values)
+
+
+@dataclass(frozen=True)
+class Derivative:
+    """f' as a function of `(x, **parameters)`: the declared one, else autograd of fn."""
+
+    fn: Callable[..., Tensor]
+    declared: Callable[..., Tensor] | None
+    parameters: Mapping[str, Value]
+
+    def __call__(self, x: Tensor, **parameters: Tensor | Value) -> Tensor:
+        """f'(x), with the declared parameters where none are given."""
+        given = arguments(x, {**self.parameters, **parameters})
+        if self.declared is not None:
+            return self.declared(x, **given)
+        keep_graph = torch.is_grad_enabled() and x.requires_grad
+        with torch.enable_grad():
+            place = x if keep_graph else x.detach().requires_grad_()
+            y = self.fn(place, **given)
+            if not y.requires_grad:  # a constant function
+                return torch.zeros_like(x)
+            (slope,) = torch.autograd.grad(y, place, torch.ones_like(y), create_graph=keep_graph)
+        return slope
+
+
+def arguments(x: Tensor, parameters: Mapping[str, Tensor | Value]) -> dict[str, Any]:
+    """Parameters as `fn` takes them: vectors become tensors like x, numbers stay numbers."""
+    return {
+        name: x.new_tensor(value) if isinstance(value, tuple) else value
+        for name, value in parameters.items()
+    }
+
+
+class ActivationModule(nn.Module):
+    """One activation as a layer; its learnable parameters train with the network.
+
+    Input and output have the same shape, dtype and memory format. Per-channel parameters
+    run along dimension 1.
+    """
+
+    def __init__(self, activation: Activation, channels: int | None = None) -> None:
+        super().__init__()
+        self.activation = activation
+        self.learned = nn.ParameterDict()
+        for name, scope in activation.learnable.items():
+            value = torch.tensor(activation.parameters[name], dtype=torch.get_default_dtype())
+            if scope == "channel":
+                if channels is None:
+                    raise DeclarationError(
+                        f"{activation.name} learns {name!r} per channel: "
+                        f"say how many, module(channels=...)"
+                    )
+                value = value.expand(channels, *value.shape).clone()
+            self.learned[name] = nn.Parameter(value)
+
+    def parameters_for(self, x: Tensor) -> dict[str, Any]:
+        """What to call `fn` with: the learnt values, shaped to broadcast against x."""
+        values: dict[str, Any] = dict(self.activation.parameters)
+        for name, value in self.learned.items():
+            if self.activation.learnable[name] == "channel":
+                vector = value.shape[1:]
+                value = value.reshape(value.shape[0], *(1,) * (x.dim() - 2), *vector)
+            values[name] = value.to(x.dtype)  # under autocast x may be narrower
+        return arguments(x, values)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """f(x)."""
+        return self.activation.fn(x, **self.parameters_for(x))
+
+    def extra_repr(self) -> str:
+        """The activation's name, for `print(model)`."""
+        return self.activation.name

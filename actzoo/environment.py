@@ -1,0 +1,107 @@
+"""The machine, the versions and the commit that a result was made with."""
+
+from __future__ import annotations
+
+import functools
+import os
+import platform
+import subprocess
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import actzoo
+
+PACKAGES = ("torch", "torchvision", "numpy", "pluggy", "pandas", "scipy", "scikit-learn", "sympy")
+
+
+@functools.cache
+def commit() -> dict[str, Any] | None:
+    """actzoo's own commit and whether its checkout was changed since; None outside one.
+
+    It asks the checkout that holds this package, never the working directory's.
+    """
+    root = Path(actzoo.__file__).resolve().parent.parent
+    if not (root / ".git").exists():
+        return None
+    try:
+        head = _git(root, "rev-parse", "HEAD")
+        changed = _git(root, "status", "--porcelain", "--", "actzoo", "pyproject.toml")
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return {"id": head, "dirty": bool(changed)}
+
+
+def _git(root: Path, *words: str) -> str:
+    done = subprocess.run(
+        ["git", "-C", str(root), *words], capture_output=True, text=True, timeout=10, check=True
+    )
+    return done.stdout.strip()
+
+
+@functools.cache
+def processor() -> str:
+    """The processor's name as its maker writes it, where the system tells."""
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        for line in info.read_text(errors="replace").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def environment(device: torch.device | None = None, threads: int | None = None) -> dict[str, Any]:
+    """Everything about the machine and versions that a reader of a number needs.
+
+    Args:
+        device: Where the computation ran; its name is given for a GPU.
+        threads: The number of torch's threads; the present one if left out.
+    """
+    kind = device.type if device is not None else "cpu"
+    name = torch.cuda.get_device_name(device) if kind == "cuda" else processor()
+    return {
+        "actzoo": actzoo.__version__,
+        "commit": commit(),
+        "python": platform.python_version(),
+        "packages": {p: v for p in PACKAGES if (v := _version(p))},
+        "system": f"{platform.system()} {platform.machine()}",
+        "processor": processor(),
+        "capability": torch.backends.cpu.get_cpu_capability(),
+        "cores": os.cpu_count(),
+        "device": str(device) if device is not None else "cpu",
+        "device_name": name,
+        "threads": torch.get_num_threads() if threads is None else threads,
+    }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def pick_device(text: str) -> torch.device:
+    """A device from what the user said; `auto` takes a GPU where there is one.
+
+    Raises:
+        UsageError: There is no such device here.
+    """
+    from actzoo.errors import UsageError
+
+    if text == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        device = torch.device(text)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise UsageError(
+            f"device {text!r} cannot be used here ({reason}); "
+            f"expected auto, cpu, cuda, cuda:N or mps"
+        ) from None
+    return device

@@ -1,0 +1,157 @@
+"""What goes on inside the activation layers: gradients, dead and saturated units, inputs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from actzoo.experiment.build import Built, Layer
+from actzoo.kernels.reference import weighted_sum
+from actzoo.mixture import Mixture
+
+RANGES = (1.0, 3.0, 10.0, 100.0)
+"""Half-widths of the ranges that curves and histograms are stored on (figures 1 and 2)."""
+POINTS = 401
+BINS = 80
+SATURATED = 0.01
+"""A slope smaller than this, in size, counts as saturated."""
+SHARES_AT = (1.0, 10.0, 100.0)
+PROBE = 512
+"""Images looked at for all of this."""
+
+
+@contextmanager
+def _recording(layers: tuple[Layer, ...]) -> Iterator[list[Tensor]]:
+    seen: list[Tensor] = []
+
+    def hook(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        if inputs[0].requires_grad:
+            inputs[0].retain_grad()
+        seen.append(inputs[0])
+
+    handles = [layer.register_forward_pre_hook(hook) for layer in layers]
+    try:
+        yield seen
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def pre_activations(built: Built, x: Tensor, y: Tensor) -> tuple[list[Tensor], list[Tensor]]:
+    """Each layer's input for a probe batch, and the gradient of the loss with respect to it.
+
+    Runs in evaluation mode and leaves no gradients and no changed mode behind.
+    """
+    was_training = built.model.training
+    built.model.eval()
+    x = x.detach().requires_grad_()  # so that gradients flow whatever is frozen
+    with _recording(built.layers) as inputs, torch.enable_grad():
+        loss = F.cross_entropy(built.model(x), y, reduction="sum")
+        gradients = torch.autograd.grad(loss, inputs)
+    built.model.train(was_training)
+    return [z.detach() for z in inputs], [g.detach() for g in gradients]
+
+
+def gradient_norms(built: Built, x: Tensor, y: Tensor) -> list[float]:
+    """For each layer, the norm of dL/dz of one image, root mean square over the probe."""
+    _, gradients = pre_activations(built, x, y)
+    return [float(g.double().square().sum().div(len(x)).sqrt()) for g in gradients]
+
+
+def slope(layer: Layer, z: Tensor) -> Tensor:
+    """A'(z), elementwise."""
+    z = z.detach().requires_grad_()
+    with torch.enable_grad():
+        a = layer(z)
+        if not a.requires_grad:
+            return torch.zeros_like(z)
+        (result,) = torch.autograd.grad(a, z, torch.ones_like(a))
+    return result
+
+
+def layer_health(built: Built, x: Tensor, y: Tensor) -> list[dict[str, float]]:
+    """For each layer: its share of dead units, of saturated values, its gradient norm.
+
+    A unit (a channel, or an element of a flat layer) is dead if its slope is 0 for every
+    probe image, so that nothing it could learn from comes through.
+    """
+    inputs, gradients = pre_activations(built, x, y)
+    rows = []
+    for layer, z, g in zip(built.layers, inputs, gradients, strict=True):
+        size = slope(layer, z).abs()
+        over = [d for d in range(z.dim()) if d != 1]
+        rows.append(
+            {
+                "dead": float((size.amax(dim=over) == 0).float().mean()),
+                "saturated": float((size < SATURATED).float().mean()),
+                "gradient": float(g.double().square().sum().div(len(x)).sqrt()),
+            }
+        )
+    return rows
+
+
+def _channels(layer: Layer) -> int:
+    """How many channels the layer's own parameters were made for; 1 if it does not care."""
+    modules = layer.members if isinstance(layer, Mixture) else [layer]
+    sizes = [
+        parameter.shape[0]
+        for module in modules
+        for name, parameter in module.learned.items()  # type: ignore[union-attr,operator]
+        if module.activation.learnable[name] == "channel"  # type: ignore[union-attr,index]
+    ]
+    return sizes[0] if sizes else 1
+
+
+@torch.no_grad()
+def curve(function: Callable[[Tensor], Tensor], x: Tensor, channels: int) -> NDArray[np.float64]:
+    """A function's values at x, averaged over the channels where they differ."""
+    return function(x.unsqueeze(1).expand(-1, channels)).double().mean(dim=1).cpu().numpy()
+
+
+def curves(built: Built, device: torch.device) -> dict[str, NDArray[np.float64]]:
+    """A of each layer on each range: `A1_on_3` has POINTS values on [-3, 3]."""
+    stored = {}
+    for number, layer in enumerate(built.layers, start=1):
+        for half in RANGES:
+            x = torch.linspace(-half, half, POINTS, device=device)
+            stored[f"A{number}_on_{half:g}"] = curve(layer, x, _channels(layer))
+    return stored
+
+
+def histograms(inputs: list[Tensor]) -> dict[str, NDArray[np.float64]]:
+    """Shares of each layer's inputs in BINS equal bins of each range; the rest lies outside."""
+    stored = {}
+    for number, z in enumerate(inputs, start=1):
+        flat = z.float().flatten()
+        for half in RANGES:
+            counts = torch.histc(flat[flat.abs() <= half].cpu(), BINS, -half, half)
+            stored[f"z{number}_in_{half:g}"] = (counts.double() / flat.numel()).numpy()
+    return stored
+
+
+@torch.no_grad()
+def shares(layer: Layer, device: torch.device) -> dict[str, list[float]]:
+    """Each function's share of Σ |Pᵢ fᵢ(x)| at |x| = 1, 10, 100, over both signs."""
+    if not isinstance(layer, Mixture):
+        return {f"{size:g}": [1.0] for size in SHARES_AT}
+    result: dict[str, Any] = {}
+    channels = _channels(layer)
+    for size in SHARES_AT:
+        x = torch.tensor([-size, size], device=device).unsqueeze(1).expand(-1, channels)
+        one = torch.ones(1, device=device)
+        terms = [
+            float(
+                (p * weighted_sum((m.activation,), one, x, [m.parameters_for(x)])).abs().mean()  # type: ignore[arg-type,operator]
+            )
+            for p, m in zip(layer.proportions, layer.members, strict=True)
+        ]
+        total = sum(terms)
+        result[f"{size:g}"] = [term / total if total else 0.0 for term in terms]
+    return result

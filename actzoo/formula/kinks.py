@@ -1,0 +1,146 @@
+"""Where the cases of a formula meet, found exactly for boundaries that are linear in `x`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from fractions import Fraction
+
+from actzoo.formula import exact
+from actzoo.formula.nodes import Node, call, number, operation, walk
+from actzoo.formula.scalar import constant
+
+# slope and offset: one straight piece of a side of a boundary.
+Line = tuple[Fraction, Fraction]
+
+# abs, max and min double the pieces; a formula with more than this is looked at no further.
+_MAX_LINES = 64
+_ZERO = number(0)
+
+
+def kinks(
+    node: Node, values: Mapping[str, Fraction | Sequence[Fraction]]
+) -> tuple[float, ...]:
+    """The floats nearest to the boundary points, sorted, each once."""
+    points, _ = boundary_points(substitute(node, values))
+    return tuple(sorted({float(point) for point in points if abs(point) < Fraction(10) ** 300}))
+
+
+def substitute(node: Node, values: Mapping[str, Fraction | Sequence[Fraction]]) -> Node:
+    """The tree with numbers in place of parameters."""
+    if node.op in ("name", "item") and node.name in values:
+        value = values[node.name]
+        return number(value if isinstance(value, Fraction) else value[node.index])
+    return node._replace(args=tuple(substitute(arg, values) for arg in node.args))
+
+
+def boundary_points(node: Node) -> tuple[list[Fraction], bool]:
+    """All boundary points, sorted, and whether every boundary could be solved.
+
+    Constants that are not rational (`sqrt(2)`, `pi`) count as the doubles nearest to them.
+    """
+    found: set[Fraction] = set()
+    complete = True
+    for left, right in boundaries(node):
+        difference = _rational(operation("add", left, operation("neg", right)))
+        lines = _lines(difference)
+        if lines is None:
+            complete = False
+            continue
+        roots = {-offset / slope for slope, offset in lines if slope}
+        # A line may be one that the case never uses, as -x is for abs(x) at positive x.
+        found |= {root for root in roots if exact.evaluate(difference, {"x": root}) == 0}
+    return sorted(found), complete
+
+
+def boundaries(node: Node) -> list[tuple[Node, Node]]:
+    """The pairs whose order decides between cases of the formula."""
+    pairs: list[tuple[Node, Node]] = []
+    for part in walk(node):
+        if part.op in ("<", "<=", ">", ">="):
+            pairs.append((part.args[0], part.args[1]))
+        elif part.op == "call":
+            args = part.args
+            if part.name in ("abs", "sign", "step", "relu"):
+                pairs.append((args[0], _ZERO))
+            elif part.name == "clip":
+                pairs += [(args[0], args[1]), (args[0], args[2])]
+            elif part.name in ("max", "min"):
+                best = args[0]
+                for arg in args[1:]:
+                    pairs.append((best, arg))
+                    best = call(part.name, best, arg)
+    return pairs
+
+
+def _rational(node: Node) -> Node:
+    if node.op == "number":
+        return node
+    folded = exact.evaluate(node, {})
+    if folded is None:
+        value = constant(node)
+        if value is not None and abs(value) < 1e300:
+            folded = Fraction(value)
+    if folded is not None:
+        return number(folded)
+    return node._replace(args=tuple(_rational(arg) for arg in node.args))
+
+
+def _lines(node: Node) -> list[Line] | None:
+    """The straight lines that a piecewise linear tree consists of, or None if it bends."""
+    if node.op == "number":
+        return [(Fraction(0), node.value)]
+    if node.op == "name" and node.name == "x":
+        return [(Fraction(1), Fraction(0))]
+    if node.op not in ("add", "neg", "mul", "div", "if", "call"):
+        return None
+    operands = [_lines(arg) for arg in (node.args[1:] if node.op == "if" else node.args)]
+    parts = [lines for lines in operands if lines is not None]
+    if len(parts) < len(operands):
+        return None
+    result = _combine(node, parts)
+    if result is None:
+        return None
+    unique = list(dict.fromkeys(result))
+    return unique if len(unique) <= _MAX_LINES else None
+
+
+def _combine(node: Node, parts: list[list[Line]]) -> list[Line] | None:
+    if node.op == "neg":
+        return _scaled(parts[0], Fraction(-1))
+    if node.op == "if":
+        return [line for part in parts for line in part]
+    if node.op == "add":
+        total = parts[0]
+        for part in parts[1:]:
+            total = [(a + c, b + d) for a, b in total for c, d in part]
+            if len(total) > _MAX_LINES**2:
+                return None
+        return total
+    if node.op in ("mul", "div"):
+        return _product(parts[0], parts[1], node.op == "div")
+    if node.name == "abs":
+        return [*parts[0], *_scaled(parts[0], Fraction(-1))]
+    if node.name == "relu":
+        return [*parts[0], (Fraction(0), Fraction(0))]
+    if node.name in ("max", "min", "clip"):
+        return [line for part in parts for line in part]
+    if node.name in ("sign", "step"):
+        return [(Fraction(0), Fraction(level)) for level in (-1, 0, 1)]
+    return None
+
+
+def _product(left: list[Line], right: list[Line], divide: bool) -> list[Line] | None:
+    if len(right) != 1 or right[0][0]:
+        left, right = (right, left) if not divide else ([], [])
+    if len(right) != 1 or right[0][0]:
+        return None
+    factor = right[0][1]
+    if divide:
+        if not factor:
+            return None
+        factor = 1 / factor
+    return _scaled(left, factor)
+
+
+def _scaled(lines: list[Line], factor: Fraction) -> list[Line]:
+    return [(factor * slope, factor * offset) for slope, offset in lines]

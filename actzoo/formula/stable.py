@@ -1,0 +1,95 @@
+"""Writes a formula in the form that rounding hurts least, where that is cheap to see.
+
+`log(1 + exp(u))` overflows for a large u and loses every digit for a very negative one; softplus
+does neither. Each rewriting is an identity of real functions, so the meaning never changes.
+"""
+
+from __future__ import annotations
+
+from actzoo.formula.nodes import Node, call, number, operation
+
+_ONE = number(1)
+
+
+def stable(node: Node) -> Node:
+    """The same function, by its stable names."""
+    if not node.args:
+        return node
+    args = tuple(stable(arg) for arg in node.args)
+    rule = _RULES.get(node.name if node.op == "call" else node.op)
+    found = rule(*args) if rule else None
+    if found is not None:
+        return found
+    return node._replace(args=args)
+
+
+def _is_call(node: Node, name: str) -> bool:
+    return node.op == "call" and node.name == name
+
+
+def _negative(node: Node) -> Node:
+    return node.args[0] if node.op == "neg" else operation("neg", node)
+
+
+def _is_minus(node: Node, inner: Node) -> bool:
+    return node.op == "neg" and node.args[0] == inner
+
+
+def _rest(terms: tuple[Node, ...], *taken: Node) -> Node:
+    left = list(terms)
+    for term in taken:
+        left.remove(term)
+    return left[0] if len(left) == 1 else operation("add", *left)
+
+
+def _log(u: Node) -> Node | None:
+    if u.op == "add" and _ONE in u.args:
+        return _log1p(_rest(u.args, _ONE))
+    if _is_call(u, "sigmoid"):
+        return operation("neg", call("softplus", _negative(u.args[0])))
+    return None
+
+
+def _log1p(u: Node) -> Node:
+    return call("softplus", u.args[0]) if _is_call(u, "exp") else call("log1p", u)
+
+
+def _add(*terms: Node) -> Node | None:
+    """exp(u) - 1 and 1 +- erf(u), wherever they stand in a sum."""
+    for term in terms:
+        found = None
+        if _is_call(term, "exp") and operation("neg", _ONE) in terms:
+            found, other = call("expm1", term.args[0]), operation("neg", _ONE)
+        elif _is_call(term, "erf") and _ONE in terms:
+            found, other = call("erfc", _negative(term.args[0])), _ONE
+        elif term.op == "neg" and _is_call(term.args[0], "erf") and _ONE in terms:
+            found, other = call("erfc", term.args[0].args[0]), _ONE
+        if found is not None:
+            if len(terms) == 2:
+                return found
+            return operation("add", found, *_rest((*terms, _ONE), term, other, _ONE).args) if (
+                len(terms) > 3
+            ) else operation("add", found, _rest(terms, term, other))
+    return None
+
+
+def _div(top: Node, bottom: Node) -> Node | None:
+    """1/(1 + exp(-u)) and its like, with any numerator."""
+    if bottom.op != "add" or len(bottom.args) != 2 or _ONE not in bottom.args:
+        return None
+    grown = _rest(bottom.args, _ONE)
+    if not _is_call(grown, "exp"):
+        return None
+    if top == grown:
+        return call("sigmoid", grown.args[0])
+    gate = call("sigmoid", _negative(grown.args[0]))
+    return gate if top == _ONE else operation("mul", top, gate)
+
+
+def _pow(base: Node, exponent: Node) -> Node | None:
+    if base.op == "name" and base.name == "e":
+        return call("exp", exponent)
+    return None
+
+
+_RULES = {"log": _log, "log1p": _log1p, "add": _add, "div": _div, "pow": _pow}

@@ -1,0 +1,123 @@
+"""The functions of the grammar on tensors: each keeps its dtype and has a second derivative.
+
+Each entry takes tensors or Python floats. Python floats never promote a tensor, so a float16
+input stays float16.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from actzoo.formula.scalar import SCALAR, apply
+
+# Beyond this cosh overflows; 1/cosh is then smaller than anything that is added to it.
+_COSH_LIMIT = {torch.float64: 700.0, torch.float32: 88.0, torch.bfloat16: 88.0, torch.float16: 11.0}
+_HALF_ROOT = math.sqrt(0.5)
+
+# F.softplus cuts over to the identity at 20 by itself, which is too early for double precision.
+_SOFTPLUS_CUT = 40.0
+
+
+def connected_zero(x: Tensor) -> Tensor:
+    """Zeros of the shape and dtype of `x` that autograd can follow back to it."""
+    return torch.sign(x) * 0.0
+
+
+def _sech(u: Tensor) -> Tensor:
+    limit = _COSH_LIMIT.get(u.dtype, 88.0)
+    return torch.reciprocal(torch.cosh(torch.clamp(u, -limit, limit)))
+
+
+def _step(u: Tensor) -> Tensor:
+    zero = connected_zero(u)
+    return torch.where(u >= 0, zero + 1.0, zero)
+
+
+def _softplus(u: Tensor) -> Tensor:
+    return F.softplus(u, threshold=_SOFTPLUS_CUT)
+
+
+def _gelu(u: Tensor) -> Tensor:
+    # erfc keeps the digits of the left tail; 1 + erf, which torch's own gelu uses, does not.
+    return u * torch.erfc(u * -_HALF_ROOT) * 0.5
+
+
+_TENSOR: dict[str, Callable[[Tensor], Tensor]] = {
+    "abs": torch.abs,
+    "acos": torch.acos,
+    "acosh": torch.acosh,
+    "asin": torch.asin,
+    "asinh": torch.asinh,
+    "atan": torch.atan,
+    "atanh": torch.atanh,
+    "cos": torch.cos,
+    "cosh": torch.cosh,
+    "erf": torch.erf,
+    "erfc": torch.erfc,
+    "exp": torch.exp,
+    "expm1": torch.expm1,
+    "gelu": _gelu,
+    "log": torch.log,
+    "log1p": torch.log1p,
+    "relu": torch.relu,
+    "sech": _sech,
+    "sigmoid": torch.sigmoid,
+    "sign": torch.sign,
+    "sin": torch.sin,
+    "sinh": torch.sinh,
+    "softplus": _softplus,
+    "sqrt": torch.sqrt,
+    "step": _step,
+    "tan": torch.tan,
+    "tanh": torch.tanh,
+}
+
+
+def unary(name: str) -> Callable[[Any], Any]:
+    """A one-argument function for a tensor or a float."""
+    on_tensor, on_float = _TENSOR[name], SCALAR[name]
+
+    def either(u: Any) -> Any:
+        return on_tensor(u) if isinstance(u, Tensor) else apply(on_float, u)
+
+    return either
+
+
+def larger(u: Any, v: Any) -> Any:
+    """max of tensors and floats; against 0 it is relu, whose slope at 0 is 0."""
+    if isinstance(u, Tensor) and isinstance(v, Tensor):
+        return torch.maximum(u, v)
+    if isinstance(v, Tensor):
+        u, v = v, u
+    if not isinstance(u, Tensor):
+        return max(u, v)
+    return torch.relu(u) if v == 0 else torch.clamp(u, min=v)
+
+
+def smaller(u: Any, v: Any) -> Any:
+    """min of tensors and floats."""
+    if isinstance(u, Tensor) and isinstance(v, Tensor):
+        return torch.minimum(u, v)
+    if isinstance(v, Tensor):
+        u, v = v, u
+    return torch.clamp(u, max=v) if isinstance(u, Tensor) else min(u, v)
+
+
+def divide(u: Any, v: Any) -> Any:
+    """A quotient; of two floats, nan where Python would raise."""
+    if isinstance(u, Tensor) or isinstance(v, Tensor):
+        return u / v
+    return apply(lambda a, b: a / b, u, v)
+
+
+def power(u: Any, v: Any) -> Any:
+    """A power; of two floats, nan or inf where Python would raise or turn complex."""
+    if isinstance(u, Tensor) or isinstance(v, Tensor):
+        return u**v
+    return apply(lambda a, b: a**b, u, v)

@@ -1,0 +1,237 @@
+"""Discovery and look-up: plugins in, values by name out.
+
+actzoo walks the entry points of group `actzoo` itself, so that a plugin that cannot be
+loaded becomes a row with a reason instead of the end of the program.
+"""
+
+from __future__ import annotations
+
+import difflib
+import functools
+import traceback
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any, Generic, Literal, TypeVar
+
+import pluggy
+
+from actzoo import hookspecs
+from actzoo.activation import Activation
+from actzoo.errors import DeclarationError, FormulaError, NameClashError, UnknownNameError
+from actzoo.formula import parse_call, split_assignments
+from actzoo.names import is_plain_name, normal
+from actzoo.values import Dataset, Network
+
+GROUP = "actzoo"
+T = TypeVar("T", Activation, Dataset, Network)
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a value came from."""
+
+    distribution: str
+    version: str
+    plugin: str
+    module: str
+
+
+@dataclass(frozen=True)
+class PluginState:
+    """One plugin as `actzoo plugins` shows it."""
+
+    origin: Origin
+    status: Literal["ok", "failed"]
+    provides: int = 0
+    reason: str = ""
+    trace: str = ""
+
+
+@dataclass
+class Catalogue(Generic[T]):
+    """All values of one type by name: one namespace over all plugins."""
+
+    noun: str
+    entries: list[tuple[T, Origin]] = field(default_factory=list)
+    _by_name: dict[str, list[tuple[T, Origin]]] = field(default_factory=dict)
+
+    def add(self, value: T, origin: Origin) -> None:
+        """Take in a value under its name and aliases."""
+        self.entries.append((value, origin))
+        for name in {normal(value.name), *map(normal, getattr(value, "aliases", ()))}:
+            self._by_name.setdefault(name, []).append((value, origin))
+
+    def find(self, name: str) -> tuple[T, Origin] | None:
+        """The value of that name, or None.
+
+        Raises:
+            NameClashError: Two distributions provide it.
+        """
+        distribution, _, short = name.rpartition(":")
+        found = self._by_name.get(normal(short), [])
+        if distribution:
+            found = [e for e in found if normal(e[1].distribution) == normal(distribution)]
+        if len(found) > 1:
+            sides = " and ".join(f"{o.distribution}:{v.name} ({o.version})" for v, o in found)
+            raise NameClashError(
+                f"the {self.noun} {name!r} is provided by {sides}; use the qualified name"
+            )
+        return found[0] if found else None
+
+    def unknown(self, name: str) -> UnknownNameError:
+        """The error for a name that is not here: the nearest names, then the way to all."""
+        near = difflib.get_close_matches(normal(name), self._by_name, n=3, cutoff=0.6)
+        names = list(dict.fromkeys(self._by_name[n][0][0].name for n in near))
+        hint = f"did you mean {' or '.join(names)}? " if names else ""
+        if len(self.entries) <= 12:
+            listing = f"there are: {', '.join(v.name for v, _ in self.entries) or 'none'}"
+        else:
+            listing = "`actzoo ls` lists all"
+        return UnknownNameError(f"no {self.noun} is called {name!r}; {hint}{listing}")
+
+
+class Registry:
+    """What all plugins together provide. `default()` is the one everybody shares."""
+
+    def __init__(self, points: Iterable[EntryPoint]) -> None:
+        self.activations: Catalogue[Activation] = Catalogue("activation")
+        self.datasets: Catalogue[Dataset] = Catalogue("dataset")
+        self.models: Catalogue[Network] = Catalogue("network")
+        self.plugins: list[PluginState] = []
+        self._manager = pluggy.PluginManager(GROUP)
+        self._manager.add_hookspecs(hookspecs)
+        # Built-ins first, then by name: the order does not depend on the file system.
+        ordered = sorted(points, key=lambda p: (_origin(p).distribution != GROUP, p.name, p.value))
+        for point in ordered:
+            self.plugins.append(self._load(point))
+
+    def _load(self, point: EntryPoint) -> PluginState:
+        origin = _origin(point)
+        try:
+            module = point.load()
+            self._manager.register(module, name=f"{origin.distribution}:{point.name}")
+            self._manager.check_pending()
+            offers = [
+                (self.activations, self._values(module, "actzoo_activations", Activation)),
+                (self.datasets, self._values(module, "actzoo_datasets", Dataset)),
+                (self.models, self._values(module, "actzoo_models", Network)),
+            ]
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # a plugin may even call sys.exit; it breaks itself only
+            reason = str(error) or type(error).__name__
+            if not isinstance(error, DeclarationError):
+                reason = f"{type(error).__name__}: {reason}"
+            return PluginState(origin, "failed", reason=reason, trace=traceback.format_exc())
+        count = 0
+        for catalogue, values in offers:
+            for value in values:
+                catalogue.add(value, origin)
+                count += 1
+        return PluginState(origin, "ok", provides=count)
+
+    @staticmethod
+    def _values(module: Any, hook: str, kind: type[T]) -> tuple[T, ...]:
+        call = getattr(module, hook, None)
+        if call is None:
+            return ()
+        values = tuple(call())
+        for value in values:
+            if not isinstance(value, kind):
+                raise DeclarationError(
+                    f"{hook} returned {value!r}; expected values of type {kind.__name__}"
+                )
+            for name in (value.name, *getattr(value, "aliases", ())):
+                if not is_plain_name(name):
+                    raise DeclarationError(f"{hook}: the name {name!r} is not lower_snake_case")
+        return values
+
+    def get(self, name: str | Activation) -> Activation:
+        """The activation of that name; see `actzoo.get`."""
+        if isinstance(name, Activation):
+            return name
+        text = name.strip()
+        found = self.activations.find(text)
+        if found is not None:
+            return found[0]
+        if is_plain_name(normal(text)):
+            raise self.activations.unknown(text)
+        try:
+            base, values = parse_call(text)
+        except FormulaError:
+            return _from_formula(text)
+        found = self.activations.find(base)
+        if found is None:
+            raise self.activations.unknown(base)
+        return found[0].with_parameters(**values)
+
+    def model(self, text: str) -> tuple[Network, dict[str, Any]]:
+        """A network and its options, from `mlp` or `mlp(depth=8)`."""
+        base, values = parse_call(text)
+        found = self.models.find(base)
+        if found is None:
+            raise self.models.unknown(base)
+        network = found[0]
+        unknown = sorted(set(values) - set(network.options))
+        if unknown:
+            has = ", ".join(f"{n}={v}" for n, v in network.options.items()) or "none"
+            raise UnknownNameError(
+                f"network {network.name} has no option {unknown[0]!r}; its options: {has}"
+            )
+        return network, {**network.options, **values}
+
+    def origin(self, value: Activation | Dataset | Network) -> Origin | None:
+        """Who provides a value; None for one that no plugin declared (a formula)."""
+        base = value.name.partition("(")[0]
+        for catalogue in (self.activations, self.datasets, self.models):
+            for entry, origin in catalogue.entries:  # type: ignore[attr-defined]
+                if entry is value or (
+                    isinstance(value, Activation)
+                    and isinstance(entry, Activation)
+                    and entry.name == base
+                    and entry.formula == value.formula
+                ):
+                    return origin
+        return None
+
+
+def _origin(point: EntryPoint) -> Origin:
+    dist = point.dist
+    name, version = (dist.name, dist.version) if dist is not None else ("unknown", "unknown")
+    return Origin(name, version, point.name, point.value.partition(":")[0])
+
+
+def _from_formula(text: str) -> Activation:
+    formula, values = split_assignments(text)
+    return Activation(name=text, formula=formula, parameters=values, reference="given as a formula")
+
+
+@functools.cache
+def default() -> Registry:
+    """The registry over every installed distribution, loaded at first use."""
+    return Registry(entry_points(group=GROUP))
+
+
+def get(name: str | Activation) -> Activation:
+    """The activation that a name or formula stands for.
+
+    Args:
+        name: A name or alias, in any case and with `-` or `_` (`"gelu"`, `"Leaky-ReLU"`);
+            qualified by its distribution (`"actzoo:gelu"`); with other parameters
+            (`"leaky_relu(slope=0.2)"`); a formula in x (`"x*sin(x)"`, with values for its
+            other symbols: `"x*sigmoid(b*x), b=1"`); or an Activation, returned as it is.
+
+    Raises:
+        UnknownNameError: Nothing goes by that name; the message names the nearest.
+        NameClashError: Two distributions provide it; the message names both.
+        FormulaError: The formula cannot be read; the message points at the place.
+    """
+    return default().get(name)
+
+
+def names() -> tuple[str, ...]:
+    """The names of all activations, sorted."""
+    return tuple(sorted(value.name for value, _ in default().activations.entries))
+
+

@@ -1,0 +1,1 @@
+"""Many cells: the plan, the store, and the run over them."""
