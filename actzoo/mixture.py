@@ -123,7 +123,8 @@ class Mixture(nn.Module):
         if not torch.compiler.is_compiling():
             self._check_if_changed()
         parameters: list[dict[str, Any]] = [
-            member.parameters_for(x) for member in self.members  # type: ignore[operator]
+            member.parameters_for(x)
+            for member in self.members  # type: ignore[operator]
         ]
         return weighted_sum(self.activations, self.rule.normalise(self.w), x, parameters)
 

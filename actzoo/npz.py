@@ -6,9 +6,11 @@ Whatever else the file holds is left alone. Each array is read, judged and turne
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import zipfile
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -78,26 +80,28 @@ def read(path: Path) -> Images:
     )
 
 
-def _open(path: Path) -> np.lib.npyio.NpzFile:
+@contextlib.contextmanager
+def _open(path: Path) -> Iterator[np.lib.npyio.NpzFile]:
     import numpy as np
 
     if not path.is_file():
         found = "a folder" if path.is_dir() else "nothing"
         raise DataError(f"npz:{path}: expected an .npz file there, found {found}")
-    try:
-        # Pickles stay shut: a data file must not be able to run code.
-        file = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise DataError(
-            f"{path} cannot be read as .npz ({_reason(error)}): truncated, or another kind of "
-            f"file; write it with numpy.savez(path, {', '.join(f'{a}=...' for a in ARRAYS)})"
-        ) from error
-    if not isinstance(file, np.lib.npyio.NpzFile):
-        raise DataError(
-            f"{path} holds a single array (.npy); "
-            f"write it with numpy.savez(path, {', '.join(f'{a}=...' for a in ARRAYS)})"
-        )
-    return file
+    way_out = f"write it with numpy.savez(path, {', '.join(f'{name}=...' for name in ARRAYS)})"
+    with contextlib.ExitStack() as stack:
+        try:
+            # Opened here, as numpy leaves a file that it opened and could not read open.
+            handle = stack.enter_context(path.open("rb"))
+            # Pickles stay shut: a data file must not be able to run code.
+            file = np.load(handle, allow_pickle=False)
+        except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+            raise DataError(
+                f"{path} cannot be read as .npz ({_reason(error)}): truncated, or another kind "
+                f"of file; {way_out}"
+            ) from error
+        if not isinstance(file, np.lib.npyio.NpzFile):
+            raise DataError(f"{path} holds a single array (.npy), not four by name; {way_out}")
+        yield stack.enter_context(file)
 
 
 def _reason(error: Exception) -> str:

@@ -233,5 +233,3 @@ def get(name: str | Activation) -> Activation:
 def names() -> tuple[str, ...]:
     """The names of all activations, sorted."""
     return tuple(sorted(value.name for value, _ in default().activations.entries))
-
-

@@ -139,6 +139,7 @@ def _run(spec: CellSpec, images: Images, report: Callable[[Epoch], None]) -> Cel
     )
     weights_at_start = [_weights(layer) for layer in built.layers]
     proportions_at_start = [_proportions(layer) for layer in built.layers]
+    curves_at_start = health.curves(built, device, "start_")
     health_rows = [_health("start", built, probe)]
     history: list[dict[str, Any]] = []
     skipped: list[int] = []
@@ -237,7 +238,7 @@ def _run(spec: CellSpec, images: Images, report: Callable[[Epoch], None]) -> Cel
             "predicted": hits.numpy().astype(np.int16),
             "loss": losses.numpy().astype(np.float32),
         },
-        layers={**health.curves(built, device), **health.histograms(inputs)},
+        layers={**curves_at_start, **health.curves(built, device), **health.histograms(inputs)},
     )
 
 

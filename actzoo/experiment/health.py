@@ -23,7 +23,7 @@ BINS = 80
 SATURATED = 0.01
 """A slope smaller than this, in size, counts as saturated."""
 SHARES_AT = (1.0, 10.0, 100.0)
-PROBE = 512
+PROBE = 256
 """Images looked at for all of this."""
 
 
@@ -115,13 +115,13 @@ def curve(function: Callable[[Tensor], Tensor], x: Tensor, channels: int) -> NDA
     return function(x.unsqueeze(1).expand(-1, channels)).double().mean(dim=1).cpu().numpy()
 
 
-def curves(built: Built, device: torch.device) -> dict[str, NDArray[np.float64]]:
+def curves(built: Built, device: torch.device, prefix: str = "") -> dict[str, NDArray[np.float64]]:
     """A of each layer on each range: `A1_on_3` has POINTS values on [-3, 3]."""
     stored = {}
     for number, layer in enumerate(built.layers, start=1):
         for half in RANGES:
             x = torch.linspace(-half, half, POINTS, device=device)
-            stored[f"A{number}_on_{half:g}"] = curve(layer, x, _channels(layer))
+            stored[f"{prefix}A{number}_on_{half:g}"] = curve(layer, x, _channels(layer))
     return stored
 
 

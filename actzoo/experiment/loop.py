@@ -143,7 +143,7 @@ def predict(
     labels: Tensor,
     normalise: Callable[[Tensor], Tensor],
     autocast: torch.autocast,
-    block: int = 1000,
+    block: int = 250,
 ) -> tuple[Tensor, Tensor]:
     """Predicted class and loss of each image, on the CPU, in evaluation mode."""
     was_training = built.model.training

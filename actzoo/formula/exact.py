@@ -27,7 +27,7 @@ def evaluate(node: Node, values: Values) -> Fraction | None:
         return found if isinstance(found, Fraction) else None
     if op == "item":
         vector = values[node.name]
-        return None if isinstance(vector, Fraction) else vector[node.index]
+        return None if isinstance(vector, Fraction) else vector[node.entry]
     if op == "if":
         condition = truth(node.args[0], values)
         return None if condition is None else evaluate(node.args[2 - condition], values)

@@ -105,22 +105,26 @@ def _chain(u: Jet, *derivatives: Callable[[], Any]) -> Jet:
 
 
 def exp(u: Jet) -> Jet:
+    """e**u."""
     value = u.d[0].exp()
     return _chain(u, lambda: value, lambda: value, lambda: value)
 
 
 def expm1(u: Jet) -> Jet:
+    """e**u - 1."""
     t = u.d[0]
     return _chain(u, t.expm1, t.exp, t.exp)
 
 
 def log(u: Jet) -> Jet:
+    """The natural logarithm; Undefined for u <= 0."""
     t = u.d[0]
     _positive(t)
     return _chain(u, t.log, lambda: 1 / t, lambda: -1 / (t * t))
 
 
 def log1p(u: Jet) -> Jet:
+    """log(1 + u); Undefined for u <= -1."""
     t = u.d[0]
     v = t + 1
     _positive(v)
@@ -128,72 +132,86 @@ def log1p(u: Jet) -> Jet:
 
 
 def sqrt(u: Jet) -> Jet:
+    """The square root; Undefined for u < 0."""
     return power(u, Fraction(1, 2))
 
 
 def sin(u: Jet) -> Jet:
+    """The sine."""
     t = u.d[0]
     return _chain(u, t.sin, t.cos, lambda: -t.sin())
 
 
 def cos(u: Jet) -> Jet:
+    """The cosine."""
     t = u.d[0]
     return _chain(u, t.cos, lambda: -t.sin(), lambda: -t.cos())
 
 
 def tan(u: Jet) -> Jet:
+    """The tangent."""
     return sin(u) / cos(u)
 
 
 def sinh(u: Jet) -> Jet:
+    """The hyperbolic sine."""
     t = u.d[0]
     return _chain(u, t.sinh, t.cosh, t.sinh)
 
 
 def cosh(u: Jet) -> Jet:
+    """The hyperbolic cosine."""
     t = u.d[0]
     return _chain(u, t.cosh, t.sinh, t.cosh)
 
 
 def sech(u: Jet) -> Jet:
+    """1/cosh(u)."""
     return u.constant(arb(1)) / cosh(u)
 
 
 def tanh(u: Jet) -> Jet:
+    """The hyperbolic tangent."""
     t = u.d[0]
     value = t.tanh()
 
     def slope() -> Any:
-        # 1 - tanh**2 would lose every digit of a flat tail.
-        return 1 / (t.cosh() * t.cosh())
+        # 1 - tanh**2 would lose every digit of a flat tail, and cosh overflows where this is 0.
+        shrunk = (-2 * abs(t)).exp()
+        return 4 * shrunk / (1 + shrunk) ** 2
 
     return _chain(u, lambda: value, slope, lambda: -2 * value * slope())
 
 
 def asin(u: Jet) -> Jet:
+    """The inverse sine; Undefined outside [-1, 1]."""
     t = u.d[0]
     _within_one(t)
     return _chain(u, t.asin, lambda: 1 / _root(1 - t * t), lambda: t / _root(1 - t * t) ** 3)
 
 
 def acos(u: Jet) -> Jet:
+    """The inverse cosine; Undefined outside [-1, 1]."""
     t = u.d[0]
     _within_one(t)
     return _chain(u, t.acos, lambda: -1 / _root(1 - t * t), lambda: -t / _root(1 - t * t) ** 3)
 
 
 def atan(u: Jet) -> Jet:
+    """The inverse tangent."""
     t = u.d[0]
     v = 1 + t * t
     return _chain(u, t.atan, lambda: 1 / v, lambda: -2 * t / (v * v))
 
 
 def asinh(u: Jet) -> Jet:
+    """The inverse hyperbolic sine."""
     t = u.d[0]
     return _chain(u, t.asinh, lambda: 1 / _root(1 + t * t), lambda: -t / _root(1 + t * t) ** 3)
 
 
 def acosh(u: Jet) -> Jet:
+    """The inverse hyperbolic cosine; Undefined below 1."""
     t = u.d[0]
     if t < 1:
         raise Undefined
@@ -201,30 +219,41 @@ def acosh(u: Jet) -> Jet:
 
 
 def atanh(u: Jet) -> Jet:
+    """The inverse hyperbolic tangent; Undefined outside (-1, 1)."""
     t = u.d[0]
     _positive(1 - t * t)
     return _chain(u, t.atanh, lambda: 1 / (1 - t * t), lambda: 2 * t / (1 - t * t) ** 2)
 
 
 def erf(u: Jet) -> Jet:
+    """The error function."""
     t = u.d[0]
     return _chain(u, t.erf, lambda: _bell(t), lambda: -2 * t * _bell(t))
 
 
 def erfc(u: Jet) -> Jet:
+    """1 - erf(u), with the digits of its tail."""
     t = u.d[0]
     return _chain(u, t.erfc, lambda: -_bell(t), lambda: 2 * t * _bell(t))
 
 
 def sigmoid(u: Jet) -> Jet:
+    """1/(1 + exp(-u))."""
+    if u.d[0] < 0:
+        grown = exp(u)
+        return grown / grown.plus(1)
     return u.constant(arb(1)) / exp(-u).plus(1)
 
 
 def softplus(u: Jet) -> Jet:
+    """log(1 + exp(u))."""
+    if u.d[0] > 0:
+        return u + log1p(exp(-u))
     return log1p(exp(u))
 
 
 def gelu(u: Jet) -> Jet:
+    """u*erfc(-u/sqrt(2))/2."""
     return (u * erfc(u.scaled(-1 / arb(2).sqrt()))).scaled(arb(1) / 2)
 
 
@@ -244,7 +273,7 @@ def power(u: Jet, exponent: Fraction) -> Jet:
         if factor == 0:
             return arb(0)
         left = exponent - times
-        raised = t ** left.numerator if whole else t ** rational(left)
+        raised = t**left.numerator if whole else t ** rational(left)
         return rational(factor) * raised
 
     return _chain(u, lambda: term(0), lambda: term(1), lambda: term(2))

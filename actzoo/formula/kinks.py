@@ -17,9 +17,7 @@ _MAX_LINES = 64
 _ZERO = number(0)
 
 
-def kinks(
-    node: Node, values: Mapping[str, Fraction | Sequence[Fraction]]
-) -> tuple[float, ...]:
+def kinks(node: Node, values: Mapping[str, Fraction | Sequence[Fraction]]) -> tuple[float, ...]:
     """The floats nearest to the boundary points, sorted, each once."""
     points, _ = boundary_points(substitute(node, values))
     return tuple(sorted({float(point) for point in points if abs(point) < Fraction(10) ** 300}))
@@ -29,7 +27,7 @@ def substitute(node: Node, values: Mapping[str, Fraction | Sequence[Fraction]]) 
     """The tree with numbers in place of parameters."""
     if node.op in ("name", "item") and node.name in values:
         value = values[node.name]
-        return number(value if isinstance(value, Fraction) else value[node.index])
+        return number(value if isinstance(value, Fraction) else value[node.entry])
     return node._replace(args=tuple(substitute(arg, values) for arg in node.args))
 
 
@@ -41,7 +39,7 @@ def boundary_points(node: Node) -> tuple[list[Fraction], bool]:
     found: set[Fraction] = set()
     complete = True
     for left, right in boundaries(node):
-        difference = _rational(operation("add", left, operation("neg", right)))
+        difference = rationalised(operation("add", left, operation("neg", right)))
         lines = _lines(difference)
         if lines is None:
             complete = False
@@ -72,7 +70,8 @@ def boundaries(node: Node) -> list[tuple[Node, Node]]:
     return pairs
 
 
-def _rational(node: Node) -> Node:
+def rationalised(node: Node) -> Node:
+    """The tree with every constant part as one number, the nearest double if it is irrational."""
     if node.op == "number":
         return node
     folded = exact.evaluate(node, {})
@@ -82,7 +81,7 @@ def _rational(node: Node) -> Node:
             folded = Fraction(value)
     if folded is not None:
         return number(folded)
-    return node._replace(args=tuple(_rational(arg) for arg in node.args))
+    return node._replace(args=tuple(rationalised(arg) for arg in node.args))
 
 
 def _lines(node: Node) -> list[Line] | None:

@@ -70,7 +70,7 @@ class Node(NamedTuple):
             `call`, `if` (condition, then, else), `and`, `or`, or one of `< <= > >=`.
         args: The operands.
         value: What the operands do not say: the number, the name, the function.
-        index: The literal subscript of an `item`.
+        entry: The literal subscript of an `item`.
         size: How many nodes the tree has once every `max` or `abs` is written out by cases.
     """
 
@@ -78,7 +78,7 @@ class Node(NamedTuple):
     args: tuple[Node, ...] = ()
     value: Fraction = Fraction(0)
     name: str = ""
-    index: int = 0
+    entry: int = 0
     size: int = 1
 
 
@@ -122,5 +122,7 @@ def walk(node: Node) -> Iterator[Node]:
 def names(node: Node) -> frozenset[str]:
     """The names used in the tree, constants left out."""
     return frozenset(
-        part.name for part in walk(node) if part.op in ("name", "item") and part.name not in CONSTANTS
+        part.name
+        for part in walk(node)
+        if part.op in ("name", "item") and part.name not in CONSTANTS
     )

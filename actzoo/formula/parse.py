@@ -20,7 +20,7 @@ MAX_SIZE = 3000
 MAX_POWER = 100
 MAX_POWER_NESTING = 3
 MAX_ROOT = 1000
-MAX_FOLDED_BITS = 400
+MAX_FOLDED = 10**120
 
 _BINARY: dict[type[ast.operator], str] = {ast.Mult: "mul", ast.Div: "div"}
 _COMPARE: dict[type[ast.cmpop], str] = {ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">="}
@@ -125,9 +125,7 @@ class _Walker:
         if name == "x" or name in CONSTANTS or name in self.scalars:
             return Node("name", name=name)
         if name in self.vectors:
-            self.fail(
-                tree, f"'{name}' is a vector", f"give it a subscript: {name}[0]", len(name)
-            )
+            self.fail(tree, f"'{name}' is a vector", f"give it a subscript: {name}[0]")
         if name in FUNCTIONS or name in ALIASES:
             self.fail(tree, f"'{name}' is a function", f"call it: {name}(x)")
         known = ["x", *self.scalars, *self.vectors, *CONSTANTS]
@@ -182,9 +180,7 @@ class _Walker:
                     "expected a number or a fraction such as 2, 0.5 or 1/3",
                 )
             if abs(value) > MAX_POWER or value.denominator > MAX_ROOT:
-                self.fail(
-                    tree.right, "this exponent is too large", f"at most {MAX_POWER} are read"
-                )
+                self.fail(tree.right, "this exponent is too large", f"at most {MAX_POWER} are read")
             node = operation("pow", base, number(value))
         return node
 
@@ -241,7 +237,7 @@ class _Walker:
                 f"'{name}' has {length} entries",
                 f"expected {name}[0] to {name}[{length - 1}]",
             )
-        return Node("item", name=name, index=index.value)
+        return Node("item", name=name, entry=index.value)
 
     def fail(self, tree: ast.expr, problem: str, advice: str) -> NoReturn:
         complain(self.text, tree.col_offset, problem, advice)
@@ -280,7 +276,7 @@ def _fold(node: Node) -> Fraction | None:
     if len(exact) < len(values):
         return None
     # Literals are short, and this keeps their combinations so.
-    if any(max(v.numerator.bit_length(), v.denominator.bit_length()) > MAX_FOLDED_BITS for v in exact):
+    if any(max(abs(v.numerator), v.denominator) > MAX_FOLDED for v in exact):
         return None
     if node.op == "neg":
         return -exact[0]

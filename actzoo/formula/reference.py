@@ -4,8 +4,8 @@ Each point is evaluated in ball arithmetic, and again with more bits until the b
 beside its centre that 50 digits are certain. The rules where that has no plain meaning:
 
 * A point outside the formula's domain, a pole, and a root's vertical slope give nan.
-* A number proven smaller than 1e-5000 but not proven different from zero is returned as 0, and two
-  sides of a comparison that agree that closely are taken as equal. Comparisons of rational sides
+* A number proven smaller than 1e-5000 whose digits are not proven is returned as 0, and two sides
+  of a comparison that agree that closely are taken as equal. Comparisons of rational sides
   (literals are exact decimals, points and parameters exact binary floats) are decided exactly.
 * A number beyond 2**(2**31) is returned as an infinity of its sign, one below its reciprocal as 0.
 * What `MAX_BITS` bits do not settle, such as sin(exp(exp(20))), gives nan.
@@ -65,13 +65,11 @@ def _at(node: Node, x: Fraction, parameters: Exact, order: int) -> Any:
             return mpmath.mp.nan
         except Undecided:
             ball = None
-        if ball is not None:
-            if ball.is_finite():
-                if ball.is_zero() or _is_tiny(ball):
-                    return mpmath.mpf(0)
-                proven = ball.rel_accuracy_bits()
-                if proven >= PROVEN_BITS:
-                    return _to_mpf(ball)
+        if ball is not None and ball.is_finite():
+            if ball.rel_accuracy_bits() >= PROVEN_BITS and not ball.is_zero():
+                return _to_mpf(ball)
+            if _is_tiny(ball) and (ball.contains(0) or bits >= MAX_BITS):
+                return mpmath.mpf(0)
         if bits >= MAX_BITS:
             return mpmath.mp.nan
         bits = min(4 * bits, MAX_BITS)
@@ -88,7 +86,7 @@ def _ball(node: Node, values: Exact, order: int, bits: int) -> Any:
 
 
 def _is_tiny(ball: Any) -> bool:
-    return bool(ball.contains(0)) and bool(abs(ball) < arb(2) ** _TINY_EXPONENT)
+    return bool(abs(ball) < arb(2) ** _TINY_EXPONENT)
 
 
 def _to_mpf(ball: Any) -> Any:
@@ -143,7 +141,7 @@ class _Evaluation:
         if node.name == "e":
             return self.constant(arb(1).exp())
         found = self.values[node.name]
-        value = found if isinstance(found, Fraction) else found[node.index]
+        value = found if isinstance(found, Fraction) else found[node.entry]
         jet = self.constant(jets.rational(value))
         if node.name == "x" and self.order:
             jet.d[1] = arb(1)

@@ -148,4 +148,4 @@ def _bad_character(text: str, position: int) -> NoReturn:
     advice = _ADVICE.get(character) or _TEXTBOOK.get(character)
     if advice is None:
         advice = "expected numbers, x, parameters, + - * / **, ( ), < <= > >= and functions"
-    complain(text, position, f"unexpected character {ascii(character)}", advice)
+    complain(text, position, f"unexpected character {character!a}", advice)

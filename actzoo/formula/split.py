@@ -36,9 +36,7 @@ def split_names(text: str) -> tuple[str, ...]:
             complain(text, position, "an empty item", "write names with single commas: relu,tanh")
         if _ASSIGNMENT.match(item):
             if not members:
-                complain(
-                    text, position, "a value without a formula", "write 'x*sigmoid(b*x), b=1'"
-                )
+                complain(text, position, "a value without a formula", "write 'x*sigmoid(b*x), b=1'")
             members[-1] += f", {item}"
         else:
             members.append(item)
@@ -96,7 +94,7 @@ def parse_call(text: str) -> tuple[str, dict[str, Literal]]:
         raise FormulaError(f"a name of {len(text)} characters; at most {MAX_TEXT} are read")
     found = _CALL.fullmatch(text)
     if not found:
-        complain(text, 0, "not a name", "write name or name(key=value), as in leaky_relu(slope=0.2)")
+        complain(text, 0, "not a name", "write name or name(key=value), such as relu(slope=0.2)")
     name, inside = found[1], found[2]
     arguments: dict[str, Literal] = {}
     if inside is None or not inside.strip():
@@ -179,4 +177,4 @@ def _scalar(text: str, position: int, source: str, advice: str) -> Scalar:
         if abs(value) > 1e308:
             complain(text, position, f"{source} is too large", "expected a finite number")
         return sign * value
-    complain(text, position, f"{ascii(source)} is not a value", advice)
+    complain(text, position, f"{source!a} is not a value", advice)

@@ -6,9 +6,12 @@ does neither. Each rewriting is an identity of real functions, so the meaning ne
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from actzoo.formula.nodes import Node, call, number, operation
 
 _ONE = number(1)
+_MINUS_ONE = operation("neg", _ONE)
 
 
 def stable(node: Node) -> Node:
@@ -17,7 +20,7 @@ def stable(node: Node) -> Node:
         return node
     args = tuple(stable(arg) for arg in node.args)
     rule = _RULES.get(node.name if node.op == "call" else node.op)
-    found = rule(*args) if rule else None
+    found: Node | None = rule(*args) if rule else None
     if found is not None:
         return found
     return node._replace(args=args)
@@ -31,20 +34,20 @@ def _negative(node: Node) -> Node:
     return node.args[0] if node.op == "neg" else operation("neg", node)
 
 
-def _is_minus(node: Node, inner: Node) -> bool:
-    return node.op == "neg" and node.args[0] == inner
-
-
-def _rest(terms: tuple[Node, ...], *taken: Node) -> Node:
+def _without(terms: tuple[Node, ...], *taken: Node) -> list[Node]:
     left = list(terms)
     for term in taken:
         left.remove(term)
-    return left[0] if len(left) == 1 else operation("add", *left)
+    return left
+
+
+def _sum(terms: list[Node]) -> Node:
+    return terms[0] if len(terms) == 1 else operation("add", *terms)
 
 
 def _log(u: Node) -> Node | None:
     if u.op == "add" and _ONE in u.args:
-        return _log1p(_rest(u.args, _ONE))
+        return _log1p(_sum(_without(u.args, _ONE)))
     if _is_call(u, "sigmoid"):
         return operation("neg", call("softplus", _negative(u.args[0])))
     return None
@@ -57,19 +60,13 @@ def _log1p(u: Node) -> Node:
 def _add(*terms: Node) -> Node | None:
     """exp(u) - 1 and 1 +- erf(u), wherever they stand in a sum."""
     for term in terms:
-        found = None
-        if _is_call(term, "exp") and operation("neg", _ONE) in terms:
-            found, other = call("expm1", term.args[0]), operation("neg", _ONE)
-        elif _is_call(term, "erf") and _ONE in terms:
-            found, other = call("erfc", _negative(term.args[0])), _ONE
-        elif term.op == "neg" and _is_call(term.args[0], "erf") and _ONE in terms:
-            found, other = call("erfc", term.args[0].args[0]), _ONE
-        if found is not None:
-            if len(terms) == 2:
-                return found
-            return operation("add", found, *_rest((*terms, _ONE), term, other, _ONE).args) if (
-                len(terms) > 3
-            ) else operation("add", found, _rest(terms, term, other))
+        inner = term.args[0] if term.op == "neg" else term
+        if _is_call(term, "exp") and _MINUS_ONE in terms:
+            return _sum([call("expm1", term.args[0]), *_without(terms, term, _MINUS_ONE)])
+        if _is_call(inner, "erf") and _ONE in terms:
+            u = inner.args[0]
+            tail = call("erfc", _negative(u) if inner is term else u)
+            return _sum([tail, *_without(terms, term, _ONE)])
     return None
 
 
@@ -77,7 +74,7 @@ def _div(top: Node, bottom: Node) -> Node | None:
     """1/(1 + exp(-u)) and its like, with any numerator."""
     if bottom.op != "add" or len(bottom.args) != 2 or _ONE not in bottom.args:
         return None
-    grown = _rest(bottom.args, _ONE)
+    (grown,) = _without(bottom.args, _ONE)
     if not _is_call(grown, "exp"):
         return None
     if top == grown:
@@ -92,4 +89,10 @@ def _pow(base: Node, exponent: Node) -> Node | None:
     return None
 
 
-_RULES = {"log": _log, "log1p": _log1p, "add": _add, "div": _div, "pow": _pow}
+_RULES: dict[str, Callable[..., Node | None]] = {
+    "log": _log,
+    "log1p": _log1p,
+    "add": _add,
+    "div": _div,
+    "pow": _pow,
+}

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -33,7 +34,7 @@ _COMPARE: dict[str, Callable[[Any, Any], Any]] = {
 }
 # Functions whose slope can be infinite or nan where their branch is not taken.
 _HAZARDS = frozenset(
-    ("acos", "acosh", "asin", "atanh", "cosh", "exp", "expm1", "log", "log1p", "sinh", "sqrt", "tan")
+    "acos acosh asin atanh cosh exp expm1 log log1p sinh sqrt tan".split()  # noqa: SIM905
 )
 
 
@@ -96,7 +97,7 @@ def _compile(node: Node) -> Compiled:
             return lambda x, p: x
         return lambda x, p: p[name]
     if op == "item":
-        return _item(node.name, node.index)
+        return _item(node.name, node.entry)
     if op == "if":
         return _if(node)
     if op == "call":
@@ -204,7 +205,7 @@ def _safe_point(
     if names(test) - {"x"} or not _hazardous(branch):
         return None
     points, _ = kinks.boundary_points(test)
-    inner = [(a + b) / 2 for a, b in zip(points, points[1:], strict=False)]
+    inner = [(a + b) / 2 for a, b in pairwise(points)]
     outer = [points[0] - 1, points[-1] + 1] if points else [0]
     for point in sorted((float(c) for c in (*inner, *outer)), key=abs):
         if bool(condition(point, {})) is not wanted:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from actzoo.activation import Activation
@@ -30,7 +31,8 @@ def weighted_sum(
     terms = zip(activations, weights.to(x.dtype).unbind(), parameters, strict=True)
     total: Tensor | None = None
     for activation, weight, values in terms:
-        term = weight * activation.fn(x, **values)
-        total = term if total is None else total + term
+        value = activation.fn(x, **values)
+        # addcmul adds and multiplies in one pass over memory.
+        total = weight * value if total is None else torch.addcmul(total, value, weight)
     assert total is not None  # a mixture has members
     return total

@@ -1,8 +1,8 @@
 """The output folder: one folder a cell, `result.json` as the only sign of done.
 
-    <out>/spec.json  cells/<key>/{cell.json, history.csv, predictions.npz, layers.npz,
-                                  result.json | error.json}
-    <out>/results.csv  report.md  figures/
+<out>/spec.json  cells/<key>/{cell.json, history.csv, predictions.npz, layers.npz,
+                              result.json | error.json}
+<out>/results.csv  report.md  figures/
 """
 
 from __future__ import annotations

@@ -99,9 +99,7 @@ def actzoo_activations() -> tuple[Activation, ...]:
             fn=_elu,
             derivative=_elu_derivative,
             parameters={"alpha": 1.0},
-            claims=Claims(
-                lower=-1.0, upper=inf, monotone=True, limits=(-1.0, inf), smoothness=1
-            ),
+            claims=Claims(lower=-1.0, upper=inf, monotone=True, limits=(-1.0, inf), smoothness=1),
             reference="Clevert, Unterthiner & Hochreiter 2015, arXiv:1511.07289",
         ),
     )

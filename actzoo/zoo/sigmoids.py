@@ -32,9 +32,7 @@ def actzoo_activations() -> tuple[Activation, ...]:
             derivative=_sigmoid_derivative,
             role="both",
             task="binary classification",
-            claims=Claims(
-                lower=0.0, upper=1.0, monotone=True, limits=(0.0, 1.0), smoothness=inf
-            ),
+            claims=Claims(lower=0.0, upper=1.0, monotone=True, limits=(0.0, 1.0), smoothness=inf),
             problems="Its slope is at most 1/4, so gradients vanish through many layers; "
             "its output is not centred on zero.",
             reference="classical",

@@ -42,7 +42,10 @@ def actzoo_activations() -> tuple[Activation, ...]:
             fn=F.silu,
             derivative=_silu_derivative,
             claims=Claims(
-                lower=-0.27846454276107374, upper=inf, monotone=False, limits=(0.0, inf),
+                lower=-0.27846454276107374,
+                upper=inf,
+                monotone=False,
+                limits=(0.0, inf),
                 smoothness=inf,
             ),
             reference="Elfwing, Uchibe & Doya 2017, arXiv:1702.03118",
@@ -53,7 +56,10 @@ def actzoo_activations() -> tuple[Activation, ...]:
             fn=F.gelu,
             derivative=_gelu_derivative,
             claims=Claims(
-                lower=-0.16997120747990369, upper=inf, monotone=False, limits=(0.0, inf),
+                lower=-0.16997120747990369,
+                upper=inf,
+                monotone=False,
+                limits=(0.0, inf),
                 smoothness=inf,
             ),
             problems="torch computes it with 1 + erf, which loses the left tail below "

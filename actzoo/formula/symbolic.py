@@ -1,0 +1,219 @@
+"""The formula as a SymPy expression, and its derivatives without Dirac deltas."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from fractions import Fraction
+from typing import Any
+
+import sympy
+
+from actzoo.formula import cases
+from actzoo.formula.nodes import Node
+
+X = sympy.Symbol("x", real=True)
+
+# Above this many operations an expression is left as it came: simplifying is not worth the wait.
+_SIMPLIFIED = 150
+_FACTORED = 40
+
+_RELATIONS = {"<": sympy.Lt, "<=": sympy.Le, ">": sympy.Gt, ">=": sympy.Ge}
+_PLAIN = {
+    name: getattr(sympy, name)
+    for name in (
+        "acos acosh asin asinh atan atanh cos cosh erf erfc exp log sign sin sinh sech tan tanh"
+    ).split()  # noqa: SIM905
+}
+
+
+def expression(node: Node, evaluate: bool = False, decimals: bool = False) -> Any:
+    """A tree as a SymPy expression.
+
+    Args:
+        node: The tree.
+        evaluate: Whether SymPy may combine and cancel. Not for the formula as written: that would
+            change how it reads.
+        decimals: Whether decimal literals stay decimals, for print, or become exact fractions.
+    """
+    return _Builder(evaluate, decimals).build(node)
+
+
+def derivative(node: Node, order: int, decimals: bool = False) -> Any:
+    """The derivative of an order with respect to `x`, with kinks as cases of a Piecewise."""
+    if order == 0:
+        return expression(node, decimals=decimals)
+
+    def slope(branch: Node) -> Any:
+        smooth = expression(branch, evaluate=True, decimals=decimals)
+        for _ in range(order):
+            smooth = _with_sech(sympy.diff(smooth, X))
+        return tidy(smooth)
+
+    if not cases.has_cases(node):
+        return slope(node)
+    by_region = cases.regions(node)
+    if by_region is not None:
+        return _on_regions(*by_region, slope)
+    by_case = cases.split(node)
+    if by_case is not None:
+        builder = _Builder(True, decimals)
+        return _piecewise(
+            [
+                (slope(branch), _all([builder.build(condition) for condition in conditions]))
+                for conditions, branch in by_case
+            ]
+        )
+    whole = expression(node, evaluate=True, decimals=decimals)
+    return sympy.diff(_written_out(whole), X, order)
+
+
+def tidy(expr: Any) -> Any:
+    """The shortest of a few quick rewritings."""
+    size = sympy.count_ops(expr)
+    candidates = [expr]
+    if size <= _SIMPLIFIED:
+        candidates += [sympy.factor_terms(expr), sympy.powsimp(expr)]
+    if size <= _FACTORED and expr.is_rational_function(X):
+        candidates.append(sympy.factor(expr))
+    return min(candidates, key=sympy.count_ops)
+
+
+def _with_sech(expr: Any) -> Any:
+    """1 - tanh(u)**2, as SymPy differentiates tanh, in its usual name."""
+    for tanh in expr.atoms(sympy.tanh):
+        expr = expr.subs(1 - tanh**2, sympy.sech(tanh.args[0]) ** 2)
+    return expr
+
+
+def _on_regions(points: list[Fraction], branches: list[Node], slope: Callable[[Node], Any]) -> Any:
+    edges = [sympy.Lt(X, _rational(point), evaluate=False) for point in points]
+    pieces: list[tuple[Any, Any]] = []
+    for branch, edge in zip(branches, [*edges, sympy.true], strict=True):
+        value = slope(branch)
+        if pieces and pieces[-1][0] == value:
+            pieces.pop()
+        pieces.append((value, edge))
+    return _piecewise(pieces)
+
+
+def _piecewise(pieces: list[tuple[Any, Any]]) -> Any:
+    # A last case equal to the one for all the rest says nothing.
+    while len(pieces) > 1 and pieces[-2][0] == pieces[-1][0]:
+        del pieces[-2]
+    if len(pieces) == 1:
+        return pieces[0][0]
+    return sympy.Piecewise(*pieces, evaluate=False)
+
+
+def _all(conditions: list[Any]) -> Any:
+    unique = [c for c in dict.fromkeys(conditions) if c != sympy.true]
+    if not unique:
+        return sympy.true
+    return unique[0] if len(unique) == 1 else sympy.And(*unique, evaluate=False)
+
+
+def _rational(value: Fraction) -> Any:
+    return sympy.Rational(value.numerator, value.denominator)
+
+
+def _written_out(expr: Any) -> Any:
+    return expr.replace(
+        lambda e: isinstance(e, (sympy.Max, sympy.Min, sympy.Abs, sympy.sign)),
+        lambda e: e.rewrite(sympy.Piecewise),
+    )
+
+
+class _Builder:
+    def __init__(self, evaluate: bool, decimals: bool) -> None:
+        self.evaluate = evaluate
+        self.decimals = decimals
+
+    def build(self, node: Node) -> Any:
+        op = node.op
+        if op == "number":
+            return self.number(node.value)
+        if op == "name":
+            fixed = {"x": X, "pi": sympy.pi, "e": sympy.E}.get(node.name)
+            return sympy.Symbol(node.name, real=True) if fixed is None else fixed
+        if op == "item":
+            return sympy.Symbol(f"{node.name}_{node.entry}", real=True)
+        args = [self.build(arg) for arg in node.args]
+        if op == "call":
+            return self.call(node.name, args)
+        keep = {"evaluate": self.evaluate}
+        if op == "add":
+            return sympy.Add(*args, **keep)
+        if op == "neg":
+            return self.negative(args[0])
+        if op == "mul":
+            return self.product(*args)
+        if op == "div":
+            return self.product(args[0], sympy.Pow(args[1], -1, **keep))
+        if op == "pow":
+            return sympy.Pow(*args, **keep)
+        if op == "if":
+            return self.piecewise((args[1], args[0]), args[2])
+        if op in ("and", "or"):
+            return (sympy.And if op == "and" else sympy.Or)(*args, **keep)
+        return _RELATIONS[op](*args, **keep)
+
+    def number(self, value: Fraction) -> Any:
+        text = f"{float(value)!r}"
+        if self.decimals and value.denominator != 1 and Fraction(text) == value:
+            return sympy.Float(text)
+        return _rational(value)
+
+    def negative(self, u: Any) -> Any:
+        if u.is_Number:
+            return -u
+        return self.product(sympy.Integer(-1), u)
+
+    def product(self, *factors: Any) -> Any:
+        """One flat product, its sign in front, or the printer writes (-1)x."""
+        flat: list[Any] = []
+        for factor in factors:
+            flat += factor.args if factor.is_Mul else (factor,)
+        numbers = [factor for factor in flat if factor.is_Number]
+        minus = sum(bool(value.is_negative) for value in numbers) % 2
+        front = [abs(value) for value in numbers if abs(value) != 1]
+        front = [sympy.S.NegativeOne, *front] if minus else front
+        rest = [factor for factor in flat if not factor.is_Number]
+        return sympy.Mul(*front, *rest, evaluate=self.evaluate)
+
+    def piecewise(self, first: tuple[Any, Any], otherwise: Any) -> Any:
+        return sympy.Piecewise(first, (otherwise, True), evaluate=self.evaluate)
+
+    def call(self, name: str, args: list[Any]) -> Any:
+        keep = {"evaluate": self.evaluate}
+        u = args[0]
+        if name in _PLAIN:
+            return _PLAIN[name](u, **keep)
+        one = sympy.Integer(1)
+        if name == "abs":
+            return sympy.Abs(u, **keep)
+        if name == "max":
+            return sympy.Max(*args, **keep)
+        if name == "min":
+            return sympy.Min(*args, **keep)
+        if name == "clip":
+            return sympy.Min(sympy.Max(u, args[1], **keep), args[2], **keep)
+        if name == "relu":
+            return sympy.Max(sympy.Integer(0), u, **keep)
+        if name == "sqrt":
+            return sympy.Pow(u, sympy.Rational(1, 2), **keep)
+        if name == "step":
+            return self.piecewise((one, sympy.Ge(u, 0, **keep)), sympy.Integer(0))
+        if name == "expm1":
+            return sympy.Add(sympy.exp(u, **keep), -one, **keep)
+        if name == "log1p":
+            return sympy.log(sympy.Add(one, u, **keep), **keep)
+        if name == "softplus":
+            return sympy.log(sympy.Add(one, sympy.exp(u, **keep), **keep), **keep)
+        minus = self.negative(u)
+        if name == "sigmoid":
+            grown = sympy.Add(one, sympy.exp(minus, **keep), **keep)
+            return sympy.Pow(grown, -1, **keep)
+        # gelu, the one function left.
+        root = sympy.Pow(sympy.Integer(2), sympy.Rational(1, 2), **keep)
+        tail = sympy.erfc(self.product(minus, sympy.Pow(root, -1, **keep)), **keep)
+        return self.product(u, tail, sympy.Pow(sympy.Integer(2), -1, **keep))
