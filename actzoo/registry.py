@@ -19,8 +19,8 @@ import pluggy
 from actzoo import hookspecs
 from actzoo.activation import Activation
 from actzoo.errors import DeclarationError, FormulaError, NameClashError, UnknownNameError
-from actzoo.formula import parse_call, split_assignments
-from actzoo.names import is_plain_name, normal
+from actzoo.formula import Formula, parse_call, split_assignments
+from actzoo.naming import is_plain_name, normal
 from actzoo.values import Dataset, Network
 
 GROUP = "actzoo"
@@ -204,6 +204,8 @@ def _origin(point: EntryPoint) -> Origin:
 
 def _from_formula(text: str) -> Activation:
     formula, values = split_assignments(text)
+    vectors = {n: len(v) for n, v in values.items() if isinstance(v, tuple)}
+    Formula(formula, parameters=tuple(values), vectors=vectors)  # a FormulaError points at the place
     return Activation(name=text, formula=formula, parameters=values, reference="given as a formula")
 
 

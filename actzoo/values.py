@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from actzoo.errors import DataError, DeclarationError
-from actzoo.names import is_plain_name
+from actzoo.naming import is_plain_name
 
 ActivationFactory = Callable[[int], nn.Module]
 """Takes the number of channels a layer will see; returns its activation module."""

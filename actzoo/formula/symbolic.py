@@ -9,7 +9,7 @@ from typing import Any
 import sympy
 
 from actzoo.formula import cases
-from actzoo.formula.nodes import Node
+from actzoo.formula.nodes import FUNCTIONS, Node
 
 X = sympy.Symbol("x", real=True)
 
@@ -18,11 +18,11 @@ _SIMPLIFIED = 150
 _FACTORED = 40
 
 _RELATIONS = {"<": sympy.Lt, "<=": sympy.Le, ">": sympy.Gt, ">=": sympy.Ge}
+# Functions that go by the same name in SymPy; the others are spelled out in `_Builder.call`.
 _PLAIN = {
     name: getattr(sympy, name)
-    for name in (
-        "acos acosh asin asinh atan atanh cos cosh erf erfc exp log sign sin sinh sech tan tanh"
-    ).split()  # noqa: SIM905
+    for name in FUNCTIONS
+    if isinstance(getattr(sympy, name, None), type(sympy.Function)) and name not in ("max", "min")
 }
 
 
@@ -176,7 +176,8 @@ class _Builder:
         numbers = [factor for factor in flat if factor.is_Number]
         minus = sum(bool(value.is_negative) for value in numbers) % 2
         front = [abs(value) for value in numbers if abs(value) != 1]
-        front = [sympy.S.NegativeOne, *front] if minus else front
+        if minus:
+            front = [-front[0], *front[1:]] if front else [sympy.S.NegativeOne]
         rest = [factor for factor in flat if not factor.is_Number]
         return sympy.Mul(*front, *rest, evaluate=self.evaluate)
 

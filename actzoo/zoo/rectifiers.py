@@ -24,7 +24,7 @@ def _leaky_relu(x: Tensor, slope: float) -> Tensor:
 
 
 def _leaky_relu_derivative(x: Tensor, slope: float) -> Tensor:
-    return torch.where(x.isnan(), x, torch.where(x > 0, 1.0, slope).to(x.dtype))
+    return torch.where(x > 0, torch.ones_like(x), torch.where(x.isnan(), x, slope))
 
 
 def _elu(x: Tensor, alpha: float) -> Tensor:

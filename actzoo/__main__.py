@@ -1,0 +1,5 @@
+"""`python -m actzoo`."""
+
+from actzoo.cli import main
+
+main()

@@ -1,0 +1,72 @@
+"""`actzoo ls`: what there is, by name."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+from rich.markup import escape
+from rich.table import Table
+
+from actzoo.cli.output import console, json_option, print_json
+
+
+@click.command()
+@click.argument("word", required=False)
+@click.option("--datasets", "what", flag_value="datasets", help="List datasets.")
+@click.option("--models", "what", flag_value="models", help="List networks.")
+@json_option
+def command(word: str | None, what: str | None, as_json: bool) -> None:
+    """List activations (or datasets, or networks), those that match WORD.
+
+    WORD is looked for in the name, the aliases, the formula and the family.
+    """
+    rows = [row for row in _rows(what) if not word or word.lower() in str(row).lower()]
+    if as_json:
+        print_json(rows)
+        return
+    screen = console()
+    if not rows:
+        screen.print(f"nothing matches {word!r}", markup=False)
+        return
+    table = Table(box=None)
+    shown = ["name", "family", "formula"] if what is None else ["name", "description"]
+    for column in shown:
+        table.add_column(column, no_wrap=column != shown[-1])
+    for row in rows:
+        table.add_row(*(escape(str(row[c] or "")) for c in shown))
+    screen.print(table)
+
+
+def _rows(what: str | None) -> list[dict[str, Any]]:
+    from actzoo.registry import default
+
+    registry = default()
+    if what is not None:
+        catalogue: Any = getattr(registry, what)
+        return [
+            {
+                "name": value.name,
+                "description": value.description,
+                "provider": f"{origin.distribution} {origin.version}",
+            }
+            for value, origin in catalogue.entries
+        ]
+    return sorted(
+        (
+            {
+                "name": a.name,
+                "aliases": list(a.aliases),
+                "family": origin.plugin,
+                "kind": a.kind,
+                "role": a.role,
+                "formula": a.formula,
+                "parameters": dict(a.parameters),
+                "learnable": dict(a.learnable),
+                "provider": f"{origin.distribution} {origin.version}",
+                "reference": a.reference,
+            }
+            for a, origin in registry.activations.entries
+        ),
+        key=lambda row: (row["family"], row["name"]),
+    )

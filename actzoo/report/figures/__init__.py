@@ -1,0 +1,96 @@
+"""The report's figures: plain data first, drawing second, one file a subject."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+from actzoo.errors import UsageError
+from actzoo.report.compare import compare
+from actzoo.report.figures import accuracy, curves, style, training
+from actzoo.report.study import Group, Study, Variant, slug
+
+
+@dataclass
+class Figures:
+    """Writes figures to `folder/figures` and remembers what they show.
+
+    Attributes:
+        folder: The report's folder.
+        form: Suffix of the files: png, svg or pdf.
+        paths: By kind, group and mixture: the files, relative to the report.
+    """
+
+    folder: Path
+    form: str
+    paths: dict[tuple[str, str, tuple[str, ...]], list[str]] = field(default_factory=dict)
+
+    def of(self, kind: str, group: Group, mixture: Variant | None = None) -> list[str]:
+        """The figures of a kind; none where there is nothing to draw."""
+        return self.paths.get(_place(kind, group, mixture), [])
+
+    def write(
+        self, draw: Callable[[], Figure], kind: str, group: Group, mixture: Variant | None = None
+    ) -> None:
+        """Draw a figure and write it."""
+        known = self.paths.setdefault(_place(kind, group, mixture), [])
+        words = [kind, group.slug]
+        if mixture is not None and len(group.mixtures) > 1:
+            words.append(f"mixture-{group.mixtures.index(mixture) + 1}")
+        if known:
+            words.append(str(len(known) + 1))
+        name = f"figures/{slug('-'.join(words))}.{self.form}"
+        style.write(self.folder / name, draw)
+        known.append(name)
+
+
+def _place(kind: str, group: Group, mixture: Variant | None) -> tuple[str, str, tuple[str, ...]]:
+    return kind, group.slug, mixture.members if mixture is not None else ()
+
+
+def write_figures(study: Study, folder: Path, figure_format: str = "png") -> Figures:
+    """Write every figure of a report.
+
+    Raises:
+        UsageError: The format is none that is offered.
+        StoreError: The folder cannot be written.
+    """
+    if figure_format not in style.FORMATS:
+        raise UsageError(
+            f"figure format {figure_format!r}; expected one of {', '.join(style.FORMATS)}"
+        )
+    figures = Figures(folder, figure_format)
+    for group in study.groups:
+        if any(v.done for v in group.variants):
+            _of_group(group, figures)
+        for mixture in group.mixtures:
+            _of_mixture(group, mixture, figures)
+    return figures
+
+
+def _of_group(group: Group, figures: Figures) -> None:
+    dots = accuracy.collect_accuracy(group, compare(group))
+    figures.write(partial(accuracy.draw_accuracy, dots, group.baseline.name), "accuracy", group)
+    losses = training.collect_training(training.trained(group))
+    for some in training.figures_of(losses):
+        figures.write(partial(training.draw_training, some, losses), "training", group)
+    norms = training.collect_gradients(training.trained(group))
+    for few in training.figures_of(norms):
+        figures.write(partial(training.draw_gradients, few, norms), "gradients", group)
+
+
+def _of_mixture(group: Group, mixture: Variant, figures: Figures) -> None:
+    lines = curves.collect_curves(group, mixture)
+    seeds = len(mixture.done)
+    figures.write(partial(curves.draw_curves, lines, seeds), "curves", group, mixture)
+    reaches = curves.collect_reach(mixture)
+    figures.write(partial(curves.draw_reach, reaches), "ranges", group, mixture)
+    phases = training.mixture_phases(mixture)
+    if phases:
+        proportions = training.collect_proportions(mixture)
+        draw = partial(training.draw_proportions, proportions, phases)
+        figures.write(draw, "weights", group, mixture)

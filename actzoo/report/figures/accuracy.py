@@ -1,0 +1,108 @@
+"""Accuracy and difference to the baseline: every seed a dot, the mean with its interval."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from actzoo.report.compare import Comparison, differences
+from actzoo.report.figures.style import COLOURS, GREY, new
+from actzoo.report.statistics import Interval
+from actzoo.report.study import Group
+
+
+class Dots(NamedTuple):
+    """One set's row.
+
+    Attributes:
+        name: Of the set, with n ok of n where cells are missing.
+        values: Test accuracy in %, one a seed.
+        interval: Of the values.
+        differences: To the baseline in points, one a seed that both have.
+        difference: Of the differences.
+    """
+
+    name: str
+    values: tuple[float, ...]
+    interval: Interval
+    differences: tuple[float, ...]
+    difference: Interval
+
+
+def collect_accuracy(group: Group, comparisons: Sequence[Comparison]) -> list[Dots]:
+    """One row a set, in the order of the report."""
+    rows = []
+    for c in comparisons:
+        v = c.variant
+        missing = "" if v.complete else f"\n{len(v.done)} of {len(v.cells)} ok"
+        gaps = () if v is group.baseline else tuple(differences(v, group.baseline).values())
+        rows.append(
+            Dots(v.name + missing, tuple(v.accuracy.values()), c.accuracy, gaps, c.difference)
+        )
+    return rows
+
+
+def draw_accuracy(rows: Sequence[Dots], baseline: str) -> Figure:
+    """Two panels: accuracy on the left, difference to the baseline on the right."""
+    figure = new(1.0 + 0.45 * len(rows))
+    differ = any(row.differences for row in rows)
+    both = figure.subplots(1, 2 if differ else 1, sharey=True, squeeze=False)[0]
+    left = both[0]
+    for y, row in enumerate(rows):
+        _draw_row(left, y, row.values, row.interval)
+    if differ:
+        _draw_differences(both[1], rows, baseline)
+    left.set_yticks(range(len(rows)), [row.name for row in rows])
+    left.set_ylim(len(rows) - 0.5, -0.5)
+    left.set_xlabel("test accuracy (%)")
+    for axes in both:
+        axes.grid(axis="x", color="#e3e3e3", linewidth=0.6)
+        axes.tick_params(axis="y", length=0)
+        axes.margins(x=0.08)
+        axes.spines["left"].set_visible(False)
+    return figure
+
+
+def _draw_differences(axes: Axes, rows: Sequence[Dots], baseline: str) -> None:
+    axes.axvline(0, color=GREY, linewidth=0.8)
+    axes.set_xlabel(f"difference to {baseline} (percentage points)")
+    for y, row in enumerate(rows):
+        _draw_row(axes, y, row.differences, row.difference)
+        if row.name.partition("\n")[0] == baseline:
+            words: dict[str, Any] = {"textcoords": "offset points", "fontsize": 8, "color": GREY}
+            axes.annotate("baseline", (0, y), xytext=(5, 0), va="center", **words)
+
+
+def _draw_row(axes: Axes, y: int, values: Sequence[float], interval: Interval) -> None:
+    # Two lines of circles above the mean, so that near ones do not hide each other.
+    heights = (
+        [y - 0.26 + 0.16 * (i % 2) for i in range(len(values))]
+        if len(values) > 1
+        else [y] * len(values)
+    )
+    axes.plot(
+        values,
+        heights,
+        "o",
+        markersize=4,
+        markerfacecolor="white",
+        markeredgecolor=COLOURS[0],
+        markeredgewidth=0.9,
+    )
+    if not values:
+        return
+    if math.isfinite(interval.half):
+        axes.plot(
+            [interval.low, interval.high],
+            [y + 0.14] * 2,
+            color="black",
+            linewidth=1.6,
+            marker="|",
+            markersize=7,
+        )
+    if len(values) > 1:
+        axes.plot([interval.mean], [y + 0.14], "D", color="black", markersize=4.5)

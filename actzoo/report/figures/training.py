@@ -1,0 +1,240 @@
+"""Loss, accuracy, gradients and mixture weights along the epochs, phases shaded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import partial
+from typing import NamedTuple, TypeVar
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from actzoo.report.figures.style import (
+    COLOURS,
+    chosen,
+    columns_for,
+    draw_band,
+    line_style,
+    log_scale,
+    new,
+    shade,
+)
+from actzoo.report.series import Band, Span, along, spans
+from actzoo.report.study import Cell, Group, Variant
+
+FEW_SEEDS = 10
+"""Up to this many seeds each has a thin line; more become a band."""
+MOST_LINES = 8
+"""Functions of one mixture that get a line of their own."""
+
+
+class Training(NamedTuple):
+    """One set's training.
+
+    Attributes:
+        name: Of the set.
+        phases: Of its protocol.
+        loss: Mean training loss of the epochs.
+        accuracy: On the held-out images in %; None without any.
+    """
+
+    name: str
+    phases: list[Span]
+    loss: Band
+    accuracy: Band | None
+
+
+class Gradients(NamedTuple):
+    """One set's gradient norms: a band a layer, from before the first epoch."""
+
+    name: str
+    phases: list[Span]
+    layers: tuple[tuple[int, Band], ...]
+
+
+Panel = TypeVar("Panel", Training, Gradients)
+
+
+class Proportions(NamedTuple):
+    """A layer's P: a band a function, from before the first epoch."""
+
+    layer: str
+    functions: tuple[tuple[str, Band], ...]
+
+
+def trained(group: Group) -> list[Variant]:
+    """The sets of which a cell is done and has a history."""
+    return [v for v in group.variants if v.done and v.done[0].history]
+
+
+def figures_of(panels: Sequence[Panel]) -> Iterator[tuple[Panel, ...]]:
+    """As many panels together as fit beside each other, the same number in each figure."""
+    columns = columns_for(len(panels)) if panels else 1
+    for first in range(0, len(panels), columns):
+        yield tuple(panels[first : first + columns])
+
+
+def collect_training(variants: Sequence[Variant]) -> list[Training]:
+    """Training curves of some sets."""
+    found = []
+    for variant in variants:
+        loss = along(variant, "loss")
+        accuracy = along(variant, "validation_accuracy")
+        if loss is None:
+            continue
+        if accuracy is not None:
+            accuracy = Band(accuracy.x, 100 * accuracy.lines)
+        found.append(Training(variant.name, spans(variant.protocol), loss, accuracy))
+    return found
+
+
+def draw_training(panels: Sequence[Training], everyone: Sequence[Training]) -> Figure:
+    """A column a set: loss above, accuracy below.
+
+    Args:
+        panels: What to draw.
+        everyone: All sets of the group, which share their scales over several figures.
+    """
+    lines = 2 if any(p.accuracy for p in everyone) else 1
+    figure = new(0.5 + 1.75 * lines)
+    columns = columns_for(len(everyone))
+    grid = figure.subplots(lines, columns, sharex=True, sharey="row", squeeze=False)
+    for column, panel in enumerate(panels):
+        for line, band in enumerate((panel.loss, panel.accuracy)):
+            if band is not None:
+                shade(grid[line, column], panel.phases, band.x, named=line == 0)
+                draw_band(grid[line, column], band, color=COLOURS[0], marker=".", markersize=3)
+        grid[0, column].set_title(_wrap(panel.name), pad=11)
+        grid[-1, column].set_xlabel("epoch")
+    losses = [p.loss for p in everyone]
+    if min(float(np.nanmin(b.low)) for b in losses) > 0:
+        log_scale(grid[0, 0], *_reach(losses))
+    grid[0, 0].set_ylabel("training loss\n(cross-entropy, nats)")
+    if lines == 2:
+        low, high = _reach([p.accuracy for p in everyone if p.accuracy is not None])
+        room = 0.04 * (high - low) + 0.1
+        grid[1, 0].set_ylim(low - room, high + room)
+        grid[1, 0].set_ylabel("validation\naccuracy (%)")
+    for axes in grid[:, len(panels) :].flat:
+        axes.set_axis_off()
+    return figure
+
+
+def _reach(bands: Sequence[Band]) -> tuple[float, float]:
+    """The least and the largest value of some bands."""
+    return (
+        min(float(np.nanmin(band.lines)) for band in bands),
+        max(float(np.nanmax(band.lines)) for band in bands),
+    )
+
+
+def collect_gradients(variants: Sequence[Variant]) -> list[Gradients]:
+    """Gradient norms of some sets."""
+    found = []
+    for variant in variants:
+        layers = []
+        for n in chosen(variant.layers):
+            band = along(variant, f"gradient_A{n + 1}", start=partial(_gradient_at_start, n))
+            if band is not None:
+                # A logarithmic scale has no place for 0.
+                lines = np.where(band.lines > 0, band.lines, np.nan)
+                layers.append((n, Band(band.x, lines)))
+        found.append(Gradients(variant.name, spans(variant.protocol), tuple(layers)))
+    return found
+
+
+def _gradient_at_start(layer: int, cell: Cell) -> float:
+    health = (cell.result or {})["health"][0]
+    return float(health["layers"][layer]["gradient"])
+
+
+def draw_gradients(panels: Sequence[Gradients], everyone: Sequence[Gradients]) -> Figure:
+    """A column a set, a line a layer, on a logarithmic scale that all sets share."""
+    figure = new(2.75)
+    columns = columns_for(len(everyone))
+    grid = figure.subplots(1, columns, sharex=True, sharey=True, squeeze=False)
+    for axes, panel in zip(grid[0], panels, strict=False):
+        for number, band in panel.layers:
+            draw_band(axes, band, label=f"A{number + 1}", **line_style(number))
+        shade(axes, panel.phases, panel.layers[0][1].x[1:])
+        axes.set_title(_wrap(panel.name), pad=11)
+        axes.set_xlabel("epoch")
+    bands = [band for panel in everyone for _, band in panel.layers]
+    there = [band for band in bands if np.isfinite(band.lines).any()]
+    if there:
+        log_scale(grid[0, 0], *_reach(there))
+    for axes in grid[0, len(panels) :]:
+        axes.set_axis_off()
+    grid[0, 0].set_ylabel("gradient norm ‖∂L/∂z‖")
+    handles, labels = grid[0, 0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=8)
+    return figure
+
+
+def collect_proportions(variant: Variant) -> list[Proportions]:
+    """P of a mixture along the epochs, layer by layer; the smallest of many are left out."""
+    ends = variant.numbers(lambda r: [layer["P"] for layer in r["layers"]]).mean(axis=0)
+    largest = np.argsort(-ends.max(axis=0), kind="stable")[:MOST_LINES]
+    found = []
+    for n in chosen(variant.layers):
+        functions = []
+        for m in sorted(largest.tolist()):
+            band = along(variant, f"P_A{n + 1}_{m + 1}", start=partial(_proportion_at_start, n, m))
+            if band is not None:
+                functions.append((variant.members[m], band))
+        found.append(Proportions(f"A{n + 1}", tuple(functions)))
+    return found
+
+
+def _proportion_at_start(layer: int, member: int, cell: Cell) -> float:
+    layers = (cell.result or {})["layers"]
+    return float(layers[layer]["P_start"][member])
+
+
+def mixture_phases(variant: Variant) -> list[Span]:
+    """The phases in which P moves."""
+    return [s for s in spans(variant.protocol) if s.trains in ("mixture", "all")]
+
+
+def draw_proportions(panels: Sequence[Proportions], phases: Sequence[Span]) -> Figure:
+    """A panel a layer, a line a function; only the phases in which P moves are shown."""
+    columns = columns_for(len(panels))
+    lines = -(-len(panels) // columns)
+    figure = new(0.75 + 1.95 * lines)
+    top = min(1.02, 1.15 * max(float(b.high.max()) for p in panels for _, b in p.functions))
+    grid = figure.subplots(lines, columns, sharex=True, sharey=True, squeeze=False)
+    for axes, panel in zip(grid.flat, panels, strict=False):
+        for number, (name, band) in enumerate(panel.functions):
+            style = line_style(number)
+            if len(band.lines) <= FEW_SEEDS:
+                axes.plot(band.x, band.lines.T, color=style["color"], linewidth=0.6, alpha=0.6)
+                axes.plot(band.x, band.mean, label=name, **style)
+            else:
+                draw_band(axes, band, label=name, **style)
+        axes.set_title(panel.layer)
+        axes.set_xlim(phases[0].start, phases[-1].stop)
+        axes.set_ylim(0, top)
+        axes.grid(color="#e3e3e3", linewidth=0.6)
+        axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+    for axes in list(grid.flat)[len(panels) :]:
+        axes.set_axis_off()
+    for axes in list(grid.flat)[: len(panels)][-columns:]:
+        axes.set_xlabel("epoch")
+        axes.tick_params(labelbottom=True)
+    for axes in grid[:, 0]:
+        axes.set_ylabel("P")
+    handles, labels = grid[0, 0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=min(5, len(labels)))
+    return figure
+
+
+def _wrap(name: str) -> str:
+    """A set's name on lines that fit over a narrow panel."""
+    lines = [""]
+    for word in name.split(" "):
+        if lines[-1] and len(lines[-1]) + len(word) > 19:
+            lines.append(word)
+        else:
+            lines[-1] = f"{lines[-1]} {word}".strip()
+    return "\n".join(lines)

@@ -1,0 +1,175 @@
+"""The report: every number and sentence gathered, then put into the template."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from actzoo.report import preference, provenance, shape, tables
+from actzoo.report.compare import compare, rows
+from actzoo.report.figures import Figures, write_figures
+from actzoo.report.figures.training import FEW_SEEDS
+from actzoo.report.paper import SOURCE
+from actzoo.report.statistics import LEVEL, POWER
+from actzoo.report.study import Group, Study, Variant, read_study
+from actzoo.report.text import listed, number, percent, plural
+from actzoo.sweep.store import write_atomically
+
+FOLDED = 24
+"""A table of more rows than this is folded away."""
+
+
+def write_report(folder: Path, *, figure_format: str = "png") -> Path:
+    """Write the report of a run, from its stored cells alone.
+
+    Args:
+        folder: The output folder of `actzoo bench`.
+        figure_format: "png", "svg" or "pdf".
+
+    Returns:
+        The path of report.md; the figures lie beside it in `figures/`.
+
+    Raises:
+        StoreError: The folder holds no run, a torn one, or cannot be written.
+        UsageError: The figure format is none that is offered.
+    """
+    folder = Path(folder)
+    study = read_study(folder)
+    figures = write_figures(study, folder, figure_format)
+    path = folder / "report.md"
+    write_atomically(path, render(study, figures).encode())
+    return path
+
+
+def summary_rows(folder: Path) -> list[dict[str, Any]]:
+    """One dict for each dataset, network and set, for a terminal.
+
+    Keys: dataset, model, set, control, ok, cells, accuracy and half_width (in %), difference,
+    difference_low and difference_high (to the baseline, in points), adjusted_p,
+    smallest_detectable, verdict, best. A number that is not known is None.
+
+    Raises:
+        StoreError: The folder holds no run, or a torn one.
+    """
+    return rows(read_study(Path(folder)))
+
+
+def render(study: Study, figures: Figures) -> str:
+    """The text of the report."""
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("actzoo.report", "templates"),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,  # markdown, not HTML
+    )
+    environment.filters.update(percent=percent, number=number, plural=plural, listed=listed)
+    text = environment.get_template("report.md.j2").render(_context(study, figures))
+    return re.sub(r"\n{3,}", "\n\n", text)
+
+
+def _context(study: Study, figures: Figures) -> dict[str, Any]:
+    numbers = itertools.count(1)
+    table, differing = provenance.environments(study)
+    done = len(study.results)
+    return {
+        "study": study,
+        "next": lambda: next(numbers),
+        "comparable": len(study.groups[0].variants) > 1,
+        "compared": tables.compared(study),
+        "large_sets": _large_sets(study),
+        "done": done,
+        "missing": len(study.cells) - done,
+        "failures": tables.failures(study),
+        "cautions": tables.cautions(study),
+        "fairness": tables.fairness(study) if done else [],
+        "groups": [_group(group, figures) for group in study.groups],
+        "choices": _choices(study),
+        "mixtures": [
+            _mixture(group, mixture, figures)
+            for group in study.groups
+            for mixture in group.mixtures
+        ],
+        "protocol": provenance.protocol(study),
+        "settings": provenance.settings(study),
+        "datasets": provenance.datasets(study),
+        "environment": table,
+        "differing": differing,
+        "limits": provenance.limits(study),
+        "several": len(study.groups) > 1,
+        "one_seed": len(study.run.seeds) == 1,
+        "few_seeds": FEW_SEEDS,
+        "level": LEVEL,
+        "power": POWER,
+        "source": SOURCE,
+        "straight": shape.STRAIGHT,
+        "leaky": shape.LEAKY,
+    }
+
+
+def _large_sets(study: Study) -> list[tuple[str, str]]:
+    """Sets that go by a shorter name, with all their functions."""
+    variants = study.groups[0].variants
+    return [(v.name, ", ".join(v.members)) for v in variants if v.name != v.label and not v.control]
+
+
+def _group(group: Group, figures: Figures) -> dict[str, Any]:
+    comparisons = compare(group)
+    health = tables.health(group)
+    return {
+        "title": group.title,
+        "headline": tables.headline(comparisons, group.baseline),
+        "answer": tables.answer(comparisons, group.baseline),
+        "comparisons": sum(c.adjusted_p == c.adjusted_p for c in comparisons),
+        "accuracy": tables.accuracy(group, comparisons),
+        "accuracy_figures": figures.of("accuracy", group),
+        "training_figures": figures.of("training", group),
+        "health": health,
+        "folded": health.count("\n") > FOLDED,
+        "vanishing": tables.vanishing(group),
+        "gradient_figures": figures.of("gradients", group),
+    }
+
+
+def _choices(study: Study) -> list[dict[str, Any]]:
+    """The paper's Table 1, one a mixture and network."""
+    found = []
+    for model in study.run.models:
+        for members in study.mixtures:
+            preferences = preference.preferences(study, members, model)
+            if not preferences:
+                continue
+            found.append(
+                {
+                    "name": preferences[0].variant.name,
+                    "model": model,
+                    "table": preference.table_1(preferences),
+                    "paper": preference.beside_the_paper(study, preferences),
+                    "followed": [
+                        (p.group.title, number(p.followed))
+                        for p in preferences
+                        if p.followed == p.followed
+                    ],
+                    "functions": preference.functions(members),
+                    "equations": [(p.group.title, preference.equations(p)) for p in preferences],
+                }
+            )
+    return found
+
+
+def _mixture(group: Group, mixture: Variant, figures: Figures) -> dict[str, Any]:
+    return {
+        "title": group.title,
+        "name": mixture.name,
+        "curves": figures.of("curves", group, mixture),
+        "ranges": figures.of("ranges", group, mixture),
+        "weights": figures.of("weights", group, mixture),
+        "bends": shape.bend_table(mixture),
+        "shares": shape.share_table(mixture),
+        "loudest": shape.loudest(mixture),
+    }

@@ -1,0 +1,186 @@
+"""What the network preferred: P of each layer, how far it moved, the equations."""
+
+from __future__ import annotations
+
+import itertools
+from typing import NamedTuple
+
+import numpy as np
+
+from actzoo import registry
+from actzoo.errors import ActzooError
+from actzoo.report.paper import published
+from actzoo.report.statistics import r_squared, total_variation
+from actzoo.report.study import Floats, Group, Study, Variant, shown
+from actzoo.report.text import code, number, spread, table
+
+SIDE_BY_SIDE = 4
+"""Up to this many functions have a column each."""
+TERMS = 4
+"""Terms on a line of an equation."""
+
+
+class Preference(NamedTuple):
+    """P of one mixture in one group; axes seed, layer, function.
+
+    Attributes:
+        group: Where.
+        variant: The mixture.
+        start, end: P before and after training.
+    """
+
+    group: Group
+    variant: Variant
+    start: Floats
+    end: Floats
+
+    def moved(self, layer: int) -> float:
+        """Mean distance (total variation) of P's end from its start; layer from 0."""
+        pairs = zip(self.start[:, layer], self.end[:, layer], strict=True)
+        return float(np.mean([total_variation(p, q) for p, q in pairs]))
+
+    def apart(self, layer: int) -> float:
+        """Mean distance between the ends of two seeds; nan with one seed."""
+        pairs = list(itertools.combinations(self.end[:, layer], 2))
+        return float(np.mean([total_variation(p, q) for p, q in pairs])) if pairs else np.nan
+
+    @property
+    def started_equal(self) -> bool:
+        """Whether every P started at 1 over the number of functions."""
+        return bool(np.allclose(self.start, 1 / self.start.shape[2], atol=1e-6))
+
+    @property
+    def followed(self) -> float:
+        """r² of end and start over seeds, layers and functions; nan for equal starts."""
+        if self.started_equal:
+            return np.nan
+        return r_squared(self.start.ravel(), self.end.ravel())
+
+
+def preferences(study: Study, members: tuple[str, ...], model: str) -> list[Preference]:
+    """P of a mixture, group by group."""
+    found = []
+    for group in study.groups:
+        for variant in group.mixtures:
+            if variant.members == members and group.model == model:
+                start = variant.numbers(lambda r: [layer["P_start"] for layer in r["layers"]])
+                end = variant.numbers(lambda r: [layer["P"] for layer in r["layers"]])
+                found.append(Preference(group, variant, start, end))
+    return found
+
+
+def table_1(found: list[Preference]) -> str:
+    """The paper's Table 1: P by dataset, layer and function, with where it started."""
+    members = found[0].variant.members
+    if len(members) > SIDE_BY_SIDE:
+        return _long_table(found)
+    equal = all(p.started_equal for p in found)
+    rows = [
+        (
+            shown(p.group.dataset),
+            f"A{n + 1}",
+            *(_from(p.end[:, n, m], p.start[:, n, m], equal) for m in range(len(members))),
+            *([number(1 / len(members), 4)] if equal else []),
+            number(p.moved(n)),
+            number(p.apart(n)),
+        )
+        for p in found
+        for n in range(p.variant.layers)
+    ]
+    start = ["each P at the start"] if equal else []
+    names = (f"P of {code(m)}" for m in members)
+    return table(("dataset", "layer", *names, *start, "moved", "seeds apart"), rows, left=2)
+
+
+def _long_table(found: list[Preference]) -> str:
+    rows = []
+    for p in found:
+        name = shown(p.group.dataset)
+        layers = range(p.variant.layers)
+        for m, member in enumerate(p.variant.members):
+            equal = p.started_equal
+            cells = (_from(p.end[:, n, m], p.start[:, n, m], equal) for n in layers)
+            rows.append((name, code(member), *cells))
+        rows.append((name, "*moved*", *(number(p.moved(n)) for n in layers)))
+        rows.append((name, "*seeds apart*", *(number(p.apart(n)) for n in layers)))
+    layers = range(found[0].variant.layers)
+    return table(("dataset", "function", *(f"P in A{n + 1}" for n in layers)), rows, left=2)
+
+
+def _from(end: Floats, start: Floats, equal: bool) -> str:
+    return spread(end) if equal else f"{spread(end)} (from {spread(start)})"
+
+
+def beside_the_paper(study: Study, found: list[Preference]) -> str:
+    """Our P next to the published ones; "" where the run is not the paper's experiment."""
+    rows = []
+    for p in found:
+        paper = published(study, p.group.dataset, p.group.model, p.variant.members)
+        if paper is None:
+            continue
+        for n, theirs in enumerate(paper):
+            ours = p.end[:, n].mean(axis=0)
+            members = p.variant.members
+            mine = members[int(ours.argmax())]
+            its = max(members, key=lambda name: theirs[name])
+            rows.append(
+                (
+                    shown(p.group.dataset),
+                    f"A{n + 1}",
+                    *(
+                        f"{theirs[name]:.4f} / {spread(p.end[:, n, m])}"
+                        for m, name in enumerate(members)
+                    ),
+                    f"{code(its)} / {code(mine)}",
+                )
+            )
+    if not rows:
+        return ""
+    names = (f"{code(m)}: paper / ours" for m in found[0].variant.members)
+    return table(("dataset", "layer", *names, "largest: paper / ours"), rows, left=2)
+
+
+def equations(p: Preference) -> str:
+    """A_1, A_2 ... with the mean P, as the paper's (11)-(19), in LaTeX."""
+    lines = []
+    for n, weights in enumerate(p.end.mean(axis=0), start=1):
+        terms = [
+            f"{weight:.4f}\\,f_{{{m}}}(x)"
+            for m, weight in enumerate(weights, start=1)
+            if len(weights) <= 2 * TERMS or weight >= 0.00005
+        ]
+        parts = [" + ".join(terms[k : k + TERMS]) for k in range(0, len(terms), TERMS)]
+        lines.append(f"A_{{{n}}}(x) &= " + " \\\\\n&\\quad + ".join(parts))
+    return "\\begin{aligned}\n" + " \\\\\n".join(lines) + "\n\\end{aligned}"
+
+
+def functions(members: tuple[str, ...]) -> str:
+    """What f_1, f_2 ... are, in LaTeX."""
+    lines = [
+        f"f_{{{m}}}(x) &= \\mathrm{{{_upright(name)}}}(x){_written_out(name)}"
+        for m, name in enumerate(members, start=1)
+    ]
+    return "\\begin{aligned}\n" + " \\\\\n".join(lines) + "\n\\end{aligned}"
+
+
+def _upright(name: str) -> str:
+    return "".join(f"\\{sign}" if sign in "_#%&$^{}" else sign for sign in name)
+
+
+def _written_out(name: str) -> str:
+    """` = ...` by the declared formula; "" where the function is no longer installed."""
+    try:
+        activation = registry.get(name)
+        body = activation.parsed().latex() if activation.formula else activation.latex
+    except ActzooError:
+        return ""
+    if not body:
+        return ""
+    # GitHub's mathematics knows no \operatorname.
+    text = f" = {body}".replace("\\operatorname", "\\mathrm")
+    values = ",\\ ".join(
+        f"\\mathit{{{_upright(k)}}} = {v:g}"
+        for k, v in activation.parameters.items()
+        if isinstance(v, float | int)
+    )
+    return f"{text},\\quad {values}" if values else text

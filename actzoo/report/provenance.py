@@ -1,0 +1,131 @@
+"""What was run, where and with what, as the cells themselves noted it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+from actzoo.report.study import Study, shown
+from actzoo.report.text import UNKNOWN, code, duration, listed, plural, significant, table
+
+
+def protocol(study: Study) -> str:
+    """The phases."""
+    rows = [
+        (
+            number,
+            phase.trains,
+            phase.epochs,
+            phase.optimizer,
+            significant(phase.lr),
+            significant(phase.weight_decay),
+            phase.schedule,
+        )
+        for number, phase in enumerate(study.run.protocol, start=1)
+    ]
+    headers = ("phase", "trains", "epochs", "optimiser", "learning rate", "weight decay")
+    return table((*headers, "schedule"), rows, left=2)
+
+
+def settings(study: Study) -> str:
+    """What was asked for."""
+    run = study.run
+    start = {
+        "equal": "w starts at 1 each, so that every P starts at 1 over the number of functions",
+        "random": "w starts uniform on (0, 1), drawn for each seed, layer and function",
+    }[run.init]
+    rows = [
+        ("command", code(study.command) if study.command else UNKNOWN),
+        ("seeds", ", ".join(map(str, run.seeds))),
+        ("batch size", run.batch_size),
+        ("training images", "all" if run.limit is None else f"{run.limit:,}, stratified"),
+        ("held out for validation", f"{100 * run.validation:g}% of the training images"),
+        ("mixture weights", start),
+        ("precision", run.precision),
+        ("cells", f"{len(study.results)} of {len(study.cells)} done"),
+        ("total time of the cells", duration(total_seconds(study))),
+    ]
+    return table(("what", "value"), rows, left=2)
+
+
+def total_seconds(study: Study) -> float:
+    """The time of all cells that are done."""
+    return sum(float(result["seconds"]["total"]) for result in study.results)
+
+
+def datasets(study: Study) -> str:
+    """What the store says of the datasets."""
+    about = {g.dataset: g.about for g in study.groups}
+    rows = []
+    for name, facts in about.items():
+        if not facts:
+            rows.append((shown(name), *[UNKNOWN] * 5))
+            continue
+        used = next((r for r in study.results if r["spec"]["dataset"] == name), None)
+        split = f"{used['train_images']:,} + {used['validation_images']:,}" if used else UNKNOWN
+        shape = " × ".join(map(str, facts["shape"]))
+        rows.append(
+            (shown(name), facts["description"], shape, facts["classes"], split, facts["test"])
+        )
+    headers = ("dataset", "what", "shape", "classes", "trained on + held out", "test images")
+    return table(headers, rows, left=2)
+
+
+def _flat(result: dict[str, Any]) -> dict[str, str]:
+    environment = result["environment"]
+    commit = environment.get("commit")
+    if commit is None:
+        known = "unknown: not run from a checkout"
+    else:
+        known = commit["id"] + (" with uncommitted changes" if commit["dirty"] else "")
+    packages = environment.get("packages", {})
+    return {
+        "actzoo": str(environment.get("actzoo", UNKNOWN)),
+        "actzoo's commit": known,
+        "python": str(environment.get("python", UNKNOWN)),
+        **{name: str(version) for name, version in packages.items()},
+        "system": str(environment.get("system", UNKNOWN)),
+        "processor": str(environment.get("processor", UNKNOWN)),
+        "vector instructions": str(environment.get("capability", UNKNOWN)),
+        "cores": str(environment.get("cores", UNKNOWN)),
+        "device": f"{environment.get('device')} ({environment.get('device_name')})",
+        "threads": str(environment.get("threads", UNKNOWN)),
+        "kernel": str(result.get("kernel", UNKNOWN)),
+    }
+
+
+def environments(study: Study) -> tuple[str, list[str]]:
+    """The table of what the cells ran on, and the rows in which they differ."""
+    flats = [_flat(result) for result in study.results]
+    names = list(dict.fromkeys(name for flat in flats for name in flat))
+    rows, differing = [], []
+    for name in names:
+        counts = Counter(flat.get(name, UNKNOWN) for flat in flats)
+        if len(counts) == 1:
+            rows.append((name, next(iter(counts))))
+        else:
+            differing.append(name)
+            parts = [f"{v} ({plural(n, 'cell')})" for v, n in sorted(counts.items())]
+            rows.append((f"**{name}**", "; ".join(parts)))
+    return table(("what", "value"), rows, left=2), differing
+
+
+def limits(study: Study) -> list[str]:
+    """What this run cannot tell."""
+    run = study.run
+    lines = [
+        "Learning rates and epochs are the protocol's and the same for every set; nothing was "
+        "tuned for any of them.",
+        f"Its intervals are over {plural(len(run.seeds), 'seed')}: they cover the chance in "
+        "first weights and batches, not the choice of test images.",
+        f"It says nothing of other networks than {listed([code(m) for m in run.models])}, nor of "
+        f"other data than {listed([shown(d) for d in run.datasets])}.",
+        "Times are those of this run, one cell after another on a machine that may have had "
+        "other work: information, not a measurement.",
+    ]
+    if run.limit is not None:
+        lines.append(f"It trained on {run.limit:,} images only.")
+    learned = any(result["parameters"]["activations"] for result in study.results)
+    if learned:
+        lines.append("Curves of functions with parameters per channel are means over channels.")
+    return lines

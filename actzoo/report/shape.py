@@ -1,0 +1,106 @@
+"""The shape that the layers took: eqs. (20)-(21), and which function is loudest where."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from actzoo.report.figures.curves import inside
+from actzoo.report.preference import SIDE_BY_SIDE
+from actzoo.report.statistics import Bend, fit_bend
+from actzoo.report.study import Floats, Variant
+from actzoo.report.text import code, listed, number, percent, spread, table
+
+STRAIGHT = 0.99
+"""R² from which two straight lines describe a curve."""
+LEAKY = 0.3
+"""h2 / h1 up to which the lower line counts as a leak."""
+
+
+def bends(variant: Variant, layer: int) -> list[Bend]:
+    """The fit of eq. (20) on [-1, 1] for each seed; layer from 1."""
+    found = []
+    for cell in variant.done:
+        y = cell.arrays[f"A{layer}_on_1"]
+        found.append(fit_bend(np.linspace(-1, 1, len(y)), y))
+    return found
+
+
+def is_leaky(bend: Bend) -> bool:
+    """Whether a curve is like a LeakyReLU on [-1, 1]."""
+    return bend.h1 > 0 and bend.r2 >= STRAIGHT and 0 <= bend.ratio <= LEAKY
+
+
+def bend_table(variant: Variant) -> str:
+    """h1, h2, h2/h1 and R² of each layer."""
+    rows = []
+    for n in range(1, variant.layers + 1):
+        found = bends(variant, n)
+        columns = ([getattr(b, name) for b in found] for name in ("h1", "h2", "ratio", "r2"))
+        leaky = f"{sum(map(is_leaky, found))} of {len(found)}"
+        rows.append((f"A{n}", *(spread(column, 3) for column in columns), leaky))
+    headers = ("layer", "h1", "h2", "h2/h1", "R²", "seeds LeakyReLU-like")
+    return table(headers, rows)
+
+
+def share_table(variant: Variant) -> str:
+    """Each function's share of Σ |Pᵢ fᵢ(x)| at each size of x, and what arrives beyond it."""
+    members = variant.members
+    wide = len(members) <= SIDE_BY_SIDE
+    rows = []
+    for n in range(variant.layers):
+        for size in sizes(variant):
+            shares = mean_shares(variant, n, size)
+            if wide:
+                cells = [percent(share) for share in shares]
+            else:
+                largest = np.argsort(-shares, kind="stable")[:3]
+                cells = [", ".join(f"{code(members[m])} {percent(shares[m])}" for m in largest)]
+            rows.append((f"A{n + 1}", size, *cells, percent(beyond(variant, n + 1, size), 2)))
+    names = [code(m) for m in members] if wide else ["the three largest"]
+    headers = ("layer", "size of x", *names, "inputs beyond it")
+    return table(headers, rows)
+
+
+def sizes(variant: Variant) -> list[str]:
+    """The sizes of x for which shares are stored, as the store writes them."""
+    result = variant.done[0].result or {}
+    return list(result["layers"][0]["shares"])
+
+
+def mean_shares(variant: Variant, layer: int, size: str) -> Floats:
+    """Shares of the functions in a layer (from 0), mean over the seeds."""
+    shares: Floats = variant.numbers(lambda r: r["layers"][layer]["shares"][size]).mean(axis=0)
+    return shares
+
+
+def beyond(variant: Variant, layer: int, size: str) -> float:
+    """Share of a layer's inputs (from 1) that are larger than this; nan if it is not stored."""
+    if f"z{layer}_in_{size}" not in variant.done[0].arrays:
+        return math.nan
+    return max(0.0, 1 - float(inside(variant, layer, float(size)).sum()))
+
+
+def loudest(variant: Variant) -> str:
+    """Which function drowns the others, and whether any input gets there, in two sentences."""
+    largest = sizes(variant)[-1]
+    first: dict[str, list[int]] = {}
+    for n in range(variant.layers):
+        name = variant.members[int(mean_shares(variant, n, largest).argmax())]
+        first.setdefault(name, []).append(n)
+    parts = []
+    for name, layers in first.items():
+        m = variant.members.index(name)
+        least = min(float(mean_shares(variant, n, largest)[m]) for n in layers)
+        parts.append(
+            f"{code(name)} in {len(layers)} of {variant.layers} layers ({percent(least)} or more)"
+        )
+    text = f"At |x| = {largest} the largest share is held by {listed(parts)}."
+    middle = sizes(variant)[len(sizes(variant)) // 2]
+    reach = [beyond(variant, n + 1, middle) for n in range(variant.layers)]
+    if all(map(math.isfinite, reach)):
+        most = max(reach)
+        amount = f"at most {number(100 * most)}%" if most >= 0.00005 else "hardly any or none"
+        text += f" Of the values that really arrive, {amount} in any layer are beyond ±{middle}."
+    return text

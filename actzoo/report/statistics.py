@@ -1,0 +1,151 @@
+"""The few statistics that the report rests on, each a pure function of a few numbers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import optimize, stats
+
+CONFIDENCE = 0.95
+LEVEL = 0.05
+"""Two-sided level of every test."""
+POWER = 0.80
+_FLAT = 1e-9
+"""A spread below this, beside the values' size, is rounding: then there is no interval."""
+
+
+class Interval(NamedTuple):
+    """A mean with its two-sided 95% t interval.
+
+    Attributes:
+        n: How many values.
+        mean: Their mean; nan without values.
+        sd: Their standard deviation (n - 1 below); nan below two values.
+        half: Half the interval's width; nan below two values, and where all values are
+            equal: a spread of 0 over a few seeds says nothing of the spread over more.
+    """
+
+    n: int
+    mean: float
+    sd: float
+    half: float
+
+    @property
+    def low(self) -> float:
+        """Lower end; nan without an interval."""
+        return self.mean - self.half
+
+    @property
+    def high(self) -> float:
+        """Upper end; nan without an interval."""
+        return self.mean + self.half
+
+    @property
+    def p(self) -> float:
+        """p-value of the two-sided t test against 0; nan without an interval."""
+        if not math.isfinite(self.half):
+            return math.nan
+        t = self.mean / (self.sd / math.sqrt(self.n))
+        return float(2 * stats.t.sf(abs(t), self.n - 1))
+
+
+def t_interval(values: Sequence[float] | NDArray[np.float64]) -> Interval:
+    """The mean of some values with its 95% t interval.
+
+    Of the differences of two sets, seed by seed, this is the paired t interval.
+    """
+    x = np.asarray(values, dtype=np.float64)
+    if x.size == 0:
+        return Interval(0, math.nan, math.nan, math.nan)
+    mean = float(x.mean())
+    if x.size == 1:
+        return Interval(1, mean, math.nan, math.nan)
+    sd = float(x.std(ddof=1))
+    if sd <= _FLAT * max(float(np.abs(x).max()), 1e-300):
+        return Interval(x.size, mean, 0.0, math.nan)
+    quantile = float(stats.t.ppf(0.5 + CONFIDENCE / 2, x.size - 1))
+    return Interval(x.size, mean, sd, quantile * sd / math.sqrt(x.size))
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Holm's adjusted p-values, in the order given; nan stays nan and is not counted."""
+    counted = [i for i, p in enumerate(p_values) if not math.isnan(p)]
+    adjusted = [math.nan] * len(p_values)
+    largest = 0.0
+    for rank, i in enumerate(sorted(counted, key=lambda i: p_values[i])):
+        largest = max(largest, min(1.0, (len(counted) - rank) * p_values[i]))
+        adjusted[i] = largest
+    return adjusted
+
+
+def smallest_detectable(sd: float, n: int, comparisons: int = 1) -> float:
+    """The true difference that a paired t test of n seeds finds with 80% power.
+
+    Args:
+        sd: Standard deviation of the differences.
+        n: Number of seeds.
+        comparisons: How many comparisons share the level: the test is at 0.05 divided by
+            it, the first and strictest step of Holm's procedure.
+
+    Returns:
+        The difference in the unit of sd; nan where there is no spread to go by.
+    """
+    if n < 2 or not sd > 0:
+        return math.nan
+    freedom = n - 1
+    critical = float(stats.t.isf(LEVEL / comparisons / 2, freedom))
+
+    def missing(shift: float) -> float:
+        # The other tail adds less than a millionth where the power is 80%.
+        return float(stats.nct.sf(critical, freedom, shift)) - POWER
+
+    high = critical + 1.0
+    while missing(high) < 0:
+        high *= 2
+    shift = float(optimize.brentq(missing, 0.0, high))
+    return shift * sd / math.sqrt(n)
+
+
+def r_squared(x: ArrayLike, y: ArrayLike) -> float:
+    """Square of the correlation of x and y; nan where either does not vary."""
+    a, b = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
+    a, b = a - a.mean(), b - b.mean()
+    scale = math.sqrt(float(a @ a) * float(b @ b))
+    return (float(a @ b) / scale) ** 2 if scale > 1e-12 else math.nan
+
+
+def total_variation(p: ArrayLike, q: ArrayLike) -> float:
+    """Half the sum of |p - q|: 0 if p is q, 1 if they share nothing."""
+    return float(np.abs(np.asarray(p) - np.asarray(q)).sum() / 2)
+
+
+class Bend(NamedTuple):
+    """The fit of eq. (20): h1 x for x >= 0, h2 x below.
+
+    Attributes:
+        h1, h2: Slopes by least squares through the origin, each on its half.
+        r2: Share of the curve's variance that the two lines explain together.
+    """
+
+    h1: float
+    h2: float
+    r2: float
+
+    @property
+    def ratio(self) -> float:
+        """h2 / h1; nan where h1 is 0."""
+        return self.h2 / self.h1 if self.h1 else math.nan
+
+
+def fit_bend(x: NDArray[np.float64], y: NDArray[np.float64]) -> Bend:
+    """Fit two lines that meet in the origin to a curve."""
+    right = x >= 0
+    h1 = float(x[right] @ y[right] / (x[right] @ x[right]))
+    h2 = float(x[~right] @ y[~right] / (x[~right] @ x[~right]))
+    rest = float(np.square(y - np.where(right, h1, h2) * x).sum())
+    total = float(np.square(y - y.mean()).sum())
+    return Bend(h1, h2, 1 - rest / total if total > 1e-12 else math.nan)

@@ -1,0 +1,271 @@
+"""A finished run as the report sees it, read from the store: groups, variants, cells."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from actzoo.errors import StoreError
+from actzoo.experiment.protocol import Phase, Protocol, equal_epochs
+from actzoo.sweep.plan import Run
+from actzoo.sweep.store import Store, read_json
+
+Floats = NDArray[np.float64]
+SPELLED_OUT = 5
+"""A set of more functions than this goes by a shorter name."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One cell of the run.
+
+    Attributes:
+        key: Its folder's name.
+        seed: Its seed.
+        result: Content of result.json; None if it is not done.
+        failure: Why it failed; "" if it did not.
+        store: Where its history and arrays lie.
+    """
+
+    key: str
+    seed: int
+    result: dict[str, Any] | None
+    failure: str
+    store: Store = field(repr=False)
+
+    @cached_property
+    def history(self) -> list[dict[str, Any]]:
+        """One row an epoch."""
+        return list(self.store.history(self.key))
+
+    @cached_property
+    def arrays(self) -> dict[str, Floats]:
+        """Curves and histograms of the layers."""
+        return self.store.arrays(self.key, "layers")
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One set in one group, over its seeds.
+
+    Attributes:
+        members: Names of its functions.
+        control: "" or the control it is.
+        name: What tables and figures call it: shorter than the label of a large mixture.
+        protocol: Its phases.
+        cells: One a seed, in the order of the seeds.
+    """
+
+    members: tuple[str, ...]
+    control: str
+    name: str
+    protocol: Protocol
+    cells: tuple[Cell, ...]
+
+    @property
+    def label(self) -> str:
+        """All its names, as in results.csv."""
+        text = " + ".join(self.members)
+        return f"{text} ({self.control})" if self.control else text
+
+    @property
+    def is_mixture(self) -> bool:
+        """Whether it has several functions."""
+        return len(self.members) > 1
+
+    @property
+    def done(self) -> tuple[Cell, ...]:
+        """The cells that have a result."""
+        return tuple(cell for cell in self.cells if cell.result is not None)
+
+    @property
+    def complete(self) -> bool:
+        """Whether every cell has a result."""
+        return len(self.done) == len(self.cells)
+
+    def numbers(self, pick: Callable[[dict[str, Any]], Any]) -> Floats:
+        """Something of each result, stacked over the seeds that are done."""
+        return np.array([pick(c.result) for c in self.done if c.result is not None], dtype=float)
+
+    @cached_property
+    def accuracy(self) -> dict[int, float]:
+        """Test accuracy in % by seed."""
+        tests = {c.seed: c.result["test"] for c in self.done if c.result is not None}
+        # From counts: equal counts then differ by exactly 0.
+        return {seed: 100 * t["correct"] / t["images"] for seed, t in tests.items()}
+
+    @property
+    def layers(self) -> int:
+        """How many activation layers there are; 0 while no cell is done."""
+        for cell in self.done:
+            if cell.result is not None:
+                return len(cell.result["layers"])
+        return 0
+
+
+@dataclass(frozen=True)
+class Group:
+    """What is compared with one another: all sets on one dataset with one network.
+
+    Attributes:
+        dataset, model: As the run names them.
+        about: What the store says of the dataset.
+        variants: The sets, in the order of the run.
+        baseline: What they are compared with.
+    """
+
+    dataset: str
+    model: str
+    about: dict[str, Any]
+    variants: tuple[Variant, ...]
+    baseline: Variant
+
+    @property
+    def title(self) -> str:
+        """`digits, paper_cnn`."""
+        return f"{shown(self.dataset)}, {self.model}"
+
+    @property
+    def slug(self) -> str:
+        """A word for the names of files."""
+        return slug(f"{shown(self.dataset)}-{self.model}")
+
+    @property
+    def mixtures(self) -> tuple[Variant, ...]:
+        """The sets of several functions of which a cell is done."""
+        return tuple(v for v in self.variants if v.is_mixture and v.done)
+
+    def single(self, name: str) -> Variant | None:
+        """The function of that name alone, if it ran."""
+        for variant in self.variants:
+            if variant.members == (name,) and not variant.control and variant.done:
+                return variant
+        return None
+
+
+@dataclass(frozen=True)
+class Study:
+    """A whole run.
+
+    Attributes:
+        run: What was asked for.
+        command: The command line.
+        groups: Dataset by dataset, network by network.
+    """
+
+    run: Run
+    command: str
+    groups: tuple[Group, ...]
+
+    @property
+    def cells(self) -> tuple[Cell, ...]:
+        """All cells."""
+        return tuple(c for g in self.groups for v in g.variants for c in v.cells)
+
+    @property
+    def results(self) -> tuple[dict[str, Any], ...]:
+        """The results of all cells that are done."""
+        return tuple(c.result for c in self.cells if c.result is not None)
+
+    @property
+    def mixtures(self) -> tuple[tuple[str, ...], ...]:
+        """The sets of several functions of which a cell is done."""
+        return tuple(dict.fromkeys(v.members for g in self.groups for v in g.mixtures))
+
+
+def shown(dataset: str) -> str:
+    """A dataset's name for readers: of a user's own file the name, not the folder."""
+    kind, colon, path = dataset.partition(":")
+    return f"{kind}:{Path(path).name}" if colon else dataset
+
+
+def short_names(sets: tuple[tuple[str, ...], ...]) -> dict[tuple[str, ...], str]:
+    """A name for each set: its functions, of a large one the first two and the count."""
+    names: dict[tuple[str, ...], str] = {}
+    for members in sets:
+        name = " + ".join(members)
+        if len(members) > SPELLED_OUT:
+            name = f"{members[0]} + {members[1]} + … ({len(members)})"
+            clashes = sum(n.partition(" #")[0] == name for n in names.values())
+            name += f" #{clashes + 1}" if clashes else ""
+        names[members] = name
+    return names
+
+
+def slug(text: str) -> str:
+    """Letters, digits and dashes only."""
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
+
+
+def read_study(folder: Path) -> Study:
+    """Read a run.
+
+    Raises:
+        StoreError: The folder holds no run, or a torn one.
+    """
+    store = Store(folder)
+    spec = store.spec()
+    run = _run(spec["run"])
+    plan = [
+        (dataset, model, seed, variant)
+        for dataset in run.datasets
+        for model in run.models
+        for seed in run.seeds
+        for variant in run.variants()
+    ]
+    if len(plan) != len(spec["keys"]):
+        raise StoreError(
+            f"{folder / 'spec.json'} names {len(spec['keys'])} cells; its run has {len(plan)}; "
+            f"run the command again"
+        )
+    cells = {
+        place: _cell(store, key, seed=place[2])
+        for place, key in zip(plan, spec["keys"], strict=True)
+    }
+    names = short_names(tuple(dict.fromkeys(members for members, _ in run.variants())))
+    groups = []
+    for dataset in run.datasets:
+        for model in run.models:
+            variants = tuple(
+                Variant(
+                    members,
+                    control,
+                    names[members] + (f" ({control})" if control else ""),
+                    equal_epochs(run.protocol) if control else run.protocol,
+                    tuple(cells[dataset, model, seed, (members, control)] for seed in run.seeds),
+                )
+                for members, control in run.variants()
+            )
+            baseline = next(v for v in variants if v.members == (run.baseline,) and not v.control)
+            about = spec["datasets"].get(dataset, {})
+            groups.append(Group(dataset, model, about, variants, baseline))
+    return Study(run, spec.get("command", ""), tuple(groups))
+
+
+def _run(parts: dict[str, Any]) -> Run:
+    values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in parts.items()}
+    values["sets"] = tuple(tuple(names) for names in parts["sets"])
+    values["protocol"] = tuple(Phase(**phase) for phase in parts["protocol"])
+    return Run(**values)
+
+
+def _cell(store: Store, key: str, seed: int) -> Cell:
+    result = store.result(key)
+    failure = ""
+    if result is None:
+        error = store.error(key)
+        if error is not None:
+            failure = f"{error['error']}: {error['message']}"
+        elif (store.cell(key) / "cell.json").exists():
+            read_json(store.cell(key) / "cell.json")
+            failure = "did not finish: it was interrupted, or is still running"
+        else:
+            failure = "was not started"
+    return Cell(key, seed, result, failure, store)

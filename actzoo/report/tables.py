@@ -1,0 +1,251 @@
+"""The tables that every report has: the answer, accuracy, failures, health."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from actzoo.report.compare import ONE_SEED, Comparison
+from actzoo.report.statistics import t_interval
+from actzoo.report.study import Floats, Group, Study, Variant, shown
+from actzoo.report.text import (
+    UNKNOWN,
+    code,
+    duration,
+    ends,
+    listed,
+    number,
+    p_value,
+    percent,
+    plural,
+    signed,
+    significant,
+    table,
+    with_half,
+)
+
+
+def ok(variant: Variant) -> str:
+    """`2 of 3`: how many cells of a set are done."""
+    return f"{len(variant.done)} of {len(variant.cells)}"
+
+
+def answer(comparisons: Sequence[Comparison], baseline: Variant) -> str:
+    """Every set beside the baseline."""
+    rows = []
+    for c in comparisons:
+        verdict = f"{c.verdict}, **best**" if c.best else c.verdict
+        base = c.variant is baseline
+        rows.append(
+            (
+                code(c.variant.name),
+                ok(c.variant),
+                number(c.accuracy.mean),
+                "" if base else signed(c.difference.mean),
+                "" if base else ends(c.difference),
+                "" if base else p_value(c.adjusted_p),
+                "" if base else number(c.smallest),
+                verdict,
+            )
+        )
+    headers = (
+        "set",
+        "cells ok",
+        "accuracy (%)",
+        f"difference to {code(baseline.name)} (points)",
+        "95% interval",
+        "p (Holm)",
+        "smallest detectable[^smallest]",
+        "verdict",
+    )
+    return table(headers, rows, words=1)
+
+
+def headline(comparisons: Sequence[Comparison], baseline: Variant) -> str:
+    """The answer of one group in a sentence or two."""
+    seeds = max(len(c.variant.cells) for c in comparisons)
+    others = [c for c in comparisons if c.variant is not baseline]
+    winner = [c for c in comparisons if c.best]
+    if not others:
+        return f"Only the baseline {code(baseline.name)} ran: there is nothing to compare."
+    if winner:
+        name = code(winner[0].variant.name)
+        first = f"**{name} is best**: better than every other set."
+    elif seeds == 1:
+        return "One seed, no interval: none of these differences can be told from noise."
+    else:
+        first = "**No set is shown to be best.**"
+    words = {
+        "better": f"Better than {code(baseline.name)}",
+        "worse": f"Worse than {code(baseline.name)}",
+        "no difference shown": f"No difference from {code(baseline.name)} shown",
+    }
+    parts = []
+    for verdict, lead in words.items():
+        names = [code(c.variant.name) for c in others if c.verdict == verdict]
+        if names:
+            parts.append(f"{lead}: {listed(names)}.")
+    rest = [code(c.variant.name) for c in others if c.verdict not in (*words, ONE_SEED)]
+    if rest:
+        parts.append(f"Without a verdict: {listed(rest)}.")
+    return " ".join([first, *parts])
+
+
+def accuracy(group: Group, comparisons: Sequence[Comparison]) -> str:
+    """Accuracy, loss, size and time of every set."""
+    rows = []
+    for c in comparisons:
+        v = c.variant
+        if not v.done:
+            rows.append((code(v.name), ok(v), *[UNKNOWN] * 6))
+            continue
+        size = v.numbers(
+            lambda r: [r["parameters"][k] for k in ("network", "activations", "mixture")]
+        )[0]
+        loss = t_interval(v.numbers(lambda r: r["test"]["loss"]))
+        rows.append(
+            (
+                code(v.name),
+                ok(v),
+                with_half(c.accuracy),
+                with_half(loss, 4),
+                " + ".join(f"{int(n):,}" for n in size),
+                f"{network_updates(v):,}",
+                duration(float(v.numbers(lambda r: r["seconds"]["training"]).mean())),
+                duration(float(v.numbers(lambda r: r["seconds"]["total"]).mean())),
+            )
+        )
+    headers = (
+        "set",
+        "cells ok",
+        "test accuracy (%)",
+        "test loss (nats)",
+        "parameters: network + activation + mixture",
+        "network updates",
+        "training time",
+        "cell time",
+    )
+    return table(headers, rows)
+
+
+def network_updates(variant: Variant) -> int:
+    """How many optimiser steps the network's own weights took in one cell."""
+    cell = variant.done[0]
+    result = cell.result or {}
+    steps = math.ceil(result["train_images"] / result["spec"]["batch_size"])
+    return steps * sum(1 for row in cell.history if row["trains"] != "mixture")
+
+
+def fairness(study: Study) -> list[str]:
+    """What makes the comparison fair, as far as the store bears it out."""
+    lines = []
+    plain = [[v for v in g.variants if v.done and not v.control] for g in study.groups]
+    counts = [{network_updates(v) for v in variants} for variants in plain if variants]
+    if all(len(found) == 1 for found in counts):
+        lines.append(
+            "Every set of a table got the same number of network updates"
+            + (f" ({next(iter(counts[0])):,})" if len(counts) == 1 else "")
+            + ": a phase in which nothing can train is skipped, so a single function trains "
+            "its network exactly as long as the mixture does. With the same seed all sets "
+            "share the network's first weights and the order of the batches, which is what "
+            "makes pairing by seed mean something. The test images were read once, after the "
+            "last epoch."
+        )
+    else:
+        lines.append(
+            "**The sets did not get the same number of network updates**: see the "
+            "column in the next section before comparing them."
+        )
+    if study.run.control:
+        lines.append(
+            f"Sets marked ({study.run.control}) are a control: in place of the phases that "
+            "train only mixture weights they train the network, so that a single function "
+            "gets as many epochs in all as the mixture, and more network updates than it."
+        )
+    return lines
+
+
+def failures(study: Study) -> str:
+    """Every cell without a result, with the reason; "" where there is none."""
+    rows = [
+        (shown(g.dataset), g.model, code(v.name), cell.seed, _one_line(cell.failure))
+        for g in study.groups
+        for v in g.variants
+        for cell in v.cells
+        if cell.result is None
+    ]
+    return table(("dataset", "network", "set", "seed", "reason"), rows, left=5) if rows else ""
+
+
+def _one_line(message: str) -> str:
+    return " ".join(message.split()).replace("|", "\\|")
+
+
+def health(group: Group) -> str:
+    """Dead and saturated units and gradient norms, layer by layer."""
+    rows = []
+    for variant in group.variants:
+        if not variant.done:
+            continue
+        start, end = _health_at(variant, 0), _health_at(variant, -1)
+        for n in range(variant.layers):
+            rows.append(
+                (
+                    code(variant.name),
+                    f"A{n + 1}",
+                    *(f"{percent(start[n, k])} → {percent(end[n, k])}" for k in (0, 1)),
+                    f"{significant(start[n, 2])} → {significant(end[n, 2])}",
+                )
+            )
+    headers = ("set", "layer", "dead units", "saturated values", "gradient norm")
+    return table(headers, rows, left=2)
+
+
+def _health_at(variant: Variant, when: int) -> Floats:
+    """Dead, saturated and gradient of each layer, mean over the seeds."""
+    keys = ("dead", "saturated", "gradient")
+    values = variant.numbers(
+        lambda result: [[layer[k] for k in keys] for layer in result["health"][when]["layers"]]
+    )
+    means: Floats = values.mean(axis=0)
+    return means
+
+
+def vanishing(group: Group) -> str:
+    """Which sets' gradients differ most between first and last layer, in a sentence."""
+    worst = ("", 1.0)
+    for variant in group.variants:
+        if variant.done and variant.layers > 1:
+            norms = _health_at(variant, 0)[:, 2]
+            ratio = float(norms[0] / norms[-1]) if norms[-1] else math.nan
+            if np.isfinite(ratio) and ratio < worst[1]:
+                worst = (variant.name, ratio)
+    if not worst[0]:
+        return ""
+    return (
+        f"Before training the gradient shrinks most towards the input with {code(worst[0])}: "
+        f"at A1 it is {significant(worst[1], 2)} times what it is at the last activation layer."
+    )
+
+
+def cautions(study: Study) -> list[str]:
+    """What the datasets want said of themselves."""
+    return [
+        f"**{shown(name)}: {about['caution']}.**"
+        for name, about in {g.dataset: g.about for g in study.groups}.items()
+        if about.get("caution")
+    ]
+
+
+def compared(study: Study) -> str:
+    """What was compared, in one line."""
+    groups = study.groups
+    sets = plural(len(groups[0].variants), "set")
+    datasets = listed(list(dict.fromkeys(shown(g.dataset) for g in groups)))
+    models = listed(list(dict.fromkeys(code(g.model) for g in groups)))
+    return (
+        f"{sets} of activation functions compared on {datasets} in the network {models}, "
+        f"{plural(len(study.run.seeds), 'seed')}."
+    )

@@ -1,0 +1,162 @@
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from typing import NamedTuple
+
+import pytest
+
+import actzoo
+from actzoo.cli import main
+from actzoo.cli.bench import parse_seeds
+from actzoo.errors import UsageError
+from actzoo.registry import default
+
+
+class Done(NamedTuple):
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+@pytest.fixture
+def run(monkeypatch, capsys):
+    """Run a command line within this process, as `main` would."""
+
+    def run(*words: str) -> Done:
+        monkeypatch.setattr(sys, "argv", ["actzoo", *words])
+        with pytest.raises(SystemExit) as stop:
+            main()
+        return Done(stop.value.code, *capsys.readouterr())
+
+    return run
+
+
+def quick(tiny_npz, out, *more):
+    return (
+        "bench", "--set", "relu,tanh", "--dataset", f"npz:{tiny_npz}", "--model", "mlp(width=8)",
+        "--epochs", "1", "--seeds", "0-1", "--threads", "1", "--out", str(out), *more,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("words", [["--help"], ["--version"]])
+def test_help_imports_nothing_heavy(words):
+    code = (
+        "import sys, json\nfrom actzoo.cli import main\n"
+        f"sys.argv = ['actzoo', *{words!r}]\n"
+        "try:\n    main()\nexcept SystemExit as stop:\n    assert stop.code == 0\n"
+        "print(json.dumps(list(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = {m.split(".")[0] for m in json.loads(done.stdout.splitlines()[-1])}
+    assert not loaded & {"torch", "numpy", "pandas", "matplotlib", "sympy", "sklearn", "pluggy"}
+    assert not any(m.startswith("actzoo.zoo") for m in json.loads(done.stdout.splitlines()[-1]))
+
+
+def test_version(run):
+    assert actzoo.__version__ in run("--version").stdout
+
+
+def test_a_run_in_a_pipe(run, tmp_path, tiny_npz):
+    words = [sys.executable, "-m", "actzoo", *quick(tiny_npz, tmp_path / "out")]
+    done = subprocess.run(words, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert lines[0] == "1 mixture of 2, its 2 members, 2 seeds: 6 cells"
+    assert "[1/6] relu + tanh on npz:" in done.stdout and "seed 0" in done.stdout
+    assert str(tmp_path / "out" / "report.md") in re.sub(r"\s", "", done.stdout)
+    assert "\x1b" not in done.stdout
+    assert (tmp_path / "out" / "report.md").exists()
+    assert (tmp_path / "out" / "results.csv").exists()
+    again = run(*quick(tiny_npz, tmp_path / "out"))
+    assert again.stdout.count("(done before)") == 6
+    rewritten = run("report", str(tmp_path / "out"))
+    assert rewritten.returncode == 0 and "report.md" in rewritten.stdout
+
+
+def test_json_is_one_document(run, tmp_path, tiny_npz):
+    done = run(*quick(tiny_npz, tmp_path / "out", "--json", "--no-members"))
+    document = json.loads(done.stdout)
+    assert document["failed"] == 0
+    assert [cell["set"] for cell in document["cells"]] == ["relu + tanh", "relu"] * 2
+    assert "cells" in done.stderr
+
+
+def test_a_failed_cell_is_exit_code_1(run, tmp_path, tiny_npz):
+    done = run(*quick(tiny_npz, tmp_path / "out", "--set", "exp(99*x*x)"))
+    assert done.returncode == 1
+    assert "failed: DivergedError: phase 1, epoch 1" in done.stdout
+    assert "Traceback" not in done.stderr
+
+
+def test_dry_run_writes_nothing(run, tmp_path, tiny_npz):
+    done = run(*quick(tiny_npz, tmp_path / "out", "--dry-run"))
+    assert len(done.stdout.splitlines()) == 1 + 6
+    assert not (tmp_path / "out").exists()
+    rows = json.loads(run(*quick(tiny_npz, tmp_path / "out", "--dry-run", "--json")).stdout)
+    assert len(rows) == 6
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["bench"], "no set to run; say for example --set relu,tanh,sin"),
+        (["bench", "--set", "rellu"], "did you mean relu"),
+        (["bench", "--set", "relu", "--seeds", "3-1"], "expected for example 0-9"),
+        (["bench", "--set", "relu", "--device", "tpu"], "expected auto, cpu, cuda"),
+        (["bench", "--set", "relu", "--dataset", "npz:/nowhere.npz"], "/nowhere.npz"),
+        (["bench", "--set", "relu", "--lr-network", "0"], "lr=0.0"),
+        (["bench", "--set", "relu,(tanh"], "("),
+        (["show", "nothing"], "no activation is called 'nothing'"),
+        (["show", "relu", "--plot", "a.txt"], "ends in .png"),
+        (["nonsense"], "No such command"),
+    ],
+)
+def test_bad_usage_is_exit_code_2(run, words, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    done = run(*words)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_report_of_no_run_is_exit_code_1(run, tmp_path):
+    done = run("report", str(tmp_path))
+    assert done.returncode == 1 and "holds no run" in done.stderr
+
+
+def test_ls_and_show_tell_every_activation(run, tmp_path):
+    rows = json.loads(run("ls", "--json").stdout)
+    assert {row["name"] for row in rows} == set(actzoo.names())
+    assert "gelu" in run("ls", "erfc").stdout and "relu " not in run("ls", "erfc").stdout
+    assert "digits" in run("ls", "--datasets").stdout
+    assert "paper_cnn" in run("ls", "--models").stdout
+    shown = run("show", "gelu", "--plot", str(tmp_path / "gelu.png"))
+    assert "arXiv:1606.08415" in shown.stdout and (tmp_path / "gelu.png").stat().st_size > 1000
+    assert all(len(line) <= 80 for line in shown.stdout.splitlines())
+    facts = json.loads(run("show", "relu", "--json").stdout)
+    assert facts["formula"] == "max(0, x)" and facts["provider"].startswith("actzoo")
+
+
+def test_env_and_plugins(run):
+    facts = json.loads(run("env", "--json").stdout)
+    assert facts["actzoo"] == actzoo.__version__ and facts["packages"]["torch"]
+    rows = json.loads(run("plugins", "--json").stdout)
+    assert {row["plugin"] for row in rows} == {s.origin.plugin for s in default().plugins}
+
+
+@pytest.mark.parametrize(
+    ("text", "seeds"),
+    [("0-2", (0, 1, 2)), ("5", (5,)), ("0,3,7", (0, 3, 7)), ("0-1, 4-5", (0, 1, 4, 5))],
+)
+def test_seeds(text, seeds):
+    assert parse_seeds(text) == seeds
+
+
+@pytest.mark.parametrize("text", ["", "a", "1-", "-1", "0,0", "2-1", "1.5", "0-999999"])
+def test_bad_seeds(text):
+    with pytest.raises(UsageError, match="seeds"):
+        parse_seeds(text)

@@ -1,0 +1,237 @@
+from __future__ import annotations
+
+import csv
+import json
+from dataclasses import replace
+
+import pytest
+
+import actzoo
+from actzoo.errors import StoreError, UnknownNameError, UsageError
+from actzoo.experiment.protocol import PAPER, Phase
+from actzoo.experiment.spec import CellSpec
+from actzoo.sweep.bench import make_plan
+from actzoo.sweep.plan import Run
+from actzoo.sweep.store import Store
+
+QUICK = tuple(replace(p, epochs=1) for p in PAPER)
+
+
+@pytest.fixture
+def quick(tiny_npz):
+    """Options of a run of a second."""
+    return {
+        "datasets": (f"npz:{tiny_npz}",),
+        "models": ("mlp(width=8)",),
+        "seeds": (0, 1),
+        "protocol": QUICK,
+        "threads": 1,
+    }
+
+
+def without_times(folder):
+    with (folder / "results.csv").open(newline="") as file:
+        return [
+            {k: v for k, v in row.items() if not k.endswith("_seconds")}
+            for row in csv.DictReader(file)
+        ]
+
+
+@pytest.mark.parametrize(
+    ("options", "summary"),
+    [
+        ({}, "1 mixture of 3, its 3 members, 3 seeds: 12 cells"),
+        ({"members": False}, "1 mixture of 3, the baseline relu, 3 seeds: 6 cells"),
+        ({"mixtures": False}, "3 single functions, 3 seeds: 9 cells"),
+        ({"sets": (("gelu",),), "seeds": (0,)}, "2 single functions, 1 seed: 2 cells"),
+        (
+            {"sets": (("tanh", "sin"), ("gelu", "silu")), "seeds": (0, 1)},
+            "2 mixtures, their 4 members, the baseline relu, 2 seeds: 14 cells",
+        ),
+        (
+            {"control": "equal-epochs", "seeds": (5,)},
+            "1 mixture of 3, its 3 members, 3 controls of equal epochs, 1 seed: 7 cells",
+        ),
+    ],
+)
+def test_the_first_line_says_what_will_run(options, summary):
+    run = Run(**{"sets": (("relu", "tanh", "sin"),), **options})
+    assert run.summary() == summary
+    assert run.cell_count() == len(list(run.variants())) * len(run.seeds)
+
+
+def test_bench_from_names_to_a_frame(tmp_path, quick):
+    events = []
+    results = actzoo.bench(["relu,tanh"], out=tmp_path / "out", show=events.append, **quick)
+    frame = results.to_frame()
+    assert list(frame["set"]) == ["relu + tanh", "relu", "tanh"] * 2
+    assert (frame["status"] == "ok").all() and results.failed == 0
+    assert frame["test_accuracy"].between(0, 1).all()
+    assert [e.kind for e in events if e.kind != "epoch"] == ["start", "done"] * 6
+
+
+def test_running_it_again_redoes_nothing_and_twice_is_the_same(tmp_path, quick):
+    actzoo.bench(["relu,tanh"], out=tmp_path / "one", **quick)
+    before = (tmp_path / "one" / "results.csv").read_bytes()
+    kinds = []
+    actzoo.bench(["relu,tanh"], out=tmp_path / "one", show=lambda e: kinds.append(e.kind), **quick)
+    assert set(kinds) == {"kept"}
+    assert (tmp_path / "one" / "results.csv").read_bytes() == before
+    actzoo.bench(["relu,tanh"], out=tmp_path / "two", **quick)
+    assert without_times(tmp_path / "one") == without_times(tmp_path / "two")
+
+
+@pytest.mark.parametrize("stop_at", [("start", 3), ("epoch", 2), ("done", 4)])
+def test_an_interrupted_run_is_finished_by_the_same_command(tmp_path, quick, stop_at):
+    actzoo.bench(["relu,tanh"], out=tmp_path / "whole", **quick)
+
+    def interrupt(event):
+        if (event.kind, event.number) == stop_at:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        actzoo.bench(["relu,tanh"], out=tmp_path / "torn", show=interrupt, **quick)
+    kinds = []
+    actzoo.bench(["relu,tanh"], out=tmp_path / "torn", show=lambda e: kinds.append(e.kind), **quick)
+    assert kinds.count("kept") == stop_at[1] - (0 if stop_at[0] == "done" else 1)
+    assert without_times(tmp_path / "whole") == without_times(tmp_path / "torn")
+
+
+def test_a_cell_that_diverges_is_a_result_and_the_others_go_on(tmp_path, quick):
+    results = actzoo.bench(["exp(99*x*x),tanh"], out=tmp_path / "out", **quick)
+    frame = results.to_frame()
+    failed = frame[frame["status"] == "failed"]
+    assert set(failed["set"]) == {"exp(99*x*x) + tanh", "exp(99*x*x)"}
+    assert failed["message"].str.contains("phase 1, epoch 1: the loss is").all()
+    assert (frame[frame["set"] == "tanh"]["status"] == "ok").all()
+    assert results.failed == 4
+    store = Store(tmp_path / "out")
+    assert "DivergedError" in store.error(failed["key"].iloc[0])["trace"]
+
+
+def test_the_key_covers_what_is_run(quick, tiny_npz, tmp_path, monkeypatch):
+    def key(**changes):
+        run = Run(sets=(("tanh",),), **{**quick, "seeds": (0,), **changes})
+        return make_plan(run, tmp_path)[0].cells[0].key
+
+    base = key()
+    assert key() == base
+    others = {
+        key(batch_size=64),
+        key(seeds=(1,)),
+        key(threads=2),
+        key(limit=60),
+        key(validation=0.2),
+        key(models=("mlp(width=9)",)),
+        key(protocol=(replace(QUICK[0], lr=0.5), *QUICK[1:])),
+        key(precision="bf16"),
+        key(init="random"),
+    }
+    assert base not in others and len(others) == 9
+    from actzoo.experiment import fingerprint
+
+    monkeypatch.setattr(fingerprint, "_module_digest", lambda module: "edited")
+    assert key() != base
+
+
+def test_an_alias_is_the_same_cell(quick, tmp_path):
+    keys = {
+        make_plan(Run(sets=((name,),), **quick), tmp_path)[0].cells[0].key
+        for name in ("leaky_relu", "LReLU", "actzoo:leaky-relu")
+    }
+    assert len(keys) == 1
+
+
+def test_a_spec_survives_its_canonical_form(quick, tmp_path):
+    plan, _ = make_plan(Run(sets=(("relu", "leaky_relu(slope=0.2)"),), **quick), tmp_path)
+    for cell in plan.cells:
+        assert CellSpec.from_json(json.loads(json.dumps(cell.to_json()))) == cell
+
+
+def test_members_of_one_seed_are_paired(tmp_path, quick):
+    """The same function under another name trains to the same bits: one start, one order."""
+    results = actzoo.bench(["relu", "max(0, x)"], out=tmp_path / "out", **quick)
+    frame = results.to_frame()
+    one, two = (frame[frame["set"] == name] for name in ("relu", "max(0, x)"))
+    assert list(one["test_loss"]) == pytest.approx(list(two["test_loss"]), rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("sets", "options", "error", "message"),
+    [
+        (["relu,gellu"], {}, UnknownNameError, "did you mean gelu"),
+        (["relu,relu"], {}, UsageError, "names relu more than once"),
+        (["identity,linear"], {}, UsageError, "identity more than once"),
+        ([], {}, UsageError, "no set to run"),
+        (["relu"], {"datasets": ("digit",)}, UnknownNameError, "did you mean digits"),
+        (["relu"], {"models": ("resnet",)}, UnknownNameError, "no network is called 'resnet'"),
+        (["relu"], {"seeds": (-1,)}, UsageError, "0 or more"),
+        (["relu"], {"seeds": ()}, UsageError, "no seeds"),
+        (["relu"], {"validation": 0.95}, UsageError, "0 to 0.9"),
+        (["relu"], {"batch_size": 0}, UsageError, "batch size 0"),
+        (["relu"], {"init": "ones"}, UsageError, "'equal' or 'random'"),
+        (["relu"], {"limit": 100_000}, UsageError, "100"),
+        (["relu"], {"baseline": "nothing"}, UnknownNameError, "'nothing'"),
+    ],
+)
+def test_bad_input_is_refused_before_anything_is_written(
+    tmp_path, quick, sets, options, error, message
+):
+    with pytest.raises(error, match=message):
+        actzoo.bench(sets, out=tmp_path / "out", **{**quick, **options})
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"trains": "weights"}, "expected one of network, mixture, all"),
+        ({"trains": "network", "epochs": -1}, "epochs=-1"),
+        ({"trains": "network", "lr": 0.0}, "lr=0.0"),
+        ({"trains": "network", "lr": float("nan")}, "lr=nan"),
+        ({"trains": "network", "weight_decay": -1.0}, "weight_decay=-1.0"),
+        ({"trains": "network", "optimizer": "lion"}, "adam, adamw, sgd"),
+        ({"trains": "network", "schedule": "step"}, "constant, cosine"),
+    ],
+)
+def test_a_phase_out_of_range_is_refused(values, message):
+    with pytest.raises(UsageError, match=message):
+        Phase(**values)
+
+
+class TestStore:
+    def test_two_at_once(self, tmp_path):
+        with Store(tmp_path).locked(), pytest.raises(StoreError, match="another actzoo"):
+            Store(tmp_path).locked().__enter__()
+
+    def test_a_torn_result_is_named(self, tmp_path, quick):
+        results = actzoo.bench(["tanh"], out=tmp_path / "out", **quick)
+        path = tmp_path / "out" / "cells" / results.rows[0]["key"] / "result.json"
+        path.write_text(path.read_text()[:100])
+        with pytest.raises(StoreError, match=r"result\.json cannot be read"):
+            actzoo.bench(["tanh"], out=tmp_path / "out", **quick)
+
+    def test_another_format_is_named(self, tmp_path, quick):
+        results = actzoo.bench(["tanh"], out=tmp_path / "out", **quick)
+        path = tmp_path / "out" / "cells" / results.rows[0]["key"] / "result.json"
+        document = json.loads(path.read_text())
+        document["spec"]["format"] = 0
+        path.write_text(json.dumps(document))
+        with pytest.raises(StoreError, match="of format 0"):
+            actzoo.bench(["tanh"], out=tmp_path / "out", **quick)
+
+    def test_a_folder_without_a_run(self, tmp_path):
+        with pytest.raises(StoreError, match="holds no run"):
+            Store(tmp_path).spec()
+
+    def test_a_folder_that_is_a_file(self, tmp_path, quick):
+        (tmp_path / "out").write_text("mine")
+        with pytest.raises(StoreError, match="cannot write"):
+            actzoo.bench(["tanh"], out=tmp_path / "out", **quick)
+        assert (tmp_path / "out").read_text() == "mine"
+
+    def test_everything_but_the_digits_of_json_is_plain(self, tmp_path):
+        from actzoo.sweep.store import read_json, write_json
+
+        write_json(tmp_path / "a.json", {"x": [float("nan"), float("inf"), 1.5]})
+        assert read_json(tmp_path / "a.json") == {"x": [None, None, 1.5]}

@@ -1,0 +1,135 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from importlib.metadata import EntryPoint
+
+import pytest
+
+import actzoo
+from actzoo.errors import FormulaError, NameClashError, UnknownNameError
+from actzoo.hookspecs import hookimpl
+from actzoo.registry import Catalogue, Origin, Registry, default
+
+
+def test_the_first_zoo_is_here():
+    first = "identity relu leaky_relu tanh sin sigmoid silu gelu elu softplus".split()
+    assert set(first) <= set(actzoo.names())
+
+
+@pytest.mark.parametrize("text", ["leaky_relu", "Leaky-ReLU", "LEAKYRELU", "lrelu", "actzoo:lrelu"])
+def test_lookup_ignores_case_and_dashes(text):
+    assert actzoo.get(text).name == "leaky_relu"
+
+
+def test_a_value_is_returned_as_it_is():
+    assert actzoo.get(actzoo.get("gelu")) is actzoo.get("gelu")
+
+
+def test_an_unknown_name_suggests_the_nearest():
+    with pytest.raises(UnknownNameError, match=r"'gellu'; did you mean gelu"):
+        actzoo.get("gellu")
+    with pytest.raises(UnknownNameError, match="'leaky_rel'; did you mean leaky_relu"):
+        actzoo.get("leaky_rel(slope=0.2)")
+
+
+def test_parameters_in_the_name():
+    act = actzoo.get("leaky_relu(slope=0.2)")
+    assert act.parameters["slope"] == 0.2
+    assert actzoo.get(act.name).parameters == act.parameters
+
+
+def test_a_formula_is_a_name():
+    act = actzoo.get("x*sigmoid(b*x), b=1.5")
+    assert act.parameters["b"] == 1.5
+    with pytest.raises(FormulaError, match="b"):
+        actzoo.get("x*sigmoid(b*x)")
+
+
+def test_every_name_and_alias_finds_its_value():
+    for value, _ in default().activations.entries:
+        for name in (value.name, *value.aliases):
+            assert actzoo.get(name) is value
+
+
+def test_built_ins_come_through_the_entry_points():
+    origins = {value.name: origin for value, origin in default().activations.entries}
+    assert origins["relu"] == Origin(
+        "actzoo", actzoo.__version__, "rectifiers", "actzoo.zoo.rectifiers"
+    )
+    assert all(state.status == "ok" for state in default().plugins)
+
+
+def test_a_clash_is_an_error_that_names_both_sides():
+    catalogue = Catalogue("activation")
+    for distribution in ("one", "two"):
+        act = actzoo.Activation(name="twin", formula="x")
+        catalogue.add(act, Origin(distribution, "1.0", "p", "m"))
+    with pytest.raises(NameClashError, match=r"one:twin \(1\.0\) and two:twin \(1\.0\)"):
+        catalogue.find("twin")
+    assert catalogue.find("two:twin")[1].distribution == "two"
+
+
+class Good:
+    @hookimpl
+    def actzoo_activations():
+        return [actzoo.Activation(name="fine", formula="x")]
+
+
+class WrongType:
+    @hookimpl
+    def actzoo_activations():
+        return ["relu"]
+
+
+class BadName:
+    @hookimpl
+    def actzoo_activations():
+        return [actzoo.Activation(name="Not-Snake", formula="x")]
+
+
+class Exits:
+    @hookimpl
+    def actzoo_activations():
+        sys.exit(3)
+
+
+def test_a_broken_plugin_breaks_itself_only():
+    here = "tests_test_registry_plugins"
+    sys.modules[here] = sys.modules[__name__]
+    names = ("Good", "WrongType", "BadName", "Exits", "Missing")
+    points = [EntryPoint(name, f"{here}:{name}", "actzoo") for name in names]
+    try:
+        registry = Registry(points)
+    finally:
+        del sys.modules[here]
+    states = {s.origin.plugin: s for s in registry.plugins}
+    assert states["Good"].status == "ok"
+    assert registry.get("fine").formula == "x"
+    assert "expected values of type Activation" in states["WrongType"].reason
+    assert "'Not-Snake' is not lower_snake_case" in states["BadName"].reason
+    assert states["Exits"].reason == "SystemExit: 3"
+    assert "Missing" in states["Missing"].reason
+    assert "Traceback" in states["Missing"].trace
+
+
+def loaded_after(code: str) -> set[str]:
+    """The top-level modules that a fresh process has loaded after some code."""
+    done = subprocess.run(
+        [sys.executable, "-c", f"{code}\nimport sys, json\nprint(json.dumps(list(sys.modules)))"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return {name.split(".")[0] for name in json.loads(done.stdout.splitlines()[-1])}
+
+
+def test_getting_an_activation_loads_torch_and_nothing_heavy_beside_it():
+    loaded = loaded_after("import actzoo; actzoo.get('gelu')")
+    assert "torch" in loaded
+    assert not loaded & {"pandas", "sklearn", "matplotlib", "torchvision", "scipy", "rich", "click"}
+
+
+def test_import_alone_loads_no_torch():
+    assert "torch" not in loaded_after("import actzoo")
