@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from actzoo.activation import Activation as Activation
     from actzoo.activation import Claims as Claims
+    from actzoo.errors import ActzooError as ActzooError
+    from actzoo.errors import DeclarationError as DeclarationError
     from actzoo.hookspecs import hookimpl as hookimpl
     from actzoo.mixture import RATIO as RATIO
     from actzoo.mixture import SOFTMAX as SOFTMAX
@@ -28,6 +30,8 @@ __version__ = "0.1.0"
 _HOME = {
     "Activation": "actzoo.activation",
     "Claims": "actzoo.activation",
+    "ActzooError": "actzoo.errors",
+    "DeclarationError": "actzoo.errors",
     "hookimpl": "actzoo.hookspecs",
     "RATIO": "actzoo.mixture",
     "SOFTMAX": "actzoo.mixture",
@@ -44,8 +48,10 @@ __all__ = [
     "RATIO",
     "SOFTMAX",
     "Activation",
+    "ActzooError",
     "Claims",
     "Dataset",
+    "DeclarationError",
     "Images",
     "Mixture",
     "Network",

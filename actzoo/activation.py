@@ -90,10 +90,16 @@ class Activation:
         learnable: Which of them train, and whether one per "layer" or one per "channel".
         kind: "elementwise", "channelwise" (elementwise with something learnable per
             channel; set by itself), "dimwise" (softmax) or "gated" (glu).
+        out_channels: For "gated": function of `(channels, **parameters)` that returns the
+            number of channels after it; raises DeclarationError if they do not divide.
+        training_fn: Function like `fn` that the module uses in training mode (rrelu draws
+            at random there); `fn` itself is then the evaluation form.
         role: Where it belongs: "hidden" layers, the "output", or "both".
         task: For an output, the task it serves.
         claims: What is claimed of it and tested.
         problems: What to know before using it.
+        known_failures: Conformance checks that it is known to fail, by the check's name
+            ("value-float16"), each with the reason.
         reference: Where it comes from: author, year, arXiv id.
 
     Raises:
@@ -109,22 +115,26 @@ class Activation:
     parameters: Mapping[str, Value] = field(default_factory=dict)
     learnable: Mapping[str, Scope] = field(default_factory=dict)
     kind: Kind = "elementwise"
+    out_channels: Callable[..., int] | None = None
+    training_fn: Callable[..., Tensor] | None = None
     role: Role = "hidden"
     task: str = ""
     claims: Claims = field(default_factory=Claims)
     problems: str = ""
+    known_failures: Mapping[str, str] = field(default_factory=dict)
     reference: str = ""
 
     def __post_init__(self) -> None:
         put = object.__setattr__
         put(self, "parameters", MappingProxyType(dict(self.parameters)))
         put(self, "learnable", MappingProxyType(dict(self.learnable)))
+        put(self, "known_failures", MappingProxyType(dict(self.known_failures)))
         if self.kind == "elementwise" and "channel" in self.learnable.values():
             put(self, "kind", "channelwise")
         self._validate()
         if self.fn is None:
             put(self, "fn", self.parsed().torch_function())
-        declared = self.derivative
+        declared: Callable[..., Tensor] | None = self.derivative
         if isinstance(declared, Derivative):
             declared = declared.declared
         put(self, "derivative", Derivative(self.fn, declared, self.parameters))
@@ -138,6 +148,8 @@ class Activation:
         for choice, allowed in ((self.kind, Kind), (self.role, Role)):
             if choice not in get_args(allowed):
                 raise refuse(f"{choice!r} is none of {', '.join(get_args(allowed))}")
+        if (self.kind == "gated") != (self.out_channels is not None):
+            raise refuse("out_channels goes with kind='gated', and with no other")
         if self.formula is None and (self.fn is None or self.latex is None):
             raise refuse("without a formula it needs both fn and latex")
         for name, value in self.parameters.items():
@@ -182,8 +194,8 @@ class Activation:
         # Mapping proxies do not pickle, so the declaration travels as plain dicts.
         values = {f.name: getattr(self, f.name) for f in fields(self)}
         values["derivative"] = self.derivative.declared  # type: ignore[attr-defined]
-        values["parameters"] = dict(self.parameters)
-        values["learnable"] = dict(self.learnable)
+        for name in ("parameters", "learnable", "known_failures"):
+            values[name] = dict(values[name])
         return _rebuild, (values,)
 
     def with_parameters(self, **values: Value) -> Activation:
@@ -208,6 +220,16 @@ class Activation:
         text = ", ".join(f"{n}={v!r}" for n, v in merged.items())
         parts.update(name=f"{base}({text})", aliases=(), parameters=merged, claims=Claims())
         return Activation(**parts)
+
+    def channels_after(self, channels: int) -> int:
+        """The number of channels after it: the same but for a gated activation.
+
+        Raises:
+            DeclarationError: A gated activation cannot divide so many.
+        """
+        if self.out_channels is None:
+            return channels
+        return self.out_channels(channels, **self.parameters)
 
     def module(self, channels: int | None = None) -> ActivationModule:
         """An `nn.Module` of it that owns what trains.
@@ -257,8 +279,12 @@ def arguments(x: Tensor, parameters: Mapping[str, Tensor | Value]) -> dict[str, 
 class ActivationModule(nn.Module):
     """One activation as a layer; its learnable parameters train with the network.
 
-    Input and output have the same shape, dtype and memory format. Per-channel parameters
-    run along dimension 1.
+    Input and output have the same shape, dtype and memory format, but for a gated
+    activation, which changes dimension 1. Per-channel parameters run along dimension 1.
+
+    Attributes:
+        activation: The function.
+        learned: Its learnable parameters.
     """
 
     def __init__(self, activation: Activation, channels: int | None = None) -> None:
@@ -288,7 +314,9 @@ class ActivationModule(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """f(x)."""
-        return self.activation.fn(x, **self.parameters_for(x))
+        act = self.activation
+        fn = act.training_fn if self.training and act.training_fn is not None else act.fn
+        return fn(x, **self.parameters_for(x))
 
     def extra_repr(self) -> str:
         """The activation's name, for `print(model)`."""

@@ -9,8 +9,8 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from actzoo.activation import Activation
-from actzoo.errors import MixtureError
+from actzoo.activation import Activation, ActivationModule
+from actzoo.errors import DeclarationError, MixtureError
 from actzoo.kernels.reference import weighted_sum
 from actzoo.registry import get
 
@@ -72,7 +72,7 @@ class Mixture(nn.Module):
         generator: For the random start; torch's default generator otherwise.
 
     Raises:
-        MixtureError: No member, or one that changes the number of channels.
+        DeclarationError: No member, or one that changes the number of channels.
     """
 
     def __init__(
@@ -87,10 +87,10 @@ class Mixture(nn.Module):
         super().__init__()
         activations = [get(member) for member in members]
         if not activations:
-            raise MixtureError("a mixture needs at least one member, e.g. Mixture(['relu'])")
+            raise DeclarationError("a mixture needs at least one member, e.g. Mixture(['relu'])")
         for activation in activations:
             if activation.kind == "gated":
-                raise MixtureError(
+                raise DeclarationError(
                     f"{activation.name} changes the number of channels, so its output cannot "
                     f"be added to the others'; leave it out of the mixture"
                 )
@@ -104,7 +104,11 @@ class Mixture(nn.Module):
     @property
     def activations(self) -> tuple[Activation, ...]:
         """The member functions."""
-        return tuple(member.activation for member in self.members)  # type: ignore[misc]
+        return tuple(member.activation for member in self._layers)
+
+    @property
+    def _layers(self) -> list[ActivationModule]:
+        return list(self.members)  # type: ignore[arg-type]  # a ModuleList forgets the type
 
     @property
     def proportions(self) -> Tensor:
@@ -122,10 +126,7 @@ class Mixture(nn.Module):
             return self.members[0](x)  # type: ignore[no-any-return]
         if not torch.compiler.is_compiling():
             self._check_if_changed()
-        parameters: list[dict[str, Any]] = [
-            member.parameters_for(x)
-            for member in self.members  # type: ignore[operator]
-        ]
+        parameters = [member.parameters_for(x) for member in self._layers]
         return weighted_sum(self.activations, self.rule.normalise(self.w), x, parameters)
 
     def attach(self, optimizer: torch.optim.Optimizer) -> Any:
@@ -199,7 +200,7 @@ def _initial(rule: Rule, init: Init, k: int, generator: torch.Generator | None) 
     if init == "equal":
         return torch.full((k,), rule.start)
     if init != "random":
-        raise MixtureError(f"init={init!r}: expected 'equal' or 'random'")
+        raise DeclarationError(f"init={init!r}: expected 'equal' or 'random'")
     # torch.rand includes 0, from which the ratio rule could not tell a draw apart.
     draw = torch.rand(k, generator=generator).clamp_(min=torch.finfo(torch.float32).tiny)
     return draw if rule.nonnegative else draw.log()

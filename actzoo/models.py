@@ -28,17 +28,18 @@ def paper_cnn(activation: ActivationFactory, shape: Shape, classes: int) -> nn.M
     channels, height, width = shape
     if height < 4 or width < 4:
         raise DataError(f"paper_cnn pools twice: it needs images of 4x4 or more, not {shape}")
+    (a1, after_1), (a2, after_2), (a3, after_3) = map(activation, (32, 64, 128))
     return nn.Sequential(
         nn.Conv2d(channels, 32, 3, padding=1),
-        activation(32),
+        a1,
         nn.MaxPool2d(2),
-        nn.Conv2d(32, 64, 3, padding=1),
-        activation(64),
+        nn.Conv2d(after_1, 64, 3, padding=1),
+        a2,
         nn.MaxPool2d(2),
         nn.Flatten(),
-        nn.Linear(64 * (height // 4) * (width // 4), 128),
-        activation(128),
-        nn.Linear(128, classes),
+        nn.Linear(after_2 * (height // 4) * (width // 4), 128),
+        a3,
+        nn.Linear(after_3, classes),
     )
 
 
@@ -65,8 +66,9 @@ def mlp(
     layers: list[nn.Module] = [nn.Flatten()]
     size = shape[0] * shape[1] * shape[2]
     for _ in range(depth):
-        layers += [nn.Linear(size, width), activation(width)]
-        size = width
+        layer, after = activation(width)
+        layers += [nn.Linear(size, width), layer]
+        size = after
     return nn.Sequential(*layers, nn.Linear(size, classes))
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import functools
 import traceback
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Generic, Literal, TypeVar
@@ -17,8 +17,14 @@ from typing import Any, Generic, Literal, TypeVar
 import pluggy
 
 from actzoo import hookspecs
-from actzoo.activation import Activation
-from actzoo.errors import DeclarationError, FormulaError, NameClashError, UnknownNameError
+from actzoo.activation import Activation, Value
+from actzoo.errors import (
+    DeclarationError,
+    FormulaError,
+    NameClashError,
+    UnknownNameError,
+    UsageError,
+)
 from actzoo.formula import Formula, parse_call, split_assignments
 from actzoo.naming import is_plain_name, normal
 from actzoo.values import Dataset, Network
@@ -56,11 +62,12 @@ class Catalogue(Generic[T]):
     entries: list[tuple[T, Origin]] = field(default_factory=list)
     _by_name: dict[str, list[tuple[T, Origin]]] = field(default_factory=dict)
 
-    def add(self, value: T, origin: Origin) -> None:
-        """Take in a value under its name and aliases."""
-        self.entries.append((value, origin))
-        for name in {normal(value.name), *map(normal, getattr(value, "aliases", ()))}:
-            self._by_name.setdefault(name, []).append((value, origin))
+    def extend(self, values: Iterable[T], origin: Origin) -> None:
+        """Take in values under their names and aliases."""
+        for value in values:
+            self.entries.append((value, origin))
+            for name in {normal(name) for name in _all_names(value)}:
+                self._by_name.setdefault(name, []).append((value, origin))
 
     def find(self, name: str) -> tuple[T, Origin] | None:
         """The value of that name, or None.
@@ -109,14 +116,12 @@ class Registry:
     def _load(self, point: EntryPoint) -> PluginState:
         origin = _origin(point)
         try:
-            module = point.load()
-            self._manager.register(module, name=f"{origin.distribution}:{point.name}")
+            plugin = point.load()
+            self._manager.register(plugin, name=f"{origin.distribution}:{point.name}")
             self._manager.check_pending()
-            offers = [
-                (self.activations, self._values(module, "actzoo_activations", Activation)),
-                (self.datasets, self._values(module, "actzoo_datasets", Dataset)),
-                (self.models, self._values(module, "actzoo_models", Network)),
-            ]
+            activations = self._offers(plugin, "actzoo_activations", Activation)
+            datasets = self._offers(plugin, "actzoo_datasets", Dataset)
+            models = self._offers(plugin, "actzoo_models", Network)
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # a plugin may even call sys.exit; it breaks itself only
@@ -124,28 +129,29 @@ class Registry:
             if not isinstance(error, DeclarationError):
                 reason = f"{type(error).__name__}: {reason}"
             return PluginState(origin, "failed", reason=reason, trace=traceback.format_exc())
-        count = 0
-        for catalogue, values in offers:
-            for value in values:
-                catalogue.add(value, origin)
-                count += 1
+        # Nothing is taken in before all of it is known to be sound.
+        self.activations.extend(activations, origin)
+        self.datasets.extend(datasets, origin)
+        self.models.extend(models, origin)
+        count = len(activations) + len(datasets) + len(models)
         return PluginState(origin, "ok", provides=count)
 
-    @staticmethod
-    def _values(module: Any, hook: str, kind: type[T]) -> tuple[T, ...]:
-        call = getattr(module, hook, None)
-        if call is None:
-            return ()
-        values = tuple(call())
+    def _offers(self, plugin: object, hook: str, kind: type[T]) -> tuple[T, ...]:
+        """What one plugin returns from one hook, checked."""
+        caller = getattr(self._manager.hook, hook)
+        values: list[T] = []
+        for implementation in caller.get_hookimpls():
+            if implementation.plugin is plugin:
+                values.extend(implementation.function())
         for value in values:
             if not isinstance(value, kind):
                 raise DeclarationError(
                     f"{hook} returned {value!r}; expected values of type {kind.__name__}"
                 )
-            for name in (value.name, *getattr(value, "aliases", ())):
+            for name in _all_names(value):
                 if not is_plain_name(name):
                     raise DeclarationError(f"{hook}: the name {name!r} is not lower_snake_case")
-        return values
+        return tuple(values)
 
     def get(self, name: str | Activation) -> Activation:
         """The activation of that name; see `actzoo.get`."""
@@ -164,7 +170,7 @@ class Registry:
         found = self.activations.find(base)
         if found is None:
             raise self.activations.unknown(base)
-        return found[0].with_parameters(**values)
+        return found[0].with_parameters(**_numbers(text, values))
 
     def model(self, text: str) -> tuple[Network, dict[str, Any]]:
         """A network and its options, from `mlp` or `mlp(depth=8)`."""
@@ -182,18 +188,19 @@ class Registry:
         return network, {**network.options, **values}
 
     def origin(self, value: Activation | Dataset | Network) -> Origin | None:
-        """Who provides a value; None for one that no plugin declared (a formula)."""
-        base = value.name.partition("(")[0]
-        for catalogue in (self.activations, self.datasets, self.models):
-            for entry, origin in catalogue.entries:  # type: ignore[attr-defined]
-                if entry is value or (
-                    isinstance(value, Activation)
-                    and isinstance(entry, Activation)
-                    and entry.name == base
-                    and entry.formula == value.formula
-                ):
+        """Who provides a value or what it is a variant of; None for a formula."""
+        if isinstance(value, Activation):
+            name = value.name.partition("(")[0]
+            for activation, origin in self.activations.entries:
+                if activation.name == name and activation.formula == value.formula:
                     return origin
-        return None
+            return None
+        others = [*self.datasets.entries, *self.models.entries]
+        return next((origin for entry, origin in others if entry is value), None)
+
+
+def _all_names(value: Activation | Dataset | Network) -> tuple[str, ...]:
+    return (value.name, *(value.aliases if isinstance(value, Activation) else ()))
 
 
 def _origin(point: EntryPoint) -> Origin:
@@ -202,10 +209,20 @@ def _origin(point: EntryPoint) -> Origin:
     return Origin(name, version, point.name, point.value.partition(":")[0])
 
 
+def _numbers(text: str, values: Mapping[str, Any]) -> dict[str, Value]:
+    for name, value in values.items():
+        parts = value if isinstance(value, tuple) else (value,)
+        if not all(isinstance(p, int | float) and not isinstance(p, bool) for p in parts):
+            raise UsageError(f"{text!r}: {name}={value!r} is not a number")
+    return dict(values)
+
+
 def _from_formula(text: str) -> Activation:
     formula, values = split_assignments(text)
     vectors = {n: len(v) for n, v in values.items() if isinstance(v, tuple)}
-    Formula(formula, parameters=tuple(values), vectors=vectors)  # a FormulaError points at the place
+    Formula(
+        formula, parameters=tuple(values), vectors=vectors
+    )  # a FormulaError points at the place
     return Activation(name=text, formula=formula, parameters=values, reference="given as a formula")
 
 

@@ -14,8 +14,9 @@ from torch import Tensor, nn
 from actzoo.errors import DataError, DeclarationError
 from actzoo.naming import is_plain_name
 
-ActivationFactory = Callable[[int], nn.Module]
-"""Takes the number of channels a layer will see; returns its activation module."""
+ActivationFactory = Callable[[int], tuple[nn.Module, int]]
+"""Takes the number of channels that a layer will see; returns its activation module and
+the number of channels after it, which a gated activation (glu) changes."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -113,8 +114,9 @@ class Network:
         name: lower_snake_case.
         build: Function of `(activation, shape, classes, **options)` that returns a module
             taking float images (N, C, H, W) to logits (N, classes). `activation` is called
-            once for each activation layer, in order, with its number of channels; `shape`
-            is (C, H, W) of one image.
+            once for each activation layer, in order, with its number of channels, and
+            returns the layer and the number of channels after it; `shape` is (C, H, W)
+            of one image.
         options: Names and defaults of the options, set on the command line like
             `mlp(depth=8)`.
         description: One line for listings.

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from actzoo import SOFTMAX, Activation, Mixture, get, names
-from actzoo.errors import MixtureError
+from actzoo.errors import DeclarationError, MixtureError
 
 X = torch.tensor([-2.0, -0.5, 0.0, 0.5, 2.0])
 
@@ -139,14 +139,20 @@ def test_softmax_rule():
         (lambda: Mixture(["relu", "tanh"], init="ones"), "'equal' or 'random'"),
         (
             lambda: Mixture(
-                [Activation(name="g", fn=abs, latex="g", kind="gated"), "relu"], channels=4
+                [
+                    Activation(
+                        name="g", fn=abs, latex="g", kind="gated", out_channels=lambda c: c // 2
+                    ),
+                    "relu",
+                ],
+                channels=4,
             ),
             "changes the number of channels",
         ),
     ],
 )
 def test_bad_mixtures_are_refused(make, message):
-    with pytest.raises(MixtureError, match=message):
+    with pytest.raises(DeclarationError, match=message):
         make()
 
 

@@ -65,31 +65,41 @@ def test_a_clash_is_an_error_that_names_both_sides():
     catalogue = Catalogue("activation")
     for distribution in ("one", "two"):
         act = actzoo.Activation(name="twin", formula="x")
-        catalogue.add(act, Origin(distribution, "1.0", "p", "m"))
+        catalogue.extend([act], Origin(distribution, "1.0", "p", "m"))
     with pytest.raises(NameClashError, match=r"one:twin \(1\.0\) and two:twin \(1\.0\)"):
         catalogue.find("twin")
     assert catalogue.find("two:twin")[1].distribution == "two"
 
 
 class Good:
+    @staticmethod
     @hookimpl
     def actzoo_activations():
         return [actzoo.Activation(name="fine", formula="x")]
 
 
+class Unmarked:
+    @staticmethod
+    def actzoo_activations():
+        return [actzoo.Activation(name="unmarked", formula="x")]
+
+
 class WrongType:
+    @staticmethod
     @hookimpl
     def actzoo_activations():
         return ["relu"]
 
 
 class BadName:
+    @staticmethod
     @hookimpl
     def actzoo_activations():
         return [actzoo.Activation(name="Not-Snake", formula="x")]
 
 
 class Exits:
+    @staticmethod
     @hookimpl
     def actzoo_activations():
         sys.exit(3)
@@ -98,7 +108,7 @@ class Exits:
 def test_a_broken_plugin_breaks_itself_only():
     here = "tests_test_registry_plugins"
     sys.modules[here] = sys.modules[__name__]
-    names = ("Good", "WrongType", "BadName", "Exits", "Missing")
+    names = ("Good", "Unmarked", "WrongType", "BadName", "Exits", "Missing")
     points = [EntryPoint(name, f"{here}:{name}", "actzoo") for name in names]
     try:
         registry = Registry(points)
@@ -106,6 +116,7 @@ def test_a_broken_plugin_breaks_itself_only():
         del sys.modules[here]
     states = {s.origin.plugin: s for s in registry.plugins}
     assert states["Good"].status == "ok"
+    assert states["Unmarked"].provides == 0
     assert registry.get("fine").formula == "x"
     assert "expected values of type Activation" in states["WrongType"].reason
     assert "'Not-Snake' is not lower_snake_case" in states["BadName"].reason

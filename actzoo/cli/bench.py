@@ -74,12 +74,8 @@ def parse_seeds(text: str) -> tuple[int, ...]:
     "--validation", type=float, default=0.1, show_default=True,
     help="Share of the training images held out; 0 trains on all of them.",
 )  # fmt: skip
-@click.option(
-    "--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1 or mps."
-)
-@click.option(
-    "--precision", type=click.Choice(["fp32", "bf16"]), default="fp32", show_default=True
-)
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1 or mps.")
+@click.option("--precision", type=click.Choice(["fp32", "bf16"]), default="fp32", show_default=True)
 @click.option("--threads", type=click.IntRange(min=1), help="CPU threads [torch's own choice].")
 @click.option("--data-root", type=click.Path(path_type=Path), help="Where datasets lie.")
 @click.option("--out", type=click.Path(path_type=Path), help="Output folder [reports/...].")

@@ -71,7 +71,9 @@ def _raster(
             continue
         row = round((high - value) / (high - low) * (rows - 1))
         # A steep stretch fills the column, so that the line does not fall apart.
-        start = row if before is None else before + (1 if row > before else -1 if row < before else 0)
+        start = (
+            row if before is None else before + (1 if row > before else -1 if row < before else 0)
+        )
         step = 1 if row >= start else -1
         cells.extend((r, column) for r in range(start, row + step, step))
         before = row

@@ -68,15 +68,16 @@ def build(
     layers: list[Layer] = []
     draws = generator(mixture_seed)
 
-    def activation(channels: int) -> nn.Module:
+    def activation(channels: int) -> tuple[nn.Module, int]:
+        layer: Layer
         with seeded(int(torch.randint(2**62, (1,), generator=draws))):
-            layer: Layer
             if len(members) == 1:
-                layer = get(members[0]).module(channels)
+                alone = get(members[0])
+                layer, after = alone.module(channels), alone.channels_after(channels)
             else:
-                layer = Mixture(members, init=init, channels=channels)
+                layer, after = Mixture(members, init=init, channels=channels), channels
         layers.append(layer)
-        return layer
+        return layer, after
 
     with seeded(network_seed):
         model = network.build(activation, shape, classes, **options)
@@ -90,7 +91,7 @@ class Normalise:
         count = x_train.numel() // x_train.shape[1]
         total = torch.zeros(x_train.shape[1], dtype=torch.int64)
         squares = torch.zeros_like(total)
-        for block in x_train.split(4096):  # whole numbers, so the order cannot matter
+        for block in torch.split(x_train, 4096):  # whole numbers, so the order cannot matter
             wide = block.to(torch.int32)
             total += wide.sum(dim=(0, 2, 3), dtype=torch.int64).cpu()
             squares += (wide * wide).sum(dim=(0, 2, 3), dtype=torch.int64).cpu()

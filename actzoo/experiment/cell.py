@@ -160,7 +160,12 @@ def _run(spec: CellSpec, images: Images, report: Callable[[Epoch], None]) -> Cel
             except (DivergedError, MixtureError) as error:
                 raise type(error)(f"phase {number}, epoch {epoch}: {error}") from None
             training_seconds += seconds
-            row = {"phase": number, "trains": phase.trains, "epoch": epoch, "loss": loss}
+            row: dict[str, Any] = {
+                "phase": number,
+                "trains": phase.trains,
+                "epoch": epoch,
+                "loss": loss,
+            }
             if len(validation_index):
                 hits, losses = predict(
                     built, x_train[validation_index], y_train[validation_index], normalise, autocast

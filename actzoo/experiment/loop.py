@@ -45,7 +45,7 @@ class Batches:
     def order(self, phase: int, epoch: int) -> tuple[Tensor, ...]:
         """The index batches of one epoch, drawn on the CPU whatever the device."""
         shuffled = torch.randperm(len(self.index), generator=generator(self.seed(phase, epoch)))
-        return self.index[shuffled.to(self.index.device)].split(self.size)
+        return torch.split(self.index[shuffled.to(self.index.device)], self.size)
 
 
 def trainable(built: Built, phase: Phase) -> list[nn.Parameter]:
@@ -149,7 +149,7 @@ def predict(
     was_training = built.model.training
     built.model.eval()
     predictions, losses = [], []
-    for x, y in zip(images.split(block), labels.split(block), strict=True):
+    for x, y in zip(torch.split(images, block), torch.split(labels, block), strict=True):
         with autocast:
             logits = built.model(normalise(x))
         logits = logits.float()

@@ -149,6 +149,8 @@ _CASES = frozenset(("abs", "relu", "sign", "step", "clip", "max", "min"))
 
 def _resolve(node: Node, plain: Node, x: Fraction) -> Node | None:
     """The branch in force at a point; `plain` is the same tree with rational constants."""
+    if plain.op == "number":
+        return number(plain.value) if has_cases(node) else node
     if node.op == "if":
         holds = exact.truth(plain.args[0], {"x": x})
         if holds is None:

@@ -26,8 +26,8 @@ def evaluate(node: Node, values: Values) -> Fraction | None:
         found = values.get(node.name)
         return found if isinstance(found, Fraction) else None
     if op == "item":
-        vector = values[node.name]
-        return None if isinstance(vector, Fraction) else vector[node.entry]
+        vector = values.get(node.name)
+        return None if vector is None or isinstance(vector, Fraction) else vector[node.entry]
     if op == "if":
         condition = truth(node.args[0], values)
         return None if condition is None else evaluate(node.args[2 - condition], values)

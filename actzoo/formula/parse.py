@@ -20,6 +20,8 @@ MAX_SIZE = 3000
 MAX_POWER = 100
 MAX_POWER_NESTING = 3
 MAX_ROOT = 1000
+MAX_DIGITS_OF_POWER = 1000
+MAX_DIGITS_IN_ALL = 4000
 MAX_FOLDED = 10**120
 
 _BINARY: dict[type[ast.operator], str] = {ast.Mult: "mul", ast.Div: "div"}
@@ -48,7 +50,10 @@ def parse(text: str, scalars: Collection[str], vectors: Mapping[str, int]) -> No
     except (ValueError, RecursionError, MemoryError):
         complain(text, 0, "it is nested too deeply", f"at most {MAX_DEPTH} levels are read")
     walker = _Walker(text, scalars, vectors)
-    return walker.value(tree, 0)
+    root = walker.value(tree, 0)
+    if _digits(root) > MAX_DIGITS_IN_ALL:
+        complain(text, 0, "its literals are too long", "write them with fewer digits")
+    return root
 
 
 class _Walker:
@@ -182,6 +187,8 @@ class _Walker:
             if abs(value) > MAX_POWER or value.denominator > MAX_ROOT:
                 self.fail(tree.right, "this exponent is too large", f"at most {MAX_POWER} are read")
             node = operation("pow", base, number(value))
+            if _digits(node) > MAX_DIGITS_OF_POWER:
+                self.fail(tree.right, "this power is too large", "write a smaller exponent")
         return node
 
     def call(self, tree: ast.Call, depth: int) -> Node:
@@ -263,6 +270,16 @@ def _varies(node: Node) -> bool:
 def _power_nesting(node: Node) -> int:
     inside = max(map(_power_nesting, node.args), default=0)
     return inside + (node.op == "pow")
+
+
+def _digits(node: Node) -> float:
+    """How many digits the integers of a tree can grow to once powers are multiplied out."""
+    if node.op == "number":
+        # 0.30103 is log10(2).
+        return max(abs(node.value.numerator), node.value.denominator).bit_length() * 0.30103
+    if node.op == "pow" and node.args[1].op == "number":
+        return _digits(node.args[0]) * float(abs(node.args[1].value))
+    return sum(map(_digits, node.args))
 
 
 def _fold(node: Node) -> Fraction | None:

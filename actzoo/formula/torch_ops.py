@@ -16,6 +16,16 @@ from torch.nn import functional as F
 
 from actzoo.formula.scalar import SCALAR, apply
 
+# The least round number at which exp overflows.
+_EXP_LIMIT = {
+    torch.float64: 709.8,
+    torch.float32: 88.75,
+    torch.bfloat16: 89.0,
+    torch.float16: 11.125,
+}
+# cosh and sinh are half as large.
+_HALF = 0.75
+
 # Beyond this cosh overflows; 1/cosh is then smaller than anything that is added to it.
 _COSH_LIMIT = {torch.float64: 700.0, torch.float32: 88.0, torch.bfloat16: 88.0, torch.float16: 11.0}
 _HALF_ROOT = math.sqrt(0.5)
@@ -27,6 +37,29 @@ _SOFTPLUS_CUT = 40.0
 def connected_zero(x: Tensor) -> Tensor:
     """Zeros of the shape and dtype of `x` that autograd can follow back to it."""
     return torch.sign(x) * 0.0
+
+
+def _growing(function: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+    """An exponential whose overflow does not turn a zero slope into nan.
+
+    tanh(exp(u)) is flat where exp(u) overflows, and 0 * inf is nan. The clamp leaves every value
+    as it is, infinity included, and passes no slope where the value is infinite.
+    """
+
+    def grown(u: Tensor) -> Tensor:
+        return function(torch.clamp(u, max=_EXP_LIMIT.get(u.dtype, 709.8)))
+
+    return grown
+
+
+def _symmetric(function: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+    """The same for a function that overflows on both sides."""
+
+    def grown(u: Tensor) -> Tensor:
+        limit = _EXP_LIMIT.get(u.dtype, 709.8) + _HALF
+        return function(torch.clamp(u, -limit, limit))
+
+    return grown
 
 
 def _sech(u: Tensor) -> Tensor:
@@ -57,11 +90,11 @@ _TENSOR: dict[str, Callable[[Tensor], Tensor]] = {
     "atan": torch.atan,
     "atanh": torch.atanh,
     "cos": torch.cos,
-    "cosh": torch.cosh,
+    "cosh": _symmetric(torch.cosh),
     "erf": torch.erf,
     "erfc": torch.erfc,
-    "exp": torch.exp,
-    "expm1": torch.expm1,
+    "exp": _growing(torch.exp),
+    "expm1": _growing(torch.expm1),
     "gelu": _gelu,
     "log": torch.log,
     "log1p": torch.log1p,
@@ -70,7 +103,7 @@ _TENSOR: dict[str, Callable[[Tensor], Tensor]] = {
     "sigmoid": torch.sigmoid,
     "sign": torch.sign,
     "sin": torch.sin,
-    "sinh": torch.sinh,
+    "sinh": _symmetric(torch.sinh),
     "softplus": _softplus,
     "sqrt": torch.sqrt,
     "step": _step,

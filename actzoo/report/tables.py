@@ -135,7 +135,7 @@ def network_updates(variant: Variant) -> int:
     cell = variant.done[0]
     result = cell.result or {}
     steps = math.ceil(result["train_images"] / result["spec"]["batch_size"])
-    return steps * sum(1 for row in cell.history if row["trains"] != "mixture")
+    return int(steps) * sum(1 for row in cell.history if row["trains"] != "mixture")
 
 
 def fairness(study: Study) -> list[str]:

@@ -11,14 +11,16 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+
 from actzoo import data
 from actzoo.activation import Activation
-from actzoo.errors import StoreError, UsageError
+from actzoo.errors import StoreError
+from actzoo.experiment.build import build
 from actzoo.experiment.cell import Epoch, run_cell
 from actzoo.experiment.fingerprint import Fingerprint, of_dataset
 from actzoo.experiment.spec import CellSpec
 from actzoo.formula import split_names
-from actzoo.registry import default, get
+from actzoo.registry import default
 from actzoo.sweep.plan import Run, resolve
 from actzoo.sweep.store import Store, write_csv
 from actzoo.values import Images
@@ -133,26 +135,24 @@ def make_plan(run: Run, root: Path) -> tuple[Plan, Loaded]:
             "classes": images.classes,
             "shape": list(images.shape),
         }
-        _check_network(run, images)
+        _check_networks(run, images)
     return Plan(run, run.cells(prints), about), loaded
 
 
-def _check_network(run: Run, images: Images) -> None:
-    """Build each network once on nothing, so that a misfit shows before any training."""
-    import torch
-
+def _check_networks(run: Run, images: Images) -> None:
+    """Build every network with every set once, so that a misfit shows beforehand."""
     for model in run.models:
         network, options = default().model(model)
-        for names, _ in run.variants():
-            for name in names:
-                if get(name).kind == "gated" and len(names) > 1:
-                    raise UsageError(f"{name} changes the channel count and cannot be mixed")
-        with torch.device("meta"):
-            network.build(
-                lambda _: torch.nn.Identity(),
+        for members, _ in run.variants():
+            build(
+                network,
+                options,
+                members,
                 images.shape,
                 images.classes,
-                **options,
+                init="equal",
+                network_seed=0,
+                mixture_seed=0,
             )
 
 

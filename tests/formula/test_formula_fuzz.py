@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import builtins
+import contextlib
 import warnings
 
 from hypothesis import given, settings
@@ -72,10 +73,8 @@ def test_whatever_is_read_can_be_used(text, x):
 @given(texts)
 def test_command_line_readers_raise_formula_error_or_nothing(text):
     for reader in (split_names, split_assignments, parse_call):
-        try:
+        with contextlib.suppress(FormulaError):
             reader(text)
-        except FormulaError:
-            pass
 
 
 def test_nothing_is_executed(monkeypatch):

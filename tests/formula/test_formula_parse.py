@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+import re
 import subprocess
 import sys
 
@@ -58,6 +59,9 @@ REFUSED = [
     "x**0.12345",
     "((x**9)**9)**9**2",
     "x**sin(2)",
+    "(9**100)**100*x",
+    "((2*x)**100)**100",
+    "*".join(["7**99"] * 60),
     "1e500",
     "1e-500",
     "1e99999999999999999999",
@@ -166,22 +170,22 @@ def test_only_text_is_read(thing):
         ("x*sigmoid(b*x)", 10, "give it a value: 'x*sigmoid(b*x), b=1'"),
         ("x + sigmoyd(x)", 4, "did you mean 'sigmoid'"),
         ("x*y", 2, "unknown symbol 'y'"),
-        ("x^2", 1, r"\*\*"),
-        ("2*x + 3x", 7, "write \\* for a product"),
+        ("x^2", 1, "**"),
+        ("2*x + 3x", 7, "write * for a product"),
         ("x*(1 + exp(x)", 2, "never closed"),
-        ("1 + clip(x, 0)", 4, "clip\\(x, low, high\\)"),
+        ("1 + clip(x, 0)", 4, "clip(x, low, high)"),
         ("x*c[0]", 2, "vectors here: a"),
-        ("x*a[2]", 4, "a\\[0\\] to a\\[1\\]"),
-        ("x*a[-1]", 4, "a\\[0\\] to a\\[1\\]"),
-        ("x*a", 2, "a\\[0\\]"),
-        ("x*exp", 2, "exp\\(x\\)"),
-        ("x*(x > 0)", 3, "step\\(x\\)"),
+        ("x*a[2]", 4, "a[0] to a[1]"),
+        ("x*a[-1]", 4, "a[0] to a[1]"),
+        ("x*a", 2, "a[0]"),
+        ("x*exp", 2, "exp(x)"),
+        ("x*(x > 0)", 3, "step(x)"),
         ("x**101", 3, "100"),
-        ("x**9**9**9**9", 3, "exponent"),
+        ("x**9**9**9**9", 9, "exponent"),
     ],
 )
 def test_the_caret_points_at_the_mistake(text, character, said):
-    with pytest.raises(FormulaError, match=said) as caught:
+    with pytest.raises(FormulaError, match=re.escape(said)) as caught:
         Formula(text, vectors={"a": 2})
     _, quoted, caret, *_ = str(caught.value).split("\n")
     assert quoted.strip() == text
@@ -196,7 +200,9 @@ def test_a_long_text_is_quoted_around_the_mistake():
     assert quoted[caret.index("^") :].startswith("zeta")
 
 
-@pytest.mark.parametrize("name", ["x", "pi", "e", "exp", "relu", "lambda", "2a", "a b", "\u03b1", ""])
+@pytest.mark.parametrize(
+    "name", ["x", "pi", "e", "exp", "relu", "lambda", "2a", "a b", "\u03b1", ""]
+)
 def test_names_a_parameter_cannot_have(name):
     with pytest.raises(FormulaError):
         Formula("x", [name])

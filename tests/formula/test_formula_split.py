@@ -28,7 +28,8 @@ def test_split_names(text, expected):
 
 
 @pytest.mark.parametrize(
-    "text", ["", " ", "relu,", ",relu", "relu,,tanh", "(relu", "relu)", "(relu]", "f('a", "b=1,relu"]
+    "text",
+    ["", " ", "relu,", ",relu", "relu,,tanh", "(relu", "relu)", "(relu]", "f('a", "b=1,relu"],
 )
 def test_split_names_refuses(text):
     with pytest.raises(FormulaError, match=r"\^"):

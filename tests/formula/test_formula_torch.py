@@ -77,7 +77,9 @@ def test_it_compiles_whole(zoo):
 def test_it_maps(zoo):
     function = make(zoo).torch_function()
     x = torch.tensor(POINTS, dtype=torch.float64)
-    torch.testing.assert_close(torch.vmap(lambda v: function(v, **zoo[1]))(x), function(x, **zoo[1]))
+    torch.testing.assert_close(
+        torch.vmap(lambda v: function(v, **zoo[1]))(x), function(x, **zoo[1])
+    )
 
 
 def test_it_pickles(zoo):

@@ -84,7 +84,7 @@ def _of_group(group: Group, figures: Figures) -> None:
 
 
 def _of_mixture(group: Group, mixture: Variant, figures: Figures) -> None:
-    lines = curves.collect_curves(group, mixture)
+    lines = curves.collect_curves(mixture)
     seeds = len(mixture.done)
     figures.write(partial(curves.draw_curves, lines, seeds), "curves", group, mixture)
     reaches = curves.collect_reach(mixture)

@@ -18,7 +18,7 @@ from actzoo.report.figures.style import (
     new,
 )
 from actzoo.report.series import Band
-from actzoo.report.study import Floats, Group, Variant
+from actzoo.report.study import Floats, Variant
 
 RANGES = (1, 10, 100)
 """Half-widths of the paper's Figure 2."""
@@ -30,7 +30,7 @@ class Curve(NamedTuple):
     Attributes:
         name: Of the layer.
         end: A after training, over the seeds.
-        start: A before training, mean over the seeds; None where the store cannot tell.
+        start: A before training, mean over the seeds; None where it was not stored.
     """
 
     name: str
@@ -71,29 +71,23 @@ def inside(variant: Variant, number: int, half: float) -> Floats:
     return shares
 
 
-def starting_curve(group: Group, variant: Variant, number: int, half: float) -> Floats | None:
-    """A of a layer before training, from P then and the functions' curves where they ran alone.
-
-    None if one of them did not run alone, or learned parameters of its own.
-    """
-    functions = []
-    for name in variant.members:
-        single = group.single(name)
-        if single is None or single.numbers(lambda r: r["parameters"]["activations"]).any():
-            return None
-        functions.append(single.done[0].arrays[f"A{number}_on_{half:g}"])
-    p = variant.numbers(lambda r: r["layers"][number - 1]["P_start"]).mean(axis=0)
-    start: Floats = p @ np.array(functions)
+def starting_curve(variant: Variant, number: int, half: float) -> Floats | None:
+    """A of a layer before training, mean over the seeds; None where it was not stored."""
+    name = f"start_A{number}_on_{half:g}"
+    lines = [cell.arrays[name] for cell in variant.done if name in cell.arrays]
+    if not lines:
+        return None
+    start: Floats = np.mean(lines, axis=0)
     return start
 
 
-def collect_curves(group: Group, variant: Variant) -> list[Curve]:
+def collect_curves(variant: Variant) -> list[Curve]:
     """Figure 1 of a mixture."""
     return [
         Curve(
             f"A{n + 1}",
             layer_curves(variant, n + 1, 3),
-            starting_curve(group, variant, n + 1, 3),
+            starting_curve(variant, n + 1, 3),
         )
         for n in chosen(variant.layers)
     ]
