@@ -23,7 +23,7 @@ FLOORS = (
     ("registry",),
     ("kernels",),
     ("mixture",),
-    ("environment", "swap"),
+    ("environment",),
     ("npz", "downloads"),
     ("models", "data"),
     ("experiment",),
@@ -110,6 +110,12 @@ def test_no_cycle_within_a_folder() -> None:
 
     for module in graph:
         visit(module, ())
+
+
+def test_every_floor_is_in_the_design() -> None:
+    text = (REPOSITORY / "docs" / "design.md").read_text(encoding="utf-8")
+    for name in [n for floor in FLOORS for n in floor]:
+        assert f"`{name}`" in text or f"`{name}/`" in text, name
 
 
 def test_no_file_is_long() -> None:

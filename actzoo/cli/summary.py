@@ -2,11 +2,45 @@
 
 from __future__ import annotations
 
+from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from actzoo.report.markdown import summary_rows
+from actzoo.sweep.store import Store
 
 
 def print_summary(screen: Console, folder: Path, report: Path) -> None:
-    """Print the table and where the report is."""
+    """Print, for each dataset and network, how the sets did, and where the report is."""
+    cautions = {name: d["caution"] for name, d in Store(folder).spec()["datasets"].items()}
+    for (dataset, model), rows in groupby(
+        summary_rows(folder), key=lambda row: (row["dataset"], row["model"])
+    ):
+        table = Table(title=f"{escape(dataset)}, {escape(model)}", title_justify="left", box=None)
+        table.add_column("set", overflow="fold")
+        table.add_column("accuracy %", justify="right", no_wrap=True)
+        table.add_column("difference [95%]", justify="right", no_wrap=True)
+        table.add_column("verdict", overflow="fold")
+        for row in rows:
+            table.add_row(*map(escape, _cells(row)))
+        screen.print()
+        screen.print(table)
+        if cautions.get(dataset):
+            screen.print(f"{dataset}: {cautions[dataset]}", markup=False, soft_wrap=True)
+    screen.print()
     screen.print(f"report: {report}", markup=False, soft_wrap=True)
+
+
+def _cells(row: dict[str, Any]) -> tuple[str, str, str, str]:
+    name = row["set"] + (f" ({row['control']})" if row["control"] else "")
+    accuracy = "–" if row["accuracy"] is None else f"{row['accuracy']:.2f}"
+    if row["half_width"] is not None:
+        accuracy += f" ± {row['half_width']:.2f}"
+    difference = "" if row["difference"] is None else f"{row['difference']:+.2f}"
+    if row["difference_low"] is not None:
+        difference += f" [{row['difference_low']:+.2f}, {row['difference_high']:+.2f}]"
+    return name, accuracy, difference, "best" if row["best"] else row["verdict"]

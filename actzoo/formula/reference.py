@@ -28,8 +28,9 @@ from actzoo.formula import exact, jets
 from actzoo.formula.jets import Jet, Undecided, Undefined
 from actzoo.formula.nodes import Node
 
-START_BITS = 192
-MAX_BITS = 131_072
+# The fourth step is just enough to prove a number smaller than 1e-5000.
+STEPS = (192, 768, 3072, 17_000, 131_072)
+MAX_BITS = STEPS[-1]
 # 50 decimal digits are 166.1 bits; a few more so that rounding to KEPT_BITS cannot spoil the last.
 PROVEN_BITS = 172
 KEPT_BITS = 192
@@ -56,23 +57,21 @@ def _finite(x: float) -> Fraction:
 
 
 def _at(node: Node, x: Fraction, parameters: Exact, order: int) -> Any:
-    bits = START_BITS
     values = {**parameters, "x": x}
-    while True:
+    for bits in STEPS:
         try:
             ball = _ball(node, values, order, bits)
         except Undefined:
             return mpmath.mp.nan
         except Undecided:
-            ball = None
-        if ball is not None and ball.is_finite():
-            if ball.rel_accuracy_bits() >= PROVEN_BITS and not ball.is_zero():
-                return _to_mpf(ball)
-            if _is_tiny(ball) and (ball.contains(0) or bits >= MAX_BITS):
-                return mpmath.mpf(0)
-        if bits >= MAX_BITS:
-            return mpmath.mp.nan
-        bits = min(4 * bits, MAX_BITS)
+            continue
+        if not ball.is_finite():
+            continue
+        if ball.rel_accuracy_bits() >= PROVEN_BITS and not ball.is_zero():
+            return _to_mpf(ball)
+        if _is_tiny(ball) and (ball.contains(0) or bits == MAX_BITS):
+            return mpmath.mpf(0)
+    return mpmath.mp.nan
 
 
 def _ball(node: Node, values: Exact, order: int, bits: int) -> Any:

@@ -11,17 +11,19 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from itertools import pairwise
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
 from actzoo.errors import FormulaError
 from actzoo.formula import kinks, torch_ops
-from actzoo.formula.formula import Formula
 from actzoo.formula.nodes import Node, names, walk
 from actzoo.formula.scalar import constant
 from actzoo.formula.stable import stable
+
+if TYPE_CHECKING:
+    from actzoo.formula.formula import Formula
 
 # (x, parameters) -> tensor, float, or for a condition a bool or a tensor of them.
 Compiled = Callable[[Any, dict[str, Any]], Any]

@@ -1,0 +1,136 @@
+"""The data behind the figures, and that the same numbers give the same bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+import pytest
+
+from actzoo.errors import UsageError
+from actzoo.experiment.protocol import Phase
+from actzoo.report import write_report
+from actzoo.report.compare import compare
+from actzoo.report.figures import accuracy, curves, style, training
+from actzoo.report.series import Span, along, spans
+from actzoo.report.study import Group, read_study
+
+Make = Callable[..., Path]
+SETS = (("relu", "tanh"),)
+CORRECT = {"relu + tanh": [950, 953], "relu": [900, 902], "tanh": [901, None]}
+
+
+@pytest.fixture
+def group(make_store: Make) -> Group:
+    return read_study(make_store(CORRECT, sets=SETS)).groups[0]
+
+
+def test_dots(group: Group) -> None:
+    rows = accuracy.collect_accuracy(group, compare(group))
+    assert [row.name for row in rows] == ["relu + tanh", "relu", "tanh\n1 of 2 ok"]
+    assert rows[0].values == pytest.approx((95.0, 95.3))
+    assert rows[0].differences == pytest.approx((5.0, 5.1))
+    assert rows[1].differences == ()
+
+
+def test_curves_are_means_over_seeds(group: Group) -> None:
+    found = curves.collect_curves(group.mixtures[0])
+    assert [curve.name for curve in found] == ["A1", "A2", "A3"]
+    at_3 = found[0].end.lines[:, -1]
+    # P of relu: 1/2 moved by 0.10 and 0.12 of the way to 1.
+    assert at_3 == pytest.approx([p * 3 + (1 - p) * np.tanh(3) for p in (0.55, 0.56)])
+    assert found[0].end.mean[-1] == pytest.approx(at_3.mean())
+    assert found[0].start is not None
+    assert found[0].start[-1] == pytest.approx((3 + np.tanh(3)) / 2)
+
+
+def test_what_arrives(group: Group) -> None:
+    found = curves.collect_reach(group.mixtures[0])
+    assert list(found) == [1, 10, 100]
+    assert found[1][0].outside == pytest.approx(0.25)
+    assert found[10][2].outside == pytest.approx(0, abs=1e-12)
+    assert (found[10][0].edges[0], found[10][0].edges[-1]) == (-10, 10)
+
+
+def test_phases_lie_above_each_other(group: Group) -> None:
+    single = along(group.baseline, "loss")
+    mixture = along(group.mixtures[0], "loss")
+    assert single is not None
+    assert mixture is not None
+    assert mixture.x.tolist() == [1, 2, 3, 4, 5, 6, 7]
+    assert single.x[[0, 1, 3, 4]].tolist() == [1, 2, 6, 7]
+    assert np.isnan(single.x[2])
+    assert mixture.lines[:, 0] == pytest.approx([2 / 11, 2 / 12])
+
+
+def test_proportions_begin_before_the_first_epoch(group: Group) -> None:
+    found = training.collect_proportions(group.mixtures[0])
+    name, band = found[0].functions[0]
+    assert name == "relu"
+    assert band.x[0] == 0
+    assert band.mean[0] == 0.5
+    assert band.lines[:, -1] == pytest.approx([0.55, 0.56])
+    assert training.mixture_phases(group.mixtures[0]) == [Span(2, 5, 2, "mixture")]
+
+
+def test_training_panels(group: Group) -> None:
+    found = training.collect_training(training.trained(group))
+    assert [panel.name for panel in found] == ["relu + tanh", "relu", "tanh"]
+    assert found[0].accuracy is not None
+    assert found[0].accuracy.mean[0] == pytest.approx(51.1)
+    norms = training.collect_gradients(training.trained(group))
+    assert norms[0].layers[1][1].mean[:2] == pytest.approx([0.2, 0.5])
+
+
+def test_no_validation_no_accuracy(make_store: Make) -> None:
+    group = read_study(make_store(CORRECT, sets=SETS, validation=0.0)).groups[0]
+    assert training.collect_training(group.mixtures)[0].accuracy is None
+
+
+def test_spans_leave_out_empty_phases() -> None:
+    protocol = (Phase(trains="all", epochs=2), Phase(trains="mixture", epochs=0))
+    assert spans((*protocol, protocol[0])) == [Span(0, 2, 1, "all"), Span(2, 4, 3, "all")]
+
+
+def test_many_layers_and_panels() -> None:
+    assert style.chosen(3) == [0, 1, 2]
+    assert style.chosen(30) == [0, 4, 8, 12, 17, 21, 25, 29]
+    assert [style.columns_for(n) for n in (1, 3, 4, 5, 6, 8, 9)] == [1, 3, 4, 3, 3, 4, 3]
+    looks = {(s["color"], str(s["linestyle"])) for s in map(style.line_style, range(35))}
+    assert len(looks) == 35
+
+
+@pytest.mark.parametrize("form", ["png", "svg", "pdf"])
+def test_the_same_numbers_give_the_same_bytes(make_store: Make, form: str) -> None:
+    folder = make_store(CORRECT, sets=SETS)
+
+    def contents() -> dict[str, bytes]:
+        write_report(folder, figure_format=form)
+        files = [folder / "report.md", *(folder / "figures").iterdir()]
+        return {path.name: path.read_bytes() for path in files}
+
+    first = contents()
+    assert len(first) == 7
+    with mpl.rc_context({"font.size": 30, "axes.grid": True, "savefig.dpi": 30}):
+        assert contents() == first  # the user's own settings change nothing
+        assert mpl.rcParams["font.size"] == 30
+
+
+def test_an_unknown_format(make_store: Make) -> None:
+    with pytest.raises(UsageError, match="expected one of png, svg, pdf"):
+        write_report(make_store(CORRECT, sets=SETS), figure_format="gif")
+
+
+def test_a_gradient_of_zero_leaves_a_gap(make_store: Make) -> None:
+    folder = make_store(CORRECT, sets=SETS)
+    for path in (folder / "cells").glob("*/history.csv"):
+        lines = path.read_text().splitlines()
+        column = lines[0].split(",").index("gradient_A1")
+        rows = [line.split(",") for line in lines[1:]]
+        text = [",".join([*r[:column], "0.0", *r[column + 1 :]]) for r in rows]
+        path.write_text("\n".join([lines[0], *text]) + "\n")
+    norms = training.collect_gradients(read_study(folder).groups[0].mixtures)
+    assert np.isnan(norms[0].layers[0][1].lines[:, 1:]).all()
+    write_report(folder)
