@@ -23,9 +23,10 @@ def table(
         return "Nothing yet."
     last = len(headers) - words
     alignment = ["left" if n < left or n >= last else "right" for n in range(len(headers))]
-    return tabulate(
+    text: str = tabulate(
         lines, list(headers), tablefmt="github", colalign=alignment, disable_numparse=True
     )
+    return text
 
 
 def code(name: str) -> str:

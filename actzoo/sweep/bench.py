@@ -11,7 +11,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-
 from actzoo import data
 from actzoo.activation import Activation
 from actzoo.errors import StoreError

@@ -102,20 +102,39 @@ def test_many_layers_and_panels() -> None:
     assert len(looks) == 35
 
 
-@pytest.mark.parametrize("form", ["png", "svg", "pdf"])
-def test_the_same_numbers_give_the_same_bytes(make_store: Make, form: str) -> None:
-    folder = make_store(CORRECT, sets=SETS)
+def test_the_same_numbers_give_the_same_bytes(make_store: Make) -> None:
+    folder = make_store(CORRECT, sets=SETS, layers=1)
 
     def contents() -> dict[str, bytes]:
-        write_report(folder, figure_format=form)
+        write_report(folder)
         files = [folder / "report.md", *(folder / "figures").iterdir()]
         return {path.name: path.read_bytes() for path in files}
 
     first = contents()
     assert len(first) == 7
+    assert contents() == first
+
+
+@pytest.mark.parametrize("form", style.FORMATS)
+def test_bytes_of_each_format(group: Group, tmp_path: Path, form: str) -> None:
+    rows = accuracy.collect_accuracy(group, compare(group))
+    path = tmp_path / f"figure.{form}"
+
+    def content() -> bytes:
+        style.write(path, lambda: accuracy.draw_accuracy(rows, "relu"))
+        return path.read_bytes()
+
+    first = content()
     with mpl.rc_context({"font.size": 30, "axes.grid": True, "savefig.dpi": 30}):
-        assert contents() == first  # the user's own settings change nothing
+        assert content() == first  # the user's own settings change nothing
         assert mpl.rcParams["font.size"] == 30
+
+
+def test_a_set_without_any_cell_still_has_its_row(make_store: Make, tmp_path: Path) -> None:
+    group = read_study(make_store({**CORRECT, "tanh": [None, None]}, sets=SETS)).groups[0]
+    rows = accuracy.collect_accuracy(group, compare(group))
+    assert rows[2].name == "tanh\n0 of 2 ok"
+    style.write(tmp_path / "figure.png", lambda: accuracy.draw_accuracy(rows, "relu"))
 
 
 def test_an_unknown_format(make_store: Make) -> None:
@@ -133,4 +152,18 @@ def test_a_gradient_of_zero_leaves_a_gap(make_store: Make) -> None:
         path.write_text("\n".join([lines[0], *text]) + "\n")
     norms = training.collect_gradients(read_study(folder).groups[0].mixtures)
     assert np.isnan(norms[0].layers[0][1].lines[:, 1:]).all()
+    with style.styled():
+        training.draw_gradients(norms, norms)
+
+
+def test_without_a_mixture_there_are_three_figures(make_store: Make) -> None:
+    folder = make_store({"relu": [900, 901], "tanh": [890, 899]}, sets=(("tanh",),))
     write_report(folder)
+    names = sorted(path.stem for path in (folder / "figures").iterdir())
+    assert names == [f"{kind}-digits-paper-cnn" for kind in ("accuracy", "gradients", "training")]
+
+
+def test_nothing_done_nothing_drawn(make_store: Make) -> None:
+    folder = make_store({"relu": [None]}, sets=(("relu",),))
+    write_report(folder)
+    assert not (folder / "figures").exists()

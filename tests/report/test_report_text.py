@@ -16,6 +16,8 @@ from actzoo import registry
 from actzoo.errors import StoreError, UnknownNameError
 from actzoo.experiment.protocol import PAPER
 from actzoo.report import write_report
+from actzoo.report.figures import Figures
+from actzoo.report.markdown import render
 from actzoo.report.preference import equations, functions, preferences
 from actzoo.report.shape import is_leaky
 from actzoo.report.statistics import Bend, Interval
@@ -33,12 +35,13 @@ THREE = {
 
 
 def read(folder: Path) -> str:
-    return write_report(folder).read_text(encoding="utf-8")
+    """The text alone: drawing takes seconds."""
+    return render(read_study(folder), Figures(folder, "png"))
 
 
 def test_a_whole_report(make_store: Make) -> None:
     folder = make_store(THREE, sets=SETS)
-    text = read(folder)
+    text = write_report(folder).read_text(encoding="utf-8")
     titles = re.findall(r"^## (.+)$", text, re.M)
     assert [t.partition(". ")[0] for t in titles] == [str(n) for n in range(1, 9)]
     assert titles[0] == "1. The answer"
@@ -50,14 +53,7 @@ def test_a_whole_report(make_store: Make) -> None:
     # 4 epochs of 900 images in batches of 128: 8 steps each.
     assert "same number of network updates (32)" in text
     assert "\n\n\n" not in text
-    for path in re.findall(r"!\[[^\n]*\]\(([^)\s]+)\)", text):
-        assert (folder / path).stat().st_size > 5000
-    assert "nan" not in text.replace("nanosecond", "")
-
-
-def test_every_figure_is_shown(make_store: Make) -> None:
-    folder = make_store(THREE, sets=SETS)
-    text = read(folder)
+    assert "nan" not in text
     files = sorted(p.name for p in (folder / "figures").iterdir())
     assert files == sorted(
         f"{kind}-digits-paper-cnn.png"
@@ -99,7 +95,6 @@ def test_without_a_mixture(make_store: Make) -> None:
     assert "What the network preferred" not in text
     assert "LeakyReLU" not in text
     assert re.findall(r"^## (\d)", text, re.M) == ["1", "2", "3", "4", "5"]
-    assert len(list((folder / "figures").iterdir())) == 3
 
 
 def test_only_the_baseline(make_store: Make) -> None:
@@ -114,7 +109,6 @@ def test_several_groups_have_sections(make_store: Make) -> None:
     for title in ("digits, mlp", "digits, paper_cnn", "mnist, mlp", "mnist, paper_cnn"):
         assert f"### {title}\n" in text
     assert text.count("smoke test") == 1
-    assert len(list((folder / "figures").iterdir())) == 24
 
 
 def test_the_paper_stands_beside_its_own_experiment_only(make_store: Make) -> None:
@@ -215,7 +209,7 @@ def test_a_torn_result_is_an_error(make_store: Make) -> None:
     folder = make_store(THREE, sets=SETS)
     next((folder / "cells").glob("*/result.json")).write_text("{")
     with pytest.raises(StoreError, match="cannot be read"):
-        write_report(folder)
+        read(folder)
 
 
 def test_how_numbers_are_written() -> None:

@@ -52,6 +52,8 @@ def draw_accuracy(rows: Sequence[Dots], baseline: str) -> Figure:
     differ = any(row.differences for row in rows)
     both = figure.subplots(1, 2 if differ else 1, sharey=True, squeeze=False)[0]
     left = both[0]
+    for axes in both:
+        axes.margins(x=0.08)
     for y, row in enumerate(rows):
         _draw_row(left, y, row.values, row.interval)
     if differ:
@@ -59,10 +61,11 @@ def draw_accuracy(rows: Sequence[Dots], baseline: str) -> Figure:
     left.set_yticks(range(len(rows)), [row.name for row in rows])
     left.set_ylim(len(rows) - 0.5, -0.5)
     left.set_xlabel("test accuracy (%)")
+    low, high = left.get_xlim()
+    left.set_xlim(max(low, 0.0), min(high, 100.0))  # an interval may reach further
     for axes in both:
         axes.grid(axis="x", color="#e3e3e3", linewidth=0.6)
         axes.tick_params(axis="y", length=0)
-        axes.margins(x=0.08)
         axes.spines["left"].set_visible(False)
     return figure
 
@@ -78,12 +81,10 @@ def _draw_differences(axes: Axes, rows: Sequence[Dots], baseline: str) -> None:
 
 
 def _draw_row(axes: Axes, y: int, values: Sequence[float], interval: Interval) -> None:
+    if not values:
+        return
     # Two lines of circles above the mean, so that near ones do not hide each other.
-    heights = (
-        [y - 0.26 + 0.16 * (i % 2) for i in range(len(values))]
-        if len(values) > 1
-        else [y] * len(values)
-    )
+    heights = [y - 0.26 + 0.16 * (i % 2) for i in range(len(values))] if len(values) > 1 else [y]
     axes.plot(
         values,
         heights,
@@ -92,9 +93,8 @@ def _draw_row(axes: Axes, y: int, values: Sequence[float], interval: Interval) -
         markerfacecolor="white",
         markeredgecolor=COLOURS[0],
         markeredgewidth=0.9,
+        clip_on=False,
     )
-    if not values:
-        return
     if math.isfinite(interval.half):
         axes.plot(
             [interval.low, interval.high],

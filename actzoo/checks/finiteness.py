@@ -1,0 +1,66 @@
+"""Finite in, finite out; infinities go to the declared limits; nan stays nan."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+
+from actzoo.checks import accuracy
+from actzoo.checks.digits import Array, Digits
+from actzoo.checks.result import Failure, Skip, Worst
+from actzoo.checks.subject import Subject, numbers
+
+
+def finite(subject: Subject, dtype: torch.dtype) -> None:
+    """Value, derivative and gradient are finite, unless the exact ones overflow the dtype."""
+    value, slope, _ = subject.exact(dtype)
+    if subject.activation.formula is None:  # then float64 says what overflows
+        wide = subject.x(dtype).double()
+        value = Digits(numbers(subject.activation(wide)), value.low)
+        slope = Digits(numbers(subject.activation.derivative(wide)), slope.low)
+    xs = subject.points(dtype)
+    bound = accuracy.conditioned(value, slope, xs, dtype)
+    _hold("f", subject.value(dtype), accuracy.overflows(value, bound, dtype), xs)
+    bound = accuracy.plain(slope, dtype)
+    allowed = accuracy.overflows(slope, bound, dtype)
+    _hold("f'", subject.slope(dtype), allowed, xs)
+    _hold("the gradient", subject.gradient(dtype), allowed, xs)
+
+
+def _hold(what: str, computed: Array, allowed: Array, xs: list[float]) -> None:
+    bad = np.flatnonzero(~np.isfinite(computed) & ~allowed)
+    if bad.size:
+        # Of many, the one nearest to 0 tells most.
+        i = min(bad, key=lambda j: abs(xs[j]))
+        more = f", and at {bad.size - 1} more points" if bad.size > 1 else ""
+        raise Failure(f"{what} at x = {xs[i]!r} is {computed[i]}{more}", Worst(math.inf, xs[i]))
+
+
+def limits(subject: Subject, dtype: torch.dtype) -> None:
+    """Infinite inputs give the declared limits."""
+    claimed = subject.activation.claims.limits
+    if claimed is None:
+        raise Skip("no limits are claimed")
+    if all(map(math.isnan, claimed)):
+        raise Skip("it is claimed to have no limits")
+    ends = (-math.inf, math.inf)
+    found = subject.activation(torch.tensor(ends, dtype=dtype)).tolist()
+    info = torch.finfo(dtype)
+    for end, limit, y in zip(ends, claimed, found, strict=True):
+        bound = accuracy.ALLOWANCE * info.eps * abs(limit) + info.smallest_normal
+        if not (math.isnan(limit) or y == limit or abs(y - limit) <= bound):
+            raise Failure(f"f({end}) is {y}, not {limit}", Worst(math.inf, end))
+
+
+def nan(subject: Subject, dtype: torch.dtype) -> None:
+    """A nan among numbers gives a nan there, in value and derivative, and only there."""
+    x = torch.full((67,), 0.5, dtype=dtype)
+    x[::3] = math.nan
+    act = subject.activation
+    for what, y in (("f", act(x)), ("f'", act.derivative(x))):
+        if not y[::3].isnan().all():
+            raise Failure(f"{what}(nan) is {y[0].item()}", Worst(math.inf, math.nan))
+        if y[1::3].isnan().any():
+            raise Failure(f"{what} spreads a nan to other elements", Worst(math.inf, 0.5))
