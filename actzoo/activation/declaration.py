@@ -2,70 +2,23 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from types import MappingProxyType
 from typing import Any, Literal, get_args
 
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from actzoo.activation import facts
+from actzoo.activation.claims import Claims
+from actzoo.activation.functions import Derivative, Value, arguments
+from actzoo.activation.module import ActivationModule
 from actzoo.errors import DeclarationError, FormulaError
 from actzoo.formula import Formula
 
-Value = float | tuple[float, ...]
 Scope = Literal["layer", "channel"]
 Kind = Literal["elementwise", "channelwise", "dimwise", "gated"]
 Role = Literal["hidden", "output", "both"]
-Parity = Literal["odd", "even"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Claims:
-    """What is claimed of an activation with its declared parameters; each claim is tested.
-
-    Attributes:
-        lower: The infimum of f over the reals; `-inf` if unbounded below, None if not claimed.
-        upper: The supremum of f over the reals, likewise.
-        monotone: Whether f never decreases; None if not claimed.
-        parity: "odd" if f(-x) = -f(x), "even" if f(-x) = f(x), None if not claimed.
-        kinks: Pairs (place, slope): where f' jumps (or f does), and what `derivative`
-            returns exactly there.
-        limits: f at -inf and at +inf; nan where f has no limit (sin).
-        smoothness: How many continuous derivatives f has: -1 for a jump, 0 for a kink,
-            `math.inf` for a smooth function; None if not claimed.
-    """
-
-    lower: float | None = None
-    upper: float | None = None
-    monotone: bool | None = None
-    parity: Parity | None = None
-    kinks: tuple[tuple[float, float], ...] = ()
-    limits: tuple[float, float] | None = None
-    smoothness: float | None = None
-
-    def __post_init__(self) -> None:
-        lower = -math.inf if self.lower is None else self.lower
-        upper = math.inf if self.upper is None else self.upper
-        if not lower <= upper:
-            raise DeclarationError(f"claims: lower={self.lower} is above upper={self.upper}")
-        for limit in self.limits or ():
-            if not math.isnan(limit) and not lower <= limit <= upper:
-                raise DeclarationError(
-                    f"claims: the limit {limit} lies outside the range [{lower}, {upper}]"
-                )
-        if self.parity is not None and self.limits is not None:
-            left, right = self.limits
-            mirrored = -left if self.parity == "odd" else left
-            if mirrored != right and not (math.isnan(left) and math.isnan(right)):
-                raise DeclarationError(
-                    f"claims: limits {self.limits} contradict parity={self.parity!r}"
-                )
-        if self.smoothness is not None and self.smoothness >= 1 and self.kinks:
-            raise DeclarationError(
-                f"claims: smoothness={self.smoothness} contradicts kinks={self.kinks}"
-            )
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -231,6 +184,37 @@ class Activation:
             return channels
         return self.out_channels(channels, **self.parameters)
 
+    def gain(self) -> float:
+        """The factor that keeps the second moment of a unit Gaussian: 1/√E[f(z)²].
+
+        Initialise the weights that follow with standard deviation gain/√fan_in. Computed by
+        quadrature, to about eight digits; √2 for ReLU.
+
+        Raises:
+            DeclarationError: It is not elementwise, or E[f(z)²] is 0 or not finite.
+        """
+        self._must_be_elementwise("gain")
+        value = facts.gain(self)
+        if value is None:
+            raise DeclarationError(f"{self.name} has no gain: E[f(z)^2] is 0 or not finite")
+        return value
+
+    @property
+    def lipschitz(self) -> float:
+        """The least L with |f(x) - f(y)| ≤ L |x - y|: sup |f'|, numerically; inf if none.
+
+        Raises:
+            DeclarationError: It is not elementwise.
+        """
+        self._must_be_elementwise("Lipschitz constant")
+        if self.claims.smoothness == -1:
+            return float("inf")
+        return facts.lipschitz(self.derivative, [place for place, _ in self.claims.kinks])
+
+    def _must_be_elementwise(self, what: str) -> None:
+        if self.kind not in ("elementwise", "channelwise"):
+            raise DeclarationError(f"{self.name} is {self.kind}: it has no {what} of its own")
+
     def module(self, channels: int | None = None) -> ActivationModule:
         """An `nn.Module` of it that owns what trains.
 
@@ -243,81 +227,3 @@ class Activation:
 
 def _rebuild(values: dict[str, Any]) -> Activation:
     return Activation(**values)
-
-
-@dataclass(frozen=True)
-class Derivative:
-    """f' as a function of `(x, **parameters)`: the declared one, else autograd of fn."""
-
-    fn: Callable[..., Tensor]
-    declared: Callable[..., Tensor] | None
-    parameters: Mapping[str, Value]
-
-    def __call__(self, x: Tensor, **parameters: Tensor | Value) -> Tensor:
-        """f'(x), with the declared parameters where none are given."""
-        given = arguments(x, {**self.parameters, **parameters})
-        if self.declared is not None:
-            return self.declared(x, **given)
-        keep_graph = torch.is_grad_enabled() and x.requires_grad
-        with torch.enable_grad():
-            place = x if keep_graph else x.detach().requires_grad_()
-            y = self.fn(place, **given)
-            if not y.requires_grad:  # a constant function
-                return torch.zeros_like(x)
-            (slope,) = torch.autograd.grad(y, place, torch.ones_like(y), create_graph=keep_graph)
-        return slope
-
-
-def arguments(x: Tensor, parameters: Mapping[str, Tensor | Value]) -> dict[str, Any]:
-    """Parameters as `fn` takes them: vectors become tensors like x, numbers stay numbers."""
-    return {
-        name: x.new_tensor(value) if isinstance(value, tuple) else value
-        for name, value in parameters.items()
-    }
-
-
-class ActivationModule(nn.Module):
-    """One activation as a layer; its learnable parameters train with the network.
-
-    Input and output have the same shape, dtype and memory format, but for a gated
-    activation, which changes dimension 1. Per-channel parameters run along dimension 1.
-
-    Attributes:
-        activation: The function.
-        learned: Its learnable parameters.
-    """
-
-    def __init__(self, activation: Activation, channels: int | None = None) -> None:
-        super().__init__()
-        self.activation = activation
-        self.learned = nn.ParameterDict()
-        for name, scope in activation.learnable.items():
-            value = torch.tensor(activation.parameters[name], dtype=torch.get_default_dtype())
-            if scope == "channel":
-                if channels is None:
-                    raise DeclarationError(
-                        f"{activation.name} learns {name!r} per channel: "
-                        f"say how many, module(channels=...)"
-                    )
-                value = value.expand(channels, *value.shape).clone()
-            self.learned[name] = nn.Parameter(value)
-
-    def parameters_for(self, x: Tensor) -> dict[str, Any]:
-        """What to call `fn` with: the learnt values, shaped to broadcast against x."""
-        values: dict[str, Any] = dict(self.activation.parameters)
-        for name, value in self.learned.items():
-            if self.activation.learnable[name] == "channel":
-                vector = value.shape[1:]
-                value = value.reshape(value.shape[0], *(1,) * (x.dim() - 2), *vector)
-            values[name] = value.to(x.dtype)  # under autocast x may be narrower
-        return arguments(x, values)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """f(x)."""
-        act = self.activation
-        fn = act.training_fn if self.training and act.training_fn is not None else act.fn
-        return fn(x, **self.parameters_for(x))
-
-    def extra_repr(self) -> str:
-        """The activation's name, for `print(model)`."""
-        return self.activation.name

@@ -1,0 +1,43 @@
+"""Calling an activation's functions: parameters filled in, derivatives where none is given."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+Value = float | tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Derivative:
+    """f' as a function of `(x, **parameters)`: the declared one, else autograd of fn."""
+
+    fn: Callable[..., Tensor]
+    declared: Callable[..., Tensor] | None
+    parameters: Mapping[str, Value]
+
+    def __call__(self, x: Tensor, **parameters: Tensor | Value) -> Tensor:
+        """f'(x), with the declared parameters where none are given."""
+        given = arguments(x, {**self.parameters, **parameters})
+        if self.declared is not None:
+            return self.declared(x, **given)
+        keep_graph = torch.is_grad_enabled() and x.requires_grad
+        with torch.enable_grad():
+            place = x if keep_graph else x.detach().requires_grad_()
+            y = self.fn(place, **given)
+            if not y.requires_grad:  # a constant function
+                return torch.zeros_like(x)
+            (slope,) = torch.autograd.grad(y, place, torch.ones_like(y), create_graph=keep_graph)
+        return slope
+
+
+def arguments(x: Tensor, parameters: Mapping[str, Tensor | Value]) -> dict[str, Any]:
+    """Parameters as `fn` takes them: vectors become tensors like x, numbers stay numbers."""
+    return {
+        name: x.new_tensor(value) if isinstance(value, tuple) else value
+        for name, value in parameters.items()
+    }

@@ -1,0 +1,103 @@
+"""The declared derivative, autograd and finite differences agree; parameters too."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.autograd import gradcheck as torch_gradcheck
+from torch.autograd import gradgradcheck as torch_gradgradcheck
+
+from actzoo.checks import accuracy, samples
+from actzoo.checks.result import Failure, Skip, Worst
+from actzoo.checks.subject import Subject, gradient
+
+_SMOOTH = (-5.3, -3.45, -2.2, -1.1, -0.45, -0.13, 0.17, 0.55, 1.2, 2.3, 3.6, 5.4)
+_AWAY = 0.01
+
+
+def consistency(subject: Subject) -> Worst:
+    """`derivative` agrees with autograd of fn off the kinks, in float64."""
+    dtype = torch.float64
+    declared, auto = subject.slope(dtype), subject.gradient(dtype)
+    exact = subject.exact(dtype)
+    xs = subject.points(dtype)
+    through_x = np.nan_to_num(np.abs(xs) * np.abs(exact.curvature.high), nan=0.0)
+    size = np.maximum(1, np.abs(auto)) + np.abs(auto) + through_x
+    with np.errstate(invalid="ignore", over="ignore"):
+        off = np.abs(declared - auto) / (accuracy.ALLOWANCE * torch.finfo(dtype).eps * size)
+    off = np.where(subject.touches_kink(dtype) | (declared == auto), 0, off)
+    off = np.nan_to_num(off, nan=math.inf)
+    i = int(off.argmax())
+    worst = Worst(float(off[i]), xs[i])
+    if worst.error > 1:
+        raise Failure(
+            f"at x = {xs[i]!r} derivative is {declared[i]:.9g} and autograd {auto[i]:.9g}", worst
+        )
+    return worst
+
+
+def gradcheck(subject: Subject) -> None:
+    """Autograd of fn agrees with finite differences."""
+    x = _smooth(subject)
+    if not subject.activation(x).requires_grad:
+        raise Skip("fn has no gradient; its autograd is taken as 0")
+    torch_gradcheck(subject.activation, (x,))
+
+
+def gradgradcheck(subject: Subject) -> None:
+    """The second derivative by autograd agrees with finite differences of the first."""
+    x = _smooth(subject)
+    if not subject.activation(x).requires_grad:
+        raise Skip("fn has no gradient; its autograd is taken as 0")
+    torch_gradgradcheck(subject.activation, (x,))
+
+
+def _smooth(subject: Subject) -> Tensor:
+    """Ordinary inputs in float64 away from kinks, with a gradient."""
+    if not subject.pointwise:
+        return samples.sample(subject, torch.float64).requires_grad_()
+    places = subject.kinks + subject.places
+    xs = [x for x in _SMOOTH if all(abs(x - place) > _AWAY for place in places)]
+    return torch.tensor(xs, dtype=torch.float64).requires_grad_()
+
+
+def parameters(subject: Subject) -> None:
+    """Gradients reach every learnable parameter, per layer and per channel, and are right."""
+    act = subject.activation
+    x = _smooth(subject).detach()
+    names = list(act.learnable)
+    start = [torch.tensor(act.parameters[n], dtype=x.dtype, requires_grad=True) for n in names]
+
+    def of_parameters(*values: Tensor) -> Tensor:
+        return act(x, **dict(zip(names, values, strict=True)))
+
+    torch_gradcheck(of_parameters, tuple(start))
+    module = samples.module(subject).double().eval()
+    batch = samples.sample(subject, torch.float64)
+    module(batch).square().sum().backward()
+    for name in names:
+        grad = module.learned[name].grad
+        if grad is None or not grad.isfinite().all():
+            raise Failure(f"the module's gradient for {name!r} is {grad}")
+    if subject.pointwise:
+        _per_channel(subject, module, batch)
+
+
+def _per_channel(subject: Subject, module: torch.nn.Module, batch: Tensor) -> None:
+    """Each channel of a module with its own parameters is the function with those values."""
+    act = subject.activation
+    scoped = {n: p for n, p in module.learned.items() if act.learnable[n] == "channel"}  # type: ignore[operator,union-attr]
+    with torch.no_grad():
+        for value in scoped.values():
+            value.mul_(1 + 0.01 * torch.arange(len(value)).reshape(-1, *(1,) * (value.dim() - 1)))
+        whole = module(batch)
+        for channel in range(batch.shape[1]):
+            one = act(batch[:, channel], **{n: p[channel] for n, p in scoped.items()})
+            if not torch.allclose(whole[:, channel], one, rtol=1e-12, atol=1e-12):
+                raise Failure(f"channel {channel} does not use its own parameters")
+
+
+__all__ = ["consistency", "gradcheck", "gradgradcheck", "gradient", "parameters"]

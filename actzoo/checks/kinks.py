@@ -1,0 +1,83 @@
+"""The claims about kinks and smoothness, and the slope declared at each kink."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+
+from actzoo.activation import Claims
+from actzoo.checks import breaks, grid
+from actzoo.checks.result import Failure, Skip, Worst
+from actzoo.checks.subject import Subject, gradient
+
+_SAME = 1e-9
+
+
+def kinks(subject: Subject) -> None:
+    """f' (or f) jumps at every declared kink, and nowhere else."""
+    claims = subject.activation.claims
+    if claims == Claims():
+        raise Skip("nothing is claimed")
+    declared = [place for place, _ in claims.kinks]
+    for place in declared:
+        if not any(breaks.jumps(subject, place, order) for order in (0, 1)):
+            left, right = breaks.sides(subject, place, 1)
+            raise Failure(
+                f"a kink is declared at x = {place!r}, but f' is {left:.9g} on its left "
+                f"and {right:.9g} on its right",
+                Worst(math.inf, place),
+            )
+    searched = [place for order in (0, 1) for place in breaks.search(subject, order)]
+    for place in (*subject.kinks, *searched):
+        if not any(abs(place - other) <= _SAME * max(1, abs(other)) for other in declared):
+            raise Failure(f"no kink is declared at x = {place:.9g}", Worst(math.inf, place))
+
+
+def kink_slopes(subject: Subject) -> None:
+    """At a kink `derivative` is the declared slope; autograd lies between the two sides."""
+    declared = subject.activation.claims.kinks
+    if not declared:
+        raise Skip("no kinks are declared")
+    act = subject.activation
+    for place, slope in declared:
+        for dtype in grid.DTYPES:
+            x = torch.tensor([place], dtype=torch.float64).to(dtype)
+            if x.item() != place:
+                continue  # this dtype has no such number, only its neighbours
+            found, expected = act.derivative(x).item(), torch.tensor(slope).to(dtype).item()
+            if found != expected:
+                raise Failure(
+                    f"in {grid.dtype_name(dtype)} derivative({place!r}) is {found}, "
+                    f"declared {slope}",
+                    Worst(math.inf, place),
+                )
+        low, high = sorted(breaks.sides(subject, place, 1))
+        auto = gradient(act, torch.tensor([place], dtype=torch.float64)).item()
+        slack = _SAME * max(1, abs(low), abs(high))
+        if not low - slack <= auto <= high + slack:
+            raise Failure(
+                f"autograd at the kink {place!r} is {auto:.9g}, outside of [{low:.9g}, {high:.9g}]",
+                Worst(math.inf, place),
+            )
+
+
+def smoothness(subject: Subject) -> None:
+    """f has the claimed number of continuous derivatives, as far as the second."""
+    claim = subject.activation.claims.smoothness
+    if claim is None:
+        raise Skip("nothing is claimed")
+    names = ("f", "f'", "f''")
+    for order in range(3):
+        if subject.activation.formula is None and order == 2:
+            return  # no digits of f'' to go by
+        found = [p for p in subject.places if breaks.jumps(subject, p, order)]
+        if order <= claim:
+            found = found or breaks.search(subject, order)
+            if found:
+                raise Failure(
+                    f"claimed {claim:g}, but {names[order]} jumps at x = {found[0]:.9g}",
+                    Worst(math.inf, found[0]),
+                )
+        elif order == claim + 1 and not (found or breaks.search(subject, order)):
+            raise Failure(f"claimed {claim:g}, but {names[order]} jumps nowhere on the grid")

@@ -1,0 +1,39 @@
+"""Ordinary inputs with the dimensions of a network's, and a module that takes them."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from actzoo.activation import ActivationModule
+from actzoo.checks.result import Failure
+from actzoo.checks.subject import Subject
+from actzoo.errors import DeclarationError
+
+_CHANNELS = (4, 6, 8, 12, 5, 7, 16)
+
+
+def channels(subject: Subject) -> int:
+    """A small number of channels that the activation can take."""
+    for count in _CHANNELS:
+        try:
+            subject.activation.channels_after(count)
+        except DeclarationError:
+            continue
+        return count
+    raise Failure(f"out_channels refuses each of {', '.join(map(str, _CHANNELS))} channels")
+
+
+def module(subject: Subject) -> ActivationModule:
+    """A new module of the activation."""
+    return subject.activation.module(channels(subject))
+
+
+def sample(subject: Subject, dtype: torch.dtype, *, seed: int = 0) -> Tensor:
+    """Normal draws of shape (3, channels, 5), off the kinks; the same at every call."""
+    generator = torch.Generator().manual_seed(seed)
+    shape = (3, channels(subject), 5)
+    x = 2 * torch.randn(shape, generator=generator, dtype=torch.float64)
+    for place in subject.kinks if subject.pointwise else ():
+        x = torch.where((x - place).abs() < 0.01, place + 0.02, x)
+    return x.to(dtype)

@@ -1,0 +1,69 @@
+"""The claims about form: monotone, odd or even."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+
+from actzoo.checks.result import Failure, Skip, Worst
+from actzoo.checks.subject import Subject
+
+# Without a formula fn itself is looked at, which rounds.
+_ROUNDING = 64 * torch.finfo(torch.float64).eps
+
+
+def monotone(subject: Subject) -> None:
+    """f never decreases, or does where it is claimed not to be monotone."""
+    claim = subject.activation.claims.monotone
+    if claim is None:
+        raise Skip("nothing is claimed")
+    xs = subject.points(torch.float64)
+    falls, slope = _falls(subject, xs)
+    bad = np.flatnonzero(falls)
+    if claim and bad.size:
+        i = bad[0]
+        raise Failure(
+            f"claimed to be monotone, but it decreases between x = {xs[i]:.9g} "
+            f"and {xs[i + 1]:.9g}",
+            Worst(math.inf, xs[i]),
+        )
+    down = np.flatnonzero(slope < 0)
+    if claim and down.size:
+        x = xs[down[0]]
+        raise Failure(f"claimed to be monotone, but f'({x:.9g}) < 0", Worst(math.inf, x))
+    if not claim and not bad.size and not down.size:
+        raise Failure("claimed not to be monotone, but it decreases nowhere on the grid")
+
+
+def _falls(subject: Subject, xs: list[float]) -> tuple[np.ndarray, np.ndarray]:
+    """Where f is smaller at the next point, and f' at each."""
+    if subject.activation.formula is None:
+        rows = subject.at(xs)
+        slack = _ROUNDING * np.maximum(1, np.abs(rows[:-1, 0]))
+        return rows[1:, 0] < rows[:-1, 0] - slack, rows[:, 1]
+    value, slope, _ = subject.exact_at(xs)
+    high, low = value
+    falls = (high[1:] < high[:-1]) | ((high[1:] == high[:-1]) & (low[1:] < low[:-1]))
+    return falls, slope.high
+
+
+def parity(subject: Subject) -> None:
+    """f(-x) = -f(x) for an odd function, f(x) for an even one."""
+    claim = subject.activation.claims.parity
+    if claim is None:
+        raise Skip("nothing is claimed")
+    sign = -1 if claim == "odd" else 1
+    xs = [x for x in subject.points(torch.float64) if x > 0]
+    right, left = subject.at(xs)[:, 0], subject.at([-x for x in xs])[:, 0]
+    slack = _ROUNDING * np.abs(right) if subject.activation.formula is None else 0.0
+    with np.errstate(invalid="ignore"):
+        off = np.flatnonzero(np.abs(left - sign * right) > slack)
+    if off.size:
+        i = off[0]
+        raise Failure(
+            f"claimed to be {claim}, but f({-xs[i]:.9g}) = {left[i]:.9g} "
+            f"and f({xs[i]:.9g}) = {right[i]:.9g}",
+            Worst(math.inf, xs[i]),
+        )
