@@ -9,14 +9,15 @@ from __future__ import annotations
 import difflib
 import functools
 import traceback
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Generic, Literal, TypeVar
 
 import pluggy
+from torch import Tensor
 
-from actzoo import hookspecs
+from actzoo import hookspecs, references
 from actzoo.activation import Activation, Value
 from actzoo.errors import (
     DeclarationError,
@@ -88,7 +89,8 @@ class Catalogue(Generic[T]):
 
     def unknown(self, name: str) -> UnknownNameError:
         """The error for a name that is not here: the nearest names, then the way to all."""
-        near = difflib.get_close_matches(normal(name), self._by_name, n=3, cutoff=0.6)
+        short = normal(name.rpartition(":")[2])
+        near = difflib.get_close_matches(short, self._by_name, n=3, cutoff=0.6)
         names = list(dict.fromkeys(self._by_name[n][0][0].name for n in near))
         hint = f"did you mean {' or '.join(names)}? " if names else ""
         if len(self.entries) <= 12:
@@ -153,16 +155,23 @@ class Registry:
                     raise DeclarationError(f"{hook}: the name {name!r} is not lower_snake_case")
         return tuple(values)
 
-    def get(self, name: str | Activation) -> Activation:
+    def get(self, name: str | Activation | Callable[[Tensor], Tensor]) -> Activation:
         """The activation of that name; see `actzoo.get`."""
         if isinstance(name, Activation):
             return name
+        if not isinstance(name, str):
+            return references.from_callable(name)
         text = name.strip()
         found = self.activations.find(text)
         if found is not None:
             return found[0]
         if is_plain_name(normal(text)):
             raise self.activations.unknown(text)
+        if references.is_reference(text):
+            distribution = text.partition(":")[0]
+            if any(s.origin.distribution == distribution for s in self.plugins):
+                raise self.activations.unknown(text)
+            return references.load(text)
         try:
             base, values = parse_call(text)
         except FormulaError:
@@ -218,12 +227,16 @@ def _numbers(text: str, values: Mapping[str, Any]) -> dict[str, Value]:
 
 
 def _from_formula(text: str) -> Activation:
-    formula, values = split_assignments(text)
+    formula, values, learnable = split_assignments(text)
     vectors = {n: len(v) for n, v in values.items() if isinstance(v, tuple)}
-    Formula(
-        formula, parameters=tuple(values), vectors=vectors
-    )  # a FormulaError points at the place
-    return Activation(name=text, formula=formula, parameters=values, reference="given as a formula")
+    Formula(formula, parameters=tuple(values), vectors=vectors)  # its error points at the place
+    return Activation(
+        name=text,
+        formula=formula,
+        parameters=values,
+        learnable=learnable,
+        reference="given as a formula",
+    )
 
 
 @functools.cache
@@ -232,14 +245,16 @@ def default() -> Registry:
     return Registry(entry_points(group=GROUP))
 
 
-def get(name: str | Activation) -> Activation:
+def get(name: str | Activation | Callable[[Tensor], Tensor]) -> Activation:
     """The activation that a name or formula stands for.
 
     Args:
         name: A name or alias, in any case and with `-` or `_` (`"gelu"`, `"Leaky-ReLU"`);
             qualified by its distribution (`"actzoo:gelu"`); with other parameters
             (`"leaky_relu(slope=0.2)"`); a formula in x (`"x*sin(x)"`, with values for its
-            other symbols: `"x*sigmoid(b*x), b=1"`); or an Activation, returned as it is.
+            other symbols: `"x*sigmoid(b*x), b=1"`, or `b=layer(1)` and `b=channel(1)` for
+            values that train); a reference `"module:attribute"` or `"file.py:attribute"`;
+            any function of a tensor; or an Activation, returned as it is.
 
     Raises:
         UnknownNameError: Nothing goes by that name; the message names the nearest.

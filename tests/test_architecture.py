@@ -20,6 +20,7 @@ FLOORS = (
     ("activation",),
     ("values",),
     ("hookspecs",),
+    ("references",),
     ("registry",),
     ("kernels",),
     ("mixture",),

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import inspect
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import torch
 
 from actzoo.activation import Activation
 from actzoo.errors import UsageError
@@ -34,7 +35,6 @@ class Fingerprint:
     digest: str
 
 
-@functools.cache
 def _file_digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
@@ -83,17 +83,22 @@ def _is_from_formula(function: Any) -> bool:
 
 
 def _source(function: Any, name: str) -> str:
+    """The digest of the file that defines a function; torch's own operators by their name."""
+    kind = type(function)
+    if isinstance(function, torch.nn.Module):
+        function = kind
     try:
-        return inspect.getsource(function)
-    except (OSError, TypeError):
-        if getattr(function, "__module__", "").split(".")[0] == "torch" or "torch" in repr(
-            type(function)
-        ):
-            return repr(function)  # torch's own operator: its version is in the environment
-        raise UsageError(
-            f"{name}: {function!r} has no source, so an edit of it could not be told from its "
-            f"old results; define it in a file"
-        ) from None
+        source = inspect.getsourcefile(inspect.unwrap(function))
+    except TypeError:
+        source = None  # compiled code
+    if source is not None and Path(source).is_file():
+        return _file_digest(Path(source))
+    if "torch" in (getattr(function, "__module__", None) or kind.__module__ or repr(function)):
+        return repr(function)  # its version is in the environment
+    raise UsageError(
+        f"{name}: {function!r} has no source file, so an edit could not be told from its old "
+        f"results; define it in a file"
+    )
 
 
 def of_dataset(dataset: Dataset, images: Images, registry: Registry) -> Fingerprint:

@@ -137,7 +137,9 @@ class _Walker:
         close = _closest(name, known)
         hint = f"did you mean '{close}'? Otherwise " if close else ""
         self.fail(
-            tree, f"unknown symbol '{name}'", f"{hint}give it a value: '{self.text}, {name}=1'"
+            tree,
+            f"unknown symbol '{name}'",
+            f"{hint}give it a value: '{self.text}, {name}=1' (or {name}=layer(1), which trains)",
         )
 
     def literal(self, tree: ast.Constant) -> Node:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import ast
 import keyword
 import re
+import typing
+from typing import NamedTuple
 
 from actzoo.errors import FormulaError
 from actzoo.formula.scan import complain
 
+Scope = typing.Literal["layer", "channel"]
 Scalar = float | int | str | bool
 Literal = Scalar | tuple[Scalar, ...]
 
@@ -17,6 +20,7 @@ MAX_ENTRIES = 1000
 MAX_LITERAL = 400
 
 _ASSIGNMENT = re.compile(r"\s*([A-Za-z_][A-Za-z_0-9]*)\s*=(?!=)")
+_SCOPED = re.compile(r"\s*(layer|channel)\s*\((.*)\)\s*", re.DOTALL)
 _CALL = re.compile(r"\s*([A-Za-z][A-Za-z_0-9-]*)\s*(?:\((.*)\))?\s*", re.DOTALL)
 _PAIRS = {")": "(", "]": "["}
 
@@ -43,15 +47,32 @@ def split_names(text: str) -> tuple[str, ...]:
     return tuple(members)
 
 
-def split_assignments(text: str) -> tuple[str, dict[str, float | tuple[float, ...]]]:
-    """Splits `'x*sigmoid(b*x), b=1, c=(1, 2)'` into the formula and its values.
+class Declared(NamedTuple):
+    """A formula with what was said of its parameters.
+
+    Attributes:
+        formula: The formula text.
+        values: The parameters' values.
+        learnable: Which of them train: one per "layer" or one per "channel".
+    """
+
+    formula: str
+    values: dict[str, float | tuple[float, ...]]
+    learnable: dict[str, Scope]
+
+
+def split_assignments(text: str) -> Declared:
+    """Splits `'x*sigmoid(b*x) + a, b=layer(1), a=0'` into the formula and its parameters.
+
+    A value is `1` or `(1, 2)`; `layer(1)` and `channel(1)` are values that train, one for the
+    whole layer or one for each channel.
 
     Raises:
-        FormulaError: On anything that is not one formula followed by `name=number` or
-            `name=(number, ...)`.
+        FormulaError: On anything that is not one formula followed by such assignments.
     """
     formula = ""
     values: dict[str, float | tuple[float, ...]] = {}
+    learnable: dict[str, Scope] = {}
     for count, (position, item) in enumerate(_items(text)):
         found = _ASSIGNMENT.match(item)
         if count == 0:
@@ -66,18 +87,21 @@ def split_assignments(text: str) -> tuple[str, dict[str, float | tuple[float, ..
         name = found[1]
         if name in values:
             complain(text, position, f"'{name}' has two values", "give it one")
-        value = _literal(text, position + found.end(), item[found.end() :])
+        start, source = position + found.end(), item[found.end() :]
+        scoped = _SCOPED.fullmatch(source)
+        if scoped:
+            learnable[name] = "layer" if scoped[1] == "layer" else "channel"
+            start, source = start + scoped.start(2), scoped[2]
+            if "," in source:
+                source = f"({source})"
+        value = _literal(text, start, source)
         entries = value if isinstance(value, tuple) else (value,)
         if not entries or any(isinstance(entry, (bool, str)) for entry in entries):
-            complain(
-                text,
-                position + found.end(),
-                f"'{name}' is not a number",
-                f"write {name}=1 or {name}=(1, 2)",
-            )
+            advice = f"write {name}=1 or {name}=(1, 2), or {name}=layer(1) if it trains"
+            complain(text, start, f"'{name}' is not a number", advice)
         numbers = tuple(float(entry) for entry in entries)
         values[name] = numbers if isinstance(value, tuple) else numbers[0]
-    return formula, values
+    return Declared(formula, values, learnable)
 
 
 def parse_call(text: str) -> tuple[str, dict[str, Literal]]:

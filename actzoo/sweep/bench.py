@@ -11,15 +11,17 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from torch import Tensor
+
 from actzoo import data
 from actzoo.activation import Activation
-from actzoo.errors import StoreError
+from actzoo.errors import ActzooError, StoreError, UsageError
 from actzoo.experiment.build import build
 from actzoo.experiment.cell import Epoch, run_cell
 from actzoo.experiment.fingerprint import Fingerprint, of_dataset
 from actzoo.experiment.spec import CellSpec
 from actzoo.formula import split_names
-from actzoo.registry import default
+from actzoo.registry import default, get
 from actzoo.sweep.plan import Run, resolve
 from actzoo.sweep.store import Store, write_csv
 from actzoo.values import Images
@@ -27,6 +29,7 @@ from actzoo.values import Images
 if TYPE_CHECKING:
     import pandas
 
+Given = str | Activation | Callable[[Tensor], Tensor]
 Kind = Literal["start", "epoch", "done", "failed", "kept"]
 
 
@@ -241,7 +244,7 @@ def cell_row(store: Store, spec: CellSpec) -> dict[str, Any]:
 
 
 def bench(
-    sets: Iterable[str | Activation | Iterable[str | Activation]],
+    sets: Iterable[Given | Iterable[Given]],
     *,
     out: str | Path | None = None,
     data_root: str | Path | None = None,
@@ -251,8 +254,8 @@ def bench(
     """Run an experiment: every set, its members and the baseline, over datasets and seeds.
 
     Args:
-        sets: Each a text such as "relu,tanh,sin", an Activation, or an iterable of names
-            and Activations; several functions are one mixture.
+        sets: Each a text such as "relu,tanh,sin", an Activation, a function of a tensor, or
+            an iterable of these; several functions are one mixture.
         out: The output folder; `reports/<sets>-<datasets>-<hash>` if left out.
         data_root: Where datasets lie; ACTZOO_DATA_ROOT or ~/.cache/actzoo if left out.
         show: Called with an Event for everything that happens.
@@ -273,9 +276,28 @@ def bench(
     return run_plan(plan, loaded, folder, command="actzoo.bench(...)", show=show)
 
 
-def _names(given: str | Activation | Iterable[str | Activation]) -> tuple[str, ...]:
+def _names(given: Given | Iterable[Given]) -> tuple[str, ...]:
     if isinstance(given, str):
         return split_names(given)
-    if isinstance(given, Activation):
-        return (given.name,)
-    return tuple(g.name if isinstance(g, Activation) else g for g in given)
+    if isinstance(given, Activation) or callable(given):
+        return (_findable(given),)
+    return tuple(_findable(g) for g in given)
+
+
+def _findable(given: Given) -> str:
+    """A name under which another process would find the same function."""
+    activation = get(given)
+    try:
+        found = get(activation.name)
+    except ActzooError:
+        found = None
+    same = found is not None and (found.fn, found.parameters) == (
+        activation.fn,
+        activation.parameters,
+    )
+    if not same:
+        raise UsageError(
+            f"{given!r} cannot be found again by the name {activation.name!r}; a run needs "
+            f"functions that stand in a module or file: give 'module:name' or 'file.py:name'"
+        )
+    return activation.name

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from actzoo.activation import Activation
 from actzoo.errors import UsageError
 from actzoo.experiment.fingerprint import Fingerprint, of_activation, of_model
 from actzoo.experiment.protocol import PAPER, Protocol, equal_epochs
@@ -188,21 +187,10 @@ def resolve(run: Run) -> Run:
         UnknownNameError: A name that nobody provides.
     """
 
-    def name(given: str | Activation) -> str:
-        activation = get(given)
-        if get(activation.name) is not activation and activation.formula != activation.name:
-            found = get(activation.name)
-            if found.fn is not activation.fn or found.parameters != activation.parameters:
-                raise UsageError(
-                    f"{activation!r} is not what the name {activation.name!r} stands for; "
-                    f"a run needs functions that can be found again by name or formula"
-                )
-        return activation.name
-
     for model in run.models:
         default().model(model)
     return replace(
         run,
-        sets=tuple(tuple(name(n) for n in names) for names in run.sets),
-        baseline=name(run.baseline),
+        sets=tuple(tuple(get(n).name for n in names) for names in run.sets),
+        baseline=get(run.baseline).name,
     )

@@ -47,7 +47,7 @@ def test_split_names_refuses(text):
     ],
 )
 def test_split_assignments(text, formula, values):
-    assert split_assignments(text) == (formula, values)
+    assert split_assignments(text) == (formula, values, {})
 
 
 @pytest.mark.parametrize(
@@ -89,3 +89,11 @@ def test_parse_call(text, name, arguments):
 def test_parse_call_refuses(text):
     with pytest.raises(FormulaError):
         parse_call(text)
+
+
+def test_split_assignments_of_what_trains():
+    declared = split_assignments("a[0]*x + a[1]*x*sigmoid(b*x), a=channel(1, 2), b = layer(0.5)")
+    assert declared.values == {"a": (1.0, 2.0), "b": 0.5}
+    assert declared.learnable == {"a": "channel", "b": "layer"}
+    with pytest.raises(FormulaError, match="not a value"):
+        split_assignments("x*b, b=unit(1)")

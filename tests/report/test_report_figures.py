@@ -137,6 +137,28 @@ def test_a_set_without_any_cell_still_has_its_row(make_store: Make, tmp_path: Pa
     style.write(tmp_path / "figure.png", lambda: accuracy.draw_accuracy(rows, "relu"))
 
 
+def test_figures_of_an_earlier_report_go_and_others_stay(make_store: Make) -> None:
+    folder = make_store({"relu": [900, 901]}, sets=(("relu",),))
+    write_report(folder, figure_format="png")
+    own = folder / "figures" / "my-own.png"
+    own.write_bytes(b"mine")
+    write_report(folder, figure_format="svg")
+    names = sorted(path.name for path in (folder / "figures").iterdir())
+    assert names == [
+        "accuracy-digits-paper-cnn.svg",
+        "gradients-digits-paper-cnn.svg",
+        "my-own.png",
+        "training-digits-paper-cnn.svg",
+    ]
+
+
+def test_two_datasets_of_one_name_keep_their_figures(make_store: Make) -> None:
+    datasets = ("npz:/here/a.npz", "npz:/there/a.npz")
+    folder = make_store({"relu": [900, 901]}, sets=(("relu",),), datasets=datasets)
+    write_report(folder)
+    assert len(list((folder / "figures").iterdir())) == 6
+
+
 def test_an_unknown_format(make_store: Make) -> None:
     with pytest.raises(UsageError, match="expected one of png, svg, pdf"):
         write_report(make_store(CORRECT, sets=SETS), figure_format="gif")

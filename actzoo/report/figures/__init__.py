@@ -14,6 +14,10 @@ from actzoo.report.compare import compare
 from actzoo.report.figures import accuracy, curves, style, training
 from actzoo.report.study import Group, Study, Variant, slug
 
+FOLDER = "figures"
+KINDS = ("accuracy", "training", "gradients", "curves", "ranges", "weights")
+Place = tuple[str, str, str, tuple[str, ...]]
+
 
 @dataclass
 class Figures:
@@ -22,16 +26,28 @@ class Figures:
     Attributes:
         folder: The report's folder.
         form: Suffix of the files: png, svg or pdf.
-        paths: By kind, group and mixture: the files, relative to the report.
+        paths: By kind, dataset, network and mixture: the files, relative to the report.
     """
 
     folder: Path
     form: str
-    paths: dict[tuple[str, str, tuple[str, ...]], list[str]] = field(default_factory=dict)
+    paths: dict[Place, list[str]] = field(default_factory=dict)
 
     def of(self, kind: str, group: Group, mixture: Variant | None = None) -> list[str]:
         """The figures of a kind; none where there is nothing to draw."""
         return self.paths.get(_place(kind, group, mixture), [])
+
+    @property
+    def written(self) -> set[str]:
+        """All files so far."""
+        return {name for names in self.paths.values() for name in names}
+
+    def remove_older(self) -> None:
+        """Remove the figures of an earlier report that this one does not show."""
+        for path in sorted((self.folder / FOLDER).glob("*")):
+            ours = path.suffix[1:] in style.FORMATS and path.name.partition("-")[0] in KINDS
+            if ours and f"{FOLDER}/{path.name}" not in self.written:
+                path.unlink()
 
     def write(
         self, draw: Callable[[], Figure], kind: str, group: Group, mixture: Variant | None = None
@@ -43,17 +59,20 @@ class Figures:
             words.append(f"mixture-{group.mixtures.index(mixture) + 1}")
         if known:
             words.append(str(len(known) + 1))
-        name = f"figures/{slug('-'.join(words))}.{self.form}"
+        stem = slug("-".join(words))
+        name = f"{FOLDER}/{stem}.{self.form}"
+        if name in self.written:  # two datasets of one name in different folders
+            name = f"{FOLDER}/{stem}-{len(self.written)}.{self.form}"
         style.write(self.folder / name, draw)
         known.append(name)
 
 
-def _place(kind: str, group: Group, mixture: Variant | None) -> tuple[str, str, tuple[str, ...]]:
-    return kind, group.slug, mixture.members if mixture is not None else ()
+def _place(kind: str, group: Group, mixture: Variant | None) -> Place:
+    return kind, group.dataset, group.model, mixture.members if mixture is not None else ()
 
 
 def write_figures(study: Study, folder: Path, figure_format: str = "png") -> Figures:
-    """Write every figure of a report.
+    """Write every figure of a report; those of an earlier one that it lacks are removed.
 
     Raises:
         UsageError: The format is none that is offered.
@@ -69,6 +88,7 @@ def write_figures(study: Study, folder: Path, figure_format: str = "png") -> Fig
             _of_group(group, figures)
         for mixture in group.mixtures:
             _of_mixture(group, mixture, figures)
+    figures.remove_older()
     return figures
 
 

@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+import pickle
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+import actzoo
+from actzoo.errors import UnknownNameError, UsageError
+
+X = torch.linspace(-3, 3, 7)
+
+MINE = """
+import torch
+from actzoo import Activation
+
+WIDTH = 3
+
+def bump(x):
+    return torch.exp(-x * x)
+
+wave = Activation(name="wave", formula="x*sin(a*x)", parameters={"a": 2.0})
+"""
+
+
+def cube(x):
+    return x**3
+
+
+@pytest.fixture
+def mine(tmp_path):
+    path = tmp_path / "mine.py"
+    path.write_text(MINE)
+    return path
+
+
+def test_a_module_attribute():
+    assert torch.equal(actzoo.get("torch.nn.functional:hardswish")(X), F.hardswish(X))
+    assert torch.equal(actzoo.get("torch.nn:Hardswish")(X), F.hardswish(X))
+
+
+def test_a_file_attribute(mine):
+    bump = actzoo.get(f"{mine}:bump")
+    assert torch.equal(bump(X), torch.exp(-X * X))
+    assert bump.name == f"{mine}:bump"
+    wave = actzoo.get(f"{mine}:wave")
+    assert torch.allclose(wave(X), X * torch.sin(2 * X))
+    assert torch.equal(pickle.loads(pickle.dumps(bump))(X), bump(X))
+
+
+def test_an_edited_file_is_read_again(mine):
+    before = actzoo.get(f"{mine}:bump")(X)
+    mine.write_text(MINE.replace("-x * x", "-x * x / 2"))
+    assert not torch.equal(actzoo.get(f"{mine}:bump")(X), before)
+
+
+def test_any_callable():
+    assert torch.equal(actzoo.get(cube)(X), X**3)
+    assert torch.allclose(actzoo.get(cube).derivative(X), 3 * X**2)
+    mixture = actzoo.Mixture([cube, "tanh", lambda x: x])
+    assert torch.allclose(mixture(X), (X**3 + X.tanh() + X) / 3)
+
+
+@pytest.mark.parametrize(
+    ("text", "error", "message"),
+    [
+        ("nowhere.at_all:f", UnknownNameError, "no module is called 'nowhere.at_all'"),
+        ("torch:nothing_here", UnknownNameError, "torch has no 'nothing_here'"),
+        ("/nowhere/file.py:f", UnknownNameError, "no file '/nowhere/file.py'"),
+        ("actzoo:gellu", UnknownNameError, "did you mean gelu"),
+        ("torch:pi", UsageError, "is float, not a function"),
+        ("torch.nn:PReLU", UsageError, "declare an Activation with `learnable`"),
+    ],
+)
+def test_what_is_not_there_is_said(text, error, message):
+    with pytest.raises(error, match=message):
+        actzoo.get(text)
+
+
+def test_what_is_no_activation_is_refused():
+    with pytest.raises(UsageError, match="expected a name, formula or function"):
+        actzoo.get(3)
+
+
+def test_a_file_runs_in_a_bench_and_its_edit_is_another_cell(mine, tiny_npz, tmp_path):
+    from actzoo.sweep.bench import make_plan
+    from actzoo.sweep.plan import Run
+
+    def key():
+        run = Run(sets=((f"{mine}:bump",),), datasets=(f"npz:{tiny_npz}",), seeds=(0,))
+        return make_plan(run, tmp_path)[0].cells[0].key
+
+    before = key()
+    assert key() == before
+    mine.write_text(MINE.replace("WIDTH = 3", "WIDTH = 4"))  # anything in the file may matter
+    assert key() != before
