@@ -104,11 +104,12 @@ class Mixture(nn.Module):
     @property
     def activations(self) -> tuple[Activation, ...]:
         """The member functions."""
-        return tuple(member.activation for member in self._layers)
+        return tuple(member.activation for member in self.layers)
 
     @property
-    def _layers(self) -> list[ActivationModule]:
-        return list(self.members)  # type: ignore[arg-type]  # a ModuleList forgets the type
+    def layers(self) -> tuple[ActivationModule, ...]:
+        """The members as modules, with what they learn."""
+        return tuple(self.members)  # type: ignore[arg-type]  # a ModuleList forgets the type
 
     @property
     def proportions(self) -> Tensor:
@@ -126,7 +127,7 @@ class Mixture(nn.Module):
             return self.members[0](x)  # type: ignore[no-any-return]
         if not torch.compiler.is_compiling():
             self._check_if_changed()
-        parameters = [member.parameters_for(x) for member in self._layers]
+        parameters = [member.parameters_for(x) for member in self.layers]
         return weighted_sum(self.activations, self.rule.normalise(self.w), x, parameters)
 
     def attach(self, optimizer: torch.optim.Optimizer) -> Any:

@@ -22,7 +22,7 @@ FLOORS = (
     ("hookspecs",),
     ("references",),
     ("registry",),
-    ("kernels",),
+    ("checks", "kernels"),
     ("mixture",),
     ("environment",),
     ("npz", "downloads"),

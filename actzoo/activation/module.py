@@ -40,6 +40,11 @@ class ActivationModule(nn.Module):
                 value = value.expand(channels, *value.shape).clone()
             self.learned[name] = nn.Parameter(value)
 
+    @property
+    def activations(self) -> tuple[Activation, ...]:
+        """The functions of the layer: this one."""
+        return (self.activation,)
+
     def parameters_for(self, x: Tensor) -> dict[str, Any]:
         """What to call `fn` with: the learnt values, shaped to broadcast against x."""
         values: dict[str, Any] = dict(self.activation.parameters)

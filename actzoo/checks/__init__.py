@@ -1,7 +1,17 @@
-"""The numerics contract as named checks, for the command line, for pytest and for plugins."""
+"""The numerics contract as named checks, for the command line, for pytest and for plugins.
 
+`run` gives one result a check; `parametrize` makes a test of each:
+
+    import actzoo.checks
+
+    @actzoo.checks.parametrize("my_activation")
+    def test_contract(activation, check):
+        check(activation)
+"""
+
+from actzoo.checks.marks import parametrize
 from actzoo.checks.result import Result, Worst
 from actzoo.checks.runner import run
 from actzoo.checks.suite import NAMES
 
-__all__ = ["NAMES", "Result", "Worst", "run"]
+__all__ = ["NAMES", "Result", "Worst", "parametrize", "run"]

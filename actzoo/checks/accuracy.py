@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from actzoo.checks.digits import Array, Digits
+from actzoo.checks.digits import Array, Digits, Mask
 from actzoo.checks.result import Failure, Worst
 from actzoo.checks.subject import Subject
 
@@ -51,9 +51,9 @@ def plain(number: Digits, dtype: torch.dtype) -> Array:
     return ALLOWANCE * torch.finfo(dtype).eps * np.maximum(1, np.abs(number.high))
 
 
-def overflows(number: Digits, bound: Array, dtype: torch.dtype) -> Array:
+def overflows(number: Digits, bound: Array, dtype: torch.dtype) -> Mask:
     """Where the exact number is beyond the dtype's range, or so near that rounding decides."""
-    beyond: Array = np.abs(number.high) + bound > torch.finfo(dtype).max
+    beyond: Mask = np.abs(number.high) + bound > torch.finfo(dtype).max
     return beyond
 
 
@@ -77,7 +77,7 @@ def _hold(
     computed: Array,
     exact: Digits,
     bound: Array,
-    ignore: Array,
+    ignore: Mask,
 ) -> Worst:
     if np.isnan(exact.high).all():
         raise Failure("the formula has no value at any point of the grid")

@@ -12,7 +12,7 @@ from torch.autograd import gradgradcheck as torch_gradgradcheck
 
 from actzoo.checks import accuracy, samples
 from actzoo.checks.result import Failure, Skip, Worst
-from actzoo.checks.subject import Subject, gradient
+from actzoo.checks.subject import Subject
 
 _SMOOTH = (-5.3, -3.45, -2.2, -1.1, -0.45, -0.13, 0.17, 0.55, 1.2, 2.3, 3.6, 5.4)
 _AWAY = 0.01
@@ -98,6 +98,3 @@ def _per_channel(subject: Subject, module: torch.nn.Module, batch: Tensor) -> No
             one = act(batch[:, channel], **{n: p[channel] for n, p in scoped.items()})
             if not torch.allclose(whole[:, channel], one, rtol=1e-12, atol=1e-12):
                 raise Failure(f"channel {channel} does not use its own parameters")
-
-
-__all__ = ["consistency", "gradcheck", "gradgradcheck", "gradient", "parameters"]

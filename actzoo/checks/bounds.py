@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -11,8 +12,8 @@ from actzoo.checks import accuracy
 from actzoo.checks.result import Failure, Skip, Worst
 from actzoo.checks.subject import Subject, numbers
 
-FAR = (1e2, 1e3, 1e4, 1e8, 1e16, 1e30, 1e100, 1e300)
-"""Where a function shows what it tends to."""
+FAR = (100.3, 1234.7, 10_007.9, 1e8, 1e16, 1e30, 1e100, 1e300)
+"""Where a function shows what it tends to; not only at whole numbers."""
 
 LARGE = 100.0
 """What passes this far out is taken to have no bound: even log passes it before 1e300."""
@@ -23,7 +24,7 @@ NEAR = 1e-9
 _GOLDEN = (math.sqrt(5) - 1) / 2
 
 
-def limits_hold(subject: Subject) -> None:
+def asymptotes(subject: Subject) -> None:
     """The formula tends to the claimed limits."""
     claimed = subject.activation.claims.limits
     if claimed is None:
@@ -31,7 +32,7 @@ def limits_hold(subject: Subject) -> None:
     for sign, limit in zip((-1, 1), claimed, strict=True):
         far = [sign * x for x in FAR]
         # Where digits are out of reach, such as sin(exp(1e300)), the nearer points speak.
-        tail = [(x, y) for x, y in zip(far, _values(subject, far), strict=True) if y == y][-3:]
+        tail = [(x, y) for x, y in zip(far, _values(subject, far), strict=True) if y == y]
         if not tail:
             raise Failure(f"the formula has no value far out, near x = {far[-1]}")
         x, y = tail[-1]
@@ -43,8 +44,8 @@ def limits_hold(subject: Subject) -> None:
 def _tends(tail: list[float], limit: float) -> bool:
     if math.isnan(limit):
         spread = max(tail) - min(tail)
-        growing = all(b > a for a, b in zip(tail, tail[1:], strict=False))
-        falling = all(b < a for a, b in zip(tail, tail[1:], strict=False))
+        growing = all(b > a for a, b in pairwise(tail))
+        falling = all(b < a for a, b in pairwise(tail))
         return spread > NEAR and not ((growing or falling) and abs(tail[-1]) > LARGE)
     if math.isinf(limit):
         return tail[-1] * math.copysign(1, limit) > LARGE

@@ -6,6 +6,7 @@ from bisect import bisect_left
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 
 if TYPE_CHECKING:
     from actzoo.checks.digits import Array
@@ -42,8 +43,6 @@ def search(subject: Subject, order: int) -> list[float]:
     A jump shows as a difference over an interval that the next derivative does not
     explain, and it stays while the interval shrinks.
     """
-    import torch
-
     xs = [x for x in subject.points(torch.float64) if abs(x) <= _REACH]
     ends = np.array([xs[:-1], xs[1:]]).T
     rows = subject.at(xs)
@@ -53,7 +52,9 @@ def search(subject: Subject, order: int) -> list[float]:
         if bisect_left(known, left) != bisect_left(known, np.nextafter(right, np.inf)):
             surprise[i] = 0
     suspects = np.argsort(surprise)[::-1][:_SUSPECTS]
-    found = (_bisect(subject, *ends[i], order) for i in suspects if surprise[i] > CLEAR)
+    found = (
+        _bisect(subject, ends[i, 0], ends[i, 1], order) for i in suspects if surprise[i] > CLEAR
+    )
     return sorted({place for place in found if place is not None})
 
 

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from actzoo.formula import Formula
 
 Array = NDArray[np.float64]
+Mask = NDArray[np.bool_]
 Pair = tuple[float, float]
 Parameters = Mapping[str, float | tuple[float, ...]]
 

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from actzoo.checks import accuracy
-from actzoo.checks.digits import Array, Digits
+from actzoo.checks.digits import Array, Digits, Mask
 from actzoo.checks.result import Failure, Skip, Worst
 from actzoo.checks.subject import Subject, numbers
 
@@ -29,7 +29,7 @@ def finite(subject: Subject, dtype: torch.dtype) -> None:
     _hold("the gradient", subject.gradient(dtype), allowed, xs)
 
 
-def _hold(what: str, computed: Array, allowed: Array, xs: list[float]) -> None:
+def _hold(what: str, computed: Array, allowed: Mask, xs: list[float]) -> None:
     bad = np.flatnonzero(~np.isfinite(computed) & ~allowed)
     if bad.size:
         # Of many, the one nearest to 0 tells most.

@@ -75,9 +75,7 @@ def _between(dtype: torch.dtype, thorough: bool) -> tuple[float, ...]:
     # Fractions of the golden section fill an interval evenly at every length.
     fractions = [(n * _GOLDEN) % 1 for n in range(1, count + 1)]
     linear = [24 * u - 12 for u in fractions]
-    logarithmic = [
-        math.copysign(2 ** (30 * u - 14), (-1) ** n) for n, u in enumerate(fractions)
-    ]
+    logarithmic = [math.copysign(2 ** (30 * u - 14), (-1) ** n) for n, u in enumerate(fractions)]
     named = [sign * value for value in NAMED for sign in (-1, 1)]
     return tuple(fit(dtype, [*named, *linear, *logarithmic]))
 

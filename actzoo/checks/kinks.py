@@ -45,7 +45,7 @@ def kink_slopes(subject: Subject) -> None:
             x = torch.tensor([place], dtype=torch.float64).to(dtype)
             if x.item() != place:
                 continue  # this dtype has no such number, only its neighbours
-            found, expected = act.derivative(x).item(), torch.tensor(slope).to(dtype).item()
+            found, (expected,) = act.derivative(x).item(), grid.fit(dtype, [slope])
             if found != expected:
                 raise Failure(
                     f"in {grid.dtype_name(dtype)} derivative({place!r}) is {found}, "

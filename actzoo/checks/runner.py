@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import functools
 import warnings
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
+from types import MappingProxyType
 
 import torch
 
 from actzoo.activation import Activation
-from actzoo.checks.grid import DTYPES, dtype_name
+from actzoo.checks.grid import dtype_name
 from actzoo.checks.result import Failure, Result, Skip, Status, Worst, key_of
 from actzoo.checks.subject import Subject
-from actzoo.checks.suite import NAMES, SUITE, Check
+from actzoo.checks.suite import KEYS, NAMES, SUITE, Check
 from actzoo.errors import UnknownNameError
 
 Task = tuple[Check, torch.dtype | None]
@@ -40,23 +41,36 @@ def run(
 
 def tasks(activation: Activation, only: Collection[str] | None = None) -> Iterator[Task]:
     """The checks that apply, each with each dtype it runs in."""
-    keys = {key_of(c.name, _label(d)) for c in SUITE for d in _dtypes(c)}
     for name in only or ():
-        if name not in NAMES and name not in keys:
+        if name not in KEYS:
             raise UnknownNameError(f"no check is called {name!r}; there are: {', '.join(NAMES)}")
     for check in SUITE:
         if check.applies(activation):
             for dtype in _dtypes(check):
-                if only is None or {check.name, key_of(check.name, _label(dtype))} & set(only):
+                if only is None or {check.name, key_of(check.name, label(dtype))} & set(only):
                     yield check, dtype
 
 
 def run_one(
-    activation: Activation, check: Check, dtype: torch.dtype | None, *, thorough: bool = False
+    activation: Activation,
+    check: Check,
+    dtype: torch.dtype | None,
+    *,
+    thorough: bool = False,
+    expected: Mapping[str, str] = MappingProxyType({}),
 ) -> Result:
-    """Run one check."""
-    key = key_of(check.name, _label(dtype))
-    known = activation.known_failures
+    """Run one check.
+
+    Args:
+        activation: What to check.
+        check: One that applies to it.
+        dtype: One that the check runs in, or None where it has none.
+        thorough: As for `run`.
+        expected: Failures to expect besides those that the activation declares, by the
+            check's name or id, with reasons.
+    """
+    key = key_of(check.name, label(dtype))
+    known = {**activation.known_failures, **expected}
     reason = known.get(key, known.get(check.name))
     result = _attempt(activation, check, dtype, thorough)
     if reason is None or result.status == "skipped":
@@ -75,7 +89,7 @@ def _attempt(
         return Result(
             activation=activation.name,
             check=check.name,
-            dtype=_label(dtype),
+            dtype=label(dtype),
             status=status,
             message=message,
             worst=worst,
@@ -105,8 +119,9 @@ def _subject(activation: Activation, thorough: bool) -> Subject:
 
 
 def _dtypes(check: Check) -> tuple[torch.dtype | None, ...]:
-    return DTYPES if check.dtypes else (None,)
+    return check.dtypes or (None,)
 
 
-def _label(dtype: torch.dtype | None) -> str:
+def label(dtype: torch.dtype | None) -> str:
+    """A dtype's name, empty for none."""
     return "" if dtype is None else dtype_name(dtype)

@@ -25,8 +25,7 @@ def monotone(subject: Subject) -> None:
     if claim and bad.size:
         i = bad[0]
         raise Failure(
-            f"claimed to be monotone, but it decreases between x = {xs[i]:.9g} "
-            f"and {xs[i + 1]:.9g}",
+            f"claimed to be monotone, but it decreases between x = {xs[i]:.9g} and {xs[i + 1]:.9g}",
             Worst(math.inf, xs[i]),
         )
     down = np.flatnonzero(slope < 0)

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from actzoo.activation import Activation
-from actzoo.checks import grid
-from actzoo.checks.digits import Array, Digits, Exact, exact
+from actzoo.checks import breaks, grid
+from actzoo.checks.digits import Array, Digits, Exact, Mask, exact
 from actzoo.checks.result import Failure
 
 T = TypeVar("T")
@@ -38,7 +38,7 @@ class Subject:
 
     @cached_property
     def places(self) -> tuple[float, ...]:
-        """Where f' might jump: the kinks that are declared, and where a case of the formula ends."""
+        """Where f' might jump: at declared kinks, and where cases of the formula meet."""
         act = self.activation
         found = {place for place, _ in act.claims.kinks}
         if act.formula is not None:
@@ -108,7 +108,7 @@ class Subject:
 
         return self._once((what, dtype), measure)
 
-    def touches_kink(self, dtype: torch.dtype, *, only_rounded: bool = False) -> Array:
+    def touches_kink(self, dtype: torch.dtype, *, only_rounded: bool = False) -> Mask:
         """Which points are the numbers of the dtype nearest to a kink.
 
         Args:
@@ -124,8 +124,6 @@ class Subject:
     @cached_property
     def kinks(self) -> tuple[float, ...]:
         """Where f or f' really jumps, and where it is declared to."""
-        from actzoo.checks import breaks
-
         declared = {place for place, _ in self.activation.claims.kinks}
         jumps = (p for p in self.places for order in (0, 1) if breaks.jumps(self, p, order))
         return tuple(sorted(declared.union(jumps)))

@@ -5,13 +5,29 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import torch
+
 from actzoo.activation import Activation
 from actzoo.activation.declaration import Kind
-from actzoo.checks import accuracy, agreement, bounds, finiteness, kinks, shape
-from actzoo.checks.result import Worst
+from actzoo.checks import (
+    accuracy,
+    agreement,
+    along,
+    bounds,
+    finiteness,
+    kinks,
+    layout,
+    modules,
+    shape,
+)
+from actzoo.checks.grid import DTYPES, dtype_name
+from actzoo.checks.result import Failure, Worst, key_of
+from actzoo.checks.subject import Subject
 
 POINTWISE: tuple[Kind, ...] = ("elementwise", "channelwise")
-ALL: tuple[Kind, ...] = (*POINTWISE, "dimwise", "gated")
+ALONG: tuple[Kind, ...] = ("dimwise", "gated")
+ALL = (*POINTWISE, *ALONG)
+NARROW = DTYPES[1:]
 
 
 @dataclass(frozen=True)
@@ -21,14 +37,15 @@ class Check:
     Attributes:
         name: Its name in ids.
         run: Function of the subject (and the dtype) that raises Failure or Skip.
-        dtypes: Whether it runs in each dtype.
+        dtypes: Those that it runs in, one result each; none for a single result.
         formula: Whether it compares with the formula.
         kinds: The kinds of activation that it is for.
+        when: Which of these it is for.
     """
 
     name: str
     run: Callable[..., Worst | None]
-    dtypes: bool = False
+    dtypes: tuple[torch.dtype, ...] = ()
     formula: bool = False
     kinds: tuple[Kind, ...] = POINTWISE
     when: Callable[[Activation], bool] = lambda _: True
@@ -38,25 +55,65 @@ class Check:
         return activation.kind in self.kinds and self.when(activation)
 
 
+def _declaration(subject: Subject) -> None:
+    """Each known failure names a check and gives a reason."""
+    for key, reason in subject.activation.known_failures.items():
+        if key not in KEYS:
+            raise Failure(f"known_failures: no check is called {key!r}")
+        if not reason.strip():
+            raise Failure(f"known_failures: {key!r} has no reason")
+
+
+def _no_formula(activation: Activation) -> bool:
+    return activation.formula is None
+
+
 SUITE = (
-    Check("value", accuracy.value, dtypes=True, formula=True),
-    Check("derivative", accuracy.derivative, dtypes=True, formula=True),
-    Check("autograd", accuracy.autograd, dtypes=True, formula=True),
-    Check("finite", finiteness.finite, dtypes=True),
-    Check("limits", finiteness.limits, dtypes=True),
-    Check("nan", finiteness.nan, dtypes=True),
+    Check("declaration", _declaration, kinds=ALL),
+    Check("value", accuracy.value, DTYPES, formula=True),
+    Check("derivative", accuracy.derivative, DTYPES, formula=True),
+    Check("autograd", accuracy.autograd, DTYPES, formula=True),
+    Check("precision", along.precision, NARROW, kinds=ALL, when=_no_formula),
+    Check("jacobian", along.jacobian, NARROW, kinds=ALL, when=_no_formula),
+    Check("finite", finiteness.finite, DTYPES),
+    Check("finite", along.finite, DTYPES, kinds=ALONG),
+    Check("limits", finiteness.limits, DTYPES),
+    Check("nan", finiteness.nan, DTYPES),
+    Check("nan", along.nan, DTYPES, kinds=ALONG),
+    Check("sizes", layout.sizes, DTYPES),
+    Check("layout", layout.layout, DTYPES, kinds=ALL),
     Check("consistency", agreement.consistency),
     Check("kink_slopes", kinks.kink_slopes),
     Check("gradcheck", agreement.gradcheck, kinds=ALL),
     Check("gradgradcheck", agreement.gradgradcheck, kinds=ALL),
     Check("parameters", agreement.parameters, kinds=ALL, when=lambda a: bool(a.learnable)),
     Check("range", bounds.span),
-    Check("asymptotes", bounds.limits_hold),
+    Check("range", along.claims, kinds=ALONG),
+    Check("asymptotes", bounds.asymptotes),
     Check("monotone", shape.monotone),
     Check("parity", shape.parity),
     Check("kinks", kinks.kinks),
     Check("smoothness", kinks.smoothness),
+    Check("elementwise", layout.elementwise),
+    Check("deterministic", layout.deterministic, kinds=ALL),
+    Check("slices", along.independence, kinds=ALONG),
+    Check("dim", along.dimension, kinds=("dimwise",)),
+    Check("channels", along.channels, kinds=("gated",)),
+    Check("deepcopy", modules.deepcopy, kinds=ALL),
+    Check("pickle", modules.pickled, kinds=ALL),
+    Check("state_dict", modules.state_dict, kinds=ALL),
+    Check("half", modules.half, kinds=ALL),
+    Check("meta", modules.meta, kinds=ALL),
+    Check("vmap", modules.vmap, kinds=ALL),
+    Check("training", modules.training, when=lambda a: a.training_fn is not None),
+    Check("compile", modules.compiled, kinds=ALL),
+    Check("export", modules.exported, kinds=ALL),
 )
 
-NAMES = tuple(check.name for check in SUITE)
+NAMES = tuple(dict.fromkeys(check.name for check in SUITE))
 """The names of all checks, in the order in which they run."""
+
+KEYS = frozenset(
+    key_of(check.name, dtype_name(dtype)) for check in SUITE for dtype in check.dtypes
+) | frozenset(NAMES)
+"""What `known_failures` and `only` may name: checks, and checks in one dtype."""

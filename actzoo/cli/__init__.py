@@ -16,6 +16,7 @@ COMMANDS = {
     "bench": "Train sets of activations and write a report that compares them.",
     "ls": "List activations, datasets and networks.",
     "show": "Show one activation: formula, derivative, claims, plot.",
+    "check": "Hold activations to the numerics contract.",
     "report": "Write a report again from stored results, without training.",
     "plugins": "List the plugins and what became of them.",
     "env": "Show versions, machine and devices.",

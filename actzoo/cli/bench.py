@@ -69,6 +69,10 @@ def parse_seeds(text: str) -> tuple[int, ...]:
     "--mixture-init", type=click.Choice(["equal", "random"]), default="equal", show_default=True,
     help="Raw weights start at 1 each, or uniform on (0, 1).",
 )  # fmt: skip
+@click.option(
+    "--weight-init", type=click.Choice(["default", "gain"]), default="default", show_default=True,
+    help="The network's weights: torch's own start, or scaled by each set's gain.",
+)  # fmt: skip
 @click.option("--limit", type=click.IntRange(min=1), help="Training images, stratified [all].")
 @click.option(
     "--validation", type=float, default=0.1, show_default=True,
@@ -155,6 +159,7 @@ def _run(options: dict[str, Any]) -> Any:
             limit=options["limit"],
             validation=options["validation"],
             init=options["mixture_init"],
+            weight_init=options["weight_init"],
             device=str(pick_device(options["device"])),
             precision=options["precision"],
             threads=options["threads"] or torch.get_num_threads(),

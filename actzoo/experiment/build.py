@@ -2,19 +2,37 @@
 
 from __future__ import annotations
 
+import copy
+import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
-from actzoo.activation import ActivationModule
+from actzoo.activation import ActivationModule, facts
 from actzoo.experiment.streams import generator, seeded
 from actzoo.mixture import Init, Mixture
 from actzoo.registry import get
 from actzoo.values import Network
 
 Layer = Mixture | ActivationModule
+WeightInit = Literal["default", "gain"]
+
+
+def layer_channels(layer: Layer) -> int:
+    """How many channels the layer's own parameters were made for; 1 if it does not care."""
+    members = layer.layers if isinstance(layer, Mixture) else (layer,)
+    for member in members:
+        for name, parameter in member.learned.items():
+            if member.activation.learnable[name] == "channel":
+                return int(parameter.shape[0])
+    return 1
+
+
+def is_elementwise(layer: Layer) -> bool:
+    """Whether each output depends on one input alone."""
+    return all(a.kind in ("elementwise", "channelwise") for a in layer.activations)
 
 
 @dataclass(frozen=True)
@@ -57,13 +75,15 @@ def build(
     classes: int,
     *,
     init: Init,
+    weight_init: WeightInit = "default",
     network_seed: int,
     mixture_seed: int,
 ) -> Built:
     """Build a network whose activation layers are the set's function or mixture.
 
     The network's weights come from one stream and whatever the activations draw from
-    another, so that every set starts from the same network.
+    another, so that every set starts from the same network (or, with `weight_init="gain"`,
+    from the same draws, scaled by each set's own gain).
     """
     layers: list[Layer] = []
     draws = generator(mixture_seed)
@@ -81,7 +101,39 @@ def build(
 
     with seeded(network_seed):
         model = network.build(activation, shape, classes, **options)
-    return Built(model, tuple(layers))
+    built = Built(model, tuple(layers))
+    if weight_init == "gain":
+        _scale_by_gain(built)
+    return built
+
+
+def layer_gain(layer: Layer) -> float | None:
+    """The gain of an activation layer as it stands; None where it has none (softmax, glu)."""
+    if not is_elementwise(layer):
+        return None
+    twin = copy.deepcopy(layer).cpu().double()
+    channels = layer_channels(layer)
+    return facts.gain(lambda z: twin(z.unsqueeze(1).expand(-1, channels)).mean(dim=1))
+
+
+@torch.no_grad()
+def _scale_by_gain(built: Built) -> None:
+    """Give each weight layer the deviation gain/√fan_in, with the gain of what precedes it.
+
+    Layers are taken in order of registration; before the first activation the gain is 1,
+    since the images have mean 0 and deviation 1. Biases start at 0.
+    """
+    gain = 1.0
+    inside = {id(m) for layer in built.layers for m in layer.modules()}
+    for module in built.model.modules():
+        if any(module is layer for layer in built.layers):
+            gain = layer_gain(module) or 1.0  # type: ignore[arg-type]
+        if id(module) in inside or not isinstance(module, nn.Linear | nn.modules.conv._ConvNd):
+            continue
+        # torch's default draws uniformly with deviation 1/√(3 fan_in).
+        module.weight.mul_(math.sqrt(3) * gain)
+        if module.bias is not None:
+            module.bias.zero_()
 
 
 class Normalise:

@@ -16,7 +16,7 @@ from actzoo.data import holdout, limit
 from actzoo.environment import environment
 from actzoo.errors import DivergedError, MixtureError
 from actzoo.experiment import health
-from actzoo.experiment.build import Built, Layer, Normalise, build
+from actzoo.experiment.build import Built, Layer, Normalise, build, layer_gain
 from actzoo.experiment.loop import (
     Batches,
     make_schedule,
@@ -116,6 +116,7 @@ def _run(spec: CellSpec, images: Images, report: Callable[[Epoch], None]) -> Cel
         images.shape,
         images.classes,
         init=spec.init,
+        weight_init=spec.weight_init,
         network_seed=stream("network"),
         mixture_seed=stream("mixture"),
     )
@@ -139,6 +140,7 @@ def _run(spec: CellSpec, images: Images, report: Callable[[Epoch], None]) -> Cel
     )
     weights_at_start = [_weights(layer) for layer in built.layers]
     proportions_at_start = [_proportions(layer) for layer in built.layers]
+    gains = [layer_gain(layer) for layer in built.layers]
     curves_at_start = health.curves(built, device, "start_")
     health_rows = [_health("start", built, probe)]
     history: list[dict[str, Any]] = []
@@ -225,9 +227,11 @@ def _run(spec: CellSpec, images: Images, report: Callable[[Epoch], None]) -> Cel
                 "w": _weights(layer),
                 "P": _proportions(layer),
                 "shares": health.shares(layer, device),
+                "gain_start": gain,
             }
-            for n, (layer, w_start, p_start) in enumerate(
-                zip(built.layers, weights_at_start, proportions_at_start, strict=True), start=1
+            for n, (layer, w_start, p_start, gain) in enumerate(
+                zip(built.layers, weights_at_start, proportions_at_start, gains, strict=True),
+                start=1,
             )
         ],
         "health": health_rows,

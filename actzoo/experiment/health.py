@@ -12,8 +12,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from actzoo.experiment.build import Built, Layer
-from actzoo.kernels.reference import weighted_sum
+from actzoo.experiment.build import Built, Layer, is_elementwise, layer_channels
 from actzoo.mixture import Mixture
 
 RANGES = (1.0, 3.0, 10.0, 100.0)
@@ -76,37 +75,25 @@ def slope(layer: Layer, z: Tensor) -> Tensor:
     return result
 
 
-def layer_health(built: Built, x: Tensor, y: Tensor) -> list[dict[str, float]]:
+def layer_health(built: Built, x: Tensor, y: Tensor) -> list[dict[str, float | None]]:
     """For each layer: its share of dead units, of saturated values, its gradient norm.
 
     A unit (a channel, or an element of a flat layer) is dead if its slope is 0 for every
-    probe image, so that nothing it could learn from comes through.
+    probe image, so that nothing it could learn from comes through. A layer that is not
+    elementwise has no slope of its own: None.
     """
     inputs, gradients = pre_activations(built, x, y)
     rows = []
     for layer, z, g in zip(built.layers, inputs, gradients, strict=True):
-        size = slope(layer, z).abs()
-        over = [d for d in range(z.dim()) if d != 1]
-        rows.append(
-            {
-                "dead": float((size.amax(dim=over) == 0).float().mean()),
-                "saturated": float((size < SATURATED).float().mean()),
-                "gradient": float(g.double().square().sum().div(len(x)).sqrt()),
-            }
-        )
+        row: dict[str, float | None] = {"dead": None, "saturated": None}
+        if is_elementwise(layer):
+            size = slope(layer, z).abs()
+            over = [d for d in range(z.dim()) if d != 1]
+            row["dead"] = float((size.amax(dim=over) == 0).float().mean())
+            row["saturated"] = float((size < SATURATED).float().mean())
+        row["gradient"] = float(g.double().square().sum().div(len(x)).sqrt())
+        rows.append(row)
     return rows
-
-
-def _channels(layer: Layer) -> int:
-    """How many channels the layer's own parameters were made for; 1 if it does not care."""
-    modules = layer.members if isinstance(layer, Mixture) else [layer]
-    sizes = [
-        parameter.shape[0]
-        for module in modules
-        for name, parameter in module.learned.items()  # type: ignore[union-attr,operator]
-        if module.activation.learnable[name] == "channel"  # type: ignore[union-attr,index]
-    ]
-    return sizes[0] if sizes else 1
 
 
 @torch.no_grad()
@@ -116,12 +103,19 @@ def curve(function: Callable[[Tensor], Tensor], x: Tensor, channels: int) -> NDA
 
 
 def curves(built: Built, device: torch.device, prefix: str = "") -> dict[str, NDArray[np.float64]]:
-    """A of each layer on each range: `A1_on_3` has POINTS values on [-3, 3]."""
+    """A of each layer on each range: `A1_on_3` has POINTS values on [-3, 3].
+
+    A layer that is not elementwise has no such curve: its values are nan.
+    """
     stored = {}
     for number, layer in enumerate(built.layers, start=1):
         for half in RANGES:
             x = torch.linspace(-half, half, POINTS, device=device)
-            stored[f"{prefix}A{number}_on_{half:g}"] = curve(layer, x, _channels(layer))
+            stored[f"{prefix}A{number}_on_{half:g}"] = (
+                curve(layer, x, layer_channels(layer))
+                if is_elementwise(layer)
+                else np.full(POINTS, np.nan)
+            )
     return stored
 
 
@@ -138,19 +132,21 @@ def histograms(inputs: list[Tensor]) -> dict[str, NDArray[np.float64]]:
 
 @torch.no_grad()
 def shares(layer: Layer, device: torch.device) -> dict[str, list[float]]:
-    """Each function's share of Σ |Pᵢ fᵢ(x)| at |x| = 1, 10, 100, over both signs."""
+    """Each function's share of Σ |Pᵢ fᵢ(x)| at |x| = 1, 10, 100, over both signs.
+
+    Empty for a mixture with a member that is not elementwise.
+    """
+    if not is_elementwise(layer):
+        return {}
     if not isinstance(layer, Mixture):
         return {f"{size:g}": [1.0] for size in SHARES_AT}
     result: dict[str, Any] = {}
-    channels = _channels(layer)
+    channels = layer_channels(layer)
     for size in SHARES_AT:
         x = torch.tensor([-size, size], device=device).unsqueeze(1).expand(-1, channels)
-        one = torch.ones(1, device=device)
         terms = [
-            float(
-                (p * weighted_sum((m.activation,), one, x, [m.parameters_for(x)])).abs().mean()  # type: ignore[arg-type,operator]
-            )
-            for p, m in zip(layer.proportions, layer.members, strict=True)
+            float((p * member(x)).abs().mean())
+            for p, member in zip(layer.proportions, layer.layers, strict=True)
         ]
         total = sum(terms)
         result[f"{size:g}"] = [term / total if total else 0.0 for term in terms]

@@ -7,6 +7,7 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from actzoo.experiment.build import WeightInit
 from actzoo.experiment.fingerprint import Fingerprint
 from actzoo.experiment.protocol import Phase, Protocol
 from actzoo.mixture import Init
@@ -39,6 +40,7 @@ class CellSpec:
         threads: Torch's threads on the CPU.
         control: "" or the name of the control this cell is ("equal-epochs").
         fingerprints: Of the members, the dataset and the model.
+        weight_init: "default" (torch's own), or "gain": scaled by the set's gain.
     """
 
     members: tuple[str, ...]
@@ -55,6 +57,7 @@ class CellSpec:
     threads: int
     control: str
     fingerprints: tuple[Fingerprint, ...]
+    weight_init: WeightInit = "default"
 
     @property
     def label(self) -> str:

@@ -163,13 +163,16 @@ def _choices(study: Study) -> list[dict[str, Any]]:
 
 
 def _mixture(group: Group, mixture: Variant, figures: Figures) -> dict[str, Any]:
-    return {
+    content: dict[str, Any] = {
         "title": group.title,
         "name": mixture.name,
-        "curves": figures.of("curves", group, mixture),
-        "ranges": figures.of("ranges", group, mixture),
+        "has_curves": mixture.has_curves,
         "weights": figures.of("weights", group, mixture),
-        "bends": shape.bend_table(mixture),
-        "shares": shape.share_table(mixture),
-        "loudest": shape.loudest(mixture),
     }
+    if mixture.has_curves:
+        content["curves"] = figures.of("curves", group, mixture)
+        content["ranges"] = figures.of("ranges", group, mixture)
+        content["bends"] = shape.bend_table(mixture)
+        content["shares"] = shape.share_table(mixture)
+        content["loudest"] = shape.loudest(mixture)
+    return content

@@ -41,11 +41,23 @@ def settings(study: Study) -> str:
         ("training images", "all" if run.limit is None else f"{run.limit:,}, stratified"),
         ("held out for validation", f"{100 * run.validation:g}% of the training images"),
         ("mixture weights", start),
+        ("network weights", _weight_init(study)),
         ("precision", run.precision),
         ("cells", f"{len(study.results)} of {len(study.cells)} done"),
         ("total time of the cells", duration(total_seconds(study))),
     ]
     return table(("what", "value"), rows, left=2)
+
+
+def _weight_init(study: Study) -> str:
+    if study.run.weight_init == "default":
+        return "torch's default start, the same for every set"
+    parts = []
+    for variant in {v.name: v for g in study.groups for v in g.variants if v.done}.values():
+        found = variant.numbers(lambda r: [layer["gain_start"] for layer in r["layers"]])
+        gains = sorted({significant(float(gain)) for gain in found.flatten()})
+        parts.append(f"{code(variant.name)} {' to '.join(dict.fromkeys((gains[0], gains[-1])))}")
+    return f"the same draws, scaled by each set's gain; biases 0. Gains: {', '.join(parts)}"
 
 
 def total_seconds(study: Study) -> float:

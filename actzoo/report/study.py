@@ -86,6 +86,11 @@ class Variant:
         return tuple(cell for cell in self.cells if cell.result is not None)
 
     @property
+    def has_curves(self) -> bool:
+        """Whether its layers are functions of one variable (a softmax is none)."""
+        return any(np.isfinite(cell.arrays["A1_on_1"]).all() for cell in self.done)
+
+    @property
     def complete(self) -> bool:
         """Whether every cell has a result."""
         return len(self.done) == len(self.cells)

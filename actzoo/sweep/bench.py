@@ -270,10 +270,17 @@ def bench(
         UsageError: A name, dataset or option makes no sense.
         StoreError: The folder cannot be used.
     """
-    run = Run(sets=tuple(_names(s) for s in sets), **options)
+    given = [_names(s) for s in sets]
+    run = Run(sets=tuple(given), **options)
     plan, loaded = make_plan(run, data.data_root(data_root))
     folder = Path(out) if out is not None else plan.default_folder()
-    return run_plan(plan, loaded, folder, command="actzoo.bench(...)", show=show)
+    return run_plan(plan, loaded, folder, command=_call(given, options), show=show)
+
+
+def _call(sets: list[tuple[str, ...]], options: dict[str, Any]) -> str:
+    """How the run was asked for in Python; the folders are left out, they are no part of it."""
+    words = [repr([", ".join(names) for names in sets])]
+    return f"actzoo.bench({', '.join(words + [f'{k}={v!r}' for k, v in options.items()])})"
 
 
 def _names(given: Given | Iterable[Given]) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from actzoo.errors import UsageError
+from actzoo.experiment.build import WeightInit
 from actzoo.experiment.fingerprint import Fingerprint, of_activation, of_model
 from actzoo.experiment.protocol import PAPER, Protocol, equal_epochs
 from actzoo.experiment.spec import CellSpec, Precision
@@ -34,6 +35,7 @@ class Run:
         limit: How many training images, stratified; None for all.
         validation: Share of the training images held out.
         init: How mixture weights start.
+        weight_init: How the network's weights start: "default", or "gain" for each set's own.
         device: Where it runs.
         precision: "fp32" or "bf16".
         threads: Torch's threads on the CPU.
@@ -55,6 +57,7 @@ class Run:
     limit: int | None = None
     validation: float = 0.1
     init: Init = "equal"
+    weight_init: WeightInit = "default"
     device: str = "cpu"
     precision: Precision = "fp32"
     threads: int = 1
@@ -79,6 +82,8 @@ class Run:
             raise UsageError(f"validation={self.validation}; expected a share from 0 to 0.9")
         if self.init not in ("equal", "random"):
             raise UsageError(f"mixture init {self.init!r}; expected 'equal' or 'random'")
+        if self.weight_init not in ("default", "gain"):
+            raise UsageError(f"weight init {self.weight_init!r}; expected 'default' or 'gain'")
         if self.precision not in ("fp32", "bf16"):
             raise UsageError(f"precision {self.precision!r}; expected 'fp32' or 'bf16'")
         if self.control not in ("", "equal-epochs"):
@@ -159,6 +164,7 @@ class Run:
                 limit=self.limit,
                 validation=self.validation,
                 init=self.init,
+                weight_init=self.weight_init,
                 device=self.device,
                 precision=self.precision,
                 threads=self.threads,

@@ -5,8 +5,40 @@ from __future__ import annotations
 from math import inf, nan
 
 import torch
+from torch import Tensor
 
 from actzoo import Activation, Claims, hookimpl
+
+Number = float | Tensor
+
+
+def _sin(x: Tensor, w0: float) -> Tensor:
+    return torch.sin(x if w0 == 1 else w0 * x)
+
+
+def _sin_derivative(x: Tensor, w0: float) -> Tensor:
+    return torch.cos(x) if w0 == 1 else w0 * torch.cos(w0 * x)
+
+
+def _finite(x: Tensor) -> Tensor:
+    # The sine of an infinity would be nan.
+    return torch.nan_to_num(x, nan=nan)
+
+
+def _snake(x: Tensor, a: Number) -> Tensor:
+    return x + torch.sin(_finite(a * x)).square() / a
+
+
+def _snake_derivative(x: Tensor, a: Number) -> Tensor:
+    return 1 + torch.sin(_finite(2 * a * x))
+
+
+def _gcu(x: Tensor) -> Tensor:
+    return x * torch.cos(x)
+
+
+def _gcu_derivative(x: Tensor) -> Tensor:
+    return torch.cos(x) - x * torch.sin(x)
 
 
 @hookimpl
@@ -16,9 +48,10 @@ def actzoo_activations() -> tuple[Activation, ...]:
         Activation(
             name="sin",
             aliases=("sine",),
-            formula="sin(x)",
-            fn=torch.sin,
-            derivative=torch.cos,
+            formula="sin(w0*x)",
+            fn=_sin,
+            derivative=_sin_derivative,
+            parameters={"w0": 1.0},
             claims=Claims(
                 lower=-1.0,
                 upper=1.0,
@@ -27,7 +60,38 @@ def actzoo_activations() -> tuple[Activation, ...]:
                 limits=(nan, nan),
                 smoothness=inf,
             ),
-            problems="Many inputs share one output, so the loss has many local minima.",
+            problems="Many inputs share one output, so the loss has many local minima. SIREN "
+            "is a network of sin(w0=30) with an initialisation of its own.",
             reference="Sitzmann, Martel, Bergman, Lindell & Wetzstein 2020, arXiv:2006.09661",
+        ),
+        Activation(
+            name="snake",
+            formula="x + sin(a*x)**2/a",
+            fn=_snake,
+            derivative=_snake_derivative,
+            parameters={"a": 1.0},
+            learnable={"a": "channel"},
+            claims=Claims(
+                lower=-inf, upper=inf, monotone=True, limits=(-inf, inf), smoothness=inf
+            ),
+            problems="At a = 0 it divides by zero.",
+            reference="Ziyin, Hartwig & Ueda 2020, arXiv:2006.08195",
+        ),
+        Activation(
+            name="gcu",
+            aliases=("growing_cosine_unit",),
+            formula="x*cos(x)",
+            fn=_gcu,
+            derivative=_gcu_derivative,
+            claims=Claims(
+                lower=-inf,
+                upper=inf,
+                monotone=False,
+                parity="odd",
+                limits=(nan, nan),
+                smoothness=inf,
+            ),
+            problems="Its slope grows with |x|, so gradients can explode.",
+            reference="Noel, Arunkumar, Trivedi & Dutta 2021, arXiv:2108.12943",
         ),
     )

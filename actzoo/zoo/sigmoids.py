@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from math import inf
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from actzoo import Activation, Claims, hookimpl
+
+
+def _finite(x: Tensor) -> Tensor:
+    # inf/inf would be nan.
+    return torch.nan_to_num(x, nan=math.nan)
 
 
 def _sigmoid_derivative(x: Tensor) -> Tensor:
@@ -18,6 +25,76 @@ def _sigmoid_derivative(x: Tensor) -> Tensor:
 def _tanh_derivative(x: Tensor) -> Tensor:
     # sech(x)^2 = 4 s(2x) s(-2x): no cancellation, no overflow.
     return 4 * torch.sigmoid(2 * x) * torch.sigmoid(-2 * x)
+
+
+def _hard_sigmoid_derivative(x: Tensor) -> Tensor:
+    return torch.where(x.isnan(), x, (x.abs() < 3).to(x.dtype) / 6)
+
+
+def _hardtanh(x: Tensor, low: float, high: float) -> Tensor:
+    return F.hardtanh(x, low, high)
+
+
+def _hardtanh_derivative(x: Tensor, low: float, high: float) -> Tensor:
+    return torch.where(x.isnan(), x, ((x > low) & (x < high)).to(x.dtype))
+
+
+def _softsign(x: Tensor) -> Tensor:
+    return F.softsign(_finite(x))
+
+
+def _softsign_derivative(x: Tensor) -> Tensor:
+    return (1 / (1 + x.abs())).square()
+
+
+def _arctan_derivative(x: Tensor) -> Tensor:
+    return 1 / (1 + x * x)
+
+
+def _isru(x: Tensor, alpha: float) -> Tensor:
+    # hypot does not overflow where 1 + alpha x^2 would.
+    t = _finite(math.sqrt(alpha) * x)
+    return t / torch.hypot(t, t.new_ones(())) / math.sqrt(alpha)
+
+
+def _isru_derivative(x: Tensor, alpha: float) -> Tensor:
+    t = math.sqrt(alpha) * x
+    return torch.hypot(t, t.new_ones(())).reciprocal().pow(3)
+
+
+def _sqnl(x: Tensor) -> Tensor:
+    z = x.clamp(-2, 2)
+    return z * (1 - 0.25 * z.abs())
+
+
+def _sqnl_derivative(x: Tensor) -> Tensor:
+    return (1 - 0.5 * x.abs()).clamp(min=0)
+
+
+def _laplace(x: Tensor, mu: float, sigma: float) -> Tensor:
+    # erfc keeps the left tail, which 1 + erf would round away.
+    z = (mu - x) / (sigma * math.sqrt(2))
+    return 0.5 * torch.erfc(z.clamp(-1e3, 1e3))  # finite, or its second derivative would be nan
+
+
+def _laplace_derivative(x: Tensor, mu: float, sigma: float) -> Tensor:
+    z = (x - mu) / (sigma * math.sqrt(2))
+    return torch.exp(-z * z) / (sigma * math.sqrt(2 * math.pi))
+
+
+def _odd(
+    bound: float, smoothness: float = inf, kinks: tuple[tuple[float, float], ...] = ()
+) -> Claims:
+    """What is claimed of an odd function that rises from -bound to bound."""
+    return Claims(
+        lower=-bound,
+        upper=bound,
+        monotone=True,
+        parity="odd",
+        kinks=kinks,
+        limits=(-bound, bound),
+        smoothness=smoothness,
+    )
 
 
 @hookimpl
@@ -42,15 +119,86 @@ def actzoo_activations() -> tuple[Activation, ...]:
             formula="tanh(x)",
             fn=torch.tanh,
             derivative=_tanh_derivative,
-            claims=Claims(
-                lower=-1.0,
-                upper=1.0,
-                monotone=True,
-                parity="odd",
-                limits=(-1.0, 1.0),
-                smoothness=inf,
-            ),
+            claims=_odd(1.0),
             problems="Saturates on both sides, where its gradient vanishes.",
             reference="classical",
+        ),
+        Activation(
+            name="hard_sigmoid",
+            aliases=("hardsigmoid",),
+            formula="clip(x + 3, 0, 6)/6",
+            fn=F.hardsigmoid,
+            derivative=_hard_sigmoid_derivative,
+            claims=Claims(
+                lower=0.0,
+                upper=1.0,
+                monotone=True,
+                kinks=((-3.0, 0.0), (3.0, 0.0)),
+                limits=(0.0, 1.0),
+                smoothness=0,
+            ),
+            problems="No gradient beyond |x| = 3. Courbariaux et al. 2015 (arXiv:1511.00363) "
+            "use the slope 1/2, Keras long used 1/5.",
+            reference="Howard et al. 2019, arXiv:1905.02244",
+        ),
+        Activation(
+            name="hardtanh",
+            formula="clip(x, low, high)",
+            fn=_hardtanh,
+            derivative=_hardtanh_derivative,
+            parameters={"low": -1.0, "high": 1.0},
+            claims=_odd(1.0, smoothness=0, kinks=((-1.0, 0.0), (1.0, 0.0))),
+            problems="No gradient beyond its bounds.",
+            reference="Collobert 2004, thesis",
+        ),
+        Activation(
+            name="softsign",
+            formula="x/(1 + abs(x))",
+            fn=_softsign,
+            derivative=_softsign_derivative,
+            claims=_odd(1.0, smoothness=1),
+            problems="Saturates slowly, as 1/x. torch's own operator returns nan at infinity; "
+            "this one returns the limits.",
+            reference="Glorot & Bengio 2010, AISTATS",
+        ),
+        Activation(
+            name="arctan",
+            aliases=("atan",),
+            formula="atan(x)",
+            fn=torch.atan,
+            derivative=_arctan_derivative,
+            claims=_odd(math.pi / 2),
+            problems="Saturates on both sides, as 1/x.",
+            reference="classical",
+        ),
+        Activation(
+            name="isru",
+            formula="x/sqrt(1 + alpha*x**2)",
+            fn=_isru,
+            derivative=_isru_derivative,
+            parameters={"alpha": 1.0},
+            claims=_odd(1.0),
+            problems="Saturates on both sides, where its gradient vanishes as 1/x^3.",
+            reference="Carlile, Delamarter, Kinney, Marti & Whitney 2017, arXiv:1710.09967",
+        ),
+        Activation(
+            name="sqnl",
+            formula="x - x*abs(x)/4 if abs(x) <= 2 else sign(x)",
+            fn=_sqnl,
+            derivative=_sqnl_derivative,
+            claims=_odd(1.0, smoothness=1),
+            problems="No gradient beyond |x| = 2.",
+            reference="Wuraola & Patel 2018, IJCNN",
+        ),
+        Activation(
+            name="laplace",
+            formula="erfc((mu - x)/(sigma*sqrt(2)))/2",
+            fn=_laplace,
+            derivative=_laplace_derivative,
+            parameters={"mu": 0.707107, "sigma": 0.282095},
+            claims=Claims(lower=0.0, upper=1.0, monotone=True, limits=(0.0, 1.0), smoothness=inf),
+            problems="A Gaussian distribution function, named for its use in place of the "
+            "Laplace kernel; steep, and flat outside (0, 1.5).",
+            reference="Ma et al. 2022, arXiv:2209.10655",
         ),
     )

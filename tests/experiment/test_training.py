@@ -275,3 +275,37 @@ def test_threads_are_put_back(tiny_npz, images):
     before = torch.get_num_threads()
     run_cell(spec_for(tiny_npz, threads=before + 1), images)
     assert torch.get_num_threads() == before
+
+
+class TestWeightInit:
+    def built(self, members, weight_init):
+        network, options = default().model("mlp(depth=6, width=400)")
+        return build(
+            network, options, members, (1, 8, 8), 10,
+            init="equal", weight_init=weight_init, network_seed=1, mixture_seed=2,
+        )  # fmt: skip
+
+    @pytest.mark.parametrize("members", [("relu",), ("sigmoid",), ("relu", "tanh", "sin")])
+    def test_gain_keeps_the_second_moment_through_the_layers(self, members):
+        x = torch.randn(500, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+        moments = []
+        built = self.built(members, "gain")
+        for layer in built.layers:
+            layer.register_forward_pre_hook(
+                lambda _, inputs: moments.append(float(inputs[0].detach().square().mean()))
+            )
+        built.model(x)
+        assert moments == pytest.approx([1.0] * 6, rel=0.35)
+
+    def test_sets_share_their_draws_up_to_a_factor(self):
+        one = self.built(("sigmoid",), "gain").network_parameters()
+        two = self.built(("tanh",), "gain").network_parameters()
+        ratio = get("sigmoid").gain() / get("tanh").gain()
+        assert torch.allclose(one[2], two[2] * ratio, rtol=1e-5)
+        assert torch.equal(one[0], two[0])
+
+    def test_the_default_is_torchs_own(self):
+        torch.manual_seed(0)
+        by_hand = torch.nn.Linear(64, 400)
+        weight = self.built(("relu",), "default").network_parameters()[0]
+        assert weight.abs().max() <= 1 / 8 and by_hand.weight.abs().max() <= 1 / 8

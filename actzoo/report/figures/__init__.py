@@ -104,11 +104,12 @@ def _of_group(group: Group, figures: Figures) -> None:
 
 
 def _of_mixture(group: Group, mixture: Variant, figures: Figures) -> None:
-    lines = curves.collect_curves(mixture)
-    seeds = len(mixture.done)
-    figures.write(partial(curves.draw_curves, lines, seeds), "curves", group, mixture)
-    reaches = curves.collect_reach(mixture)
-    figures.write(partial(curves.draw_reach, reaches), "ranges", group, mixture)
+    if mixture.has_curves:
+        lines = curves.collect_curves(mixture)
+        seeds = len(mixture.done)
+        figures.write(partial(curves.draw_curves, lines, seeds), "curves", group, mixture)
+        reaches = curves.collect_reach(mixture)
+        figures.write(partial(curves.draw_reach, reaches), "ranges", group, mixture)
     phases = training.mixture_phases(mixture)
     if phases:
         proportions = training.collect_proportions(mixture)

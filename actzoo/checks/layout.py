@@ -1,0 +1,151 @@
+"""The same number whatever surrounds it: sizes, shapes, dtypes, memory formats, order."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from actzoo.checks import accuracy, grid, samples
+from actzoo.checks.digits import Array, Digits
+from actzoo.checks.result import Failure, Worst
+from actzoo.checks.subject import Subject, gradient, numbers
+
+SIZES = (1, 7, 67)
+"""Sizes that fall into torch's scalar, tail and vector code."""
+
+LARGE = 100_000
+
+
+def sizes(subject: Subject, dtype: torch.dtype) -> Worst:
+    """An input gives the same output in tensors of 1, 7, 67 and 100,000 elements.
+
+    Not to the last bit, since torch's vector bodies and tails round differently, but
+    within the bound on the value; with nan and infinities at the same places.
+    """
+    act = subject.activation
+    special = torch.tensor([math.inf, -math.inf, math.nan], dtype=dtype)
+    x = torch.cat([subject.x(dtype), special])
+    worst = Worst(0.0, math.nan)
+    for what, fn, bound in (
+        ("f", act, _bound(subject, dtype, 0)),
+        ("f'", act.derivative, _bound(subject, dtype, 1)),
+    ):
+        periods = -(-LARGE // len(x))
+        large = numbers(fn(x.repeat(periods)[:LARGE]))
+        base = large[: len(x)]
+        whole = large[: LARGE // len(x) * len(x)].reshape(-1, len(x))
+        for size in SIZES:
+            small = numbers(torch.cat([fn(part) for part in torch.split(x, size)]))
+            found = _differ(small[None], base, bound, x, f"{what} of {size} and {LARGE} elements")
+            worst = max(worst, found)
+        worst = max(worst, _differ(whole, base, bound, x, f"{what} at two places of one tensor"))
+    return worst
+
+
+def _bound(subject: Subject, dtype: torch.dtype, order: int) -> Array:
+    """The bound on the value (order 0) or derivative (1), at the grid, ±inf and nan."""
+    exact = subject.exact(dtype)
+    if subject.activation.formula is None:
+        value, slope = (Digits(n, n) for n in (subject.value(dtype), subject.slope(dtype)))
+        exact = exact._replace(value=value, slope=slope)
+    bound = accuracy.conditioned(
+        exact[order], exact[min(order + 1, 2)], subject.points(dtype), dtype
+    )
+    return np.append(np.nan_to_num(bound), [0.0, 0.0, 0.0])
+
+
+def _differ(found: Array, base: Array, bound: Array, x: Tensor, what: str) -> Worst:
+    """Compares rows of results with one of them."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        off = np.abs(found - base) / bound
+    off[(found == base) | (np.isnan(found) & np.isnan(base))] = 0
+    off = np.nan_to_num(off, nan=math.inf, posinf=math.inf).max(axis=0)
+    i = int(off.argmax())
+    worst = Worst(float(off[i]), x[i].item())
+    if worst.error > 1:
+        row = int(np.flatnonzero(~(np.abs(found[:, i] - base[i]) <= bound[i]))[0])
+        raise Failure(
+            f"{what} differ at x = {worst.x!r}: {found[row, i]:.9g} and {base[i]:.9g}", worst
+        )
+    return worst
+
+
+def layout(subject: Subject, dtype: torch.dtype) -> None:
+    """Shape, dtype, device and memory format are kept; strides do not matter."""
+    act = subject.activation
+    functions: list[tuple[str, Callable[[Tensor], Tensor]]] = [("f", act)]
+    if subject.pointwise:
+        functions += [("f'", act.derivative), ("the gradient", lambda x: gradient(act, x))]
+    for what, fn in functions:
+        for name, x in _layouts(subject, dtype):
+            y = fn(x)
+            if y.dtype != x.dtype or y.device != x.device:
+                raise Failure(f"{what} of {x.dtype} on {x.device} is {y.dtype} on {y.device}")
+            shape = list(x.shape)
+            if not subject.pointwise:
+                shape[1] = act.channels_after(shape[1])
+            if list(y.shape) != shape:
+                raise Failure(f"{what} of shape {tuple(x.shape)} has shape {tuple(y.shape)}")
+            flat = fn(x.clone(memory_format=torch.contiguous_format))
+            if not _close(y, flat, dtype):
+                raise Failure(f"{what} of a tensor that is {name} is not that of a copy of it")
+            if name == "channels_last" and not y.is_contiguous(memory_format=torch.channels_last):
+                raise Failure(f"{what} of a channels_last tensor is not channels_last")
+
+
+def _layouts(subject: Subject, dtype: torch.dtype) -> Iterator[tuple[str, Tensor]]:
+    x = samples.sample(subject, dtype)
+    count = x.shape[1]
+    yield "three-dimensional", x
+    yield "two-dimensional", x[..., 0].contiguous()
+    yield "transposed", samples.sample(subject, dtype, seed=1).permute(2, 1, 0)
+    yield "strided", x[:, :, ::2]
+    yield "expanded", x[:1].expand(4, count, 5)
+    yield "without a sample", x[:0]
+    image = torch.stack([x, x.flip(2)], dim=3)
+    yield "channels_last", image.contiguous(memory_format=torch.channels_last)
+    if subject.pointwise:
+        yield "zero-dimensional", x[0, 0, 0]
+        yield "empty", x[:0, 0, 0]
+
+
+def _close(a: Tensor, b: Tensor, dtype: torch.dtype) -> bool:
+    tolerance = accuracy.ALLOWANCE * torch.finfo(dtype).eps
+    return torch.allclose(a.double(), b.double(), rtol=tolerance, atol=tolerance, equal_nan=True)
+
+
+def elementwise(subject: Subject) -> None:
+    """Each output depends on its own input alone: the others may move or change."""
+    act = subject.activation
+    x, other = (samples.sample(subject, torch.float64, seed=s).flatten() for s in (0, 1))
+    y = act(x)
+    order = torch.randperm(len(x), generator=torch.Generator().manual_seed(0))
+    if not _close(act(x[order]), y[order], x.dtype):
+        raise Failure("permuting the input does not permute the output")
+    kept = order % 2 == 0
+    if not _close(act(torch.where(kept, x, other))[kept], y[kept], x.dtype):
+        raise Failure("an output changes when other inputs do")
+    place = x[:7].clone().requires_grad_()
+    found = act(place)
+    if found.requires_grad:
+        (slopes,) = torch.autograd.grad(found[0], place)
+        if slopes[1:].any():
+            raise Failure("an output has a gradient with respect to another input")
+
+
+def deterministic(subject: Subject) -> None:
+    """The same input gives the same bits twice, and is left as it was."""
+    act = subject.activation
+    for dtype in grid.DTYPES:
+        x = samples.sample(subject, dtype)
+        before = x.clone()
+        first, second = act(x), act(x)
+        if not torch.equal(first, second):
+            raise Failure(f"two calls with one {grid.dtype_name(dtype)} input differ")
+        act.derivative(x)
+        if not torch.equal(x, before):
+            raise Failure("it writes into its input")

@@ -1,0 +1,144 @@
+"""The activation as a layer: copied, stored, moved, mapped, compiled and exported."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from actzoo.checks import accuracy, samples
+from actzoo.checks.result import Failure
+from actzoo.checks.subject import Subject
+
+
+def deepcopy(subject: Subject) -> None:
+    """A deep copy computes the same, and its parameters are its own."""
+    module = _trained(subject)
+    copied = copy.deepcopy(module)
+    _same(module, copied, subject, "a deep copy")
+    shared = {p.data_ptr() for p in module.parameters()} & {
+        p.data_ptr() for p in copied.parameters()
+    }
+    if shared:
+        raise Failure("a deep copy shares parameters with the original")
+
+
+def pickled(subject: Subject) -> None:
+    """A pickled module computes the same."""
+    module = _trained(subject)
+    _same(module, pickle.loads(pickle.dumps(module)), subject, "a pickled copy")
+
+
+def state_dict(subject: Subject) -> None:
+    """A new module that loads the state of a trained one computes the same."""
+    module = _trained(subject)
+    fresh = samples.module(subject).eval()
+    fresh.load_state_dict(module.state_dict())
+    _same(module, fresh, subject, "a module that loads its state")
+
+
+def half(subject: Subject) -> None:
+    """`.half()` works and stays near the module in float32."""
+    x = samples.sample(subject, torch.float16)
+    module = samples.module(subject).eval()
+    expected = module(x.float())
+    y = module.half()(x)
+    if y.dtype != torch.float16:
+        raise Failure(f"after .half() the output is {y.dtype}")
+    tolerance = 4 * accuracy.ALLOWANCE * torch.finfo(torch.float16).eps
+    if not torch.allclose(y.float(), expected, rtol=tolerance, atol=tolerance):
+        raise Failure("after .half() the output is off by more than rounding")
+
+
+def meta(subject: Subject) -> None:
+    """`.to("meta")` works: shapes and dtypes without numbers."""
+    x = samples.sample(subject, torch.float32)
+    module = samples.module(subject).eval()
+    expected = module(x)
+    y = module.to("meta")(x.to("meta"))
+    if y.device.type != "meta" or y.shape != expected.shape or y.dtype != expected.dtype:
+        raise Failure(f"on meta the output is {tuple(y.shape)} {y.dtype} on {y.device}")
+
+
+def vmap(subject: Subject) -> None:
+    """`torch.vmap` over an added dimension does what a loop does."""
+    module = _trained(subject)
+    x = torch.stack([samples.sample(subject, torch.float32, seed=s) for s in range(3)])
+    expected = torch.stack([module(part) for part in x])
+    _near(torch.vmap(module)(x), expected, "vmap")
+
+
+def training(subject: Subject) -> None:
+    """In training the module keeps shape and dtype and stays finite; in eval it is fn."""
+    module = samples.module(subject)
+    x = samples.sample(subject, torch.float32).requires_grad_()
+    y = module.train()(x)
+    if y.shape != x.shape or y.dtype != x.dtype:
+        raise Failure(f"in training {tuple(x.shape)} {x.dtype} becomes {tuple(y.shape)} {y.dtype}")
+    (slope,) = torch.autograd.grad(y.sum(), x)
+    if not (y.isfinite().all() and slope.isfinite().all()):
+        raise Failure("in training a value or gradient is not finite")
+    if not torch.equal(module.eval()(x), subject.activation(x)):
+        raise Failure("in evaluation the module is not fn")
+
+
+def compiled(subject: Subject) -> None:
+    """torch.compile takes it as one graph, forward and backward, and computes the same."""
+    import torch._dynamo
+
+    # What was compiled for other activations would count against dynamo's recompile limit.
+    torch._dynamo.reset()
+    module = _trained(subject)
+    backend = "inductor" if subject.thorough else "aot_eager"
+    graph = torch.compile(module, fullgraph=True, backend=backend)
+    try:
+        found = _with_gradient(graph, subject)
+    finally:
+        torch._dynamo.reset()
+    for what, y, expected in zip(
+        ("the output", "the gradient"), found, _with_gradient(module, subject), strict=True
+    ):
+        _near(y, expected, f"{what} of the compiled module")
+
+
+def exported(subject: Subject) -> None:
+    """torch.export takes it and computes the same."""
+    module = _trained(subject)
+    x = samples.sample(subject, torch.float32)
+    program = torch.export.export(module, (x,))
+    _near(program.module()(x), module(x), "the exported module")
+
+
+def _trained(subject: Subject) -> nn.Module:
+    """A module whose parameters have moved from where they start."""
+    module = samples.module(subject).eval()
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter.mul_(1.0625)
+    return module
+
+
+def _with_gradient(module: Callable[[Tensor], Tensor], subject: Subject) -> tuple[Tensor, Tensor]:
+    x = samples.sample(subject, torch.float32).requires_grad_()
+    y = module(x)
+    if not y.requires_grad:
+        return y, torch.zeros_like(x)
+    (slope,) = torch.autograd.grad(y.square().sum(), x)
+    return y, slope
+
+
+def _same(module: nn.Module, other: nn.Module, subject: Subject, what: str) -> None:
+    x = samples.sample(subject, torch.float32)
+    if not torch.equal(module(x), other(x)):
+        raise Failure(f"{what} does not compute the same")
+
+
+def _near(found: Tensor, expected: Tensor, what: str) -> None:
+    if found.dtype != expected.dtype or found.shape != expected.shape:
+        raise Failure(f"{what} has dtype {found.dtype} and shape {tuple(found.shape)}")
+    if not torch.allclose(found, expected, rtol=1e-5, atol=1e-5):
+        off = (found - expected).abs().max().item()
+        raise Failure(f"{what} is off by {off:.3g}")

@@ -1,0 +1,106 @@
+"""`actzoo check`: activations against the numerics contract."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from actzoo.cli.output import console, json_option, print_json
+from actzoo.errors import UnknownNameError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from actzoo.activation import Activation
+    from actzoo.checks import Result
+
+Checked = tuple["Activation", tuple["Result", ...]]
+
+
+@click.command()
+@click.argument("names", nargs=-1, metavar="[NAME|FORMULA|PLUGIN]...")
+@click.option("--only", multiple=True, metavar="CHECK", help="Run only this check; repeatable.")
+@click.option("--thorough", is_flag=True, help="10,000 points more, and compile with Inductor.")
+@json_option
+def command(names: tuple[str, ...], only: tuple[str, ...], thorough: bool, as_json: bool) -> int:
+    """Hold activations to the numerics contract: values, derivatives, claims, layers.
+
+    Without a name all activations are checked; a plugin's name stands for all of its own.
+    An error is given in units of its bound: 1 is the most that is allowed.
+
+    Exit codes: 0 if every check passed or failed as declared; 1 if one failed.
+    """
+    from actzoo.checks import run
+
+    activations = _chosen(names)
+    progress = _Progress(len(activations))
+    checked: list[Checked] = []
+    for activation in activations:
+        progress.show(activation.name)
+        checked.append((activation, run(activation, thorough=thorough, only=only or None)))
+    progress.clear()
+    if as_json:
+        print_json(_document(checked))
+    else:
+        from actzoo.cli.check_tables import overview, page
+
+        screen = console()
+        if len(checked) == 1:
+            page(screen, *checked[0])
+        else:
+            overview(screen, checked)
+    return int(any(result.status == "failed" for _, results in checked for result in results))
+
+
+def _chosen(names: Sequence[str]) -> list[Activation]:
+    """The activations that names, formulas and plugins stand for, each once."""
+    from actzoo.registry import default
+
+    registry = default()
+    entries = registry.activations.entries
+    if not names:
+        return sorted((value for value, _ in entries), key=lambda value: value.name)
+    chosen: dict[str, Activation] = {}
+    for name in names:
+        found = [v for v, origin in entries if name in (origin.plugin, origin.distribution)]
+        if not found:
+            found = [registry.get(name)]
+        chosen.update((value.name, value) for value in found)
+    return list(chosen.values())
+
+
+def _document(checked: Iterable[Checked]) -> dict[str, Any]:
+    results = [result for _, found in checked for result in found]
+    return {
+        "activations": [activation.name for activation, _ in checked],
+        "counts": dict(Counter(result.status for result in results)),
+        "results": [result.facts() for result in results],
+    }
+
+
+class _Progress:
+    """Which activation is being checked, on stderr, once that takes two seconds."""
+
+    def __init__(self, total: int) -> None:
+        self._total = total
+        self._done = 0
+        self._start = self._said = time.monotonic()
+        self._screen: Console = console(stderr=True)
+
+    def show(self, name: str) -> None:
+        self._done += 1
+        now = time.monotonic()
+        live = self._screen.is_terminal
+        # On a terminal one line is written over; elsewhere a line every ten seconds is enough.
+        if now - self._start > 2 and (live or now - self._said > 10):
+            self._said = now
+            line = f"[{self._done}/{self._total}] {name}"
+            self._screen.print(line.ljust(60), markup=False, end="\r" if live else "\n")
+
+    def clear(self) -> None:
+        if self._screen.is_terminal and self._said > self._start:
+            self._screen.print(" " * 60, end="\r")

@@ -1,0 +1,131 @@
+"""How check results read: a page for one activation, a row each for many."""
+
+from __future__ import annotations
+
+import math
+import textwrap
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from actzoo.activation import Activation
+    from actzoo.checks import Result
+
+MEASURED = ("value", "derivative", "autograd", "precision", "jacobian")
+"""Checks whose worst error is worth a table."""
+
+_WIDTH = 78
+_WORDS = (("passed", "passed"), ("failed", "failed"), ("expected", "failed as declared"))
+
+
+def page(screen: Console, activation: Activation, results: Sequence[Result]) -> None:
+    """One activation: counts, errors by dtype, and what did not pass."""
+    screen.print(f"{activation.name}: {_counts(results)}", markup=False, soft_wrap=True)
+    table = _errors(results)
+    if table.row_count:
+        screen.print("\nworst error, in units of the bound (1 is the most allowed), and where:")
+        screen.print(table)
+    others = [r for r in results if r.check not in MEASURED]
+    passed = dict.fromkeys(r.check for r in others if r.status == "passed")
+    for result in others:  # a check that failed in one dtype has not passed
+        if result.status != "passed":
+            passed.pop(result.check, None)
+    if passed:
+        screen.print()
+        _block(screen, "passed", ", ".join(passed))
+    _list(screen, results, activation.name)
+
+
+def overview(screen: Console, checked: Iterable[tuple[Activation, Sequence[Result]]]) -> None:
+    """Many activations: one row each, then whatever failed."""
+    table = Table(box=None, pad_edge=False)
+    for column in ("activation", "passed", "skipped", "declared", "failed"):
+        table.add_column(column, justify="left" if column == "activation" else "right")
+    table.add_column("worst error", justify="right")
+    table.add_column("where", overflow="ellipsis", no_wrap=True)
+    everything: list[Result] = []
+    for activation, results in checked:
+        everything += results
+        counts = Counter(result.status for result in results)
+        # Failures that are declared have their own column; the worst of the rest is news.
+        measured = [
+            r for r in results if r.worst and r.status != "expected" and r.check in MEASURED
+        ]
+        worst = max(measured, key=lambda r: r.worst.error if r.worst else 0, default=None)
+        error, where = "", ""
+        if worst is not None and worst.worst is not None:
+            error, where = _size(worst.worst.error), f"{worst.key} at {worst.worst.x:.6g}"
+        numbers = (str(counts[s] or "-") for s in ("passed", "skipped", "expected", "failed"))
+        table.add_row(activation.name, *numbers, error, where)
+    screen.print(table)
+    screen.print(f"\n{_counts(everything)}")
+    _list(screen, [r for r in everything if r.status == "failed"], "")
+
+
+def _errors(results: Iterable[Result]) -> Table:
+    found = {(r.check, r.dtype): r for r in results if r.check in MEASURED and r.worst}
+    dtypes = list(dict.fromkeys(dtype for _, dtype in found))
+    table = Table(box=None, pad_edge=False)
+    table.add_column("")
+    for dtype in dtypes:
+        table.add_column(dtype, justify="right", no_wrap=True)
+    for check in MEASURED:
+        row = [found.get((check, dtype)) for dtype in dtypes]
+        if any(row):
+            table.add_row(check, *(_cell(result) for result in row))
+    return table
+
+
+def _cell(result: Result | None) -> str:
+    if result is None or result.worst is None:
+        return ""
+    return f"{_size(result.worst.error)} at {result.worst.x:.4g}"
+
+
+def _size(error: float) -> str:
+    if math.isinf(error):
+        return "∞"
+    return f"{error:.2f}" if error < 1000 else f"{error:.0e}"
+
+
+def _counts(results: Sequence[Result]) -> str:
+    counts = Counter(result.status for result in results)
+    ran = len(results) - counts["skipped"]
+    parts = [f"{counts[status]} {word}" for status, word in _WORDS if counts[status]]
+    skipped = f"; {counts['skipped']} skipped" if counts["skipped"] else ""
+    return f"{ran} checks ran, {', '.join(parts) or 'none'}{skipped}"
+
+
+def _list(screen: Console, results: Iterable[Result], own: str) -> None:
+    """What failed, failed as declared, or was skipped; the same reason once."""
+    for status, word in (("failed", "failed"), ("expected", "declared"), ("skipped", "skipped")):
+        reasons: dict[str, list[str]] = {}
+        for result in results:
+            if result.status == status:
+                reasons.setdefault(result.message, []).append(result.key if own else result.id)
+        for message, keys in reasons.items():
+            _block(screen, word, f"{_joined(keys)}: {message}")
+
+
+def _joined(keys: list[str]) -> str:
+    """Ids in one line: value-float32, value-float16 become value-float32, -float16."""
+    shown: list[str] = []
+    before = ""
+    for key in keys:
+        check, dash, dtype = key.rpartition("-")
+        shown.append(f"-{dtype}" if dash and check == before else key)
+        before = check
+    return ", ".join(shown)
+
+
+def _block(screen: Console, word: str, text: str) -> None:
+    style = {"failed": "red", "declared": "yellow", "passed": "green"}.get(word, "dim")
+    lines = textwrap.wrap(text, _WIDTH - 10, break_on_hyphens=False)
+    for number, line in enumerate(lines):
+        head = f"[{style}]{word:9}[/{style}]" if number == 0 else " " * 9
+        screen.print(head, end=" ")
+        screen.print(line, markup=False, soft_wrap=True)

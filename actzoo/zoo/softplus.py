@@ -1,0 +1,99 @@
+"""Smooth ramps that are bounded on one side: softplus and its kin."""
+
+from __future__ import annotations
+
+import math
+from math import inf
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from actzoo import Activation, Claims, hookimpl
+
+
+def _softplus(x: Tensor, beta: float) -> Tensor:
+    # torch turns to the identity at beta*x > 20, which costs float64 seven of its digits.
+    return F.softplus(x, beta, threshold=40.0)
+
+
+def _softplus_derivative(x: Tensor, beta: float) -> Tensor:
+    return torch.sigmoid(beta * x)
+
+
+def _shifted_softplus(x: Tensor) -> Tensor:
+    # log((1 + e^x)/2); softplus(x) - log(2) would cancel near 0. |x| by cases, for its slope at 0.
+    return F.relu(x) + torch.log1p(0.5 * torch.expm1(torch.where(x > 0, -x, x)))
+
+
+def _log_sigmoid_derivative(x: Tensor) -> Tensor:
+    return torch.sigmoid(-x)
+
+
+def _squareplus(x: Tensor, b: float) -> Tensor:
+    # The conjugate form b/(|x| + sqrt(x^2 + b))/2 keeps the left tail. Halved first, against
+    # overflow; |x| by cases, for its slope at 0.
+    size = torch.where(x > 0, x, -x)
+    right = 0.5 * size + 0.5 * torch.hypot(size, size.new_tensor(math.sqrt(b)))
+    return torch.where(x > 0, right, b / 4 / right)
+
+
+def _squareplus_derivative(x: Tensor, b: float) -> Tensor:
+    z = torch.nan_to_num(x, nan=math.nan)  # inf/inf would be nan
+    return _squareplus(z, b) / torch.hypot(z, z.new_tensor(math.sqrt(b)))
+
+
+@hookimpl
+def actzoo_activations() -> tuple[Activation, ...]:
+    """The family's declarations."""
+    return (
+        Activation(
+            name="softplus",
+            formula="log(1 + exp(beta*x))/beta",
+            fn=_softplus,
+            derivative=_softplus_derivative,
+            parameters={"beta": 1.0},
+            claims=Claims(lower=0.0, upper=inf, monotone=True, limits=(0.0, inf), smoothness=inf),
+            problems="Never negative and log(2) at 0, so its output is not centred on zero.",
+            reference="Dugas, Bengio, Belisle, Nadeau & Garcia 2001, NIPS 13",
+        ),
+        Activation(
+            name="shifted_softplus",
+            aliases=("ssp",),
+            formula="log(1 + exp(x)) - log(2)",
+            fn=_shifted_softplus,
+            derivative=torch.sigmoid,
+            claims=Claims(
+                lower=-math.log(2),
+                upper=inf,
+                monotone=True,
+                limits=(-math.log(2), inf),
+                smoothness=inf,
+            ),
+            reference="Schuett et al. 2017, arXiv:1706.08566",
+        ),
+        Activation(
+            name="squareplus",
+            formula="(x + sqrt(x**2 + b))/2",
+            fn=_squareplus,
+            derivative=_squareplus_derivative,
+            parameters={"b": 4.0},
+            claims=Claims(lower=0.0, upper=inf, monotone=True, limits=(0.0, inf), smoothness=inf),
+            problems="Its tails close in on ReLU only as 1/x, not exponentially.",
+            reference="Barron 2021, arXiv:2112.11687",
+        ),
+        Activation(
+            name="log_sigmoid",
+            aliases=("logsigmoid",),
+            formula="-log(1 + exp(-x))",
+            fn=F.logsigmoid,
+            derivative=_log_sigmoid_derivative,
+            role="output",
+            task="binary classification",
+            claims=Claims(
+                lower=-inf, upper=0.0, monotone=True, limits=(-inf, 0.0), smoothness=inf
+            ),
+            problems="Never positive; made for losses rather than for hidden layers.",
+            reference="classical",
+        ),
+    )
