@@ -21,7 +21,7 @@ FLOORS = (
     ("values",),
     ("hookspecs",),
     ("references",),
-    ("registry",),
+    ("registry", "similar"),
     ("checks", "kernels"),
     ("mixture",),
     ("environment",),

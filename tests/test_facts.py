@@ -35,8 +35,7 @@ def test_gain_against_scipy(name):
 
     places = sorted({-12.0, 12.0, 0.0, *(k for k, _ in act.claims.kinks if abs(k) < 12)})
     moment = sum(
-        integrate.quad(integrand, a, b, limit=200)[0]
-        for a, b in itertools.pairwise(places)
+        integrate.quad(integrand, a, b, limit=200)[0] for a, b in itertools.pairwise(places)
     )
     assert act.gain() == pytest.approx(1 / math.sqrt(moment), rel=1e-6)
 

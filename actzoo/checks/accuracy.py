@@ -89,8 +89,7 @@ def _hold(
         times = f"{worst.error:.3g} times the bound" if worst.error < np.inf else "no number"
         count = int((off > 1).sum())
         more = f"; {count} of {len(off)} points fail" if count > 1 else ""
-        raise Failure(
-            f"{what} at x = {x!r} is {computed[i]:.9g}, exactly {exact.high[i]:.9g}: {times}{more}",
-            worst,
-        )
+        digits = 17 if dtype is torch.float64 else 9
+        found, right = (f"{number[i]:.{digits}g}" for number in (computed, exact.high))
+        raise Failure(f"{what} at x = {x!r} is {found}, exactly {right}: {times}{more}", worst)
     return worst

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.autograd import gradcheck as torch_gradcheck
 from torch.autograd import gradgradcheck as torch_gradgradcheck
 
+from actzoo.activation import ActivationModule
 from actzoo.checks import accuracy, samples
 from actzoo.checks.result import Failure, Skip, Worst
 from actzoo.checks.subject import Subject
@@ -86,15 +87,17 @@ def parameters(subject: Subject) -> None:
         _per_channel(subject, module, batch)
 
 
-def _per_channel(subject: Subject, module: torch.nn.Module, batch: Tensor) -> None:
+def _per_channel(subject: Subject, module: ActivationModule, batch: Tensor) -> None:
     """Each channel of a module with its own parameters is the function with those values."""
     act = subject.activation
-    scoped = {n: p for n, p in module.learned.items() if act.learnable[n] == "channel"}  # type: ignore[operator,union-attr]
+    own = {name for name, scope in act.learnable.items() if scope == "channel"}
     with torch.no_grad():
-        for value in scoped.values():
+        for name in own:
+            value = module.learned[name]
             value.mul_(1 + 0.01 * torch.arange(len(value)).reshape(-1, *(1,) * (value.dim() - 1)))
         whole = module(batch)
-        for channel in range(batch.shape[1]):
-            one = act(batch[:, channel], **{n: p[channel] for n, p in scoped.items()})
-            if not torch.allclose(whole[:, channel], one, rtol=1e-12, atol=1e-12):
-                raise Failure(f"channel {channel} does not use its own parameters")
+        for i in range(batch.shape[1]):
+            values = {n: p[i] if n in own else p for n, p in module.learned.items()}
+            one = act(batch[:, i], **values)
+            if not torch.allclose(whole[:, i], one, rtol=1e-12, atol=1e-12):
+                raise Failure(f"channel {i} does not use its own parameters")

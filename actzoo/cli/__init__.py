@@ -17,6 +17,7 @@ COMMANDS = {
     "ls": "List activations, datasets and networks.",
     "show": "Show one activation: formula, derivative, claims, plot.",
     "check": "Hold activations to the numerics contract.",
+    "similar": "Find the activations nearest to a function: is it new?",
     "report": "Write a report again from stored results, without training.",
     "plugins": "List the plugins and what became of them.",
     "env": "Show versions, machine and devices.",

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from actzoo.cli.output import console, json_option, print_json
-from actzoo.errors import UnknownNameError
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -14,12 +14,18 @@ from rich.table import Table
 if TYPE_CHECKING:
     from actzoo.activation import Activation
     from actzoo.checks import Result
+    from actzoo.checks.result import Status
 
 MEASURED = ("value", "derivative", "autograd", "precision", "jacobian")
 """Checks whose worst error is worth a table."""
 
 _WIDTH = 78
-_WORDS = (("passed", "passed"), ("failed", "failed"), ("expected", "failed as declared"))
+_WORDS: tuple[tuple[Status, str], ...] = (
+    ("passed", "passed"),
+    ("failed", "failed"),
+    ("expected", "failed as declared"),
+)
+_COLUMNS: tuple[Status, ...] = ("passed", "skipped", "expected", "failed")
 
 
 def page(screen: Console, activation: Activation, results: Sequence[Result]) -> None:
@@ -43,9 +49,9 @@ def page(screen: Console, activation: Activation, results: Sequence[Result]) -> 
 def overview(screen: Console, checked: Iterable[tuple[Activation, Sequence[Result]]]) -> None:
     """Many activations: one row each, then whatever failed."""
     table = Table(box=None, pad_edge=False)
-    for column in ("activation", "passed", "skipped", "declared", "failed"):
-        table.add_column(column, justify="left" if column == "activation" else "right")
-    table.add_column("worst error", justify="right")
+    table.add_column("activation", no_wrap=True)
+    for column in ("passed", "skipped", "known", "failed", "worst"):
+        table.add_column(column, justify="right", no_wrap=True)
     table.add_column("where", overflow="ellipsis", no_wrap=True)
     everything: list[Result] = []
     for activation, results in checked:
@@ -58,8 +64,8 @@ def overview(screen: Console, checked: Iterable[tuple[Activation, Sequence[Resul
         worst = max(measured, key=lambda r: r.worst.error if r.worst else 0, default=None)
         error, where = "", ""
         if worst is not None and worst.worst is not None:
-            error, where = _size(worst.worst.error), f"{worst.key} at {worst.worst.x:.6g}"
-        numbers = (str(counts[s] or "-") for s in ("passed", "skipped", "expected", "failed"))
+            error, where = _size(worst.worst.error), f"{worst.key} at {_place(worst.worst.x)}"
+        numbers = (str(counts[s] or "-") for s in _COLUMNS)
         table.add_row(activation.name, *numbers, error, where)
     screen.print(table)
     screen.print(f"\n{_counts(everything)}")
@@ -70,7 +76,7 @@ def _errors(results: Iterable[Result]) -> Table:
     found = {(r.check, r.dtype): r for r in results if r.check in MEASURED and r.worst}
     dtypes = list(dict.fromkeys(dtype for _, dtype in found))
     table = Table(box=None, pad_edge=False)
-    table.add_column("")
+    table.add_column("", no_wrap=True)
     for dtype in dtypes:
         table.add_column(dtype, justify="right", no_wrap=True)
     for check in MEASURED:
@@ -83,13 +89,22 @@ def _errors(results: Iterable[Result]) -> Table:
 def _cell(result: Result | None) -> str:
     if result is None or result.worst is None:
         return ""
-    return f"{_size(result.worst.error)} at {result.worst.x:.4g}"
+    if result.worst.error == 0:
+        return "0"
+    return f"{_size(result.worst.error)} at {_place(result.worst.x)}"
 
 
 def _size(error: float) -> str:
     if math.isinf(error):
         return "∞"
     return f"{error:.2f}" if error < 1000 else f"{error:.0e}"
+
+
+def _place(x: float) -> str:
+    """An input in at most seven characters."""
+    if 1e-3 <= abs(x) < 1e6 or x == 0:
+        return f"{x:.0f}" if abs(x) >= 1e3 else f"{x:.3g}"
+    return f"{x:.1e}".replace("e-0", "e-").replace("e+0", "e+")
 
 
 def _counts(results: Sequence[Result]) -> str:

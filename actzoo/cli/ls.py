@@ -13,21 +13,41 @@ from actzoo.cli.output import console, json_option, print_json
 
 @click.command()
 @click.argument("word", required=False)
+@click.option("--family", help="Of this family only, e.g. rectifiers.")
+@click.option("--kind", type=click.Choice(["elementwise", "channelwise", "dimwise", "gated"]))
+@click.option("--role", type=click.Choice(["hidden", "output"]))
+@click.option("--plugin", help="Of this distribution or plugin only.")
 @click.option("--datasets", "what", flag_value="datasets", help="List datasets.")
 @click.option("--models", "what", flag_value="models", help="List networks.")
 @json_option
-def command(word: str | None, what: str | None, as_json: bool) -> None:
+def command(
+    word: str | None,
+    family: str | None,
+    kind: str | None,
+    role: str | None,
+    plugin: str | None,
+    what: str | None,
+    as_json: bool,
+) -> None:
     """List activations (or datasets, or networks), those that match WORD.
 
-    WORD is looked for in the name, the aliases, the formula and the family.
+    WORD is looked for in the name, the aliases, the formula, the family, the source.
     """
-    rows = [row for row in _rows(what) if not word or word.lower() in str(row).lower()]
+    wanted = {"family": family, "kind": kind}
+    rows = [
+        row
+        for row in _rows(what)
+        if (not word or word.lower() in str(row).lower())
+        and all(value is None or row.get(key) == value for key, value in wanted.items())
+        and (role is None or row.get("role") in (role, "both"))
+        and (plugin is None or plugin in (row.get("family"), row["provider"].split()[0]))
+    ]
     if as_json:
         print_json(rows)
         return
     screen = console()
     if not rows:
-        screen.print(f"nothing matches {word!r}", markup=False)
+        screen.print("nothing matches; `actzoo ls` lists all", markup=False)
         return
     table = Table(box=None)
     shown = ["name", "family", "formula"] if what is None else ["name", "description"]

@@ -58,9 +58,7 @@ def actzoo_activations() -> tuple[Activation, ...]:
             formula="(sqrt(x**2 + 1) - 1)/2 + x",
             fn=_bent_identity,
             derivative=_bent_identity_derivative,
-            claims=Claims(
-                lower=-inf, upper=inf, monotone=True, limits=(-inf, inf), smoothness=inf
-            ),
+            claims=Claims(lower=-inf, upper=inf, monotone=True, limits=(-inf, inf), smoothness=inf),
             problems="Nearly linear: slope 1/2 on the left, 3/2 on the right.",
             reference="see the survey of Kunc & Klema 2024, arXiv:2402.09092",
         ),

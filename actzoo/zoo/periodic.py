@@ -71,9 +71,7 @@ def actzoo_activations() -> tuple[Activation, ...]:
             derivative=_snake_derivative,
             parameters={"a": 1.0},
             learnable={"a": "channel"},
-            claims=Claims(
-                lower=-inf, upper=inf, monotone=True, limits=(-inf, inf), smoothness=inf
-            ),
+            claims=Claims(lower=-inf, upper=inf, monotone=True, limits=(-inf, inf), smoothness=inf),
             problems="At a = 0 it divides by zero.",
             reference="Ziyin, Hartwig & Ueda 2020, arXiv:2006.08195",
         ),

@@ -44,8 +44,7 @@ def actzoo_activations() -> tuple[Activation, ...]:
     return (
         Activation(
             name="softshrink",
-            formula="x - threshold if x > threshold else "
-            "(x + threshold if x < -threshold else 0)",
+            formula="x - threshold if x > threshold else (x + threshold if x < -threshold else 0)",
             fn=_softshrink,
             derivative=_outside,
             parameters={"threshold": 0.5},

@@ -90,9 +90,7 @@ def actzoo_activations() -> tuple[Activation, ...]:
             derivative=_log_sigmoid_derivative,
             role="output",
             task="binary classification",
-            claims=Claims(
-                lower=-inf, upper=0.0, monotone=True, limits=(-inf, 0.0), smoothness=inf
-            ),
+            claims=Claims(lower=-inf, upper=0.0, monotone=True, limits=(-inf, 0.0), smoothness=inf),
             problems="Never positive; made for losses rather than for hidden layers.",
             reference="classical",
         ),

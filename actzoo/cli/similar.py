@@ -1,0 +1,54 @@
+"""`actzoo similar`: is my function new?"""
+
+from __future__ import annotations
+
+import click
+from rich.markup import escape
+from rich.table import Table
+
+from actzoo.cli.output import console, json_option, print_json
+
+
+@click.command()
+@click.argument("name")
+@click.option("--count", type=click.IntRange(min=1), default=8, show_default=True)
+@json_option
+def command(name: str, count: int, as_json: bool) -> None:
+    """Show the activations nearest to NAME (or a formula), and say if it is one of them.
+
+    Distances are |f(x) - g(x)| for x in [-8, 8], with the declared parameters.
+    """
+    from actzoo.registry import default
+    from actzoo.similar import nearest
+
+    activation = default().get(name)
+    found = nearest(activation, (a for a, _ in default().activations.entries))
+    if as_json:
+        print_json(
+            [
+                {
+                    "name": n.activation.name,
+                    "largest": n.largest,
+                    "mean": n.mean,
+                    "same": n.same,
+                }
+                for n in found[:count]
+            ]
+        )
+        return
+    screen = console()
+    for n in found:
+        if n.same:
+            also = ", ".join(n.activation.aliases)
+            text = f"{activation.name} is {n.activation.name}" + (f" (also {also})" if also else "")
+            screen.print(f"{text}: the same function, to rounding.", markup=False)
+    table = Table(box=None)
+    table.add_column("nearest", no_wrap=True)
+    table.add_column("largest", justify="right", no_wrap=True)
+    table.add_column("mean", justify="right", no_wrap=True)
+    table.add_column("formula", overflow="ellipsis", no_wrap=True)
+    for n in found[:count]:
+        formula = escape(n.activation.formula or "")
+        table.add_row(n.activation.name, f"{n.largest:.3g}", f"{n.mean:.3g}", formula)
+    screen.print(table)
+    screen.print("largest and mean of |f(x) - g(x)| for x in [-8, 8]", markup=False)

@@ -1,0 +1,57 @@
+"""Is my function new? How near the members of the zoo are to it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from actzoo.activation import Activation
+from actzoo.errors import UsageError
+
+HALF_RANGE = 8.0
+POINTS = 1601
+SAME = 1e-12
+
+
+@dataclass(frozen=True)
+class Nearness:
+    """How far another function is from the one asked about, for x in [-8, 8].
+
+    Attributes:
+        activation: The other function, with its declared parameters.
+        largest: The largest |f(x) - g(x)|.
+        mean: The mean of it.
+        same: Whether the two agree to rounding, so that they are one function.
+    """
+
+    activation: Activation
+    largest: float
+    mean: float
+    same: bool
+
+
+def nearest(activation: Activation, others: Iterable[Activation]) -> tuple[Nearness, ...]:
+    """The other functions of one variable, nearest first by the largest distance.
+
+    Raises:
+        UsageError: The activation is not elementwise, so it has no such distance.
+    """
+    if activation.kind not in ("elementwise", "channelwise"):
+        raise UsageError(f"{activation.name} is {activation.kind}; only functions of one variable")
+    x = torch.linspace(-HALF_RANGE, HALF_RANGE, POINTS, dtype=torch.float64)
+    f = activation(x).detach()
+    found = [
+        _compare(f, other(x).detach(), other)
+        for other in others
+        if other is not activation and other.kind in ("elementwise", "channelwise")
+    ]
+    return tuple(sorted(found, key=lambda n: (n.largest, n.mean, n.activation.name)))
+
+
+def _compare(f: Tensor, g: Tensor, other: Activation) -> Nearness:
+    gap = (f - g).abs().nan_to_num(nan=torch.inf)
+    same = bool((gap <= SAME * f.abs().clamp(min=1)).all())
+    return Nearness(other, float(gap.max()), float(gap.mean()), same)
