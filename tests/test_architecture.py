@@ -22,6 +22,7 @@ FLOORS = (
     ("hookspecs",),
     ("references",),
     ("registry", "similar"),
+    ("describe",),
     ("checks", "kernels"),
     ("mixture",),
     ("environment",),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,13 +23,14 @@ if TYPE_CHECKING:
 @json_option
 def command(name: str, plot: Path | None, as_json: bool) -> None:
     """Show one activation: formula, derivative, claims, source, and a plot of both."""
+    from actzoo.describe import describe
     from actzoo.registry import default
 
     activation = default().get(name)
     if plot is not None and plot.suffix not in (".png", ".svg", ".pdf"):
         raise UsageError(f"--plot {str(plot)!r}: expected a file that ends in .png, .svg or .pdf")
     if as_json:
-        print_json(_facts(activation))
+        print_json(describe(activation))
     else:
         _print(activation)
     if activation.kind not in ("elementwise", "channelwise"):
@@ -55,6 +55,8 @@ def _sample(activation: Activation, half: float) -> tuple[Any, Any, Any]:
 
 
 def _print(activation: Activation) -> None:
+    from actzoo.describe import describe
+
     lines = [activation.name]
     if activation.aliases:
         lines[0] += f"   (also {', '.join(activation.aliases)})"
@@ -66,7 +68,7 @@ def _print(activation: Activation) -> None:
         parsed = activation.parsed()
         for head, expression in (("f(x)  = ", parsed.expr), ("f'(x) = ", parsed.derivative())):
             _pretty(head, sympy.pretty(expression, use_unicode=True, wrap_line=False))
-    for key, value in _facts(activation).items():
+    for key, value in describe(activation).items():
         if key in ("name", "aliases", "formula", "latex") or value in ("", None, [], {}):
             continue
         text = textwrap.fill(_words(value), 62, subsequent_indent=" " * 14)
@@ -87,50 +89,3 @@ def _words(value: Any) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{k} = {v}" for k, v in value.items())
     return "; ".join(map(str, value)) if isinstance(value, list) else str(value)
-
-
-def _number(value: float) -> str:
-    if math.isnan(value):
-        return "none"
-    return f"{value:.10g}".replace("inf", "∞")
-
-
-def _facts(activation: Activation) -> dict[str, Any]:
-    from actzoo.registry import default
-
-    claims = activation.claims
-    origin = default().origin(activation)
-    facts: dict[str, Any] = {
-        "name": activation.name,
-        "aliases": list(activation.aliases),
-        "formula": activation.formula,
-        "latex": activation.latex or activation.parsed().latex(),
-        "parameters": dict(activation.parameters),
-        "learnable": {n: f"one per {s}" for n, s in activation.learnable.items()},
-        "kind": activation.kind,
-        "role": activation.role + (f" ({activation.task})" if activation.task else ""),
-    }
-    if claims.lower is not None or claims.upper is not None:
-        low, high = (-math.inf, math.inf)
-        low = claims.lower if claims.lower is not None else low
-        high = claims.upper if claims.upper is not None else high
-        facts["range"] = f"from {_number(low)} to {_number(high)}"
-    if claims.limits is not None:
-        left, right = claims.limits
-        facts["limits"] = f"{_number(left)} at -∞, {_number(right)} at +∞"
-    if claims.monotone is not None:
-        facts["monotone"] = "yes" if claims.monotone else "no"
-    if claims.parity is not None:
-        facts["symmetry"] = claims.parity
-    if claims.smoothness is not None:
-        facts["smoothness"] = {-1: "has a jump", 0: "continuous, with kinks"}.get(
-            int(claims.smoothness) if math.isfinite(claims.smoothness) else 99,
-            "infinitely smooth"
-            if math.isinf(claims.smoothness)
-            else f"{claims.smoothness:g} continuous derivative(s)",
-        )
-    facts["kinks"] = [f"at x = {place:g}, where f' is set to {s:g}" for place, s in claims.kinks]
-    facts["problems"] = activation.problems
-    facts["reference"] = activation.reference
-    facts["provider"] = f"{origin.distribution} {origin.version}" if origin else "none"
-    return facts
