@@ -21,9 +21,11 @@ if TYPE_CHECKING:
     from actzoo.registry import get as get
     from actzoo.registry import names as names
     from actzoo.sweep.bench import bench as bench
+    from actzoo.values import ActivationSet as ActivationSet
     from actzoo.values import Dataset as Dataset
     from actzoo.values import Images as Images
     from actzoo.values import Network as Network
+    from actzoo.values import WorkerPool as WorkerPool
 
 __version__ = "0.1.0"
 
@@ -39,15 +41,18 @@ _HOME = {
     "get": "actzoo.registry",
     "names": "actzoo.registry",
     "bench": "actzoo.sweep.bench",
+    "ActivationSet": "actzoo.values",
     "Dataset": "actzoo.values",
     "Images": "actzoo.values",
     "Network": "actzoo.values",
+    "WorkerPool": "actzoo.values",
 }
 
 __all__ = [
     "RATIO",
     "SOFTMAX",
     "Activation",
+    "ActivationSet",
     "ActzooError",
     "Claims",
     "Dataset",
@@ -55,6 +60,7 @@ __all__ = [
     "Images",
     "Mixture",
     "Network",
+    "WorkerPool",
     "__version__",
     "bench",
     "get",

@@ -9,7 +9,7 @@ import pluggy
 
 if TYPE_CHECKING:
     from actzoo.activation import Activation
-    from actzoo.values import Dataset, Network
+    from actzoo.values import ActivationSet, Dataset, Network, WorkerPool
 
 hookspec = pluggy.HookspecMarker("actzoo")
 hookimpl = pluggy.HookimplMarker("actzoo")
@@ -21,6 +21,11 @@ def actzoo_activations() -> Iterable[Activation]:  # type: ignore[empty-body]
 
 
 @hookspec
+def actzoo_sets() -> Iterable[ActivationSet]:  # type: ignore[empty-body]
+    """Return the named sets of activations that this plugin adds."""
+
+
+@hookspec
 def actzoo_datasets() -> Iterable[Dataset]:  # type: ignore[empty-body]
     """Return the datasets that this plugin adds."""
 
@@ -28,3 +33,8 @@ def actzoo_datasets() -> Iterable[Dataset]:  # type: ignore[empty-body]
 @hookspec
 def actzoo_models() -> Iterable[Network]:  # type: ignore[empty-body]
     """Return the networks that this plugin adds."""
+
+
+@hookspec
+def actzoo_executors() -> Iterable[WorkerPool]:  # type: ignore[empty-body]
+    """Return the ways to run cells elsewhere that this plugin adds."""

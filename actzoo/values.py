@@ -1,9 +1,10 @@
-"""What a plugin may offer beside activations: datasets and networks, as frozen values."""
+"""What a plugin may offer beside activations, as frozen values."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
+from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -104,6 +105,48 @@ class Dataset:
             raise DeclarationError(f"dataset {self.name!r}: the name must be lower_snake_case")
         if not callable(self.load):
             raise DeclarationError(f"dataset {self.name!r}: load must be callable")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ActivationSet:
+    """A named set of activations, usable wherever a set is named.
+
+    Attributes:
+        name: lower_snake_case.
+        members: Names of its activations; several are run as one mixture.
+        description: One line for listings.
+    """
+
+    name: str
+    members: tuple[str, ...]
+    description: str
+
+    def __post_init__(self) -> None:
+        if not is_plain_name(self.name):
+            raise DeclarationError(f"set {self.name!r}: the name must be lower_snake_case")
+        if not self.members or not all(isinstance(m, str) and m for m in self.members):
+            raise DeclarationError(f"set {self.name!r}: members must be a tuple of names")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class WorkerPool:
+    """A way to run cells elsewhere, by name.
+
+    Attributes:
+        name: lower_snake_case.
+        make: Function of the number of workers that returns a `concurrent.futures.Executor`.
+        description: One line for listings.
+    """
+
+    name: str
+    make: Callable[[int], Executor]
+    description: str
+
+    def __post_init__(self) -> None:
+        if not is_plain_name(self.name):
+            raise DeclarationError(f"executor {self.name!r}: the name must be lower_snake_case")
+        if not callable(self.make):
+            raise DeclarationError(f"executor {self.name!r}: make must be callable")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -8,9 +8,11 @@ from importlib.metadata import EntryPoint
 import pytest
 
 import actzoo
+from actzoo.catalogue import Catalogue
 from actzoo.errors import FormulaError, NameClashError, UnknownNameError
 from actzoo.hookspecs import hookimpl
-from actzoo.registry import Catalogue, Origin, Registry, default
+from actzoo.plugins import Origin
+from actzoo.registry import Registry, default
 
 
 def test_the_first_zoo_is_here():
@@ -76,7 +78,7 @@ def test_a_clash_is_an_error_that_names_both_sides():
     catalogue = Catalogue("activation")
     for distribution in ("one", "two"):
         act = actzoo.Activation(name="twin", formula="x")
-        catalogue.extend([act], Origin(distribution, "1.0", "p", "m"))
+        catalogue.add(act, Origin(distribution, "1.0", "p", "m"))
     with pytest.raises(NameClashError, match=r"one:twin \(1\.0\) and two:twin \(1\.0\)"):
         catalogue.find("twin")
     assert catalogue.find("two:twin")[1].distribution == "two"

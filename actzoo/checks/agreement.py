@@ -59,7 +59,8 @@ def gradgradcheck(subject: Subject) -> None:
 def _smooth(subject: Subject) -> Tensor:
     """Ordinary inputs in float64 away from kinks, with a gradient."""
     if not subject.pointwise:
-        return samples.sample(subject, torch.float64).requires_grad_()
+        # Finite differences cost one call an element, so two slices must do.
+        return samples.sample(subject, torch.float64)[:2, :, :1].clone().requires_grad_()
     places = subject.kinks + subject.places
     xs = [x for x in _SMOOTH if all(abs(x - place) > _AWAY for place in places)]
     return torch.tensor(xs, dtype=torch.float64).requires_grad_()

@@ -59,8 +59,17 @@ def precision(subject: Subject, dtype: torch.dtype) -> Worst:
     exact, jacobian = with_jacobian(subject, x.double())
     through_x = (x.double()[:, None, :] * jacobian).abs().sum(dim=2)
     unit = accuracy.ALLOWANCE * info.eps
-    bound = unit * (exact.abs() + through_x) + info.smallest_normal
+    bound = unit * (exact.abs() + through_x) + info.smallest_normal * _scale(subject, x)[:, None]
     return _hold("y", subject.activation(x), exact, bound, x)
+
+
+def _scale(subject: Subject, x: Tensor) -> Tensor:
+    """The unit of absolute errors in each slice: 1, or the largest input of a gate.
+
+    A gate multiplies its inputs, and what a factor loses grows with the other.
+    """
+    largest = x.double().abs().amax(1).clamp(min=1)
+    return largest if subject.activation.kind == "gated" else torch.ones_like(largest)
 
 
 def jacobian(subject: Subject, dtype: torch.dtype) -> Worst:
@@ -68,7 +77,8 @@ def jacobian(subject: Subject, dtype: torch.dtype) -> Worst:
     x = slices(subject, dtype)
     _, exact = with_jacobian(subject, x.double())
     _, found = with_jacobian(subject, x)
-    bound = accuracy.ALLOWANCE * torch.finfo(dtype).eps * exact.abs().clamp(min=1)
+    size = torch.maximum(exact.abs(), _scale(subject, x)[:, None, None])
+    bound = accuracy.ALLOWANCE * torch.finfo(dtype).eps * size
     return _hold("dy/dx", found, exact, bound, x)
 
 

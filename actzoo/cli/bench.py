@@ -38,7 +38,8 @@ def parse_seeds(text: str) -> tuple[int, ...]:
 @click.command()
 @click.option(
     "--set", "sets", multiple=True, metavar="NAMES",
-    help="Functions to compare, e.g. relu,tanh,sin: several are one mixture. Repeatable.",
+    help="Functions to compare, e.g. relu,tanh,sin (several are one mixture), or a named set "
+    "[every named set]. Repeatable.",
 )  # fmt: skip
 @click.option(
     "--dataset", "datasets", multiple=True, default=("digits",), show_default=True,
@@ -126,10 +127,10 @@ def _run(options: dict[str, Any]) -> Any:
     from actzoo.environment import pick_device
     from actzoo.experiment.protocol import PAPER
     from actzoo.formula import split_names
+    from actzoo.registry import default
     from actzoo.sweep.plan import Run, resolve
 
-    if not options["sets"]:
-        raise UsageError("no set to run; say for example --set relu,tanh,sin")
+    texts = options["sets"] or tuple(s.name for s, _ in default().sets.entries)
     protocol = []
     for phase in PAPER:
         lr = options["lr_mixture" if phase.trains == "mixture" else "lr_network"]
@@ -146,7 +147,7 @@ def _run(options: dict[str, Any]) -> Any:
 
     return resolve(
         Run(
-            sets=tuple(split_names(text) for text in options["sets"]),
+            sets=tuple(default().members(text) for text in texts),
             datasets=_listed(options["datasets"]),
             models=tuple(m for text in options["models"] for m in split_names(text)),
             seeds=parse_seeds(options["seeds"]),

@@ -17,6 +17,7 @@ from actzoo.cli.output import console, json_option, print_json
 @click.option("--kind", type=click.Choice(["elementwise", "channelwise", "dimwise", "gated"]))
 @click.option("--role", type=click.Choice(["hidden", "output"]))
 @click.option("--plugin", help="Of this distribution or plugin only.")
+@click.option("--sets", "what", flag_value="sets", help="List named sets.")
 @click.option("--datasets", "what", flag_value="datasets", help="List datasets.")
 @click.option("--models", "what", flag_value="models", help="List networks.")
 @json_option
@@ -29,7 +30,7 @@ def command(
     what: str | None,
     as_json: bool,
 ) -> None:
-    """List activations (or datasets, or networks), those that match WORD.
+    """List activations (or sets, datasets, networks), those that match WORD.
 
     WORD is looked for in the name, the aliases, the formula, the family, the source.
     """
@@ -67,7 +68,9 @@ def _rows(what: str | None) -> list[dict[str, Any]]:
         return [
             {
                 "name": value.name,
-                "description": value.description,
+                "description": ", ".join(value.members) + f": {value.description}"
+                if what == "sets"
+                else value.description,
                 "provider": f"{origin.distribution} {origin.version}",
             }
             for value, origin in catalogue.entries

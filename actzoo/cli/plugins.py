@@ -9,13 +9,19 @@ from actzoo.cli.output import console, json_option, print_json
 
 
 @click.command()
+@click.option("--no-load", is_flag=True, help="List them from their metadata alone.")
 @click.option("--trace", is_flag=True, help="Print the traceback of each that failed.")
 @json_option
-def command(trace: bool, as_json: bool) -> None:
+def command(no_load: bool, trace: bool, as_json: bool) -> None:
     """List the plugins and what became of them."""
-    from actzoo.registry import default
+    from actzoo.plugins import PluginState, discover, origin_of
 
-    states = default().plugins
+    if no_load:
+        states = [PluginState(origin_of(point), "not loaded") for point in discover()]
+    else:
+        from actzoo.registry import default
+
+        states = default().plugins
     if as_json:
         print_json(
             [
@@ -39,7 +45,8 @@ def command(trace: bool, as_json: bool) -> None:
     screen = console()
     screen.print(table)
     for s in states:
-        if s.status == "failed":
-            screen.print(f"\n{s.origin.plugin} failed: {s.reason}", markup=False)
-            if trace:
-                screen.print(s.trace, markup=False)
+        if s.reason:
+            text = f"\n{s.origin.distribution} ({s.origin.plugin}) {s.status}: {s.reason}"
+            screen.print(text, markup=False)
+        if s.trace and trace:
+            screen.print(s.trace, markup=False, soft_wrap=True)

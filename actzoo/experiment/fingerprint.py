@@ -23,7 +23,7 @@ class Fingerprint:
     """What stands behind a name.
 
     Attributes:
-        name: As in the spec.
+        name: As in the spec; of an activation its qualified name, `distribution:name`.
         provider: `distribution version`, or "formula" or "python" for what no plugin declared.
         definition: Formula and parameters, or options; "" for data.
         digest: SHA-256 of the defining module's source, or of the data's bytes.
@@ -55,13 +55,13 @@ def of_activation(activation: Activation, registry: Registry) -> Fingerprint:
     origin = registry.origin(activation)
     parameters = ", ".join(f"{n}={v!r}" for n, v in sorted(activation.parameters.items()))
     definition = f"{activation.formula or activation.latex}; {parameters}".rstrip("; ")
+    name = activation.name
     if origin is not None:
+        name = f"{origin.distribution}:{name}"
         provider, digest = f"{origin.distribution} {origin.version}", _module_digest(origin.module)
     else:
         provider, digest = _of_callables(activation)
-    return Fingerprint(
-        name=activation.name, provider=provider, definition=definition, digest=digest
-    )
+    return Fingerprint(name=name, provider=provider, definition=definition, digest=digest)
 
 
 def _of_callables(activation: Activation) -> tuple[str, str]:

@@ -20,7 +20,6 @@ from actzoo.experiment.build import build
 from actzoo.experiment.cell import Epoch, run_cell
 from actzoo.experiment.fingerprint import Fingerprint, of_dataset
 from actzoo.experiment.spec import CellSpec
-from actzoo.formula import split_names
 from actzoo.registry import default, get
 from actzoo.sweep.plan import Run, resolve
 from actzoo.sweep.store import Store, write_csv
@@ -254,7 +253,7 @@ def bench(
     """Run an experiment: every set, its members and the baseline, over datasets and seeds.
 
     Args:
-        sets: Each a text such as "relu,tanh,sin", an Activation, a function of a tensor, or
+        sets: Each a text such as "relu,tanh,sin" or a named set, an Activation, a function of a tensor, or
             an iterable of these; several functions are one mixture.
         out: The output folder; `reports/<sets>-<datasets>-<hash>` if left out.
         data_root: Where datasets lie; ACTZOO_DATA_ROOT or ~/.cache/actzoo if left out.
@@ -285,7 +284,7 @@ def _call(sets: list[tuple[str, ...]], options: dict[str, Any]) -> str:
 
 def _names(given: Given | Iterable[Given]) -> tuple[str, ...]:
     if isinstance(given, str):
-        return split_names(given)
+        return default().members(given)
     if isinstance(given, Activation) or callable(given):
         return (_findable(given),)
     return tuple(_findable(g) for g in given)

@@ -193,10 +193,13 @@ def resolve(run: Run) -> Run:
         UnknownNameError: A name that nobody provides.
     """
 
+    def name(given: str) -> str:
+        return default().full_name(get(given))
+
     for model in run.models:
         default().model(model)
     return replace(
         run,
-        sets=tuple(tuple(get(n).name for n in names) for names in run.sets),
-        baseline=get(run.baseline).name,
+        sets=tuple(tuple(name(n) for n in names) for names in run.sets),
+        baseline=name(run.baseline),
     )

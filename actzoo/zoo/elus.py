@@ -110,7 +110,7 @@ def actzoo_activations() -> tuple[Activation, ...]:
                 lower=-1.7580993408473768,
                 upper=inf,
                 monotone=True,
-                kinks=((0.0, 1.7580993408473768),),
+                kinks=((0.0, _LAMBDA * _ALPHA),),
                 limits=(-1.7580993408473768, inf),
                 smoothness=0,
             ),

@@ -34,7 +34,9 @@ def _gelu_tanh_derivative(x: Tensor) -> Tensor:
     z = x.clamp(-30, 30)
     u = 2 * math.sqrt(2 / math.pi) * z * (1 + 0.044715 * z * z)
     slope = 2 * math.sqrt(2 / math.pi) * (1 + 0.134145 * z * z)
-    return torch.sigmoid(u) * (1 + z * slope * torch.sigmoid(-u))
+    # The root of s(u), applied twice: s(u) itself underflows where its product does not yet.
+    root = torch.exp(-0.5 * F.softplus(-u, threshold=40.0))
+    return root * (root * (1 + z * slope * torch.sigmoid(-u)))
 
 
 def _quick_gelu(x: Tensor) -> Tensor:

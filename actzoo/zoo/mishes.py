@@ -21,6 +21,11 @@ def _softplus(x: Tensor) -> Tensor:
     return F.softplus(x, threshold=40.0)
 
 
+def _erf(u: Tensor) -> Tensor:
+    # torch's own is off by a factor of 2 at small numbers of bfloat16.
+    return torch.erf(u.float()).to(u.dtype) if u.dtype == torch.bfloat16 else torch.erf(u)
+
+
 def _sech2(u: Tensor) -> Tensor:
     # 1 - tanh(u)^2 would cancel.
     return 4 * torch.sigmoid(2 * u) * torch.sigmoid(-2 * u)
@@ -44,13 +49,13 @@ def _tanhexp_derivative(x: Tensor) -> Tensor:
 
 
 def _serf(x: Tensor) -> Tensor:
-    return x.clamp(min=-1e4) * torch.erf(_softplus(x))
+    return x.clamp(min=-1e4) * _erf(_softplus(x))
 
 
 def _serf_derivative(x: Tensor) -> Tensor:
     z = _bounded(x)
     p = _softplus(z)
-    return torch.erf(p) + z * torch.exp(-p * p) * torch.sigmoid(z) * (2 / math.sqrt(math.pi))
+    return _erf(p) + z * torch.exp(-p * p) * torch.sigmoid(z) * (2 / math.sqrt(math.pi))
 
 
 def _smish(x: Tensor) -> Tensor:

@@ -102,7 +102,6 @@ def test_dry_run_writes_nothing(run, tmp_path, tiny_npz):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["bench"], "no set to run; say for example --set relu,tanh,sin"),
         (["bench", "--set", "rellu"], "did you mean relu"),
         (["bench", "--set", "relu", "--seeds", "3-1"], "expected for example 0-9"),
         (["bench", "--set", "relu", "--device", "tpu"], "expected auto, cpu, cuda"),
@@ -141,7 +140,21 @@ def test_ls_and_show_tell_every_activation(run, tmp_path):
     assert facts["formula"] == "max(0, x)" and facts["provider"].startswith("actzoo")
 
 
+def test_without_a_set_every_named_set_runs(run):
+    done = run("bench", "--dry-run", "--seeds", "0")
+    sets = [s for s, _ in default().sets.entries]
+    assert {"paper", "modern"} <= {s.name for s in sets}
+    assert done.stdout.splitlines()[0].startswith(f"{len(sets)} mixtures, their ")
+    for s in sets:
+        assert s.name in run("ls", "--sets").stdout
+        assert " + ".join(s.members) in done.stdout
+    named = run("bench", "--set", "paper", "--dry-run", "--seeds", "0")
+    assert "1 mixture of 3, its 3 members, 1 seed: 4 cells" in named.stdout
+
+
 def test_env_and_plugins(run):
+    rows = json.loads(run("plugins", "--no-load", "--json").stdout)
+    assert {row["status"] for row in rows} == {"not loaded"}
     facts = json.loads(run("env", "--json").stdout)
     assert facts["actzoo"] == actzoo.__version__ and facts["packages"]["torch"]
     rows = json.loads(run("plugins", "--json").stdout)

@@ -1,0 +1,22 @@
+"""Named sets of activations."""
+
+from __future__ import annotations
+
+from actzoo import ActivationSet, hookimpl
+
+
+@hookimpl
+def actzoo_sets() -> tuple[ActivationSet, ...]:
+    """The built-in sets."""
+    return (
+        ActivationSet(
+            name="paper",
+            members=("relu", "tanh", "sin"),
+            description="the mixture of Bansal 2022",
+        ),
+        ActivationSet(
+            name="modern",
+            members=("gelu", "silu", "mish"),
+            description="smooth functions of today's networks",
+        ),
+    )
