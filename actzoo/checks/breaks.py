@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,6 +19,7 @@ CLEAR = 1e-6
 
 _REACH = 200.0
 _SUSPECTS = 4
+_PART = 0.487
 
 
 def sides(subject: Subject, place: float, order: int) -> tuple[float, float]:
@@ -43,29 +43,33 @@ def search(subject: Subject, order: int) -> list[float]:
     A jump shows as a difference over an interval that the next derivative does not
     explain, and it stays while the interval shrinks.
     """
-    xs = [x for x in subject.points(torch.float64) if abs(x) <= _REACH]
-    ends = np.array([xs[:-1], xs[1:]]).T
-    rows = subject.at(xs)
-    surprise = _unexplained(rows[:-1], rows[1:], ends[:, 1] - ends[:, 0], order)
-    known = list(subject.places)
-    for i, (left, right) in enumerate(ends):
-        if bisect_left(known, left) != bisect_left(known, np.nextafter(right, np.inf)):
-            surprise[i] = 0
-    suspects = np.argsort(surprise)[::-1][:_SUSPECTS]
-    found = (
-        _bisect(subject, ends[i, 0], ends[i, 1], order) for i in suspects if surprise[i] > CLEAR
+    used = slice(order, min(order + 2, 3)) if subject.activation.formula else order
+    xs = np.array([x for x in subject.points(torch.float64) if abs(x) <= _REACH])
+    rows = subject.at(xs.tolist())
+    # Where f or its slope is undefined, the interval reaches to the points beside it.
+    sound = np.isfinite(rows[:, used]).reshape(len(xs), -1).all(axis=1)
+    xs, rows = xs[sound], rows[sound]
+    surprise = _unexplained(rows[:-1], rows[1:], np.diff(xs), order)
+    # What is between two points that nothing declares is all that is looked for.
+    before, after = (
+        np.searchsorted(subject.places, xs[:-1], "left"),
+        np.searchsorted(subject.places, xs[1:], "right"),
     )
+    surprise[before != after] = 0
+    suspects = [i for i in np.argsort(surprise)[::-1][:_SUSPECTS] if surprise[i] > CLEAR]
+    found = (_bisect(subject, float(xs[i]), float(xs[i + 1]), order) for i in suspects)
     return sorted({place for place in found if place is not None})
 
 
 def _bisect(subject: Subject, left: float, right: float, order: int) -> float | None:
     a, b = subject.at([left, right])
     while right - left > STEP * max(1.0, abs(left)) / 64:
-        middle = (left + right) / 2
+        # Not the middle, which is where the undefined points of formulas like to be.
+        middle = left + _PART * (right - left)
         (m,) = subject.at([middle])
-        half = np.array([(right - left) / 2])
-        parts = [_unexplained(p[None], q[None], half, order)[0] for p, q in ((a, m), (m, b))]
-        if max(parts) < CLEAR * max(1.0, abs(a[order])):
+        widths = np.array([middle - left, right - middle])
+        parts = _unexplained(np.stack([a, m]), np.stack([m, b]), widths, order)
+        if parts.max() < CLEAR * max(1.0, abs(a[order])):
             return None
         if parts[0] >= parts[1]:
             right, b = middle, m
@@ -75,6 +79,7 @@ def _bisect(subject: Subject, left: float, right: float, order: int) -> float | 
 
 
 def _unexplained(left: Array, right: Array, width: Array, order: int) -> Array:
+    """How much more the order'th derivative changes over intervals than the next one tells."""
     difference = right[:, order] - left[:, order]
     if order < 2 and not np.isnan(left[:, order + 1]).all():
         difference = difference - width * (left[:, order + 1] + right[:, order + 1]) / 2

@@ -55,14 +55,18 @@ def parity(subject: Subject) -> None:
         raise Skip("nothing is claimed")
     sign = -1 if claim == "odd" else 1
     xs = [x for x in subject.points(torch.float64) if x > 0]
-    right, left = subject.at(xs)[:, 0], subject.at([-x for x in xs])[:, 0]
-    slack = _ROUNDING * np.abs(right) if subject.activation.formula is None else 0.0
+    mirrored = [-x for x in xs]
+    right, left = subject.at(xs)[:, 0], subject.at(mirrored)[:, 0]
     with np.errstate(invalid="ignore"):
-        off = np.flatnonzero(np.abs(left - sign * right) > slack)
-    if off.size:
-        i = off[0]
+        off = np.abs(left - sign * right) > _ROUNDING * np.abs(right)
+    if subject.activation.formula is not None:
+        first, second = subject.exact_at(xs).value, subject.exact_at(mirrored).value
+        off = (second.high != sign * first.high) | (second.low != sign * first.low)
+        off &= ~(np.isnan(first.high) & np.isnan(second.high))
+    if off.any():
+        i = int(off.argmax())
         raise Failure(
-            f"claimed to be {claim}, but f({-xs[i]:.9g}) = {left[i]:.9g} "
-            f"and f({xs[i]:.9g}) = {right[i]:.9g}",
+            f"claimed to be {claim}, but f({-xs[i]:.9g}) = {left[i]:.17g} "
+            f"and f({xs[i]:.9g}) = {right[i]:.17g}",
             Worst(math.inf, xs[i]),
         )

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import sys
+from concurrent.futures import Executor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -82,6 +84,8 @@ def parse_seeds(text: str) -> tuple[int, ...]:
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1 or mps.")
 @click.option("--precision", type=click.Choice(["fp32", "bf16"]), default="fp32", show_default=True)
 @click.option("--threads", type=click.IntRange(min=1), help="CPU threads [torch's own choice].")
+@click.option("--executor", help="Run cells elsewhere, e.g. local [this process].")
+@click.option("--workers", type=click.IntRange(min=1), help="For --executor [cores / threads].")
 @click.option("--data-root", type=click.Path(path_type=Path), help="Where datasets lie.")
 @click.option("--out", type=click.Path(path_type=Path), help="Output folder [reports/...].")
 @click.option(
@@ -112,7 +116,10 @@ def command(**options: Any) -> int:
         return _dry_run(plan, as_json)
     command_line = shlex.join(["actzoo", *sys.argv[1:]])
     with display(screen) as shown:
-        results = run_plan(plan, loaded, folder, command=command_line, show=shown.show)
+        pool = _executor(options, plan.run.threads)
+        results = run_plan(
+            plan, loaded, folder, command=command_line, show=shown.show, executor=pool
+        )
     path = write_report(folder, figure_format=options["figure_format"])
     if as_json:
         print_json(_document(results, path))
@@ -166,6 +173,20 @@ def _run(options: dict[str, Any]) -> Any:
             threads=options["threads"] or torch.get_num_threads(),
         )
     )
+
+
+def _executor(options: dict[str, Any], threads: int) -> Executor | None:
+    from actzoo.registry import default
+
+    name = options["executor"]
+    if name is None:
+        if options["workers"] is not None:
+            raise UsageError("--workers goes with --executor, e.g. --executor local --workers 2")
+        return None
+    found = default().executors.find(name)
+    if found is None:
+        raise default().executors.unknown(name)
+    return found[0].make(options["workers"] or max(1, (os.cpu_count() or 1) // threads))
 
 
 def _listed(texts: tuple[str, ...]) -> tuple[str, ...]:

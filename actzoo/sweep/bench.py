@@ -7,6 +7,7 @@ import json
 import re
 import traceback
 from collections.abc import Callable, Iterable
+from concurrent.futures import Executor, as_completed
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -17,12 +18,13 @@ from actzoo import data
 from actzoo.activation import Activation
 from actzoo.errors import ActzooError, StoreError, UsageError
 from actzoo.experiment.build import build
-from actzoo.experiment.cell import Epoch, run_cell
+from actzoo.experiment.cell import Epoch
 from actzoo.experiment.fingerprint import Fingerprint, of_dataset
 from actzoo.experiment.spec import CellSpec
 from actzoo.registry import default, get
 from actzoo.sweep.plan import Run, resolve
 from actzoo.sweep.store import Store, write_csv
+from actzoo.sweep.work import work, work_apart
 from actzoo.values import Images
 
 if TYPE_CHECKING:
@@ -82,7 +84,7 @@ class Loaded:
     """Datasets, one in memory at a time: cells come dataset by dataset."""
 
     def __init__(self, root: Path) -> None:
-        self._root = root
+        self.root = root
         self._name = ""
         self._images: Images | None = None
 
@@ -90,7 +92,7 @@ class Loaded:
         """The images of a dataset, loaded unless they are the last ones asked for."""
         if self._images is None or name != self._name:
             self._images = None  # the old ones go before the new ones come
-            self._images = data.find(name).load(self._root)
+            self._images = data.find(name).load(self.root)
             self._name = name
         return self._images
 
@@ -164,8 +166,17 @@ def run_plan(
     *,
     command: str = "",
     show: Callable[[Event], None] = lambda _: None,
+    executor: Executor | None = None,
 ) -> Results:
     """Run every cell of a plan that is not done yet, and write results.csv.
+
+    Args:
+        plan: What to run.
+        loaded: The datasets.
+        folder: The output folder.
+        command: How it was asked for; the report shows it.
+        show: Called with an Event for everything that happens.
+        executor: Where to run the cells; in this process, one after another, if left out.
 
     Raises:
         StoreError: The folder cannot be written, is in use, or holds another format.
@@ -180,32 +191,68 @@ def run_plan(
                 "keys": [cell.key for cell in plan.cells],
             }
         )
-        total = len(plan.cells)
+        open_cells = []
         for number, spec in enumerate(plan.cells, start=1):
             result = store.result(spec.key)
             if result is not None:
-                show(Event("kept", number, total, spec, result=result))
-                continue
-            show(Event("start", number, total, spec))
-            store.begin(spec)
-
-            def on_epoch(epoch: Epoch, number: int = number, spec: CellSpec = spec) -> None:
-                show(Event("epoch", number, total, spec, epoch=epoch))
-
-            try:
-                finished = run_cell(spec, loaded.images(spec.dataset), on_epoch)
-            except StoreError:
-                raise
-            except Exception as error:  # a failed cell is a result; the others go on
-                store.fail(spec, error, traceback.format_exc())
-                message = f"{type(error).__name__}: {error}"
-                show(Event("failed", number, total, spec, message=message))
-                continue
-            store.finish(spec, finished)
-            show(Event("done", number, total, spec, result=finished.numbers))
+                show(Event("kept", number, len(plan.cells), spec, result=result))
+            else:
+                open_cells.append((number, spec))
+        if executor is None:
+            _run_here(store, loaded, open_cells, len(plan.cells), show)
+        elif open_cells:
+            _run_elsewhere(store, loaded, open_cells, len(plan.cells), show, executor)
         rows = tuple(cell_row(store, spec) for spec in plan.cells)
         write_csv(folder / "results.csv", rows)
     return Results(folder, rows)
+
+
+Cells = list[tuple[int, CellSpec]]
+Show = Callable[[Event], None]
+
+
+def _run_here(store: Store, loaded: Loaded, cells: Cells, total: int, show: Show) -> None:
+    for number, spec in cells:
+        show(Event("start", number, total, spec))
+
+        def on_epoch(epoch: Epoch, number: int = number, spec: CellSpec = spec) -> None:
+            show(Event("epoch", number, total, spec, epoch=epoch))
+
+        message = work(store, spec, loaded.images(spec.dataset), on_epoch)
+        _finished(store, number, total, spec, message, show)
+
+
+def _run_elsewhere(
+    store: Store, loaded: Loaded, cells: Cells, total: int, show: Show, executor: Executor
+) -> None:
+    futures = {
+        executor.submit(
+            work_apart, str(store.folder.resolve()), spec.to_json(), str(loaded.root.resolve())
+        ): (number, spec)
+        for number, spec in cells
+    }
+    try:
+        for future in as_completed(futures):
+            number, spec = futures[future]
+            try:
+                message = future.result()
+            except StoreError:
+                raise
+            except Exception as error:  # a worker that died takes its cell with it, no other
+                store.fail(spec, error, traceback.format_exc())
+                message = f"{type(error).__name__}: {error}"
+            _finished(store, number, total, spec, message, show)
+    finally:
+        executor.shutdown(wait=True, cancel_futures=True)
+
+
+def _finished(
+    store: Store, number: int, total: int, spec: CellSpec, message: str, show: Show
+) -> None:
+    if message:
+        show(Event("failed", number, total, spec, message=message))
+    else:
+        show(Event("done", number, total, spec, result=store.result(spec.key)))
 
 
 def cell_row(store: Store, spec: CellSpec) -> dict[str, Any]:
@@ -248,16 +295,18 @@ def bench(
     out: str | Path | None = None,
     data_root: str | Path | None = None,
     show: Callable[[Event], None] = lambda _: None,
+    executor: Executor | None = None,
     **options: Any,
 ) -> Results:
     """Run an experiment: every set, its members and the baseline, over datasets and seeds.
 
     Args:
-        sets: Each a text such as "relu,tanh,sin" or a named set, an Activation, a function of a tensor, or
-            an iterable of these; several functions are one mixture.
+        sets: Each a text such as "relu,tanh,sin" or a named set, an Activation, a function
+            of a tensor, or an iterable of these; several functions are one mixture.
         out: The output folder; `reports/<sets>-<datasets>-<hash>` if left out.
         data_root: Where datasets lie; ACTZOO_DATA_ROOT or ~/.cache/actzoo if left out.
         show: Called with an Event for everything that happens.
+        executor: Any `concurrent.futures.Executor` to run the cells; this process if left out.
         options: The other fields of `actzoo.sweep.plan.Run`: datasets, models, seeds,
             baseline, members, mixtures, control, protocol, batch_size, limit, validation,
             init, device, precision, threads.
@@ -273,7 +322,9 @@ def bench(
     run = Run(sets=tuple(given), **options)
     plan, loaded = make_plan(run, data.data_root(data_root))
     folder = Path(out) if out is not None else plan.default_folder()
-    return run_plan(plan, loaded, folder, command=_call(given, options), show=show)
+    return run_plan(
+        plan, loaded, folder, command=_call(given, options), show=show, executor=executor
+    )
 
 
 def _call(sets: list[tuple[str, ...]], options: dict[str, Any]) -> str:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
+from math import inf, nan
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from actzoo import Activation, Claims, hookimpl
 
 Number = float | Tensor
 
@@ -74,20 +77,20 @@ _FLOOR = 0.001  # of the logarithm's argument in softexp
 
 def _softexp(x: Tensor, a: Number) -> Tensor:
     # Finite, since 0*inf would be nan; each side sees only its own sign of a.
-    z = torch.nan_to_num(x, nan=torch.nan)
-    a = torch.as_tensor(a, dtype=x.dtype, device=x.device)
-    right = x * _exp_quotient(torch.where(a >= 0, a * z, 0.0)) + a
-    v = torch.where(a < 0, -a * (z + a), 0.0)
-    left = (x + a) * _log_quotient(v.clamp(min=_FLOOR - 1))
-    return torch.where(a >= 0, right, left)
+    z = torch.nan_to_num(x, nan=nan)
+    t = torch.as_tensor(a, dtype=x.dtype, device=x.device)
+    right = x * _exp_quotient(torch.where(t >= 0, t * z, 0.0)) + t
+    v = torch.where(t < 0, -t * (z + t), 0.0)
+    left = (x + t) * _log_quotient(v.clamp(min=_FLOOR - 1))
+    return torch.where(t >= 0, right, left)
 
 
 def _softexp_derivative(x: Tensor, a: Number) -> Tensor:
-    a = torch.as_tensor(a, dtype=x.dtype, device=x.device)
-    z = torch.nan_to_num(x, nan=torch.nan)
-    inside = 1 - a * (z + a)
+    z = torch.nan_to_num(x, nan=nan)
+    t = torch.as_tensor(a, dtype=x.dtype, device=x.device)
+    inside = 1 - t * (z + t)
     left = torch.where(inside > _FLOOR, 1 / inside, 0.0)
-    return torch.where(x.isnan(), x, torch.where(a >= 0, torch.exp(a * z), left))
+    return torch.where(x.isnan(), x, torch.where(t >= 0, torch.exp(t * z), left))
 
 
 def _horner(c: Tensor, u: Tensor, h: Tensor) -> Tensor:
@@ -103,7 +106,7 @@ def _scaled(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """x = u s with |u| <= 1 and s >= 1, and h = 1/s, so that no power of x overflows."""
     inside = x.abs() <= 1
     s = torch.where(inside, 1.0, x.abs())
-    return torch.where(inside | x.isnan(), x, x.sign()), s, 1 / s
+    return torch.where(inside, x, x.sign()), s, 1 / s
 
 
 @_float32_inside
@@ -117,9 +120,9 @@ def _pau_derivative(x: Tensor, a: Tensor, b: Tensor) -> Tensor:
     u, _, h = _scaled(x)
     inner = u * _horner(b, u, h)
     bottom = h**4 + inner.abs()
-    order = torch.arange(6, dtype=x.dtype, device=x.device)
-    top_slope = _horner(a[..., 1:] * order[1:], u, h)
-    bottom_slope = inner.sign() * _horner(b * order[1:5], u, h)
+    order = torch.arange(1, a.shape[-1], dtype=x.dtype, device=x.device)
+    top_slope = _horner(a[..., 1:] * order, u, h)
+    bottom_slope = inner.sign() * _horner(b * order[:-1], u, h)
     return (top_slope - _horner(a, u, h) / bottom * bottom_slope) / bottom
 
 
@@ -148,3 +151,119 @@ def _kaf_derivative(x: Tensor, a: Tensor) -> Tensor:
 
 
 _CANCELS = "a sum of terms of both signs: its rounding is that of the largest term"
+
+
+@hookimpl
+def actzoo_activations() -> tuple[Activation, ...]:
+    """The family's declarations."""
+    return (
+        Activation(
+            name="srelu",
+            formula="t_right + a_right*(x - t_right) if x >= t_right else "
+            "(x if x > t_left else t_left + a_left*(x - t_left))",
+            fn=_srelu,
+            derivative=_srelu_derivative,
+            parameters={"t_left": 0.0, "a_left": 0.2, "t_right": 1.0, "a_right": 1.0},
+            learnable=dict.fromkeys(("t_left", "a_left", "t_right", "a_right"), "channel"),
+            claims=Claims(
+                lower=-inf,
+                upper=inf,
+                monotone=True,
+                kinks=((0.0, 0.2),),
+                limits=(-inf, inf),
+                smoothness=0,
+            ),
+            problems="The paper takes t_right from the data after some epochs; here it starts "
+            "at 1, where a_right = 1 makes no kink.",
+            reference="Jin, Xu, Feng, Wei, Xiong & Yan 2015, arXiv:1512.07030",
+        ),
+        Activation(
+            name="apl",
+            formula="max(0, x) + a[0]*max(0, b[0] - x) + a[1]*max(0, b[1] - x)",
+            fn=_apl,
+            derivative=_apl_derivative,
+            parameters={"a": (0.0, 0.0), "b": (1.0, -1.0)},
+            learnable={"a": "channel", "b": "channel"},
+            claims=Claims(
+                lower=0.0,
+                upper=inf,
+                monotone=True,
+                kinks=((0.0, 0.0),),
+                limits=(0.0, inf),
+                smoothness=0,
+            ),
+            problems="Two hinges, with a start of our own: flat, at 1 and -1, so that it "
+            "begins as ReLU.",
+            reference="Agostinelli, Hoffman, Sadowski & Baldi 2014, arXiv:1412.6830",
+        ),
+        Activation(
+            name="softexp",
+            aliases=("soft_exponential",),
+            formula="(exp(a*x) - 1)/a + a if a > 0 else "
+            f"(x if a >= 0 else -log(max(1 - a*(x + a), {_FLOOR}))/a)",
+            fn=_softexp,
+            derivative=_softexp_derivative,
+            parameters={"a": 0.0},
+            learnable={"a": "layer"},
+            claims=Claims(
+                lower=-inf,
+                upper=inf,
+                monotone=True,
+                parity="odd",
+                limits=(-inf, inf),
+                smoothness=inf,
+            ),
+            problems="Starts as the identity, at a = 0. For a < 0 the paper's logarithm has no "
+            f"value left of 1/a - a; here its argument stays at {_FLOOR} or above. For a > 0 it "
+            "grows exponentially.",
+            reference="Godfrey & Gashler 2016, arXiv:1602.01321",
+        ),
+        Activation(
+            name="pau",
+            aliases=("rational",),
+            formula="(a[0] + a[1]*x + a[2]*x**2 + a[3]*x**3 + a[4]*x**4 + a[5]*x**5)"
+            "/(1 + abs(b[0]*x + b[1]*x**2 + b[2]*x**3 + b[3]*x**4))",
+            fn=_pau,
+            derivative=_pau_derivative,
+            parameters={
+                "a": (0.0136908, 0.505, 2.65224, 4.29698, 2.36712, 0.429332),
+                "b": (0.0, 8.50887, 0.0, 0.850162),
+            },
+            learnable={"a": "layer", "b": "layer"},
+            claims=Claims(
+                lower=-inf, upper=inf, monotone=False, limits=(-inf, inf), smoothness=inf
+            ),
+            problems="Starts at our own minimax fit to leaky_relu on [-3, 3], within 0.014, with "
+            "an even denominator: elsewhere a sign change in the denominator makes a kink.",
+            reference="Molina, Schramowski & Kersting 2019, arXiv:1907.06732",
+        ),
+        Activation(
+            name="kaf",
+            aliases=("kernel_activation",),
+            formula=" + ".join(
+                f"a[{i}]*exp(-(19*x - {step})**2/216)" for i, step in enumerate(_STEPS)
+            ),
+            fn=_kaf,
+            derivative=_kaf_derivative,
+            # The ridge fit (ridge 0.01) to elu at the dictionary, to six digits.
+            parameters={
+                "a": (
+                    *(-1.2205, 0.808276, -0.65913, -0.260569, -0.0116208),
+                    *(-0.240008, -0.244118, -0.0708427, 0.0144951, -0.407127),
+                    *(0.331581, 0.0960046, -0.0130665, 0.356974, 0.644332),
+                    *(-0.27783, 0.618315, 2.30207, -3.27847, 4.41951),
+                )
+            },
+            learnable={"a": "channel"},
+            claims=Claims(
+                lower=-0.9518016153710562,
+                upper=2.9558336950684403,
+                monotone=False,
+                limits=(0.0, 0.0),
+                smoothness=inf,
+            ),
+            problems="20 Gaussians on [-3, 3] and 0 outside, so inputs should be normalised. "
+            "Starts near elu; 20 passes over its input.",
+            reference="Scardapane, Van Vaerenbergh, Totaro & Uncini 2017, arXiv:1707.04035",
+        ),
+    )
