@@ -84,8 +84,8 @@ def test_what_is_no_activation_is_refused():
 
 
 def test_a_file_runs_in_a_bench_and_its_edit_is_another_cell(mine, tiny_npz, tmp_path):
-    from actzoo.sweep.bench import make_plan
     from actzoo.sweep.plan import Run
+    from actzoo.sweep.prepare import make_plan
 
     def key():
         run = Run(sets=((f"{mine}:bump",),), datasets=(f"npz:{tiny_npz}",), seeds=(0,))

@@ -104,7 +104,8 @@ def command(**options: Any) -> int:
     screen = console(stderr=as_json)
     with screen.status("loading torch") if screen.is_terminal else _nothing():
         from actzoo.report.markdown import write_report
-        from actzoo.sweep.bench import make_plan, run_plan
+        from actzoo.sweep.bench import run_plan
+        from actzoo.sweep.prepare import make_plan
 
         run = _run(options)
     screen.print(run.summary(), markup=False, soft_wrap=True)

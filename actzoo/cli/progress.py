@@ -11,7 +11,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from actzoo.experiment.spec import CellSpec
-from actzoo.sweep.bench import Event
+from actzoo.sweep.results import Event
 
 
 class Display(AbstractContextManager["Display"], Protocol):

@@ -2,161 +2,32 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import re
 import traceback
 from collections.abc import Callable, Iterable
 from concurrent.futures import Executor, as_completed
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
 from actzoo import data
 from actzoo.activation import Activation
 from actzoo.errors import ActzooError, StoreError, UsageError
-from actzoo.experiment.build import build
 from actzoo.experiment.cell import Epoch
-from actzoo.experiment.fingerprint import Fingerprint, of_dataset
 from actzoo.experiment.spec import CellSpec
 from actzoo.registry import default, get
-from actzoo.sweep.plan import Run, resolve
+from actzoo.sweep.plan import Run
+from actzoo.sweep.prepare import Loaded, Plan, make_plan
+from actzoo.sweep.results import Event, Results, cell_row
 from actzoo.sweep.store import Store, write_csv
 from actzoo.sweep.work import work, work_apart
-from actzoo.values import Images
 
 if TYPE_CHECKING:
-    import pandas
+    pass
 
 Given = str | Activation | Callable[[Tensor], Tensor]
-Kind = Literal["start", "epoch", "done", "failed", "kept"]
-
-
-@dataclass(frozen=True)
-class Event:
-    """What happened, for whoever shows it.
-
-    Attributes:
-        kind: "start", "epoch", "done" and "failed" of a cell; "kept" if it was done before.
-        number, total: Which cell of how many, from 1.
-        spec: The cell.
-        epoch: Of an epoch: its numbers.
-        result: Of a cell done or kept: its result.json.
-        message: Of a failed cell: why.
-    """
-
-    kind: Kind
-    number: int
-    total: int
-    spec: CellSpec
-    epoch: Epoch | None = None
-    result: dict[str, Any] | None = None
-    message: str = ""
-
-
-@dataclass(frozen=True)
-class Results:
-    """A finished run.
-
-    Attributes:
-        folder: Where it is stored.
-        rows: One dict a cell, as in results.csv.
-    """
-
-    folder: Path
-    rows: tuple[dict[str, Any], ...]
-
-    @property
-    def failed(self) -> int:
-        """How many cells failed."""
-        return sum(row["status"] == "failed" for row in self.rows)
-
-    def to_frame(self) -> pandas.DataFrame:
-        """The rows as a pandas DataFrame."""
-        import pandas
-
-        return pandas.DataFrame(list(self.rows))
-
-
-class Loaded:
-    """Datasets, one in memory at a time: cells come dataset by dataset."""
-
-    def __init__(self, root: Path) -> None:
-        self.root = root
-        self._name = ""
-        self._images: Images | None = None
-
-    def images(self, name: str) -> Images:
-        """The images of a dataset, loaded unless they are the last ones asked for."""
-        if self._images is None or name != self._name:
-            self._images = None  # the old ones go before the new ones come
-            self._images = data.find(name).load(self.root)
-            self._name = name
-        return self._images
-
-
-@dataclass(frozen=True)
-class Plan:
-    """A run whose data were looked at: the cells, and what to say of the datasets."""
-
-    run: Run
-    cells: tuple[CellSpec, ...]
-    datasets: dict[str, dict[str, Any]]
-
-    def default_folder(self) -> Path:
-        """`reports/<sets>-<datasets>-<short hash>`; the hash is over what is asked for."""
-        sets = "_".join("+".join(names) for names in self.run.sets)
-        words = f"{sets}-{'_'.join(self.run.datasets)}"
-        slug = re.sub(r"[^a-z0-9_+.]+", "-", words.lower()).strip("-")[:60]
-        asked = json.dumps([cell.to_json() for cell in self.cells], sort_keys=True)
-        return Path("reports") / f"{slug}-{hashlib.sha256(asked.encode()).hexdigest()[:8]}"
-
-
-def make_plan(run: Run, root: Path) -> tuple[Plan, Loaded]:
-    """Look at the data and lay out the cells; nothing is written.
-
-    Raises:
-        UsageError: An unknown name, a missing or broken dataset, an option out of range.
-    """
-    run = resolve(run)
-    loaded = Loaded(root)
-    prints: dict[str, Fingerprint] = {}
-    about: dict[str, dict[str, Any]] = {}
-    for name in run.datasets:
-        dataset = data.find(name)
-        images = loaded.images(name)
-        if run.limit is not None:
-            data.limit(images, run.limit)
-        prints[name] = of_dataset(dataset, images, default())
-        about[name] = {
-            "caution": dataset.caution,
-            "description": dataset.description,
-            "train": len(images.y_train),
-            "test": len(images.y_test),
-            "classes": images.classes,
-            "shape": list(images.shape),
-        }
-        _check_networks(run, images)
-    return Plan(run, run.cells(prints), about), loaded
-
-
-def _check_networks(run: Run, images: Images) -> None:
-    """Build every network with every set once, so that a misfit shows beforehand."""
-    for model in run.models:
-        network, options = default().model(model)
-        for members, _ in run.variants():
-            build(
-                network,
-                options,
-                members,
-                images.shape,
-                images.classes,
-                init="equal",
-                network_seed=0,
-                mixture_seed=0,
-            )
 
 
 def run_plan(
@@ -253,40 +124,6 @@ def _finished(
         show(Event("failed", number, total, spec, message=message))
     else:
         show(Event("done", number, total, spec, result=store.result(spec.key)))
-
-
-def cell_row(store: Store, spec: CellSpec) -> dict[str, Any]:
-    """A cell as a row of results.csv; columns that depend on the clock end in `_seconds`."""
-    row: dict[str, Any] = {
-        "set": " + ".join(spec.members),
-        "control": spec.control,
-        "dataset": spec.dataset,
-        "model": spec.model,
-        "seed": spec.seed,
-        "key": spec.key,
-    }
-    result = store.result(spec.key)
-    if result is None:
-        failure = store.error(spec.key) or {}
-        return {**row, "status": "failed", "message": failure.get("message", "did not finish")}
-    test = result["test"]
-    return {
-        **row,
-        "status": "ok",
-        "message": "",
-        "test_accuracy": test["accuracy"],
-        "test_loss": test["loss"],
-        "test_correct": test["correct"],
-        "test_images": test["images"],
-        "parameters": sum(result["parameters"].values()),
-        "training_seconds": result["seconds"]["training"],
-        "total_seconds": result["seconds"]["total"],
-        **{
-            f"P_{layer['name']}_{n}": p
-            for layer in result["layers"]
-            for n, p in enumerate(layer["P"], start=1)
-        },
-    }
 
 
 def bench(

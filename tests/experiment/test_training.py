@@ -19,8 +19,8 @@ from actzoo.experiment.protocol import PAPER, Phase, equal_epochs
 from actzoo.experiment.streams import stream_seed
 from actzoo.mixture import Mixture
 from actzoo.registry import default, get
-from actzoo.sweep.bench import make_plan
 from actzoo.sweep.plan import Run
+from actzoo.sweep.prepare import make_plan
 
 PHASES = {"network": PAPER[0], "mixture": PAPER[1], "all": Phase(trains="all")}
 

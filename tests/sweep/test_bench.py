@@ -10,8 +10,8 @@ import actzoo
 from actzoo.errors import StoreError, UnknownNameError, UsageError
 from actzoo.experiment.protocol import PAPER, Phase
 from actzoo.experiment.spec import CellSpec
-from actzoo.sweep.bench import make_plan
 from actzoo.sweep.plan import Run
+from actzoo.sweep.prepare import make_plan
 from actzoo.sweep.store import Store
 
 QUICK = tuple(replace(p, epochs=1) for p in PAPER)

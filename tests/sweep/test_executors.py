@@ -69,8 +69,8 @@ def test_a_lost_worker_costs_its_cell_only_and_the_next_run_finishes_it(tmp_path
 
 def test_a_worker_with_other_data_refuses(tmp_path, quick, tiny_npz):
     from actzoo.errors import DataError
-    from actzoo.sweep.bench import make_plan
     from actzoo.sweep.plan import Run
+    from actzoo.sweep.prepare import make_plan
     from actzoo.sweep.work import work_apart
 
     cell = make_plan(Run(sets=(("tanh",),), **quick), tmp_path)[0].cells[0]

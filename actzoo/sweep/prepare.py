@@ -1,0 +1,97 @@
+"""Before anything runs: the data are looked at, the cells laid out."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from actzoo import data
+from actzoo.experiment.build import build
+from actzoo.experiment.fingerprint import Fingerprint, of_dataset
+from actzoo.experiment.spec import CellSpec
+from actzoo.registry import default
+from actzoo.sweep.plan import Run, resolve
+from actzoo.values import Images
+
+
+class Loaded:
+    """Datasets, one in memory at a time: cells come dataset by dataset."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._name = ""
+        self._images: Images | None = None
+
+    def images(self, name: str) -> Images:
+        """The images of a dataset, loaded unless they are the last ones asked for."""
+        if self._images is None or name != self._name:
+            self._images = None  # the old ones go before the new ones come
+            self._images = data.find(name).load(self.root)
+            self._name = name
+        return self._images
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A run whose data were looked at: the cells, and what to say of the datasets."""
+
+    run: Run
+    cells: tuple[CellSpec, ...]
+    datasets: dict[str, dict[str, Any]]
+
+    def default_folder(self) -> Path:
+        """`reports/<sets>-<datasets>-<short hash>`; the hash is over what is asked for."""
+        sets = "_".join("+".join(names) for names in self.run.sets)
+        words = f"{sets}-{'_'.join(self.run.datasets)}"
+        slug = re.sub(r"[^a-z0-9_+.]+", "-", words.lower()).strip("-")[:60]
+        asked = json.dumps([cell.to_json() for cell in self.cells], sort_keys=True)
+        return Path("reports") / f"{slug}-{hashlib.sha256(asked.encode()).hexdigest()[:8]}"
+
+
+def make_plan(run: Run, root: Path) -> tuple[Plan, Loaded]:
+    """Look at the data and lay out the cells; nothing is written.
+
+    Raises:
+        UsageError: An unknown name, a missing or broken dataset, an option out of range.
+    """
+    run = resolve(run)
+    loaded = Loaded(root)
+    prints: dict[str, Fingerprint] = {}
+    about: dict[str, dict[str, Any]] = {}
+    for name in run.datasets:
+        dataset = data.find(name)
+        images = loaded.images(name)
+        if run.limit is not None:
+            data.limit(images, run.limit)
+        prints[name] = of_dataset(dataset, images, default())
+        about[name] = {
+            "caution": dataset.caution,
+            "description": dataset.description,
+            "train": len(images.y_train),
+            "test": len(images.y_test),
+            "classes": images.classes,
+            "shape": list(images.shape),
+        }
+        _check_networks(run, images)
+    return Plan(run, run.cells(prints), about), loaded
+
+
+def _check_networks(run: Run, images: Images) -> None:
+    """Build every network with every set once, so that a misfit shows beforehand."""
+    for model in run.models:
+        network, options = default().model(model)
+        for members, _ in run.variants():
+            build(
+                network,
+                options,
+                members,
+                images.shape,
+                images.classes,
+                init="equal",
+                network_seed=0,
+                mixture_seed=0,
+            )
