@@ -19,6 +19,7 @@ from actzoo.checks import (
     layout,
     modules,
     shape,
+    trained,
 )
 from actzoo.checks.grid import DTYPES, dtype_name
 from actzoo.checks.result import Failure, Worst, key_of
@@ -64,6 +65,10 @@ def _declaration(subject: Subject) -> None:
             raise Failure(f"known_failures: {key!r} has no reason")
 
 
+def _learns(activation: Activation) -> bool:
+    return bool(activation.learnable)
+
+
 def _no_formula(activation: Activation) -> bool:
     return activation.formula is None
 
@@ -73,6 +78,7 @@ SUITE = (
     Check("value", accuracy.value, DTYPES, formula=True),
     Check("derivative", accuracy.derivative, DTYPES, formula=True),
     Check("autograd", accuracy.autograd, DTYPES, formula=True),
+    Check("trained", trained.trained, DTYPES[:2], formula=True, when=_learns),
     Check("precision", along.precision, NARROW, kinds=ALL, when=_no_formula),
     Check("jacobian", along.jacobian, NARROW, kinds=ALL, when=_no_formula),
     Check("finite", finiteness.finite, DTYPES),
@@ -86,7 +92,7 @@ SUITE = (
     Check("kink_slopes", kinks.kink_slopes),
     Check("gradcheck", agreement.gradcheck, kinds=ALL),
     Check("gradgradcheck", agreement.gradgradcheck, kinds=ALL),
-    Check("parameters", agreement.parameters, kinds=ALL, when=lambda a: bool(a.learnable)),
+    Check("parameters", agreement.parameters, kinds=ALL, when=_learns),
     Check("range", bounds.span),
     Check("range", along.claims, kinds=ALONG),
     Check("asymptotes", bounds.asymptotes),
@@ -97,7 +103,7 @@ SUITE = (
     Check("elementwise", layout.elementwise),
     Check("deterministic", layout.deterministic, kinds=ALL),
     Check("slices", along.independence, kinds=ALONG),
-    Check("dim", along.dimension, kinds=("dimwise",)),
+    Check("dim", along.dimension, kinds=ALONG),
     Check("channels", along.channels, kinds=("gated",)),
     Check("deepcopy", modules.deepcopy, kinds=ALL),
     Check("pickle", modules.pickled, kinds=ALL),

@@ -20,6 +20,7 @@ COMMANDS = {
     "similar": "Find the activations nearest to a function: is it new?",
     "report": "Write a report again from stored results, without training.",
     "plugins": "List the plugins and what became of them.",
+    "new-plugin": "Write a package around an activation of your own.",
     "env": "Show versions, machine and devices.",
 }
 """Name and help of each command, here so that --help imports none of them."""
@@ -36,7 +37,7 @@ class LazyGroup(click.Group):
         """Import a command."""
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = import_module(f"actzoo.cli.{cmd_name}").command
+        command: click.Command = import_module(f"actzoo.cli.{cmd_name.replace('-', '_')}").command
         command.short_help = COMMANDS[cmd_name]
         return command
 

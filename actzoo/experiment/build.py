@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -51,6 +53,16 @@ class Built:
     def mixtures(self) -> tuple[Mixture, ...]:
         """The layers that are mixtures, with weights that can train."""
         return tuple(layer for layer in self.layers if isinstance(layer, Mixture))
+
+    @contextmanager
+    def evaluating(self) -> Iterator[None]:
+        """Evaluation mode inside the block, the mode it had before afterwards."""
+        was_training = self.model.training
+        self.model.eval()
+        try:
+            yield
+        finally:
+            self.model.train(was_training)
 
     def mixture_weights(self) -> list[nn.Parameter]:
         """The raw weights of all mixtures."""

@@ -48,13 +48,10 @@ def pre_activations(built: Built, x: Tensor, y: Tensor) -> tuple[list[Tensor], l
 
     Runs in evaluation mode and leaves no gradients and no changed mode behind.
     """
-    was_training = built.model.training
-    built.model.eval()
     x = x.detach().requires_grad_()  # so that gradients flow whatever is frozen
-    with _recording(built.layers) as inputs, torch.enable_grad():
+    with built.evaluating(), _recording(built.layers) as inputs, torch.enable_grad():
         loss = F.cross_entropy(built.model(x), y, reduction="sum")
         gradients = torch.autograd.grad(loss, inputs)
-    built.model.train(was_training)
     return [z.detach() for z in inputs], [g.detach() for g in gradients]
 
 
@@ -87,7 +84,8 @@ def layer_health(built: Built, x: Tensor, y: Tensor) -> list[dict[str, float | N
     for layer, z, g in zip(built.layers, inputs, gradients, strict=True):
         row: dict[str, float | None] = {"dead": None, "saturated": None}
         if is_elementwise(layer):
-            size = slope(layer, z).abs()
+            with built.evaluating():
+                size = slope(layer, z).abs()
             over = [d for d in range(z.dim()) if d != 1]
             row["dead"] = float((size.amax(dim=over) == 0).float().mean())
             row["saturated"] = float((size < SATURATED).float().mean())

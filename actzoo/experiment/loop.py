@@ -146,14 +146,12 @@ def predict(
     block: int = 250,
 ) -> tuple[Tensor, Tensor]:
     """Predicted class and loss of each image, on the CPU, in evaluation mode."""
-    was_training = built.model.training
-    built.model.eval()
     predictions, losses = [], []
-    for x, y in zip(torch.split(images, block), torch.split(labels, block), strict=True):
-        with autocast:
-            logits = built.model(normalise(x))
-        logits = logits.float()
-        predictions.append(logits.argmax(dim=1))
-        losses.append(F.cross_entropy(logits, y, reduction="none"))
-    built.model.train(was_training)
+    with built.evaluating():
+        for x, y in zip(torch.split(images, block), torch.split(labels, block), strict=True):
+            with autocast:
+                logits = built.model(normalise(x))
+            logits = logits.float()
+            predictions.append(logits.argmax(dim=1))
+            losses.append(F.cross_entropy(logits, y, reduction="none"))
     return torch.cat(predictions).cpu(), torch.cat(losses).cpu()

@@ -5,6 +5,7 @@ Of the units in two halves the first is the value and the second the gate, as in
 
 from __future__ import annotations
 
+from functools import reduce
 from math import inf
 
 import torch
@@ -52,8 +53,9 @@ def _swiglu(x: Tensor, dim: int) -> Tensor:
 
 
 def _maxout(x: Tensor, dim: int, size: int) -> Tensor:
+    # Pairwise rather than by one reduction, which would lose the memory format.
     at = int(dim) % x.dim()
-    return x.unflatten(at, (-1, int(size))).max(at + 1).values
+    return reduce(torch.maximum, torch.unflatten(x, at, (-1, int(size))).unbind(at + 1))
 
 
 def _crelu(x: Tensor, dim: int) -> Tensor:
@@ -98,6 +100,9 @@ def actzoo_activations() -> tuple[Activation, ...]:
             kind="gated",
             out_channels=_halved,
             claims=_ANY,
+            known_failures={
+                "precision-float32": "torch's gelu takes 1 + erf, which rounds the left tail away"
+            },
             problems=_HALVES,
             reference="Shazeer 2020, arXiv:2002.05202",
         ),
@@ -109,6 +114,9 @@ def actzoo_activations() -> tuple[Activation, ...]:
             kind="gated",
             out_channels=_halved,
             claims=_ANY,
+            known_failures={
+                "precision-float32": "torch's silu is 0 from x = -88.7 on, a little too early"
+            },
             problems=f"{_HALVES} Some codes take the first half for the gate.",
             reference="Shazeer 2020, arXiv:2002.05202",
         ),
@@ -120,8 +128,8 @@ def actzoo_activations() -> tuple[Activation, ...]:
             kind="gated",
             out_channels=_per_group,
             claims=_ANY,
-            problems="Divides the channels by the size of its groups of neighbours; of equal "
-            "inputs one gets all the gradient.",
+            problems="Divides the channels by the size of its groups of neighbours; equal "
+            "inputs share the gradient.",
             reference="Goodfellow, Warde-Farley, Mirza, Courville & Bengio 2013, arXiv:1302.4389",
         ),
         Activation(

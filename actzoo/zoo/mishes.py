@@ -31,10 +31,15 @@ def _sech2(u: Tensor) -> Tensor:
     return 4 * torch.sigmoid(2 * u) * torch.sigmoid(-2 * u)
 
 
+def _gate(u: Tensor) -> Tensor:
+    # s(u) by its logarithm: torch's own underflows at exp(88.7), before x s(x) does.
+    return torch.exp(-F.softplus(-u, threshold=40.0))
+
+
 def _mish_derivative(x: Tensor) -> Tensor:
     z = _bounded(x)
     p = _softplus(z)
-    return torch.tanh(p) + z * _sech2(p) * torch.sigmoid(z)
+    return torch.tanh(p) + z * _sech2(p) * _gate(z)
 
 
 def _tanhexp(x: Tensor) -> Tensor:
@@ -55,7 +60,7 @@ def _serf(x: Tensor) -> Tensor:
 def _serf_derivative(x: Tensor) -> Tensor:
     z = _bounded(x)
     p = _softplus(z)
-    return _erf(p) + z * torch.exp(-p * p) * torch.sigmoid(z) * (2 / math.sqrt(math.pi))
+    return _erf(p) + z * torch.exp(-p * p) * _gate(z) * (2 / math.sqrt(math.pi))
 
 
 def _smish(x: Tensor) -> Tensor:
@@ -64,7 +69,7 @@ def _smish(x: Tensor) -> Tensor:
 
 def _smish_derivative(x: Tensor) -> Tensor:
     z = _bounded(x)
-    s = torch.sigmoid(z)
+    s = _gate(z)
     t = torch.tanh(torch.log1p(s))  # at most 3/5, so 1 - t^2 does not cancel
     return t + z * (1 - t * t) * s * torch.sigmoid(-z) / (1 + s)
 
@@ -106,7 +111,8 @@ def actzoo_activations() -> tuple[Activation, ...]:
             derivative=_mish_derivative,
             claims=_below_zero_at(-0.30884341301725043),
             known_failures={"limits": "torch returns nan at x = -inf, where the limit is 0"},
-            problems="Not monotone: it falls for x < -1.19.",
+            problems="Not monotone: it falls for x < -1.19. torch's second derivative of it is "
+            "nan from about x = 89 on in float32.",
             reference="Misra 2019, arXiv:1908.08681",
         ),
         Activation(
@@ -116,6 +122,10 @@ def actzoo_activations() -> tuple[Activation, ...]:
             fn=_tanhexp,
             derivative=_tanhexp_derivative,
             claims=_below_zero_at(-0.35328577784821125),
+            known_failures={
+                "autograd-float64": "the backward of torch's tanh takes 1 - tanh^2, which x exp(x) "
+                "then multiplies"
+            },
             problems="Published twice: TeLU is the same function.",
             reference="Liu & Di 2020, arXiv:2003.09855; as TeLU Fernandez & Mali 2024, "
             "arXiv:2412.20269",

@@ -186,7 +186,7 @@ def actzoo_activations() -> tuple[Activation, ...]:
                 smoothness=0,
             ),
             problems="No gradient below 0 nor above 6.",
-            reference="Howard et al. 2017, arXiv:1704.04861",
+            reference="Krizhevsky 2010, Convolutional deep belief networks on CIFAR-10",
         ),
         Activation(
             name="squared_relu",
@@ -219,7 +219,7 @@ def actzoo_activations() -> tuple[Activation, ...]:
             parameters={"beta": 1.0},
             claims=Claims(lower=0.0, upper=inf, monotone=True, limits=(0.0, inf), smoothness=1),
             problems="No gradient below -beta.",
-            reference="Shamir & Lin 2022, arXiv:2202.06499",
+            reference="Shamir, Lin & Coviello 2020, arXiv:2010.09931",
         ),
         Activation(
             name="modrelu",

@@ -1,0 +1,44 @@
+"""A learnable activation after some training: its parameters are no longer where they start."""
+
+from __future__ import annotations
+
+import torch
+
+from actzoo.activation import Activation
+from actzoo.checks import accuracy
+from actzoo.checks.result import Worst
+from actzoo.checks.subject import Subject
+
+_FACTOR = 1.25
+_FROM_ZERO = -0.25
+_EVERY = 3
+
+
+class _Sparse(Subject):
+    """Every third point of the grid."""
+
+    def points(self, dtype: torch.dtype) -> list[float]:
+        return super().points(dtype)[::_EVERY]
+
+
+def trained(subject: Subject, dtype: torch.dtype) -> Worst:
+    """Value, derivative and gradient hold with other values of the learnable parameters.
+
+    Some start where a function is as simple as the identity, so that the start shows little.
+    """
+    moved = _Sparse(_moved(subject.activation), thorough=subject.thorough)
+    found = [
+        check(moved, dtype) for check in (accuracy.value, accuracy.derivative, accuracy.autograd)
+    ]
+    return max(found)
+
+
+def _moved(activation: Activation) -> Activation:
+    def move(value: float) -> float:
+        return value * _FACTOR if value else _FROM_ZERO
+
+    values = {}
+    for name in activation.learnable:
+        value = activation.parameters[name]
+        values[name] = tuple(map(move, value)) if isinstance(value, tuple) else move(value)
+    return activation.with_parameters(**values)

@@ -1,0 +1,132 @@
+"""`actzoo new-plugin`: a complete package around one activation, ready to install."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from actzoo import __version__
+from actzoo.errors import UsageError
+
+if TYPE_CHECKING:
+    from actzoo.activation import Activation
+
+DEFAULT_FORMULA = "atan(x) + a*x, a=layer(0.1)"
+
+_NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
+
+
+@click.command()
+@click.argument("name")
+@click.option(
+    "--formula", default=DEFAULT_FORMULA, show_default=True, metavar="TEXT",
+    help="In x and parameters; b=1 is fixed, b=layer(1) and b=channel(1) train.",
+)  # fmt: skip
+@click.option("--out", type=click.Path(path_type=Path), help="Its folder [actzoo-NAME].")
+def command(name: str, formula: str, out: Path | None) -> None:
+    """Write a package that adds the activation NAME to actzoo.
+
+    It has a declaration, a README and a test that holds it to the numerics contract. Nothing
+    is overwritten.
+    """
+    name = checked_name(name)
+    distribution = f"actzoo-{name.replace('_', '-')}"
+    folder = out or Path(distribution)
+    if folder.exists():
+        raise UsageError(f"{str(folder)!r} exists already; name another folder with --out DIR")
+    activation = checked_activation(name, formula)
+    files = render(activation, distribution)
+    for place, text in files.items():
+        path = folder / place
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+        click.echo(str(path))
+    click.echo(f"\nnext: pip install -e {folder}\n      actzoo check {name}")
+
+
+def checked_name(text: str) -> str:
+    """The name in lower_snake_case.
+
+    Raises:
+        UsageError: It cannot be made so by replacing `-` alone.
+    """
+    name = text.replace("-", "_")
+    if _NAME.fullmatch(name):
+        return name
+    near = re.sub(r"[^a-z0-9]+", "_", text.lower()).strip("_")
+    example = near if _NAME.fullmatch(near) else "my_swish"
+    raise UsageError(
+        f"{text!r} cannot name an activation; expected lower-case letters and digits with - or _ "
+        f"between them, a letter first, such as {example}"
+    )
+
+
+def checked_activation(name: str, text: str) -> Activation:
+    """The activation that the package will declare.
+
+    Raises:
+        UsageError: The name is taken.
+        FormulaError: The formula cannot be read; the message points at the place.
+    """
+    from actzoo.activation import Activation
+    from actzoo.formula import Formula, split_assignments
+    from actzoo.registry import default
+
+    formula, values, learnable = split_assignments(text)
+    vectors = {n: len(v) for n, v in values.items() if isinstance(v, tuple)}
+    Formula(formula, parameters=tuple(values), vectors=vectors)  # its error points at the place
+    registry = default()
+    taken = [
+        origin for _, origin in (*registry.activations.named(name), *registry.sets.named(name))
+    ]
+    if taken:
+        by = " and ".join(f"{o.distribution} {o.version}" for o in taken)
+        raise UsageError(
+            f"{name!r} is taken: {by} has it; choose another name, such as my_{name} "
+            f"(`actzoo ls {name}` shows what there is)"
+        )
+    return Activation(name=name, formula=formula, parameters=values, learnable=learnable)
+
+
+def render(activation: Activation, distribution: str) -> dict[str, str]:
+    """The files of the package: path to text."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("actzoo.cli", "templates/plugin"),
+        undefined=StrictUndefined,
+        keep_trailing_newline=True,
+    )
+    environment.filters["quoted"] = quoted
+    module = distribution.replace("-", "_")
+    places = {
+        "pyproject.toml": "pyproject.toml",
+        "README.md": "README.md",
+        ".gitignore": "gitignore",
+        f"{module}.py": "module.py",
+        f"tests/test_{activation.name}.py": "test.py",
+    }
+    facts = {
+        "name": activation.name,
+        "formula": activation.formula,
+        "parameters": dict(activation.parameters),
+        "learnable": dict(activation.learnable),
+        "distribution": distribution,
+        "module": module,
+        "actzoo": __version__,
+    }
+    return {
+        place: environment.get_template(f"{template}.j2").render(facts)
+        for place, template in places.items()
+    }
+
+
+def quoted(value: Any) -> str:
+    """A value as Python source, with double quotes."""
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{quoted(k)}: {quoted(v)}" for k, v in value.items()) + "}"
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, str) else repr(value)

@@ -1,0 +1,93 @@
+"""A cell before its first step: the network, the data on the device, the streams."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from actzoo.data import holdout, limit
+from actzoo.experiment import health
+from actzoo.experiment.build import Built, Normalise, build
+from actzoo.experiment.loop import Batches, predict
+from actzoo.experiment.spec import CellSpec
+from actzoo.experiment.streams import stream_seed
+from actzoo.registry import default
+from actzoo.values import Images
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What a cell works with.
+
+    Attributes:
+        built: The network and its activation layers.
+        images: The dataset, limited as the spec says.
+        device: Where it runs.
+        batches: The training images.
+        validation: Held-out images and labels; None without any.
+        probe: A batch for looking into the layers: held-out images, or training images
+            where none are held out.
+        autocast: The precision.
+    """
+
+    built: Built
+    images: Images
+    device: torch.device
+    batches: Batches
+    validation: tuple[Tensor, Tensor] | None
+    probe: tuple[Tensor, Tensor]
+    autocast: torch.autocast
+
+    def predict(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """Predicted class and loss of each image, on the CPU."""
+        x, y = images.to(self.device), labels.to(self.device)
+        return predict(self.built, x, y, self.batches.normalise, self.autocast)
+
+
+def set_up_cell(spec: CellSpec, images: Images) -> Setup:
+    """Build the network and bring the data to the device, from the spec's streams alone."""
+
+    def stream(name: str) -> int:
+        return stream_seed(spec.seed, spec.dataset, spec.model, name)
+
+    device = torch.device(spec.device)
+    if spec.limit is not None:
+        images = limit(images, spec.limit)
+    network, options = default().model(spec.model)
+    built = build(
+        network,
+        options,
+        spec.members,
+        images.shape,
+        images.classes,
+        init=spec.init,
+        weight_init=spec.weight_init,
+        network_seed=stream("network"),
+        mixture_seed=stream("mixture"),
+    )
+    built.model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    x, y = images.x_train.to(device), images.y_train.to(device)
+    train, held_out = (index.to(device) for index in holdout(images.y_train, spec.validation))
+    normalise = Normalise(x)
+    batches = Batches(
+        x,
+        y,
+        train,
+        spec.batch_size,
+        normalise,
+        seed=lambda phase, epoch: stream(f"batches {phase} {epoch}"),
+    )
+    looked_at = (held_out if len(held_out) else train)[: health.PROBE]
+    return Setup(
+        built=built,
+        images=images,
+        device=device,
+        batches=batches,
+        validation=(x[held_out], y[held_out]) if len(held_out) else None,
+        probe=(normalise(x[looked_at]), y[looked_at]),
+        autocast=torch.autocast(
+            device.type, torch.bfloat16, spec.precision == "bf16", cache_enabled=False
+        ),
+    )
