@@ -58,7 +58,13 @@ def search(subject: Subject, order: int) -> list[float]:
     surprise[before != after] = 0
     suspects = [i for i in np.argsort(surprise)[::-1][:_SUSPECTS] if surprise[i] > CLEAR]
     found = (_bisect(subject, float(xs[i]), float(xs[i + 1]), order) for i in suspects)
-    return sorted({place for place in found if place is not None})
+    return sorted({_snapped(place, xs) for place in found if place is not None})
+
+
+def _snapped(place: float, xs: Array) -> float:
+    """A place that bisection left near a point of the grid, moved there."""
+    nearest = float(xs[np.abs(xs - place).argmin()])
+    return nearest if abs(nearest - place) < STEP * max(1.0, abs(place)) else place
 
 
 def _bisect(subject: Subject, left: float, right: float, order: int) -> float | None:

@@ -31,8 +31,7 @@ def kinks(subject: Subject) -> None:
     searched = [place for order in (0, 1) for place in breaks.search(subject, order)]
     for place in (*subject.kinks, *searched):
         if not any(abs(place - other) <= _SAME * max(1, abs(other)) for other in declared):
-            shown = round(place, 9) + 0.0  # found to about 1e-11; never "-0"
-            raise Failure(f"no kink is declared at x = {shown:.9g}", Worst(math.inf, place))
+            raise Failure(f"no kink is declared at x = {place:.9g}", Worst(math.inf, place))
 
 
 def kink_slopes(subject: Subject) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from actzoo.activation import Activation
+from actzoo.activation import Activation, Claims
 from actzoo.checks import breaks, grid
 from actzoo.checks.digits import Array, Digits, Exact, Mask, exact
 from actzoo.checks.result import Failure
@@ -124,9 +124,13 @@ class Subject:
     @cached_property
     def kinks(self) -> tuple[float, ...]:
         """Where f or f' really jumps, and where it is declared to."""
-        declared = {place for place, _ in self.activation.claims.kinks}
-        jumps = (p for p in self.places for order in (0, 1) if breaks.jumps(self, p, order))
-        return tuple(sorted(declared.union(jumps)))
+        claims = self.activation.claims
+        found = {place for place, _ in claims.kinks}
+        for order in (0, 1):
+            found.update(p for p in self.places if breaks.jumps(self, p, order))
+            if claims == Claims():  # with claims, a kink that is not among them is a failure
+                found.update(breaks.search(self, order))
+        return tuple(sorted(found))
 
     def _once(self, key: tuple[Any, ...], make: Callable[[], T]) -> T:
         if key not in self._known:

@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager
-from types import TracebackType
+from pathlib import Path
 from typing import Any, Protocol
 
-from rich.console import Console
+from rich.console import Console, Group
+from rich.live import Live
 from rich.markup import escape
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Column
+from rich.text import Text
 
 from actzoo.experiment.spec import CellSpec
 from actzoo.sweep.results import Event
@@ -28,7 +38,10 @@ def display(console: Console) -> Display:
 
 
 def _name(spec: CellSpec, *, wide: bool) -> str:
-    text = f"{spec.label} on {spec.dataset}"
+    dataset = spec.dataset
+    if dataset.startswith("npz:"):
+        dataset = f"npz:{Path(dataset).name}"
+    text = f"{spec.label} on {dataset}"
     if not wide and len(text) > 30:
         text = f"{text[:29]}…"
     return f"{text}, seed {spec.seed}"
@@ -73,53 +86,49 @@ class Lines:
 
 
 class Bars:
-    """A bar for the run and one for the cell at work, with loss, accuracy and time left."""
+    """A bar for the run, one for the cell at work, and a line with its phase and numbers."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
         self._progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=14),
-            TextColumn("{task.completed:.0f}/{task.total:.0f}"),
+            TextColumn("{task.description}", table_column=Column(ratio=1, no_wrap=True)),
+            BarColumn(bar_width=16),
+            MofNCompleteColumn(),
             TimeRemainingColumn(compact=True),
-            TextColumn("{task.fields[state]}"),
             console=console,
+            expand=True,
         )
+        self._state = Text(no_wrap=True, overflow="ellipsis")
+        self._live = Live(Group(self._progress, self._state), console=console, transient=True)
         self._run: TaskID | None = None
         self._cell: TaskID | None = None
 
     def __enter__(self) -> Bars:
-        self._progress.start()
+        self._live.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if self._cell is not None:
-            self._progress.remove_task(self._cell)
-        self._progress.stop()
+    def __exit__(self, *_: object) -> None:
+        self._live.stop()
 
     def show(self, event: Event) -> None:
         """Move the bars."""
         progress = self._progress
         if self._run is None:
-            self._run = progress.add_task("cells", total=event.total, state="")
+            self._run = progress.add_task("cells", total=event.total)
         if event.kind == "start":
             if self._cell is not None:
                 progress.remove_task(self._cell)
-            self._cell = progress.add_task(
-                escape(_name(event.spec, wide=False)), total=None, state="", start=True
-            )
+            self._cell = progress.add_task(escape(_name(event.spec, wide=False)), total=None)
         elif event.epoch is not None and self._cell is not None:
             epoch = event.epoch
-            held = f" acc {100 * epoch.accuracy:.1f}%" if epoch.accuracy is not None else ""
-            state = f"phase {epoch.phase} ({epoch.trains}) loss {epoch.loss:.3f}{held}"
-            progress.update(self._cell, total=epoch.total, completed=epoch.done, state=state)
+            progress.update(self._cell, total=epoch.total, completed=epoch.done)
+            held = f", accuracy {100 * epoch.accuracy:.1f}%" if epoch.accuracy is not None else ""
+            self._state.plain = (
+                f"phase {epoch.phase} ({epoch.trains}), epoch {epoch.epoch}: "
+                f"loss {epoch.loss:.4f}{held}"
+            )
         elif event.kind in ("done", "failed", "kept"):
-            progress.update(self._run, completed=event.number)
+            progress.advance(self._run)
             if event.kind == "failed":
                 text = f"failed: {_name(event.spec, wide=True)}: {event.message}"
                 self._console.print(text, markup=False, style="red")

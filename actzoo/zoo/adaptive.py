@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
-from math import inf, nan
+from math import inf, log, nan
 
 import torch
 import torch.nn.functional as F
@@ -82,7 +82,8 @@ def _softexp(x: Tensor, a: Number) -> Tensor:
     right = x * _exp_quotient(torch.where(t >= 0, t * z, 0.0)) + t
     v = torch.where(t < 0, -t * (z + t), 0.0)
     left = (x + t) * _log_quotient(v.clamp(min=_FLOOR - 1))
-    return torch.where(t >= 0, right, left)
+    floor = -log(_FLOOR) / torch.where(t < 0, t, -1.0)
+    return torch.where(t >= 0, right, torch.where(v > _FLOOR - 1, left, floor))
 
 
 def _softexp_derivative(x: Tensor, a: Number) -> Tensor:

@@ -137,6 +137,7 @@ def actzoo_activations() -> tuple[Activation, ...]:
             derivative=_isrlu_derivative,
             parameters={"alpha": 1.0},
             claims=Claims(lower=-1.0, upper=inf, monotone=True, limits=(-1.0, inf), smoothness=2),
+            problems="Saturates on the left, at -1/sqrt(alpha), slowly: as 1/x^2.",
             reference="Carlile, Delamarter, Kinney, Marti & Whitney 2017, arXiv:1710.09967",
         ),
         Activation(

@@ -136,6 +136,7 @@ def actzoo_activations() -> tuple[Activation, ...]:
             fn=_serf,
             derivative=_serf_derivative,
             claims=_below_zero_at(-0.3484374587596064),
+            problems="Not monotone: it falls for x < -1.19.",
             reference="Nag & Bhattacharyya 2021, arXiv:2108.09598",
         ),
         Activation(

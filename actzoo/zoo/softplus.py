@@ -70,6 +70,7 @@ def actzoo_activations() -> tuple[Activation, ...]:
                 limits=(-math.log(2), inf),
                 smoothness=inf,
             ),
+            problems="Softplus moved to pass through 0; slope 1/2 there.",
             reference="Schuett et al. 2017, arXiv:1706.08566",
         ),
         Activation(

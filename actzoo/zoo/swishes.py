@@ -171,7 +171,7 @@ def actzoo_activations() -> tuple[Activation, ...]:
             claims=_below_zero_at(-0.2784645427610738),
             known_failures={
                 "autograd-float64": _BACKWARD,
-                "limits": "at infinity p2*x and the closed gate are inf*0, which is nan",
+                "limits": "inf*0 at infinity: the closed gate on the left, p2*x on the right",
             },
             problems="The paper draws p1 and p2 from N(0, 1); here they start at 1 and 0, "
             "where it is silu, so that a start needs no luck.",
@@ -199,6 +199,7 @@ def actzoo_activations() -> tuple[Activation, ...]:
                 smoothness=1,
             ),
             known_failures={"autograd-float64": _BACKWARD},
+            problems="Smooth to the eye only: its second derivative jumps at 0.",
             reference="Basirat & Roth 2018, arXiv:1808.00783",
         ),
         Activation(

@@ -7,7 +7,6 @@ from entmax import entmax15, entmax_bisect
 
 from actzoo import Activation, Claims, hookimpl
 
-
 KNOWN = {
     "gradgradcheck": "entmax writes its gradient by hand, and that has no correct derivative",
     "vmap": "entmax has autograd functions of the old style, which torch.vmap does not take",
@@ -15,22 +14,23 @@ KNOWN = {
 }
 
 
-def _safely(fn, x, dim):
+def _along(dim, fn, x):
     """fn along dim; half precision in float32, and a slice with a nan becomes nan."""
     wide = x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
-    bad = x.isnan().any(dim, keepdim=True)  # entmax15 raises IndexError there
-    return fn(wide.masked_fill(bad, 0.0), dim).masked_fill(bad, nan).to(x.dtype)
+    z = wide.movedim(int(dim), -1)  # keeps the memory format of x, which entmax loses
+    bad = z.isnan().any(-1, keepdim=True)  # entmax15 raises IndexError there
+    return fn(z.masked_fill(bad, 0.0)).masked_fill(bad, nan).movedim(-1, int(dim)).to(x.dtype)
 
 
 def _entmax15(x, dim):
-    return _safely(entmax15, x, int(dim))
+    return _along(dim, entmax15, x)
 
 
 def _entmax(x, alpha, dim):
-    def fn(z, dim):
-        return entmax_bisect(z, torch.as_tensor(alpha, dtype=z.dtype, device=z.device), dim)
+    def fn(z):
+        return entmax_bisect(z, torch.as_tensor(alpha, dtype=z.dtype, device=z.device))
 
-    return _safely(fn, x, int(dim))
+    return _along(dim, fn, x)
 
 
 @hookimpl
