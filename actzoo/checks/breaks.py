@@ -44,11 +44,11 @@ def search(subject: Subject, order: int) -> list[float]:
     explain, and it stays while the interval shrinks.
     """
     used = slice(order, min(order + 2, 3)) if subject.activation.formula else order
-    xs = np.array([x for x in subject.points(torch.float64) if abs(x) <= _REACH])
-    rows = subject.at(xs.tolist())
+    grid = np.array([x for x in subject.points(torch.float64) if abs(x) <= _REACH])
+    rows = subject.at(grid.tolist())
     # Where f or its slope is undefined, the interval reaches to the points beside it.
-    sound = np.isfinite(rows[:, used]).reshape(len(xs), -1).all(axis=1)
-    xs, rows = xs[sound], rows[sound]
+    sound = np.isfinite(rows[:, used]).reshape(len(grid), -1).all(axis=1)
+    xs, rows = grid[sound], rows[sound]
     surprise = _unexplained(rows[:-1], rows[1:], np.diff(xs), order)
     # What is between two points that nothing declares is all that is looked for.
     before, after = (
@@ -58,13 +58,13 @@ def search(subject: Subject, order: int) -> list[float]:
     surprise[before != after] = 0
     suspects = [i for i in np.argsort(surprise)[::-1][:_SUSPECTS] if surprise[i] > CLEAR]
     found = (_bisect(subject, float(xs[i]), float(xs[i + 1]), order) for i in suspects)
-    return sorted({_snapped(place, xs) for place in found if place is not None})
+    return sorted({_snapped(place, grid) for place in found if place is not None})
 
 
-def _snapped(place: float, xs: Array) -> float:
+def _snapped(place: float, grid: Array) -> float:
     """A place that bisection left near a point of the grid, moved there."""
-    nearest = float(xs[np.abs(xs - place).argmin()])
-    return nearest if abs(nearest - place) < STEP * max(1.0, abs(place)) else place
+    nearest = float(grid[np.abs(grid - place).argmin()])
+    return nearest + 0.0 if abs(nearest - place) < STEP * max(1.0, abs(place)) else place
 
 
 def _bisect(subject: Subject, left: float, right: float, order: int) -> float | None:

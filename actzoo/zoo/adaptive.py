@@ -82,8 +82,9 @@ def _softexp(x: Tensor, a: Number) -> Tensor:
     right = x * _exp_quotient(torch.where(t >= 0, t * z, 0.0)) + t
     v = torch.where(t < 0, -t * (z + t), 0.0)
     left = (x + t) * _log_quotient(v.clamp(min=_FLOOR - 1))
-    floor = -log(_FLOOR) / torch.where(t < 0, t, -1.0)
-    return torch.where(t >= 0, right, torch.where(v > _FLOOR - 1, left, floor))
+    low = v < _FLOOR - 1
+    left = torch.where(low, -log(_FLOOR) / torch.where(low, t, -1.0), left)
+    return torch.where(t >= 0, right, left)
 
 
 def _softexp_derivative(x: Tensor, a: Number) -> Tensor:

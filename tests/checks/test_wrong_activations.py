@@ -117,6 +117,10 @@ def ignoring_channels(x, slope):
     return torch.where(x > 0, x, one * x)
 
 
+def fixed(x, slope):
+    return F.leaky_relu(x, 0.25) + 0 * slope
+
+
 def learnable(fn):
     return {
         "formula": "x if x > 0 else slope*x",
@@ -178,6 +182,7 @@ AGREEMENT = [
     Case("gradgradcheck", "mismatch", {"fn": Once.apply}),
     Case("parameters", "expected to be zero", learnable(detached)),
     Case("parameters", "does not use its own", learnable(ignoring_channels)),
+    Case("trained-float32", "f at x", learnable(fixed)),
     Case("kink_slopes", "declared 1", relu_claim(kinks=((0, 1),))),
     Case("kink_slopes", "outside of [0, 1]", RELU | {"fn": gradient_two_at_kink}),
 ]
