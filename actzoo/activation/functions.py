@@ -32,7 +32,9 @@ class Derivative:
             if not y.requires_grad:  # a constant function
                 return torch.zeros_like(x)
             (slope,) = torch.autograd.grad(y, place, torch.ones_like(y), create_graph=keep_graph)
-        return slope
+            # The backward of F.relu, for one, makes a number of nan.
+            slope = torch.where(place.isnan(), place, slope)
+        return slope if keep_graph else slope.detach()
 
 
 def arguments(x: Tensor, parameters: Mapping[str, Tensor | Value]) -> dict[str, Any]:

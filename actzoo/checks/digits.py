@@ -45,8 +45,7 @@ def exact(formula: Formula, parameters: Parameters, xs: Sequence[float]) -> Exac
     key = (formula, tuple(sorted(parameters.items())))
     known = _cache.setdefault(key, {})
     new = list(dict.fromkeys(x for x in xs if x not in known))
-    orders = [formula.reference(new, parameters, order=order) for order in range(3)]
-    for x, *numbers in zip(new, *orders, strict=True):
+    for x, numbers in zip(new, formula.references(new, parameters), strict=True):
         value, slope, curvature = (_pair(number) for number in numbers)
         known[x] = (value, slope, curvature)
     table = np.array([known[x] for x in xs], dtype=np.float64).reshape(len(xs), 3, 2)

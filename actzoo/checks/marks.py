@@ -71,7 +71,7 @@ def parametrize(
         only: Names of checks ("value") or ids ("value-float16"); all if None.
         expected_failures: Failures to expect besides those that the activations declare,
             by id ("gelu-value-float16", or "value-float16" for every activation), each
-            with its reason. One that passes is a failure of the test.
+            with its reason.
         thorough: As for `run`.
 
     Raises:

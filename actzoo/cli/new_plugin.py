@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -40,12 +42,22 @@ def command(name: str, formula: str, out: Path | None) -> None:
         raise UsageError(f"{str(folder)!r} exists already; name another folder with --out DIR")
     activation = checked_activation(name, formula)
     files = render(activation, distribution)
+    try:
+        write(folder, files)
+    except OSError as error:
+        raise UsageError(f"cannot write {error.filename!r}: {error.strerror}") from None
+    for place in files:
+        click.echo(str(folder / place))
+    click.echo(f"\nnext: pip install -e {shlex.quote(str(folder))}\n      actzoo check {name}")
+
+
+def write(folder: Path, files: Mapping[str, str]) -> None:
+    """Write files into a new folder."""
+    folder.mkdir(parents=True)
     for place, text in files.items():
         path = folder / place
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(exist_ok=True)
         path.write_text(text, encoding="utf-8")
-        click.echo(str(path))
-    click.echo(f"\nnext: pip install -e {folder}\n      actzoo check {name}")
 
 
 def checked_name(text: str) -> str:

@@ -148,6 +148,16 @@ class Formula:
 
         return reference.reference(self._root, xs, self._values(parameters), order)
 
+    def references(
+        self,
+        xs: Sequence[float],
+        parameters: Mapping[str, float | Sequence[float]] | None = None,
+    ) -> list[tuple[Any, Any, Any]]:
+        """Value, first and second derivative at each point, as `reference` gives them."""
+        from actzoo.formula import reference
+
+        return reference.references(self._root, xs, self._values(parameters))
+
     def torch_function(self) -> TorchFunction:
         """The formula as a function of a tensor `x` and keyword parameters."""
         from actzoo.formula.torch_function import TorchFunction

@@ -47,7 +47,12 @@ def reference(node: Node, xs: Sequence[float], parameters: Exact, order: int) ->
     """The derivative of the given order (0: the value) at each point, as mpmath numbers."""
     if order not in (0, 1, 2):
         raise ValueError(f"order is 0, 1 or 2, not {order!r}")
-    return [_at(node, _finite(x), parameters, order) for x in xs]
+    return [_at(node, _finite(x), parameters, (order,))[0] for x in xs]
+
+
+def references(node: Node, xs: Sequence[float], parameters: Exact) -> list[tuple[Any, Any, Any]]:
+    """Value, first and second derivative at each point: one evaluation gives all three."""
+    return [_at(node, _finite(x), parameters, (0, 1, 2)) for x in xs]
 
 
 def _finite(x: float) -> Fraction:
@@ -56,30 +61,37 @@ def _finite(x: float) -> Fraction:
     return Fraction(x)
 
 
-def _at(node: Node, x: Fraction, parameters: Exact, order: int) -> Any:
+def _at(node: Node, x: Fraction, parameters: Exact, orders: tuple[int, ...]) -> Any:
     values = {**parameters, "x": x}
+    settled: dict[int, Any] = {}
     for bits in STEPS:
+        # What is not settled yet is asked for again, alone: it may need far more bits.
+        wanted = [order for order in orders if order not in settled]
         try:
-            ball = _ball(node, values, order, bits)
+            balls = _balls(node, values, max(wanted), bits)
         except Undefined:
-            return mpmath.mp.nan
+            break
         except Undecided:
             continue
-        if not ball.is_finite():
-            continue
-        if ball.rel_accuracy_bits() >= PROVEN_BITS and not ball.is_zero():
-            return _to_mpf(ball)
-        if _is_tiny(ball) and (ball.contains(0) or bits == MAX_BITS):
-            return mpmath.mpf(0)
-    return mpmath.mp.nan
+        for order in wanted:
+            ball = balls[order]
+            if not ball.is_finite():
+                continue
+            if ball.rel_accuracy_bits() >= PROVEN_BITS and not ball.is_zero():
+                settled[order] = _to_mpf(ball)
+            elif _is_tiny(ball) and (ball.contains(0) or bits == MAX_BITS):
+                settled[order] = mpmath.mpf(0)
+        if len(settled) == len(orders):
+            break
+    return tuple(settled.get(order, mpmath.mp.nan) for order in orders)
 
 
-def _ball(node: Node, values: Exact, order: int, bits: int) -> Any:
+def _balls(node: Node, values: Exact, order: int, bits: int) -> Any:
     with _PRECISION_LOCK:
         before = ctx.prec
         ctx.prec = bits
         try:
-            return _Evaluation(values, order).jet(node).d[order]
+            return _Evaluation(values, order).jet(node).d
         finally:
             ctx.prec = before
 

@@ -83,7 +83,7 @@ def actzoo_activations() -> tuple[Activation, ...]:
                     "torch takes 1 + erf, which rounds the left tail away",
                 ),
                 **dict.fromkeys(
-                    ("sizes-float32", "sizes-bfloat16", "sizes-float16"),
+                    ("sizes",),
                     "torch returns nan at +inf in its vector body, inf in its tail",
                 ),
                 "limits": _LIMIT,

@@ -77,8 +77,7 @@ def actzoo_activations() -> tuple[Activation, ...]:
                 smoothness=-1,
             ),
             problems="Jumps at the threshold, and has no gradient within it.",
-            reference="Donoho & Johnstone 1994, Ideal spatial adaptation by wavelet shrinkage, "
-            "Biometrika 81(3)",
+            reference="classical",
         ),
         Activation(
             name="tanhshrink",

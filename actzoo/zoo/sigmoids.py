@@ -156,7 +156,7 @@ def actzoo_activations() -> tuple[Activation, ...]:
             parameters={"low": -1.0, "high": 1.0},
             claims=_odd(1.0, smoothness=0, kinks=((-1.0, 0.0), (1.0, 0.0))),
             problems="No gradient beyond its bounds.",
-            reference="Collobert 2004, thesis",
+            reference="Collobert 2004, Large scale machine learning, PhD thesis, Paris VI",
         ),
         Activation(
             name="softsign",
@@ -166,7 +166,7 @@ def actzoo_activations() -> tuple[Activation, ...]:
             claims=_odd(1.0, smoothness=1),
             problems="Saturates slowly, as 1/x. torch's own operator returns nan at infinity; "
             "this one returns the limits.",
-            reference="Glorot & Bengio 2010, AISTATS",
+            reference="Turian, Bergstra & Bengio 2009, NAACL; Glorot & Bengio 2010, AISTATS",
         ),
         Activation(
             name="arctan",

@@ -47,4 +47,7 @@ def test_a_pipe_has_plain_lines(tiny_npz, tmp_path, columns):
     assert "\x1b" not in text
     assert sum("of the test images" in line for line in lines) == 3
     assert sum("failed: DivergedError: phase 1, epoch 1" in line for line in lines) == 1
-    assert any("[1/4] relu + tanh on npz:tiny.npz" in line and "phase 2 (mixture) ends" in line for line in lines)
+    assert any(
+        "[1/4] relu + tanh on npz:tiny.npz" in line and "phase 2 (mixture) ends" in line
+        for line in lines
+    )

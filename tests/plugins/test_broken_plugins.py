@@ -73,13 +73,20 @@ WHOLE = {
 }
 REQUIRES = {"too_new": "actzoo>=99"}
 
-# Runs several command lines in one process, each as `actzoo` would, and collects what they say.
+# Runs command lines in one process, each as `actzoo` would in an environment of its own, and
+# collects what they say.
 SEVERAL = """
-import contextlib, io, json, sys
+import contextlib, io, json, os, sys
 from actzoo.cli import main
+from actzoo.registry import default
 
 said = []
-for words in json.loads(sys.argv[1]):
+for environment, words in json.loads(sys.argv[1]):
+    for name in [name for name in os.environ if name.startswith("ACTZOO_")]:
+        del os.environ[name]
+    os.environ.update(environment)
+    if environment:
+        default.cache_clear()
     out, err, sys.argv = io.StringIO(), io.StringIO(), ["actzoo", *words]
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         try:
@@ -152,9 +159,18 @@ def said(crowded):
         "text": ["plugins", "--trace"],
         "metadata": ["plugins", "--no-load", "--json"],
     }
-    done = crowded.run("python", "-c", SEVERAL, json.dumps(list(commands.values())))
+    strict = {"ACTZOO_STRICT_PLUGINS": "1"}
+    disabled = ",".join(["actzoo-two", *BROKEN])
+    chosen = {
+        "strict": ({**strict, "ACTZOO_LOAD_PLUGINS": "actzoo-raises"}, ["ls"]),
+        "loaded": ({"ACTZOO_LOAD_PLUGINS": "actzoo-one"}, ["show", "twin", "--json"]),
+        "none": ({"ACTZOO_LOAD_PLUGINS": ""}, ["show", "twin"]),
+        "disabled": ({**strict, "ACTZOO_DISABLE_PLUGINS": disabled}, ["show", "twin", "--json"]),
+    }
+    runs = {**{name: ({}, words) for name, words in commands.items()}, **chosen}
+    done = crowded.run("python", "-c", SEVERAL, json.dumps(list(runs.values())))
     assert done.returncode == 0, done.stderr
-    return dict(zip(commands, json.loads(done.stdout), strict=True))
+    return dict(zip(runs, json.loads(done.stdout), strict=True))
 
 
 @pytest.mark.slow
@@ -175,7 +191,11 @@ def test_all_others_are_as_ever(rows):
 
 @pytest.mark.slow
 def test_every_command_keeps_working(said):
-    assert {name: code for name, (code, _, _) in said.items() if code} == {"twin": 2}
+    assert {name: code for name, (code, _, _) in said.items() if code} == {
+        "twin": 2,
+        "strict": 3,
+        "none": 2,
+    }
     names = [row["name"] for row in json.loads(said["ls"][1])]
     assert "relu" in names and "printed" in names and names.count("twin") == 2
     assert json.loads(said["show"][1])["name"] == "relu"
@@ -201,14 +221,11 @@ def test_a_clash_names_both_sides_and_the_qualified_name_works(said):
 
 
 @pytest.mark.slow
-def test_the_environment_chooses_and_strict_mode_raises(crowded):
-    strict = {"ACTZOO_STRICT_PLUGINS": "1"}
-    only = {**strict, "ACTZOO_LOAD_PLUGINS": "actzoo-raises"}
-    done = crowded.run("actzoo", "ls", env=only)
-    assert done.returncode != 0 and "RuntimeError: no weights today" in done.stderr
-    disabled = ",".join(["actzoo-two", *BROKEN])
-    done = crowded.run("actzoo", "show", "twin", env={**strict, "ACTZOO_DISABLE_PLUGINS": disabled})
-    assert done.returncode == 0 and "actzoo-one 2.5" in done.stdout
+def test_the_environment_chooses_and_strict_mode_raises(said):
+    assert "RuntimeError: no weights today" in said["strict"][2]
+    for name in ("loaded", "disabled"):
+        assert json.loads(said[name][1])["provider"] == "actzoo-one 2.5"
+    assert "no activation is called 'twin'" in said["none"][2]
 
 
 @pytest.mark.slow

@@ -55,26 +55,31 @@ def test_its_package_is_complete(name):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", EXAMPLES)
-def test_its_own_tests_pass(installed, name):
+def test_their_own_tests_pass(installed):
     overlay, folder = installed
-    done = overlay.run("pytest", "-q", "-rs", "-p", "no:cacheprovider", cwd=folder / name)
-    if name == "actzoo-entmax" and find_spec("entmax") is None:
-        assert "the package entmax is not installed" in done.stdout
-        pytest.skip("the package entmax is not installed")
+    done = overlay.run("pytest", "-v", "-p", "no:cacheprovider", *EXAMPLES, cwd=folder)
     assert done.returncode == 0, done.stdout
-    assert re.search(r"\d+ passed", done.stdout) and "failed" not in done.stdout
+    for test in ("leaky_tanh", "waves", *(["entmax"] if find_spec("entmax") else [])):
+        assert re.search(rf"test_{test}\.py::\S+ PASSED", done.stdout), done.stdout
+    if not find_spec("entmax"):
+        pytest.skip("the package entmax is not installed: its example was not tested")
+
+
+WITHOUT_ENTMAX = """
+import sys
+sys.modules["entmax"] = None
+sys.argv = ["actzoo", "plugins", "--json"]
+from actzoo.cli import main
+main()
+"""
 
 
 @pytest.mark.slow
-def test_all_load_or_say_what_is_missing(installed):
+def test_what_is_missing_is_said_and_the_others_load(installed):
     overlay, _ = installed
-    rows = {r["distribution"]: r for r in json.loads(overlay.ok("actzoo", "plugins", "--json"))}
+    out = overlay.ok("python", "-c", WITHOUT_ENTMAX)
+    rows = {row["distribution"]: row for row in json.loads(out)}
     assert (rows["actzoo-leaky-tanh"]["status"], rows["actzoo-leaky-tanh"]["provides"]) == ("ok", 1)
     assert (rows["actzoo-waves"]["status"], rows["actzoo-waves"]["provides"]) == ("ok", 3)
-    entmax = rows["actzoo-entmax"]
-    if find_spec("entmax") is None:
-        assert entmax["status"] == "failed"
-        assert entmax["reason"] == "ModuleNotFoundError: No module named 'entmax'"
-    else:
-        assert (entmax["status"], entmax["provides"]) == ("ok", 2)
+    assert rows["actzoo-entmax"]["status"] == "failed"
+    assert re.match("ModuleNotFoundError: .*entmax", rows["actzoo-entmax"]["reason"])

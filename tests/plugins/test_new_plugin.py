@@ -110,6 +110,12 @@ def test_nothing_is_overwritten(new_plugin, tmp_path):
     assert not written(tmp_path)
 
 
+def test_a_place_that_cannot_be_written(new_plugin, tmp_path):
+    (tmp_path / "file").touch()
+    code, _, err = new_plugin("my_wave", "--out", "file/below")
+    assert code == 2 and "cannot write 'file/below': Not a directory" in err
+
+
 @pytest.mark.parametrize("value", ['a"b', "a'b", "a\\b\n", 1.5, {"a": (1.0, 2.0)}, {"é": "layer"}])
 def test_quoted_is_python(value):
     assert ast.literal_eval(quoted(value)) == value

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-import json
 import re
 import subprocess
 from pathlib import Path
@@ -57,13 +56,11 @@ def test_every_command_works_in_order(overlay, tmp_path):
     first, second = (
         (tmp_path / f"{name}-report" / "report.md").read_text() for name in ("first", "second")
     )
-    assert "actzoo-ripple:ripple" in first and "actzoo-ripple 0.1.0" in first
+    assert "# relu + actzoo-ripple:ripple" in first
     assert "stripes" in second and "synthetic, and easy" in second
     assert re.search(r"ripple\s+actzoo-ripple\s+0\.1\.0\s+ok\s+5", said["actzoo plugins --trace"])
     assert "ripple" not in said["ACTZOO_DISABLE_PLUGINS=actzoo-ripple actzoo ls tanh"]
     assert [path.suffix for path in (tmp_path / "dist").iterdir()] == [".whl"]
-    result = json.loads(next((tmp_path / "second-report").glob("cells/*/result.json")).read_text())
-    assert result
 
 
 def run(overlay, command: str, cwd: Path) -> str:

@@ -7,6 +7,7 @@ each family.
 from __future__ import annotations
 
 import pytest
+import torch
 
 from actzoo import checks
 from actzoo.registry import GROUP, default
@@ -29,6 +30,25 @@ def test_conformance(activation, check):
 @checks.parametrize(*FIRST, only={"compile"})
 def test_a_family_compiles(activation, check):
     check(activation)
+
+
+DECLARED = [value for value in FAMILY if value.known_failures]
+HOME = "2.14", "AVX512"
+"""The torch and processor on which the known failures were declared."""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    not torch.__version__.startswith(HOME[0]) or torch.backends.cpu.get_cpu_capability() != HOME[1],
+    reason="rounding differs between releases and processors, and so do known failures",
+)
+@pytest.mark.parametrize(
+    "activation", [a for a in FAMILY if a.known_failures], ids=lambda a: a.name
+)
+def test_what_is_declared_to_fail_does(activation):
+    for key in activation.known_failures:
+        results = checks.run(activation, only=[key])
+        assert any(r.status == "expected" for r in results), f"{key} passes: take it out"
 
 
 @pytest.mark.slow
