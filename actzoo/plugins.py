@@ -13,8 +13,8 @@ from __future__ import annotations
 import io
 import os
 import traceback
-from collections.abc import Iterable
-from contextlib import redirect_stderr, redirect_stdout
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 from typing import Literal
@@ -107,7 +107,7 @@ class Loader:
         plugin: object = None
         try:
             # What a plugin prints must not end up in someone's JSON.
-            with redirect_stdout(printed), redirect_stderr(printed):
+            with redirect_stdout(printed), redirect_stderr(printed), _no_stdout():
                 _check_requirement(point)
                 plugin = point.load()
                 self._manager.register(plugin, name=f"{origin.distribution}:{point.name}")
@@ -143,6 +143,22 @@ class Loader:
                 if not is_plain_name(name):
                     raise DeclarationError(f"{hook}: the name {name!r} is not lower_snake_case")
         return values
+
+
+@contextmanager
+def _no_stdout() -> Iterator[None]:
+    """Sends to stderr what is written past sys.stdout, by C code or by a child process."""
+    try:
+        stdout = os.dup(1)
+        os.dup2(2, 1)
+    except OSError:  # one of them is closed
+        yield
+        return
+    try:
+        yield
+    finally:
+        os.dup2(stdout, 1)
+        os.close(stdout)
 
 
 def _is_chosen(origin: Origin) -> bool:

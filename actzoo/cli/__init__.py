@@ -86,7 +86,7 @@ def main() -> None:
         code = 0
     except Exception:
         traceback.print_exc()
-        code = _say("this is a defect of actzoo; please report the lines above", 3)
+        code = _say("a defect of actzoo, or of a plugin; please report the lines above", 3)
     sys.exit(code if isinstance(code, int) else 0)
 
 

@@ -247,7 +247,7 @@ def actzoo_activations() -> tuple[Activation, ...]:
             name="kaf",
             aliases=("kernel_activation",),
             formula=" + ".join(
-                f"a[{i}]*exp(-(19*x - {step})**2/216)" for i, step in enumerate(_STEPS)
+                f"a[{i}]*exp(-(19*x {-step:+d})**2/216)" for i, step in enumerate(_STEPS)
             ),
             fn=_kaf,
             derivative=_kaf_derivative,

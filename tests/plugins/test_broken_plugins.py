@@ -68,6 +68,7 @@ BROKEN = {
 WHOLE = {
     "prints": "print('hello from prints')\nimport sys\nprint('oops', file=sys.stderr)"
     + textwrap.dedent(declares("name='printed', formula='x*cos(x)'")),
+    "prints_past_python": "import os\nos.write(1, b'raw')\nos.system('echo child')",
     "one": declares("name='twin', formula='x*sin(2*x)'"),
     "two": declares("name='twin', formula='x*sin(3*x)'"),
 }
@@ -141,7 +142,7 @@ def crowded(second_overlay):
 def rows(crowded) -> dict[str, dict[str, Any]]:
     """What `actzoo plugins --json` says of each plugin."""
     done = crowded.run("actzoo", "plugins", "--json")
-    assert (done.returncode, done.stderr) == (0, "")
+    assert (done.returncode, done.stderr) == (0, "rawchild\n")
     return {row["plugin"]: row for row in json.loads(done.stdout)}
 
 

@@ -51,7 +51,7 @@ def test_every_command_works_in_order(overlay, tmp_path):
         elif language == "toml":
             assert text in (tmp_path / "actzoo-ripple" / "pyproject.toml").read_text()
         else:
-            for command in text.splitlines():
+            for command in text.replace("\\\n", " ").splitlines():
                 said[command] = run(overlay, command, tmp_path)
     first, second = (
         (tmp_path / f"{name}-report" / "report.md").read_text() for name in ("first", "second")
