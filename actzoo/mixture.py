@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
 
 from actzoo.activation import Activation, ActivationModule
 from actzoo.errors import DeclarationError, MixtureError
@@ -99,7 +100,7 @@ class Mixture(nn.Module):
         self.w = nn.Parameter(
             _initial(rule, init, len(activations), generator), requires_grad=len(activations) > 1
         )
-        self._checked_version = -1
+        self._handles: list[RemovableHandle] = []
 
     @property
     def activations(self) -> tuple[Activation, ...]:
@@ -125,8 +126,8 @@ class Mixture(nn.Module):
         """A(x): x's shape and dtype."""
         if len(self.members) == 1:
             return self.members[0](x)  # type: ignore[no-any-return]
-        if not torch.compiler.is_compiling():
-            self._check_if_changed()
+        if self._may_have_gone_negative():
+            self.check()
         parameters = [member.parameters_for(x) for member in self.layers]
         return weighted_sum(self.activations, self.rule.normalise(self.w), x, parameters)
 
@@ -140,7 +141,9 @@ class Mixture(nn.Module):
         def hook(*_: Any) -> None:
             self.project_()
 
-        return optimizer.register_step_post_hook(hook)
+        handle = optimizer.register_step_post_hook(hook)
+        self._handles.append(handle)
+        return handle
 
     @torch.no_grad()
     def project_(self) -> None:
@@ -155,7 +158,6 @@ class Mixture(nn.Module):
         self.w.clamp_(min=0)
         if self.w.device.type == "cpu":
             self.check()
-        self._checked_version = self.w._version
 
     def check(self) -> None:
         """Read w and say what is wrong with it.
@@ -180,13 +182,26 @@ class Mixture(nn.Module):
                 f"lower the mixture's learning rate"
             )
 
-    def _check_if_changed(self) -> None:
-        # Only an unattached optimiser changes w without a projection; torch's version
-        # counter tells, so that an unchanged w is never read (on a GPU that would wait).
+    def _may_have_gone_negative(self) -> bool:
+        """Whether forward must look: w trains, and no attached optimiser keeps it in place.
+
+        Looking makes a GPU wait, so it is done only then. Traced and stand-in tensors have
+        no values to look at.
+        """
         w = self.w
-        if isinstance(w, nn.Parameter) and w._version != self._checked_version:
-            self.check()
-            self._checked_version = w._version
+        return (
+            self.rule.nonnegative
+            and self.training
+            and w.requires_grad
+            and type(w) is nn.Parameter
+            and not w.is_meta
+            and not torch.compiler.is_compiling()
+            and not any(h.id in (h.hooks_dict_ref() or {}) for h in self._handles)
+        )
+
+    def __getstate__(self) -> dict[str, Any]:
+        # A copy is not attached to the optimiser of the original.
+        return {**self.__dict__, "_handles": []}
 
     def extra_repr(self) -> str:
         """The proportions and names, for `print(model)`."""

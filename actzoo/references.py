@@ -35,15 +35,18 @@ def load(text: str) -> Activation:
 
     Raises:
         UnknownNameError: There is no such module, file or attribute.
-        UsageError: What is there is no activation.
+        UsageError: What is there is no activation, or cannot be imported.
     """
-    found = _REFERENCE.fullmatch(text)
-    assert found is not None, text
-    where, attribute = found["where"], found["attribute"]
-    module = _from_file(Path(where)) if where.endswith(".py") else _from_name(where, text)
+    module, attribute = source_of(text), text.rpartition(":")[2]
     if not hasattr(module, attribute):
-        raise UnknownNameError(f"{text!r}: {where} has no {attribute!r}")
+        raise UnknownNameError(f"{text!r}: {text.rpartition(':')[0]} has no {attribute!r}")
     return _named(getattr(module, attribute), text)
+
+
+def source_of(text: str) -> ModuleType:
+    """The module that a reference names, imported."""
+    where = text.rpartition(":")[0]
+    return _from_file(Path(where)) if where.endswith(".py") else _from_name(where, text)
 
 
 def from_callable(function: Any) -> Activation:
@@ -64,10 +67,12 @@ def _from_name(name: str, text: str) -> ModuleType:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
         if error.name and not name.startswith(error.name):
-            raise  # the module is there, but something that it needs is not
+            raise UsageError(f"{name} cannot be imported: {_words(error)}") from error
         raise UnknownNameError(
             f"{text!r}: no distribution and no module is called {name!r}"
         ) from None
+    except Exception as error:
+        raise UsageError(f"{name} cannot be imported: {_words(error)}") from error
 
 
 def _from_file(path: Path) -> ModuleType:
@@ -85,10 +90,16 @@ def _from_file(path: Path) -> ModuleType:
     sys.modules[name] = module
     try:
         spec.loader.exec_module(module)
-    except BaseException:
+    except BaseException as error:
         del sys.modules[name]
+        if isinstance(error, Exception):
+            raise UsageError(f"{path} cannot be imported: {_words(error)}") from error
         raise
     return module
+
+
+def _words(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"
 
 
 def _named(value: Any, name: str) -> Activation:

@@ -109,10 +109,10 @@ class Registry:
         """Who provides a value or what it is a variant of; None for a formula."""
         if isinstance(value, Activation):
             name = value.name.partition("(")[0]
-            for activation, origin in self.activations.entries:
-                if activation.name == name and activation.formula == value.formula:
-                    return origin
-            return None
+            entries = self.activations.entries
+            same = (o for a, o in entries if a is value)
+            variant = (o for a, o in entries if (a.name, a.fn) == (name, value.fn))
+            return next(same, None) or next(variant, None)
         others = [*self.datasets.entries, *self.models.entries]
         return next((origin for entry, origin in others if entry is value), None)
 

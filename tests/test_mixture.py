@@ -100,6 +100,38 @@ def test_negative_weights_of_an_unattached_mixture_say_so():
         _ = mixture.proportions
 
 
+@pytest.mark.parametrize("options", [{"fused": True}, {"foreach": True}, {}])
+@pytest.mark.parametrize("kind", [torch.optim.SGD, torch.optim.Adam])
+def test_no_kind_of_optimiser_hides_a_negative_weight(kind, options):
+    mixture = with_weights(["relu", "tanh"], [0.5, 1.0])
+    mixture(X)
+    optimizer = kind(mixture.parameters(), lr=1.0, **options)
+    mixture.w.grad = torch.tensor([2.0, 0.0])
+    optimizer.step()
+    with pytest.raises(MixtureError, match="went negative"):
+        mixture(X)
+
+
+def test_a_copy_is_not_attached():
+    mixture = Mixture(["relu", "tanh"])
+    mixture.attach(torch.optim.SGD(mixture.parameters(), lr=1.0))
+    twin = copy.deepcopy(mixture)
+    with torch.no_grad():
+        twin.w.copy_(torch.tensor([-1.0, 2.0]))
+    with pytest.raises(MixtureError, match="went negative"):
+        twin(X)
+
+
+def test_it_runs_where_there_are_no_values_to_look_at():
+    assert Mixture(["relu", "tanh"]).to("meta")(X.to("meta")).shape == X.shape
+    with torch.inference_mode():
+        assert Mixture(["relu", "tanh"])(X).shape == X.shape
+    compiled = torch.compile(Mixture(["relu", "tanh"]), backend="aot_eager", fullgraph=True)
+    assert torch.allclose(compiled(X), (X.relu() + X.tanh()) / 2)
+    program = torch.export.export(Mixture(["relu", "tanh"]), (X,))
+    assert torch.allclose(program.module()(X), (X.relu() + X.tanh()) / 2)
+
+
 def test_a_step_that_leaves_no_weight_says_so():
     with pytest.raises(MixtureError, match=r"all 2 mixture weights are 0.*learning rate"):
         train_step(Mixture(["relu", "tanh"]), [9.0, 9.0], lr=1.0)

@@ -95,3 +95,30 @@ def test_a_file_runs_in_a_bench_and_its_edit_is_another_cell(mine, tiny_npz, tmp
     assert key() == before
     mine.write_text(MINE.replace("WIDTH = 3", "WIDTH = 4"))  # anything in the file may matter
     assert key() != before
+
+
+def test_a_module_of_torchs_made_in_a_file_is_known_by_the_file(tmp_path):
+    from actzoo.experiment.fingerprint import of_activation
+    from actzoo.registry import default
+
+    path = tmp_path / "my.py"
+    prints = set()
+    for slope in ("0.2", "0.9"):
+        path.write_text(f"import torch\nact = torch.nn.LeakyReLU({slope})\n")
+        prints.add(of_activation(actzoo.get(f"{path}:act"), default()))
+    assert len(prints) == 2
+
+
+def test_what_trains_is_part_of_a_fingerprint():
+    from actzoo.experiment.fingerprint import of_activation
+    from actzoo.registry import default
+
+    texts = ("x*b, b=1", "x*b, b=layer(1)", "x*b, b=channel(1)")
+    assert len({of_activation(actzoo.get(t), default()).definition for t in texts}) == 3
+
+
+@pytest.mark.parametrize("content", ["def f(x):\n    return (x", "import nothing_like_this"])
+def test_a_file_that_cannot_be_imported_is_a_usage_error(tmp_path, content):
+    (tmp_path / "broken.py").write_text(content)
+    with pytest.raises(UsageError, match=r"broken\.py cannot be imported: "):
+        actzoo.get(f"{tmp_path / 'broken.py'}:f")

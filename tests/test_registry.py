@@ -84,6 +84,27 @@ def test_a_clash_is_an_error_that_names_both_sides():
     assert catalogue.find("two:twin")[1].distribution == "two"
 
 
+class Twin:
+    """Two distributions with one name and one formula, but functions of their own."""
+
+    def __init__(self, factor):
+        self.factor = factor
+
+    @hookimpl
+    def actzoo_activations(self):
+        factor = self.factor
+        return [actzoo.Activation(name="twin", formula="x", fn=lambda x: factor * x)]
+
+
+def test_a_qualified_name_keeps_its_distribution():
+    registry = Registry([])
+    for distribution, factor in (("one", 1.0), ("two", 2.0)):
+        (value,) = Twin(factor).actzoo_activations()
+        registry.activations.add(value, Origin(distribution, "1.0", "p", "m"))
+    for distribution in ("one", "two"):
+        assert registry.full_name(registry.get(f"{distribution}:twin")) == f"{distribution}:twin"
+
+
 class Good:
     @staticmethod
     @hookimpl

@@ -19,6 +19,11 @@ def test_the_same_function_by_another_formula_is_said_outright():
     assert not first.same and first.largest == pytest.approx(0.001, rel=1e-3)
 
 
+def test_functions_that_part_far_out_are_not_the_same():
+    found = {n.activation.name: n for n in nearest(get("min(max(x, 0), 20)"), ZOO)}
+    assert found["relu"].largest == 0 and not found["relu"].same
+
+
 def test_distances_by_hand():
     found = {n.activation.name: n for n in nearest(get("relu"), ZOO)}
     assert found["identity"].largest == 8

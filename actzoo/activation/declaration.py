@@ -154,7 +154,7 @@ class Activation:
     def with_parameters(self, **values: Value) -> Activation:
         """The same function with other parameters: `leaky_relu.with_parameters(slope=0.2)`.
 
-        The claims speak of the declared values only, so a variant carries none but kinks.
+        The claims speak of the declared values only, so a variant carries none.
 
         Raises:
             DeclarationError: It has no parameter of that name.
@@ -207,9 +207,10 @@ class Activation:
             DeclarationError: It is not elementwise.
         """
         self._must_be_elementwise("Lipschitz constant")
-        if self.claims.smoothness == -1:
-            return float("inf")
-        return facts.lipschitz(self.derivative, [place for place, _ in self.claims.kinks])
+        places = [place for place, _ in self.claims.kinks]
+        if self.formula is not None:
+            places += self.parsed().kinks(self.parameters)
+        return facts.lipschitz(self, self.derivative, places)
 
     def _must_be_elementwise(self, what: str) -> None:
         if self.kind not in ("elementwise", "channelwise"):

@@ -9,28 +9,37 @@ import torch
 from torch import Tensor
 
 _HALF = 12.0
-_POINTS = 2**16 + 1
+_STEP = 2.0**-11  # a power of two, so that jumps at round places fall between two points
 
 
 @torch.no_grad()
 def gain(f: Callable[[Tensor], Tensor]) -> float | None:
     """1/√E[f(z)²] for a unit Gaussian z; None if the moment is 0 or not finite.
 
-    The trapezoidal rule over [-12, 12] with steps of 4e-4: the density beyond is below
-    1e-31, and a kink or jump costs no more than the eighth digit.
+    The midpoint rule over [-12, 12]: the density beyond is below 1e-31, and a kink costs no
+    more than the eighth digit.
     """
-    z = torch.linspace(-_HALF, _HALF, _POINTS, dtype=torch.float64)
+    z = torch.arange(-_HALF + _STEP / 2, _HALF, _STEP, dtype=torch.float64)
     density = torch.exp(-0.5 * z * z) / math.sqrt(2 * math.pi)
-    moment = float(torch.trapezoid(f(z).double().square() * density, z))
-    return 1 / math.sqrt(moment) if 0 < moment < math.inf else None
+    terms = f(z).double().square() * density * _STEP
+    moment = float(terms.sum())
+    if not 0 < moment < math.inf or float(terms[[0, -1]].max()) > 1e-9 * moment:
+        return None  # what still counts at the ends has no end
+    return 1 / math.sqrt(moment)
 
 
 @torch.no_grad()
-def lipschitz(slope: Callable[[Tensor], Tensor], kinks: Sequence[float] = ()) -> float:
-    """sup |f'|: the largest on a grid, sharpened; inf if it still grows far out."""
+def lipschitz(
+    f: Callable[[Tensor], Tensor], slope: Callable[[Tensor], Tensor], kinks: Sequence[float]
+) -> float:
+    """sup |f'|: the largest on a grid, sharpened; inf at a jump, or if it still grows far out."""
+    for place in kinks:
+        beside = torch.tensor([place - 1e-9, place + 1e-9], dtype=torch.float64)
+        if abs(float(f(beside).diff())) > 1e-6:
+            return math.inf
     x = torch.linspace(-40.0, 40.0, 80_001, dtype=torch.float64)
-    beside = [k + side for k in kinks for side in (-1e-9, 1e-9)]
-    x = torch.cat([x, torch.tensor(beside, dtype=torch.float64)])
+    sides = [k + side for k in kinks for side in (-1e-9, 1e-9)]
+    x = torch.cat([x, torch.tensor(sides, dtype=torch.float64)])
     size = slope(x).abs()
     place, best = float(x[size.argmax()]), float(size.max())
     step = 1e-3

@@ -76,7 +76,9 @@ class Lines:
         elif event.epoch is not None:
             epoch = event.epoch
             if epoch.epoch == event.spec.protocol[epoch.phase - 1].epochs:
-                held = f", accuracy {100 * epoch.accuracy:.2f}%" if epoch.accuracy else ""
+                held = (
+                    f", accuracy {100 * epoch.accuracy:.2f}%" if epoch.accuracy is not None else ""
+                )
                 text = (
                     f"{head}: phase {epoch.phase} ({epoch.trains}) ends, "
                     f"loss {epoch.loss:.4f}{held}"

@@ -39,8 +39,11 @@ def command(name: str, plot: Path | None, as_json: bool) -> None:
 
     x, f, slope = _sample(activation, HALF_RANGE)
     if plot is not None:
-        plot.parent.mkdir(parents=True, exist_ok=True)
-        file_plot(plot, activation.name, x, f, slope)
+        try:
+            plot.parent.mkdir(parents=True, exist_ok=True)
+            file_plot(plot, activation.name, x, f, slope)
+        except OSError as error:
+            raise UsageError(f"cannot write {plot}: {error.strerror}") from None
         click.echo(f"plot in {plot}", err=True)
     elif not as_json:
         click.echo()

@@ -123,7 +123,7 @@ def layer_gain(layer: Layer) -> float | None:
     """The gain of an activation layer as it stands; None where it has none (softmax, glu)."""
     if not is_elementwise(layer):
         return None
-    twin = copy.deepcopy(layer).cpu().double()
+    twin = copy.deepcopy(layer).cpu().double().eval()
     channels = layer_channels(layer)
     return facts.gain(lambda z: twin(z.unsqueeze(1).expand(-1, channels)).mean(dim=1))
 

@@ -19,6 +19,7 @@ from actzoo.experiment.build import Layer, layer_gain
 from actzoo.experiment.loop import make_schedule, set_up, train_epoch, trainable
 from actzoo.experiment.setup import Setup, set_up_cell
 from actzoo.experiment.spec import CellSpec
+from actzoo.experiment.streams import seeded
 from actzoo.mixture import Mixture
 from actzoo.values import Images
 
@@ -84,7 +85,7 @@ def run_cell(
         hits, losses = setup.predict(setup.images.x_test, setup.images.y_test)
         if not losses.isfinite().all():
             raise DivergedError("the test loss is not finite: the last steps of training diverged")
-        inputs, _ = health.pre_activations(setup.built, *setup.probe)
+        inputs, _ = health.pre_activations(setup.built, *setup.probe, setup.autocast)
         numbers = {
             "key": spec.key,
             "spec": spec.to_json(),
@@ -149,10 +150,12 @@ def _train(spec: CellSpec, setup: Setup, report: Callable[[Epoch], None]) -> _Tr
         schedule = make_schedule(optimizer, phase, phase.epochs * len(batches))
         for epoch in range(1, phase.epochs + 1):
             order = batches.order(number, epoch)
+            draws = setup.stream(f"draws {number} {epoch}")  # of dropout, of rrelu
             try:
-                loss, seconds = train_epoch(
-                    built, batches, order, optimizer, schedule, setup.autocast
-                )
+                with seeded(draws, setup.device):
+                    loss, seconds = train_epoch(
+                        built, batches, order, optimizer, schedule, setup.autocast
+                    )
             except (DivergedError, MixtureError) as error:
                 raise type(error)(f"phase {number}, epoch {epoch}: {error}") from None
             done.seconds += seconds
@@ -160,7 +163,7 @@ def _train(spec: CellSpec, setup: Setup, report: Callable[[Epoch], None]) -> _Tr
             done.history.append({**row, **_look(setup), "seconds": seconds})
             accuracy = done.history[-1].get("validation_accuracy")
             report(Epoch(number, phase.trains, epoch, len(done.history), total, loss, accuracy))
-        layers = health.layer_health(built, *setup.probe)
+        layers = health.layer_health(built, *setup.probe, setup.autocast)
         done.health.append({"when": f"phase {number}", "layers": layers})
     return done
 
@@ -173,7 +176,9 @@ def _look(setup: Setup) -> dict[str, float]:
         hits, losses = setup.predict(x, y)
         row["validation_accuracy"] = float((hits == y.cpu()).double().mean())
         row["validation_loss"] = float(losses.double().mean())
-    for n, norm in enumerate(health.gradient_norms(setup.built, *setup.probe), start=1):
+    for n, norm in enumerate(
+        health.gradient_norms(setup.built, *setup.probe, setup.autocast), start=1
+    ):
         row[f"gradient_A{n}"] = norm
     for n, layer in enumerate(setup.built.layers, start=1):
         both = zip(_weights(layer), _proportions(layer), strict=True)
@@ -191,7 +196,7 @@ class _Before:
         self._proportions = [_proportions(layer) for layer in layers]
         self._gains = [layer_gain(layer) for layer in layers]
         self.curves = health.curves(setup.built, setup.device, "start_")
-        self.health = health.layer_health(setup.built, *setup.probe)
+        self.health = health.layer_health(setup.built, *setup.probe, setup.autocast)
 
     def with_end(self, setup: Setup, n: int) -> dict[str, Any]:
         """A layer (from 0) before and after training."""
@@ -202,7 +207,7 @@ class _Before:
             "P_start": self._proportions[n],
             "w": _weights(layer),
             "P": _proportions(layer),
-            "shares": health.shares(layer, setup.device),
+            "shares": health.shares(setup.built, layer, setup.device),
             "gain_start": self._gains[n],
             "learned": _learned(layer),
         }

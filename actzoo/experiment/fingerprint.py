@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import inspect
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ import torch
 from actzoo.activation import Activation
 from actzoo.errors import UsageError
 from actzoo.formula import Formula
+from actzoo.plugins import GROUP, Origin
+from actzoo.references import is_reference, source_of
 from actzoo.registry import Registry
 from actzoo.values import Dataset, Images, Network
 
@@ -26,24 +29,13 @@ class Fingerprint:
         name: As in the spec; of an activation its qualified name, `distribution:name`.
         provider: `distribution version`, or "formula" or "python" for what no plugin declared.
         definition: Formula and parameters, or options; "" for data.
-        digest: SHA-256 of the defining module's source, or of the data's bytes.
+        digest: SHA-256 of the sources that define it, or of the data's bytes.
     """
 
     name: str
     provider: str
     definition: str
     digest: str
-
-
-def _file_digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def _module_digest(module: str) -> str:
-    source = inspect.getsourcefile(sys.modules[module])
-    if source is None:
-        raise UsageError(f"module {module!r} has no source file, so its edits could not be seen")
-    return _file_digest(Path(source))
 
 
 def of_activation(activation: Activation, registry: Registry) -> Fingerprint:
@@ -53,52 +45,85 @@ def of_activation(activation: Activation, registry: Registry) -> Fingerprint:
         UsageError: It was made in Python from a callable without source.
     """
     origin = registry.origin(activation)
-    parameters = ", ".join(f"{n}={v!r}" for n, v in sorted(activation.parameters.items()))
-    definition = f"{activation.formula or activation.latex}; {parameters}".rstrip("; ")
-    name = activation.name
+    name, files = activation.name, _sources(activation)
     if origin is not None:
         name = f"{origin.distribution}:{name}"
-        provider, digest = f"{origin.distribution} {origin.version}", _module_digest(origin.module)
+        provider = f"{origin.distribution} {origin.version}"
+        files |= _code_of(origin)
+    elif is_reference(name):
+        provider = "python"
+        files |= _files_of(source_of(name))
     else:
-        provider, digest = _of_callables(activation)
-    return Fingerprint(name=name, provider=provider, definition=definition, digest=digest)
-
-
-def _of_callables(activation: Activation) -> tuple[str, str]:
-    declared = (activation.fn, activation.derivative.declared)  # type: ignore[attr-defined]
-    if all(f is None or _is_from_formula(f) for f in declared):
-        # The formula is the definition; what turns it into torch is a part of actzoo.
-        folder = Path(inspect.getfile(Formula)).parent
-        texts = [_file_digest(path) for path in sorted(folder.glob("*.py"))]
-        return "formula", hashlib.sha256("".join(texts).encode()).hexdigest()
-    digest = hashlib.sha256()
-    for function in declared:
-        if function is not None and not _is_from_formula(function):
-            digest.update(_source(function, activation.name).encode())
-    return "python", digest.hexdigest()
-
-
-def _is_from_formula(function: Any) -> bool:
-    return type(function).__module__.startswith("actzoo.formula")
-
-
-def _source(function: Any, name: str) -> str:
-    """The digest of the file that defines a function; torch's own operators by their name."""
-    kind = type(function)
-    if isinstance(function, torch.nn.Module):
-        function = kind
-    try:
-        source = inspect.getsourcefile(inspect.unwrap(function))
-    except TypeError:
-        source = None  # compiled code
-    if source is not None and Path(source).is_file():
-        return _file_digest(Path(source))
-    if "torch" in (getattr(function, "__module__", None) or kind.__module__ or repr(function)):
-        return repr(function)  # its version is in the environment
-    raise UsageError(
-        f"{name}: {function!r} has no source file, so an edit could not be told from its old "
-        f"results; define it in a file"
+        provider = "formula" if activation.formula is not None else "python"
+    if not files and not _is_torchs_own(activation.fn):
+        raise UsageError(
+            f"{name}: {activation.fn!r} has no source file, so an edit could not be told from "
+            f"its old results; define it in a file"
+        )
+    return Fingerprint(
+        name=name, provider=provider, definition=_definition(activation), digest=_digest(files)
     )
+
+
+def _definition(activation: Activation) -> str:
+    """Formula, then what else decides the function, in one line."""
+    parts = [activation.formula or activation.latex or ""]
+    for key, value in sorted(activation.parameters.items()):
+        scope = activation.learnable.get(key)
+        parts.append(f"{key}={value!r}" + (f" per {scope}" if scope else ""))
+    if activation.kind not in ("elementwise", "channelwise"):
+        parts.append(activation.kind)
+    return "; ".join(parts)
+
+
+def _sources(activation: Activation) -> set[Path]:
+    """The files that define its functions; none for torch's own, whose version is recorded."""
+    declared: tuple[Any, ...] = (
+        activation.fn,
+        activation.derivative.declared,  # type: ignore[attr-defined]
+        activation.training_fn,
+    )
+    files: set[Path] = set()
+    for function in declared:
+        if type(function).__module__.startswith("actzoo.formula"):
+            # The formula is the definition; what turns it into torch is a part of actzoo.
+            files |= set(Path(inspect.getfile(Formula)).parent.glob("*.py"))
+        elif function is not None and not _is_torchs_own(function):
+            files |= _files_of(function)
+    return files
+
+
+def _files_of(value: Any) -> set[Path]:
+    if isinstance(value, torch.nn.Module):
+        value = type(value)
+    try:
+        source = inspect.getsourcefile(inspect.unwrap(value))
+    except TypeError:
+        return set()
+    return {Path(source)} if source is not None and Path(source).is_file() else set()
+
+
+def _is_torchs_own(function: Any) -> bool:
+    module = getattr(function, "__module__", None) or type(function).__module__
+    return module.split(".")[0] in ("torch", "builtins") and (
+        "torch" in module or "torch" in repr(function) or hasattr(torch, function.__name__)
+    )
+
+
+def _code_of(origin: Origin) -> set[Path]:
+    """A built-in's own module; of anyone else's plugin the whole package, helpers included."""
+    module = sys.modules[origin.module]
+    if origin.distribution == GROUP:
+        return _files_of(module)
+    top = sys.modules[origin.module.partition(".")[0]]
+    folders = [Path(folder) for folder in getattr(top, "__path__", ())]
+    return _files_of(module) | {file for folder in folders for file in folder.rglob("*.py")}
+
+
+def _digest(files: Iterable[Path]) -> str:
+    """One digest over the contents of files, whatever folder they lie in."""
+    digests = sorted(hashlib.sha256(file.read_bytes()).hexdigest() for file in files)
+    return hashlib.sha256("".join(digests).encode()).hexdigest()
 
 
 def of_dataset(dataset: Dataset, images: Images, registry: Registry) -> Fingerprint:
@@ -113,9 +138,10 @@ def of_dataset(dataset: Dataset, images: Images, registry: Registry) -> Fingerpr
 def of_model(network: Network, options: dict[str, Any], registry: Registry) -> Fingerprint:
     """The fingerprint of a network with its options."""
     origin = registry.origin(network)
-    provider = f"{origin.distribution} {origin.version}" if origin else "python"
-    definition = ", ".join(f"{n}={v!r}" for n, v in sorted(options.items()))
-    module = origin.module if origin else inspect.unwrap(network.build).__module__
+    files = _files_of(network.build) | (_code_of(origin) if origin else set())
     return Fingerprint(
-        name=network.name, provider=provider, definition=definition, digest=_module_digest(module)
+        name=network.name,
+        provider=f"{origin.distribution} {origin.version}" if origin else "python",
+        definition=", ".join(f"{n}={v!r}" for n, v in sorted(options.items())),
+        digest=_digest(files),
     )

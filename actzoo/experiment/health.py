@@ -43,22 +43,31 @@ def _recording(layers: tuple[Layer, ...]) -> Iterator[list[Tensor]]:
             handle.remove()
 
 
-def pre_activations(built: Built, x: Tensor, y: Tensor) -> tuple[list[Tensor], list[Tensor]]:
+def pre_activations(
+    built: Built, x: Tensor, y: Tensor, autocast: torch.autocast
+) -> tuple[list[Tensor], list[Tensor]]:
     """Each layer's input for a probe batch, and the gradient of the loss with respect to it.
 
     Runs in evaluation mode and leaves no gradients and no changed mode behind.
     """
     x = x.detach().requires_grad_()  # so that gradients flow whatever is frozen
     with built.evaluating(), _recording(built.layers) as inputs, torch.enable_grad():
-        loss = F.cross_entropy(built.model(x), y, reduction="sum")
+        with autocast:
+            loss = F.cross_entropy(built.model(x).float(), y, reduction="sum")
         gradients = torch.autograd.grad(loss, inputs)
-    return [z.detach() for z in inputs], [g.detach() for g in gradients]
+    return [z.detach().float() for z in inputs], [g.detach().float() for g in gradients]
 
 
-def gradient_norms(built: Built, x: Tensor, y: Tensor) -> list[float]:
+def gradient_norms(built: Built, x: Tensor, y: Tensor, autocast: torch.autocast) -> list[float]:
     """For each layer, the norm of dL/dz of one image, root mean square over the probe."""
-    _, gradients = pre_activations(built, x, y)
-    return [float(g.double().square().sum().div(len(x)).sqrt()) for g in gradients]
+    _, gradients = pre_activations(built, x, y, autocast)
+    return [_norm_of_one(g) for g in gradients]
+
+
+def _norm_of_one(g: Tensor) -> float:
+    """The norm of one image's gradient, root mean square over the images."""
+    # Double precision on the CPU: not every device has it.
+    return float(g.cpu().double().square().sum().div(len(g)).sqrt())
 
 
 def slope(layer: Layer, z: Tensor) -> Tensor:
@@ -72,14 +81,16 @@ def slope(layer: Layer, z: Tensor) -> Tensor:
     return result
 
 
-def layer_health(built: Built, x: Tensor, y: Tensor) -> list[dict[str, float | None]]:
+def layer_health(
+    built: Built, x: Tensor, y: Tensor, autocast: torch.autocast
+) -> list[dict[str, float | None]]:
     """For each layer: its share of dead units, of saturated values, its gradient norm.
 
     A unit (a channel, or an element of a flat layer) is dead if its slope is 0 for every
     probe image, so that nothing it could learn from comes through. A layer that is not
     elementwise has no slope of its own: None.
     """
-    inputs, gradients = pre_activations(built, x, y)
+    inputs, gradients = pre_activations(built, x, y, autocast)
     rows = []
     for layer, z, g in zip(built.layers, inputs, gradients, strict=True):
         row: dict[str, float | None] = {"dead": None, "saturated": None}
@@ -89,7 +100,7 @@ def layer_health(built: Built, x: Tensor, y: Tensor) -> list[dict[str, float | N
             over = [d for d in range(z.dim()) if d != 1]
             row["dead"] = float((size.amax(dim=over) == 0).float().mean())
             row["saturated"] = float((size < SATURATED).float().mean())
-        row["gradient"] = float(g.double().square().sum().div(len(x)).sqrt())
+        row["gradient"] = _norm_of_one(g)
         rows.append(row)
     return rows
 
@@ -97,7 +108,7 @@ def layer_health(built: Built, x: Tensor, y: Tensor) -> list[dict[str, float | N
 @torch.no_grad()
 def curve(function: Callable[[Tensor], Tensor], x: Tensor, channels: int) -> NDArray[np.float64]:
     """A function's values at x, averaged over the channels where they differ."""
-    return function(x.unsqueeze(1).expand(-1, channels)).double().mean(dim=1).cpu().numpy()
+    return function(x.unsqueeze(1).expand(-1, channels)).cpu().double().mean(dim=1).numpy()
 
 
 def curves(built: Built, device: torch.device, prefix: str = "") -> dict[str, NDArray[np.float64]]:
@@ -109,11 +120,12 @@ def curves(built: Built, device: torch.device, prefix: str = "") -> dict[str, ND
     for number, layer in enumerate(built.layers, start=1):
         for half in RANGES:
             x = torch.linspace(-half, half, POINTS, device=device)
-            stored[f"{prefix}A{number}_on_{half:g}"] = (
-                curve(layer, x, layer_channels(layer))
-                if is_elementwise(layer)
-                else np.full(POINTS, np.nan)
-            )
+            with built.evaluating():
+                stored[f"{prefix}A{number}_on_{half:g}"] = (
+                    curve(layer, x, layer_channels(layer))
+                    if is_elementwise(layer)
+                    else np.full(POINTS, np.nan)
+                )
     return stored
 
 
@@ -129,7 +141,7 @@ def histograms(inputs: list[Tensor]) -> dict[str, NDArray[np.float64]]:
 
 
 @torch.no_grad()
-def shares(layer: Layer, device: torch.device) -> dict[str, list[float]]:
+def shares(built: Built, layer: Layer, device: torch.device) -> dict[str, list[float]]:
     """Each function's share of Σ |Pᵢ fᵢ(x)| at |x| = 1, 10, 100, over both signs.
 
     Empty for a mixture with a member that is not elementwise.
@@ -142,10 +154,11 @@ def shares(layer: Layer, device: torch.device) -> dict[str, list[float]]:
     channels = layer_channels(layer)
     for size in SHARES_AT:
         x = torch.tensor([-size, size], device=device).unsqueeze(1).expand(-1, channels)
-        terms = [
-            float((p * member(x)).abs().mean())
-            for p, member in zip(layer.proportions, layer.layers, strict=True)
-        ]
+        with built.evaluating():
+            terms = [
+                float((p * member(x)).abs().mean())
+                for p, member in zip(layer.proportions, layer.layers, strict=True)
+            ]
         total = sum(terms)
         result[f"{size:g}"] = [term / total if total else 0.0 for term in terms]
     return result

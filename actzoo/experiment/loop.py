@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from actzoo.errors import DivergedError
+from actzoo.errors import DivergedError, MixtureError
 from actzoo.experiment.build import Built
 from actzoo.experiment.protocol import Phase
 from actzoo.experiment.streams import generator
@@ -122,18 +122,27 @@ def train_epoch(
             loss = F.cross_entropy(built.model(x), batches.labels[index])
         optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
-        optimizer.step()
-        schedule.step()
         losses[number] = loss.detach()
-    finite = torch.isfinite(losses).cpu()  # the one wait of the epoch
+        try:
+            optimizer.step()
+        except MixtureError as error:  # often what a loss that is not finite leads to
+            _check_finite(losses[: number + 1].cpu())
+            raise MixtureError(f"batch {number + 1}: {error}") from None
+        schedule.step()
+    seen = losses.cpu()  # a GPU is waited for here, and nowhere above
+    _check_finite(seen)
     for mixture in built.mixtures:
         mixture.check()
+    sizes = torch.tensor([len(index) for index in order])
+    mean = float((seen.double() * sizes).sum() / sizes.sum())
+    return mean, time.perf_counter() - started
+
+
+def _check_finite(losses: Tensor) -> None:
+    finite = torch.isfinite(losses)
     if not finite.all():
         first = int((~finite).nonzero()[0])
         raise DivergedError(f"the loss is {losses[first].item()} in batch {first + 1}")
-    sizes = torch.tensor([len(index) for index in order], device=losses.device)
-    mean = float((losses.double() * sizes).sum() / sizes.sum())
-    return mean, time.perf_counter() - started
 
 
 @torch.no_grad()

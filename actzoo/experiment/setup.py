@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -30,6 +32,7 @@ class Setup:
         probe: A batch for looking into the layers: held-out images, or training images
             where none are held out.
         autocast: The precision.
+        stream: The seed of each purpose by its name.
     """
 
     built: Built
@@ -39,6 +42,7 @@ class Setup:
     validation: tuple[Tensor, Tensor] | None
     probe: tuple[Tensor, Tensor]
     autocast: torch.autocast
+    stream: Callable[[str], int]
 
     def predict(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """Predicted class and loss of each image, on the CPU."""
@@ -49,8 +53,13 @@ class Setup:
 def set_up_cell(spec: CellSpec, images: Images) -> Setup:
     """Build the network and bring the data to the device, from the spec's streams alone."""
 
+    # Where a file lies does not matter, only which it is.
+    dataset = spec.dataset
+    if dataset.startswith("npz:"):
+        dataset = f"npz:{Path(dataset).name}"
+
     def stream(name: str) -> int:
-        return stream_seed(spec.seed, spec.dataset, spec.model, name)
+        return stream_seed(spec.seed, dataset, spec.model, name)
 
     device = torch.device(spec.device)
     if spec.limit is not None:
@@ -90,4 +99,5 @@ def set_up_cell(spec: CellSpec, images: Images) -> Setup:
         autocast=torch.autocast(
             device.type, torch.bfloat16, spec.precision == "bf16", cache_enabled=False
         ),
+        stream=stream,
     )

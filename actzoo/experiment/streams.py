@@ -25,8 +25,17 @@ def generator(seed: int) -> torch.Generator:
 
 
 @contextmanager
-def seeded(seed: int) -> Iterator[None]:
-    """Torch's global CPU generator at this seed inside the block, untouched outside."""
-    with torch.random.fork_rng(devices=[]):
+def seeded(seed: int, device: torch.device | None = None) -> Iterator[None]:
+    """Torch's global generators at this seed inside the block, untouched outside.
+
+    Args:
+        seed: The seed.
+        device: A GPU whose generator is seeded beside the CPU's.
+    """
+    cuda = [device] if device is not None and device.type == "cuda" else []
+    with torch.random.fork_rng(devices=cuda):
         torch.default_generator.manual_seed(seed)
+        for gpu in cuda:
+            with torch.cuda.device(gpu):
+                torch.cuda.manual_seed(seed)
         yield

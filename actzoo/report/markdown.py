@@ -155,7 +155,7 @@ def _choices(study: Study) -> list[dict[str, Any]]:
                         for p in preferences
                         if p.followed == p.followed
                     ],
-                    "functions": preference.functions(members),
+                    "functions": preference.functions(preferences[0].variant),
                     "equations": [(p.group.title, preference.equations(p)) for p in preferences],
                 }
             )

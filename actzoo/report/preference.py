@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from actzoo import registry
-from actzoo.errors import ActzooError
+from actzoo.errors import FormulaError
+from actzoo.formula import Formula, split_assignments
 from actzoo.report.paper import published
 from actzoo.report.statistics import r_squared, total_variation
 from actzoo.report.study import Floats, Group, Study, Variant, shown
@@ -154,11 +154,14 @@ def equations(p: Preference) -> str:
     return "\\begin{aligned}\n" + " \\\\\n".join(lines) + "\n\\end{aligned}"
 
 
-def functions(members: tuple[str, ...]) -> str:
-    """What f_1, f_2 ... are, in LaTeX."""
+def functions(mixture: Variant) -> str:
+    """What f_1, f_2 ... are, in LaTeX: as they were when the cells ran, not as they are now."""
+    result = mixture.done[0].result or {}
+    definitions = [found["definition"] for found in result["spec"]["fingerprints"]]
+    both = itertools.zip_longest(mixture.members, definitions[: len(mixture.members)], fillvalue="")
     lines = [
-        f"f_{{{m}}}(x) &= \\mathrm{{{_upright(name)}}}(x){_written_out(name)}"
-        for m, name in enumerate(members, start=1)
+        f"f_{{{m}}}(x) &= \\mathrm{{{_upright(name)}}}(x){_written_out(definition)}"
+        for m, (name, definition) in enumerate(both, start=1)
     ]
     return "\\begin{aligned}\n" + " \\\\\n".join(lines) + "\n\\end{aligned}"
 
@@ -167,20 +170,23 @@ def _upright(name: str) -> str:
     return "".join(f"\\{sign}" if sign in "_#%&$^{}" else sign for sign in name)
 
 
-def _written_out(name: str) -> str:
-    """` = ...` by the declared formula; "" where the function is no longer installed."""
+def _written_out(definition: str) -> str:
+    """` = ...` from a stored definition: a formula or LaTeX, then the parameters' values."""
+    head, *rest = (part.partition(" per ")[0] for part in definition.split("; "))
+    if not head:
+        return ""
+    body, values = head, ""
     try:
-        activation = registry.get(name)
-        body = activation.parsed().latex() if activation.formula else activation.latex
-    except ActzooError:
-        return ""
-    if not body:
-        return ""
+        declared = split_assignments(", ".join((head, *(r for r in rest if "=" in r))))
+        vectors = {k: len(v) for k, v in declared.values.items() if isinstance(v, tuple)}
+        body = Formula(declared.formula, tuple(declared.values), vectors).latex()
+        values = ",\\ ".join(
+            f"\\mathit{{{_upright(k)}}} = {v:g}"
+            for k, v in declared.values.items()
+            if not isinstance(v, tuple)
+        )
+    except FormulaError:
+        pass  # no formula: the definition is LaTeX already
     # GitHub's mathematics knows no \operatorname.
     text = f" = {body}".replace("\\operatorname", "\\mathrm")
-    values = ",\\ ".join(
-        f"\\mathit{{{_upright(k)}}} = {v:g}"
-        for k, v in activation.parameters.items()
-        if isinstance(v, float | int)
-    )
     return f"{text},\\quad {values}" if values else text

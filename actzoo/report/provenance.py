@@ -132,7 +132,7 @@ def limits(study: Study) -> list[str]:
         "first weights and batches, not the choice of test images.",
         f"It says nothing of other networks than {listed([code(m) for m in run.models])}, nor of "
         f"other data than {listed([shown(d) for d in run.datasets])}.",
-        "Times are those of this run, one cell after another on a machine that may have had "
+        "Times are those of this run, on a machine that may have had "
         "other work: information, not a measurement.",
     ]
     if run.limit is not None:

@@ -149,7 +149,7 @@ def fairness(study: Study) -> list[str]:
             + (f" ({next(iter(counts[0])):,})" if len(counts) == 1 else "")
             + ": a phase in which nothing can train is skipped, so a single function trains "
             "its network exactly as long as the mixture does. With the same seed all sets "
-            "share the network's first weights and the order of the batches, which is what "
+            f"share {_first_weights(study)} and the order of the batches, which is what "
             "makes pairing by seed mean something. The test images were read once, after the "
             "last epoch."
         )
@@ -165,6 +165,23 @@ def fairness(study: Study) -> list[str]:
             "gets as many epochs in all as the mixture, and more network updates than it."
         )
     return lines
+
+
+def _first_weights(study: Study) -> str:
+    """What the networks of one seed have in common before training."""
+    own = "the draws of the network's first weights"
+    if study.run.weight_init == "gain":
+        return f"{own}, scaled by each set's gain,"
+    sizes = {
+        (group.slug, result["parameters"]["network"])
+        for group in study.groups
+        for variant in group.variants
+        for result in (cell.result for cell in variant.done)
+        if result is not None
+    }
+    if len(sizes) > len(study.groups):  # a gated function changes the layers that follow it
+        return "the network's first weights, as far as their layers have the same shape,"
+    return "the network's first weights"
 
 
 def failures(study: Study) -> str:

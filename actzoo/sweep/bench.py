@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import traceback
 from collections.abc import Callable, Iterable
-from concurrent.futures import Executor, as_completed
+from concurrent.futures import BrokenExecutor, Executor, as_completed
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -69,12 +69,14 @@ def run_plan(
                 show(Event("kept", number, len(plan.cells), spec, result=result))
             else:
                 open_cells.append((number, spec))
-        if executor is None:
-            _run_here(store, loaded, open_cells, len(plan.cells), show)
-        elif open_cells:
-            _run_elsewhere(store, loaded, open_cells, len(plan.cells), show, executor)
-        rows = tuple(cell_row(store, spec) for spec in plan.cells)
-        write_csv(folder / "results.csv", rows)
+        try:
+            if executor is None:
+                _run_here(store, loaded, open_cells, len(plan.cells), show)
+            elif open_cells:
+                _run_elsewhere(store, loaded, open_cells, len(plan.cells), show, executor)
+        finally:  # an interrupted run leaves a table of what is done, not an older one
+            rows = tuple(cell_row(store, spec) for spec in plan.cells)
+            write_csv(folder / "results.csv", rows)
     return Results(folder, rows)
 
 
@@ -96,20 +98,21 @@ def _run_here(store: Store, loaded: Loaded, cells: Cells, total: int, show: Show
 def _run_elsewhere(
     store: Store, loaded: Loaded, cells: Cells, total: int, show: Show, executor: Executor
 ) -> None:
-    futures = {
-        executor.submit(
-            work_apart, str(store.folder.resolve()), spec.to_json(), str(loaded.root.resolve())
-        ): (number, spec)
-        for number, spec in cells
-    }
+    folder, root = str(store.folder.resolve()), str(loaded.root.resolve())
+    futures = {}
     try:
+        for number, spec in cells:
+            future = executor.submit(work_apart, folder, spec.to_json(), root)
+            futures[future] = (number, spec)
         for future in as_completed(futures):
             number, spec = futures[future]
             try:
                 message = future.result()
             except StoreError:
                 raise
-            except Exception as error:  # a worker that died takes its cell with it, no other
+            except BrokenExecutor as error:  # no fault of the cell's: it stays to be run
+                message = f"not finished, a worker died ({error}); run the same command again"
+            except Exception as error:
                 store.fail(spec, error, traceback.format_exc())
                 message = f"{type(error).__name__}: {error}"
             _finished(store, number, total, spec, message, show)

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, Literal
 
+from actzoo import data
+from actzoo.environment import pick_device
 from actzoo.errors import UsageError
 from actzoo.experiment.build import WeightInit
 from actzoo.experiment.fingerprint import Fingerprint, of_activation, of_model
@@ -70,8 +73,14 @@ class Run:
             if repeated:
                 raise UsageError(f"the set {','.join(names)} names {repeated[0]} more than once")
         for what in ("datasets", "models", "seeds"):
-            if not getattr(self, what):
+            values = getattr(self, what)
+            if not values:
                 raise UsageError(f"no {what} to run")
+            repeated = [v for v in values if values.count(v) > 1]
+            if repeated:
+                raise UsageError(f"{what}: {repeated[0]!r} is there more than once")
+        if not self.members and not self.mixtures and all(len(s) > 1 for s in self.sets):
+            raise UsageError("neither mixtures nor members: nothing but the baseline would run")
         if any(isinstance(s, bool) or not isinstance(s, int) or s < 0 for s in self.seeds):
             raise UsageError(f"seeds={self.seeds}; expected whole numbers, 0 or more")
         if self.batch_size < 1:
@@ -196,10 +205,27 @@ def resolve(run: Run) -> Run:
     def name(given: str) -> str:
         return default().full_name(get(given))
 
-    for model in run.models:
-        default().model(model)
     return replace(
         run,
+        datasets=tuple(_dataset_name(text) for text in run.datasets),
+        models=tuple(_model_name(text) for text in run.models),
+        device=str(pick_device(run.device)),
         sets=tuple(tuple(name(n) for n in names) for names in run.sets),
         baseline=name(run.baseline),
     )
+
+
+def _dataset_name(text: str) -> str:
+    """The dataset's own name; a file by its full path, so that any worker finds it."""
+    if text.startswith("npz:"):
+        return f"npz:{Path(text.removeprefix('npz:')).expanduser().resolve()}"
+    return data.find(text).name
+
+
+def _model_name(text: str) -> str:
+    """`MLP(depth=2)` as `mlp`: the network's own name, and the options that differ from its own."""
+    network, options = default().model(text)
+    own = {k: v for k, v in options.items() if v != network.options[k]}
+    if not own:
+        return network.name
+    return f"{network.name}({', '.join(f'{k}={v!r}' for k, v in sorted(own.items()))})"

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from actzoo import data
+from actzoo.errors import DataError
 from actzoo.experiment.build import build
 from actzoo.experiment.fingerprint import Fingerprint, of_dataset
 from actzoo.experiment.spec import CellSpec
@@ -24,14 +25,18 @@ class Loaded:
     def __init__(self, root: Path) -> None:
         self.root = root
         self._name = ""
+        self._digests: dict[str, str] = {}
         self._images: Images | None = None
 
     def images(self, name: str) -> Images:
         """The images of a dataset, loaded unless they are the last ones asked for."""
         if self._images is None or name != self._name:
             self._images = None  # the old ones go before the new ones come
-            self._images = data.find(name).load(self.root)
-            self._name = name
+            images = data.find(name).load(self.root)
+            digest = images.fingerprint()
+            if self._digests.setdefault(name, digest) != digest:
+                raise DataError(f"the files of {name} changed while this run was going on")
+            self._images, self._name = images, name
         return self._images
 
 

@@ -52,8 +52,8 @@ class Results:
 
     @property
     def failed(self) -> int:
-        """How many cells failed."""
-        return sum(row["status"] == "failed" for row in self.rows)
+        """How many cells failed or did not finish."""
+        return sum(row["status"] != "ok" for row in self.rows)
 
     def to_frame(self) -> pandas.DataFrame:
         """The rows as a pandas DataFrame."""
@@ -74,8 +74,10 @@ def cell_row(store: Store, spec: CellSpec) -> dict[str, Any]:
     }
     result = store.result(spec.key)
     if result is None:
-        failure = store.error(spec.key) or {}
-        return {**row, "status": "failed", "message": failure.get("message", "did not finish")}
+        failure = store.error(spec.key)
+        if failure is None:
+            return {**row, "status": "not finished", "message": ""}
+        return {**row, "status": "failed", "message": failure["message"]}
     test = result["test"]
     return {
         **row,

@@ -164,6 +164,7 @@ class Store:
     def begin(self, spec: CellSpec) -> None:
         """Note what a cell is, before it runs."""
         write_json(self.cell(spec.key) / "cell.json", spec.to_json())
+        (self.cell(spec.key) / "error.json").unlink(missing_ok=True)  # of an earlier try
 
     def finish(self, spec: CellSpec, result: CellResult) -> None:
         """Write a finished cell; `result.json` last."""

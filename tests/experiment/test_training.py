@@ -251,6 +251,7 @@ def test_relu_dead_and_tanh_saturated_units_are_counted():
         Built(torch.nn.Sequential(first, relu, tanh, torch.nn.Linear(4, 3)), (relu, tanh)),
         torch.zeros(5, 2),
         torch.zeros(5, dtype=torch.int64),
+        torch.autocast("cpu", enabled=False),
     )
     assert rows[0]["dead"] == 0.5
     assert rows[1]["saturated"] == 0.25

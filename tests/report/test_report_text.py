@@ -18,7 +18,7 @@ from actzoo.experiment.protocol import PAPER
 from actzoo.report import write_report
 from actzoo.report.figures import Figures
 from actzoo.report.markdown import render
-from actzoo.report.preference import equations, functions, preferences
+from actzoo.report.preference import _written_out, equations, preferences
 from actzoo.report.shape import is_leaky
 from actzoo.report.statistics import Bend, Interval
 from actzoo.report.study import read_study
@@ -150,15 +150,19 @@ def test_equations_are_the_papers(make_store: Make) -> None:
     assert lines[1] == (r"A_{1}(x) &= 0.4133\,f_{1}(x) + 0.2933\,f_{2}(x) + 0.2933\,f_{3}(x) \\")
 
 
-def test_functions_are_written_out_or_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert r"f_{1}(x) &= \mathrm{tanh}(x) = \tanh{\left(x \right)}" in functions(("tanh", "sin"))
-    assert r"\operatorname" not in functions(("gelu",))  # GitHub refuses it
-
-    def gone(_: str) -> None:
-        raise UnknownNameError("no plugin")
-
-    monkeypatch.setattr(registry, "get", gone)
-    assert r"f_{1}(x) &= \mathrm{my\_own}(x)" in functions(("my_own", "tanh"))
+@pytest.mark.parametrize(
+    ("definition", "written"),
+    [
+        ("tanh(x)", r" = \tanh{\left(x \right)}"),
+        ("x*w + v[0]; v=(1.0, 2.0) per channel; w=0.5", r",\quad \mathit{w} = 0.5"),
+        (r"\mathrm{softmax}(x); dim=1; dimwise", r" = \mathrm{softmax}(x)"),
+        ("", ""),
+    ],
+)
+def test_functions_are_written_out_as_they_were_stored(definition: str, written: str) -> None:
+    text = _written_out(definition)
+    assert written in text
+    assert r"\operatorname" not in _written_out("x*erfc(x)")  # GitHub refuses it
 
 
 def test_the_report_needs_no_plugin(make_store: Make, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -130,7 +130,7 @@ def test_the_key_covers_what_is_run(quick, tiny_npz, tmp_path, monkeypatch):
     assert base not in others and len(others) == 9
     from actzoo.experiment import fingerprint
 
-    monkeypatch.setattr(fingerprint, "_module_digest", lambda module: "edited")
+    monkeypatch.setattr(fingerprint, "_digest", lambda files: "edited")
     assert key() != base
 
 
@@ -140,6 +140,46 @@ def test_an_alias_is_the_same_cell(quick, tmp_path):
         for name in ("leaky_relu", "LReLU", "actzoo:leaky-relu")
     }
     assert len(keys) == 1
+
+
+def test_one_experiment_has_one_name(quick, tmp_path):
+    def keys(**changes):
+        return {
+            c.key for c in make_plan(Run(sets=(("tanh",),), **quick | changes), tmp_path)[0].cells
+        }
+
+    assert (
+        keys(models=("mlp",)) == keys(models=("MLP(depth=2)",)) == keys(models=("mlp(width=128)",))
+    )
+    digits = {"limit": 200, "seeds": (0,)}
+    assert keys(datasets=("digits",), **digits) == keys(datasets=("Digits",), **digits)
+
+
+def test_a_function_that_draws_in_training_is_repeatable_and_its_curve_is_not_noise(
+    tmp_path, quick
+):
+    runs = [actzoo.bench(["rrelu"], out=tmp_path / name, **quick) for name in ("one", "two")]
+    assert without_times(tmp_path / "one") == without_times(tmp_path / "two")
+    key = next(row["key"] for row in runs[0].rows if row["set"] == "rrelu")
+    curve = Store(tmp_path / "one").arrays(key, "layers")["A1_on_1"]
+    assert curve[0] == pytest.approx(-(1 / 8 + 1 / 3) / 2, rel=1e-5)
+
+
+def test_a_retry_that_is_interrupted_does_not_show_the_old_failure(tmp_path, quick):
+    options = {**quick, "seeds": (0,)}
+    failed = actzoo.bench(["exp(99*x*x)"], out=tmp_path / "out", **options)
+    key = next(row["key"] for row in failed.rows if row["status"] == "failed")
+
+    def interrupt(event):
+        if event.kind == "start":
+            return
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        actzoo.bench(["exp(99*x*x)", "exp(-x*x)"], out=tmp_path / "out", show=interrupt, **options)
+    rows = without_times(tmp_path / "out")
+    assert {row["status"] for row in rows} <= {"ok", "failed", "not finished"}
+    assert Store(tmp_path / "out").result(key) is None
 
 
 def test_a_spec_survives_its_canonical_form(quick, tmp_path):
@@ -172,6 +212,9 @@ def test_members_of_one_seed_are_paired(tmp_path, quick):
         (["relu"], {"init": "ones"}, UsageError, "'equal' or 'random'"),
         (["relu"], {"limit": 100_000}, UsageError, "100"),
         (["relu"], {"baseline": "nothing"}, UnknownNameError, "'nothing'"),
+        (["relu"], {"seeds": (0, 0)}, UsageError, "seeds: 0 is there more than once"),
+        (["relu"], {"device": "tpu"}, UsageError, "expected auto, cpu, cuda"),
+        (["relu,tanh"], {"members": False, "mixtures": False}, UsageError, "neither mixtures"),
     ],
 )
 def test_bad_input_is_refused_before_anything_is_written(

@@ -60,8 +60,7 @@ class Dies(Executor):
 
 def test_a_lost_worker_costs_its_cell_only_and_the_next_run_finishes_it(tmp_path, quick):
     torn = actzoo.bench(["relu,tanh"], out=tmp_path / "torn", executor=Dies(), **quick)
-    assert [row["status"] for row in torn.rows].count("failed") == 1
-    assert "a worker was killed" in next(r["message"] for r in torn.rows if r["message"])
+    assert [row["status"] for row in torn.rows].count("not finished") == torn.failed == 1
     whole = actzoo.bench(["relu,tanh"], out=tmp_path / "whole", **quick)
     finished = actzoo.bench(["relu,tanh"], out=tmp_path / "torn", **quick)
     assert plain(finished) == plain(whole)
