@@ -128,8 +128,10 @@ def limits(study: Study) -> list[str]:
     lines = [
         "Learning rates and epochs are the protocol's and the same for every set; nothing was "
         "tuned for any of them.",
-        f"Its intervals are over {plural(len(run.seeds), 'seed')}: they cover the chance in "
-        "first weights and batches, not the choice of test images.",
+        "With one seed it cannot tell an effect from the chance in first weights and batches."
+        if len(run.seeds) == 1
+        else f"Its intervals are over {plural(len(run.seeds), 'seed')}: they cover the chance "
+        "in first weights and batches, not the choice of test images.",
         f"It says nothing of other networks than {listed([code(m) for m in run.models])}, nor of "
         f"other data than {listed([shown(d) for d in run.datasets])}.",
         "Times are those of this run, on a machine that may have had "
