@@ -136,7 +136,15 @@ class Mixture(nn.Module):
 
         Returns:
             A handle whose `remove()` ends it.
+
+        Raises:
+            MixtureError: The optimiser does not hold this mixture's weights.
         """
+        if not any(p is self.w for group in optimizer.param_groups for p in group["params"]):
+            raise MixtureError(
+                "this optimiser does not hold the mixture's weights: attach the one that was "
+                "given mixture.parameters(), or the parameters of the model around it"
+            )
 
         def hook(*_: Any) -> None:
             self.project_()

@@ -14,6 +14,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from actzoo.activation import Activation
@@ -102,6 +103,21 @@ def _words(error: Exception) -> str:
     return f"{type(error).__name__}: {error}"
 
 
+def _try(function: Callable[..., Tensor], name: str) -> None:
+    """Call a user's function once, so that what is wrong with it is said in one line."""
+    given = torch.linspace(-1, 1, 5)
+    x = given.clone()
+    try:
+        y = function(x)
+    except Exception as error:
+        raise UsageError(f"{name} failed on a tensor of 5 numbers: {_words(error)}") from error
+    if not isinstance(y, Tensor) or y.shape != x.shape:
+        got = f"a tensor of shape {tuple(y.shape)}" if isinstance(y, Tensor) else repr(y)
+        raise UsageError(f"{name} made {got} of a tensor of shape (5,); expected the same shape")
+    if not torch.equal(x, given):
+        raise UsageError(f"{name} changes its input in place; let it return a new tensor")
+
+
 def _named(value: Any, name: str) -> Activation:
     if isinstance(value, Activation):
         parts = {f.name: getattr(value, f.name) for f in fields(value)}
@@ -116,6 +132,7 @@ def _named(value: Any, name: str) -> Activation:
     if not callable(value):
         raise UsageError(f"{name} is {type(value).__name__}, not a function of a tensor")
     function: Callable[..., Tensor] = value
+    _try(function, name)
     label = name.rpartition(":")[2].replace("_", r"\_")
     return Activation(
         name=name,

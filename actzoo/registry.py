@@ -60,6 +60,8 @@ class Registry:
             return found[0]
         if is_plain_name(normal(text)):
             raise self.activations.unknown(text)
+        if text.endswith(".py"):
+            raise UnknownNameError(f"{text!r} is a file; name a function in it: {text}:NAME")
         # `distribution:` before a name with parameters is not part of the call.
         distribution, colon, rest = text.partition(":")
         known = {normal(s.origin.distribution) for s in self.plugins}

@@ -137,6 +137,12 @@ def test_a_step_that_leaves_no_weight_says_so():
         train_step(Mixture(["relu", "tanh"]), [9.0, 9.0], lr=1.0)
 
 
+def test_another_optimiser_is_refused():
+    other = torch.optim.SGD(torch.nn.Linear(2, 2).parameters(), lr=1.0)
+    with pytest.raises(MixtureError, match="does not hold the mixture's weights"):
+        Mixture(["relu", "tanh"]).attach(other)
+
+
 def test_removing_the_handle_ends_the_projection():
     mixture = Mixture(["relu", "tanh"])
     optimizer = torch.optim.SGD(mixture.parameters(), lr=1.0)

@@ -78,6 +78,23 @@ def test_what_is_not_there_is_said(text, error, message):
         actzoo.get(text)
 
 
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ("return x.sum()", r"made a tensor of shape \(\) of a tensor of shape \(5,\)"),
+        ("return x.mul_(2)", "changes its input in place"),
+        ("return 3", "made 3 of a tensor"),
+        ("return x @ x @ x", "failed on a tensor of 5 numbers: RuntimeError"),
+    ],
+)
+def test_a_function_that_is_none_is_told_so_in_one_line(tmp_path, body, message):
+    (tmp_path / "mine.py").write_text(f"def f(x):\n    {body}\n")
+    with pytest.raises(UsageError, match=message):
+        actzoo.get(f"{tmp_path / 'mine.py'}:f")
+    with pytest.raises(UnknownNameError, match=r"mine\.py:NAME"):
+        actzoo.get(f"{tmp_path / 'mine.py'}")
+
+
 def test_what_is_no_activation_is_refused():
     with pytest.raises(UsageError, match="expected a name, formula or function"):
         actzoo.get(3)

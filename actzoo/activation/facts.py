@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 _HALF = 12.0
+_POLE = 1e9  # a slope as large as this is that of a pole
 _STEP = 2.0**-11  # a power of two, so that jumps at round places fall between two points
 
 
@@ -48,4 +49,4 @@ def lipschitz(
         size = slope(near).abs()
         place, best, step = float(near[size.argmax()]), max(best, float(size.max())), step / 50
     far = slope(torch.tensor([-1e6, -1e4, -1e3, 1e3, 1e4, 1e6], dtype=torch.float64)).abs()
-    return math.inf if float(far.max()) > best * (1 + 1e-6) else best
+    return math.inf if float(far.max()) > best * (1 + 1e-6) or best > _POLE else best

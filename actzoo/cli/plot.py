@@ -25,6 +25,8 @@ def text_plot(
         low_x, high_x: The range of x.
         columns, rows: Size of the drawing, without the labels.
     """
+    # A pole would flatten all else.
+    f, slope = (np.where(np.abs(v) < 1e3, v, np.nan) for v in (f, slope))
     values = np.concatenate([f, slope])
     values = values[np.isfinite(values)]
     low, high = (float(values.min()), float(values.max())) if len(values) else (0.0, 1.0)

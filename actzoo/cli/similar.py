@@ -46,9 +46,11 @@ def command(name: str, count: int, as_json: bool) -> None:
     table.add_column("nearest", no_wrap=True)
     table.add_column("largest", justify="right", no_wrap=True)
     table.add_column("mean", justify="right", no_wrap=True)
-    table.add_column("formula", overflow="ellipsis", no_wrap=True)
+    table.add_column("formula")
+    room = max(16, screen.width - 44)
     for n in found[:count]:
-        formula = escape(n.activation.formula or "")
+        text = n.activation.formula or ""
+        formula = escape(text if len(text) <= room else f"{text[: room - 1]}…")
         table.add_row(n.activation.name, f"{n.largest:.3g}", f"{n.mean:.3g}", formula)
     screen.print(table)
     screen.print("largest and mean of |f(x) - g(x)| for x in [-8, 8]", markup=False)

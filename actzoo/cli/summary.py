@@ -36,11 +36,14 @@ def print_summary(screen: Console, folder: Path, report: Path) -> None:
 
 
 def _cells(row: dict[str, Any]) -> tuple[str, str, str, str]:
-    name = row["set"] + (f" ({row['control']})" if row["control"] else "")
     accuracy = "–" if row["accuracy"] is None else f"{row['accuracy']:.2f}"
     if row["half_width"] is not None:
         accuracy += f" ± {row['half_width']:.2f}"
-    difference = "" if row["difference"] is None else f"{row['difference']:+.2f}"
+    difference = "" if row["difference"] is None else _signed(row["difference"])
     if row["difference_low"] is not None:
-        difference += f" [{row['difference_low']:+.2f}, {row['difference_high']:+.2f}]"
-    return name, accuracy, difference, "best" if row["best"] else row["verdict"]
+        difference += f" [{_signed(row['difference_low'])}, {_signed(row['difference_high'])}]"
+    return row["set"], accuracy, difference, "best" if row["best"] else row["verdict"]
+
+
+def _signed(value: float) -> str:
+    return f"{round(value, 2) + 0.0:+.2f}"  # + 0.0: no minus before zero

@@ -13,6 +13,7 @@ from actzoo.report import preference, provenance, shape, tables
 from actzoo.report.compare import compare, rows
 from actzoo.report.figures import Figures, write_figures
 from actzoo.report.figures.training import FEW_SEEDS
+from actzoo.report.learned import learned
 from actzoo.report.paper import SOURCE
 from actzoo.report.statistics import LEVEL, POWER
 from actzoo.report.study import Group, Study, Variant, read_study
@@ -130,6 +131,7 @@ def _group(group: Group, figures: Figures) -> dict[str, Any]:
         "accuracy_figures": figures.of("accuracy", group),
         "training_figures": figures.of("training", group),
         "health": health,
+        "learned": learned(group),
         "folded": health.count("\n") > FOLDED,
         "vanishing": tables.vanishing(group),
         "gradient_figures": figures.of("gradients", group),

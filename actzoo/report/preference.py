@@ -172,6 +172,7 @@ def _upright(name: str) -> str:
 
 def _written_out(definition: str) -> str:
     """` = ...` from a stored definition: a formula or LaTeX, then the parameters' values."""
+    trains = " per " in definition
     head, *rest = (part.partition(" per ")[0] for part in definition.split("; "))
     if not head:
         return ""
@@ -189,4 +190,6 @@ def _written_out(definition: str) -> str:
         pass  # no formula: the definition is LaTeX already
     # GitHub's mathematics knows no \operatorname.
     text = f" = {body}".replace("\\operatorname", "\\mathrm")
+    if values and trains:
+        values += "\\ \\text{(at the start)}"
     return f"{text},\\quad {values}" if values else text

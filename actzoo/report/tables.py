@@ -145,7 +145,8 @@ def fairness(study: Study) -> list[str]:
     counts = [{network_updates(v) for v in variants} for variants in plain if variants]
     if all(len(found) == 1 for found in counts):
         lines.append(
-            "Every set of a table got the same number of network updates"
+            f"Every set of a table{' but the controls' if study.run.control else ''} got the same "
+            "number of network updates"
             + (f" ({next(iter(counts[0])):,})" if len(counts) == 1 else "")
             + ": a phase in which nothing can train is skipped, so a single function trains "
             "its network exactly as long as the mixture does. With the same seed all sets "

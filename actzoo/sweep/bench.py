@@ -6,7 +6,7 @@ import json
 import traceback
 from collections.abc import Callable, Iterable
 from concurrent.futures import BrokenExecutor, Executor, as_completed
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -132,6 +132,7 @@ def _finished(
 def bench(
     sets: Iterable[Given | Iterable[Given]],
     *,
+    epochs: int | None = None,
     out: str | Path | None = None,
     data_root: str | Path | None = None,
     show: Callable[[Event], None] = lambda _: None,
@@ -143,6 +144,7 @@ def bench(
     Args:
         sets: Each a text such as "relu,tanh,sin" or a named set, an Activation, a function
             of a tensor, or an iterable of these; several functions are one mixture.
+        epochs: Of every phase, in place of the protocol's.
         out: The output folder; `reports/<sets>-<datasets>-<hash>` if left out.
         data_root: Where datasets lie; ACTZOO_DATA_ROOT or ~/.cache/actzoo if left out.
         show: Called with an Event for everything that happens.
@@ -160,6 +162,9 @@ def bench(
     """
     given = [_names(s) for s in sets]
     run = Run(sets=tuple(given), **options)
+    if epochs is not None:
+        run = replace(run, protocol=tuple(replace(p, epochs=epochs) for p in run.protocol))
+        options = {**options, "epochs": epochs}
     plan, loaded = make_plan(run, data.data_root(data_root))
     folder = Path(out) if out is not None else plan.default_folder()
     return run_plan(
