@@ -74,8 +74,9 @@ def _print(activation: Activation) -> None:
     for key, value in describe(activation).items():
         if key in ("name", "aliases", "formula", "latex") or value in ("", None, [], {}):
             continue
-        text = textwrap.fill(_words(value), 62, subsequent_indent=" " * 14)
-        click.echo(f"{key:13} {text}")
+        margin = " " * 16
+        text = textwrap.fill(_words(value), 79, initial_indent=margin, subsequent_indent=margin)
+        click.echo(f"{key.replace('_', ' '):15} {text.lstrip()}")
 
 
 def _pretty(head: str, drawing: str) -> None:
@@ -89,6 +90,9 @@ def _pretty(head: str, drawing: str) -> None:
 
 
 def _words(value: Any) -> str:
+    if isinstance(value, dict) and all(isinstance(v, str) for v in value.values()):
+        reasons = dict.fromkeys(value.values())
+        return "; ".join(f"{', '.join(k for k in value if value[k] == r)}: {r}" for r in reasons)
     if isinstance(value, dict):
         return ", ".join(f"{k} = {v}" for k, v in value.items())
     return "; ".join(map(str, value)) if isinstance(value, list) else str(value)
