@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 import actzoo
+from actzoo.errors import UsageError
 
 PACKAGES = ("torch", "torchvision", "numpy", "pluggy", "pandas", "scipy", "scikit-learn", "sympy")
 
@@ -89,8 +90,6 @@ def pick_device(text: str) -> torch.device:
     Raises:
         UsageError: There is no such device here.
     """
-    from actzoo.errors import UsageError
-
     if text == "auto":
         if torch.cuda.is_available():
             return torch.device("cuda")
