@@ -165,21 +165,13 @@ def test_a_function_that_draws_in_training_is_repeatable_and_its_curve_is_not_no
     assert curve[0] == pytest.approx(-(1 / 8 + 1 / 3) / 2, rel=1e-5)
 
 
-def test_a_retry_that_is_interrupted_does_not_show_the_old_failure(tmp_path, quick):
-    options = {**quick, "seeds": (0,)}
-    failed = actzoo.bench(["exp(99*x*x)"], out=tmp_path / "out", **options)
-    key = next(row["key"] for row in failed.rows if row["status"] == "failed")
-
-    def interrupt(event):
-        if event.kind == "start":
-            return
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        actzoo.bench(["exp(99*x*x)", "exp(-x*x)"], out=tmp_path / "out", show=interrupt, **options)
-    rows = without_times(tmp_path / "out")
-    assert {row["status"] for row in rows} <= {"ok", "failed", "not finished"}
-    assert Store(tmp_path / "out").result(key) is None
+def test_a_retry_forgets_the_old_failure_before_it_runs(tmp_path, quick):
+    cell = make_plan(Run(sets=(("tanh",),), **quick), tmp_path)[0].cells[0]
+    store = Store(tmp_path / "out")
+    store.fail(cell, ValueError("of an earlier try"), "trace")
+    assert store.error(cell.key)["message"] == "of an earlier try"
+    store.begin(cell)
+    assert store.error(cell.key) is None
 
 
 def test_a_spec_survives_its_canonical_form(quick, tmp_path):
