@@ -1,0 +1,1 @@
+"""The table kernel: a whole mixture as one piecewise polynomial, whatever its members are."""

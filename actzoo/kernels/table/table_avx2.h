@@ -1,0 +1,149 @@
+/* 8 elements at a time. A cell's coefficients lie side by side; those of 8 cells are read as rows
+ * and transposed in registers. Gathers would be shorter to write, but are slow on AMD's processors
+ * and, since the mitigation of Gather Data Sampling, on Intel's that have no AVX-512. */
+#define ISA(name) name##_avx2
+#define TARGET __attribute__((target("avx2,fma,f16c")))
+#define LANES 8
+#define VEC __m256
+#define CELL __m256i
+#define ACC __m256
+#define AT(row, cell) ((cell) * STRIDE + (row))
+
+typedef struct {
+    const float *rows;
+} Table_avx2;
+
+typedef struct {
+    __m256 u;
+    __m256i cell, outside;
+} Place_avx2;
+
+TARGET static INLINE __m256 load_avx2(const int type, const void *from, int64_t i, int count)
+{
+    const char *at = (const char *)from + size_of(type) * i;
+    char part[32] = {0};
+    if (count != LANES) at = memcpy(part, at, (size_t)(size_of(type) * count));
+    if (type == FLOAT32) return _mm256_loadu_ps((const float *)at);
+    const __m128i half = _mm_loadu_si128((const __m128i_u *)at);
+    if (type == FLOAT16) return _mm256_cvtph_ps(half);
+    return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(half), 16));
+}
+
+TARGET static INLINE __m128i to_bfloat16_avx2(__m256 value)
+{
+    const __m256i bits = _mm256_castps_si256(value), half = _mm256_srli_epi32(bits, 16);
+    const __m256i even = _mm256_and_si256(half, _mm256_set1_epi32(1));
+    const __m256i carry = _mm256_add_epi32(even, _mm256_set1_epi32(0x7fff));
+    const __m256i rounded = _mm256_srli_epi32(_mm256_add_epi32(bits, carry), 16);
+    const __m256i nan = _mm256_castps_si256(_mm256_cmp_ps(value, value, _CMP_UNORD_Q));
+    const __m256i chosen = _mm256_blendv_epi8(rounded, _mm256_set1_epi32(0x7fc0), nan);
+    const __m256i packed = _mm256_packus_epi32(chosen, chosen);
+    return _mm256_castsi256_si128(_mm256_permute4x64_epi64(packed, 0x08));
+}
+
+TARGET static INLINE void store_avx2(const int type, void *to, int64_t i, int count, __m256 value)
+{
+    char *at = (char *)to + size_of(type) * i;
+    char part[32];
+    char *target = count == LANES ? at : part;
+    if (type == FLOAT32)
+        _mm256_storeu_ps((float *)target, value);
+    else
+        _mm_storeu_si128((__m128i_u *)target, type == BFLOAT16
+                                                  ? to_bfloat16_avx2(value)
+                                                  : _mm256_cvtps_ph(value, _MM_FROUND_TO_NEAREST_INT));
+    if (count != LANES) memcpy(at, part, (size_t)(size_of(type) * count));
+}
+
+TARGET static INLINE Place_avx2 locate_avx2(__m256 x)
+{
+    Place_avx2 place;
+    const __m256i bits = _mm256_and_si256(_mm256_castps_si256(x), _mm256_set1_epi32(0x7fffffff));
+    place.outside = _mm256_cmpgt_epi32(bits, _mm256_set1_epi32(0x417fffff));
+    const __m256 size = _mm256_castsi256_ps(_mm256_andnot_si256(place.outside, bits));
+    const __m256i cell = _mm256_cvttps_epi32(size);
+    const __m256i negative =
+        _mm256_castps_si256(_mm256_cmp_ps(x, _mm256_setzero_ps(), _CMP_LT_OQ));
+    place.u = _mm256_sub_ps(size, _mm256_cvtepi32_ps(cell));
+    place.cell = _mm256_add_epi32(cell, _mm256_and_si256(negative, _mm256_set1_epi32(16)));
+    return place;
+}
+
+TARGET static INLINE int any_avx2(Place_avx2 place)
+{
+    return _mm256_movemask_ps(_mm256_castsi256_ps(place.outside));
+}
+
+TARGET static INLINE __m256 inside_avx2(Place_avx2 place, __m256 grad)
+{
+    return _mm256_andnot_ps(_mm256_castsi256_ps(place.outside), grad);
+}
+
+TARGET static INLINE __m256 zero_avx2(void) { return _mm256_setzero_ps(); }
+
+TARGET static INLINE Table_avx2 load_table_avx2(const float *table, const int knots)
+{
+    const Table_avx2 loaded = {table};
+    (void)knots;
+    return loaded;
+}
+
+/* Four neighbouring coefficients of two cells. */
+TARGET static INLINE __m256 pair_avx2(const float *rows, int low, int high)
+{
+    return _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_load_ps(rows + low)),
+                                _mm_load_ps(rows + high), 1);
+}
+
+/* Coefficients first .. first + 3 of the eight cells that begin at the given places. */
+TARGET static INLINE void four_avx2(const float *rows, const int *place, __m256 *coefficient)
+{
+    const __m256 a = pair_avx2(rows, place[0], place[4]), b = pair_avx2(rows, place[1], place[5]);
+    const __m256 c = pair_avx2(rows, place[2], place[6]), d = pair_avx2(rows, place[3], place[7]);
+    const __m256 ab = _mm256_unpacklo_ps(a, b), cd = _mm256_unpacklo_ps(c, d);
+    const __m256 ab2 = _mm256_unpackhi_ps(a, b), cd2 = _mm256_unpackhi_ps(c, d);
+    coefficient[0] = _mm256_shuffle_ps(ab, cd, 0x44);
+    coefficient[1] = _mm256_shuffle_ps(ab, cd, 0xee);
+    coefficient[2] = _mm256_shuffle_ps(ab2, cd2, 0x44);
+    coefficient[3] = _mm256_shuffle_ps(ab2, cd2, 0xee);
+}
+
+TARGET static INLINE __m256 horner_avx2(const Table_avx2 *table, __m256i cell, __m256 u, __m256 *knot)
+{
+    ALIGNED(32) int place[LANES];
+    __m256 coefficient[12];
+    _mm256_store_si256((__m256i *)place, _mm256_slli_epi32(cell, 4)); /* times STRIDE */
+    for (int d = 0; d < 12; d += 4) four_avx2(table->rows + d, place, coefficient + d);
+    __m256 sum = coefficient[ROWS - 1];
+    for (int d = ROWS - 2; d >= 0; d--) sum = _mm256_fmadd_ps(sum, u, coefficient[d]);
+    *knot = coefficient[KNOT];
+    return sum;
+}
+
+TARGET static INLINE __m256 value_avx2(const Table_avx2 *table, __m256i cell, __m256 u)
+{
+    __m256 knot;
+    return horner_avx2(table, cell, u, &knot);
+}
+
+TARGET static INLINE __m256 slope_avx2(const Table_avx2 *table, __m256i cell, __m256 u)
+{
+    __m256 knot;
+    const __m256 sum = horner_avx2(table, cell, u, &knot);
+    return _mm256_blendv_ps(sum, knot, _mm256_cmp_ps(u, _mm256_setzero_ps(), _CMP_EQ_OQ));
+}
+
+TARGET static INLINE __m256 no_sum_avx2(void) { return _mm256_setzero_ps(); }
+
+TARGET static INLINE __m256 accumulate_avx2(__m256 sum, __m256 grad, __m256 value)
+{
+    return _mm256_fmadd_ps(grad, value, sum);
+}
+
+TARGET static INLINE double total_avx2(__m256 sum)
+{
+    const __m256d low = _mm256_cvtps_pd(_mm256_castps256_ps128(sum));
+    const __m256d all = _mm256_add_pd(low, _mm256_cvtps_pd(_mm256_extractf128_ps(sum, 1)));
+    const __m128d two = _mm_add_pd(_mm256_castpd256_pd128(all), _mm256_extractf128_pd(all, 1));
+    return _mm_cvtsd_f64(_mm_add_sd(two, _mm_unpackhi_pd(two, two)));
+}

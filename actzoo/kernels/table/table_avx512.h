@@ -1,0 +1,119 @@
+/* 16 elements at a time; a table fills 20 registers (22 with the slopes at the knots), and each
+ * coefficient is picked by one permutation of two registers. */
+#define ISA(name) name##_avx512
+#define TARGET __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c")))
+#define LANES 16
+#define VEC __m512
+#define CELL __m512i
+#define ACC __m512
+#define AT(row, cell) ((row) * CELLS + (cell))
+
+typedef struct {
+    __m512 positive[ROWS + 1], negative[ROWS + 1];
+} Table_avx512;
+
+typedef struct {
+    __m512 u;
+    __m512i cell;
+    __mmask16 inside;
+} Place_avx512;
+
+TARGET static INLINE __m512 load_avx512(const int type, const void *from, int64_t i, int count)
+{
+    const char *at = (const char *)from + size_of(type) * i;
+    const __mmask16 mask = (__mmask16)((1u << count) - 1);
+    if (type == FLOAT32) return count == LANES ? _mm512_loadu_ps(at) : _mm512_maskz_loadu_ps(mask, at);
+    const __m256i half = count == LANES ? _mm256_loadu_si256((const __m256i_u *)at)
+                                        : _mm256_maskz_loadu_epi16(mask, at);
+    if (type == FLOAT16) return _mm512_cvtph_ps(half);
+    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(half), 16));
+}
+
+TARGET static INLINE __m256i to_bfloat16_avx512(__m512 value)
+{
+    const __m512i bits = _mm512_castps_si512(value), half = _mm512_srli_epi32(bits, 16);
+    const __m512i even = _mm512_and_epi32(half, _mm512_set1_epi32(1));
+    const __m512i carry = _mm512_add_epi32(even, _mm512_set1_epi32(0x7fff));
+    const __m512i rounded = _mm512_srli_epi32(_mm512_add_epi32(bits, carry), 16);
+    const __mmask16 nan = _mm512_cmp_ps_mask(value, value, _CMP_UNORD_Q);
+    return _mm512_cvtepi32_epi16(_mm512_mask_mov_epi32(rounded, nan, _mm512_set1_epi32(0x7fc0)));
+}
+
+TARGET static INLINE void store_avx512(const int type, void *to, int64_t i, int count, __m512 value)
+{
+    char *at = (char *)to + size_of(type) * i;
+    const __mmask16 mask = (__mmask16)((1u << count) - 1);
+    if (type == FLOAT32) {
+        if (count == LANES) _mm512_storeu_ps(at, value);
+        else _mm512_mask_storeu_ps(at, mask, value);
+        return;
+    }
+    const __m256i half = type == BFLOAT16 ? to_bfloat16_avx512(value)
+                                          : _mm512_cvtps_ph(value, _MM_FROUND_TO_NEAREST_INT);
+    if (count == LANES) _mm256_storeu_si256((__m256i_u *)at, half);
+    else _mm256_mask_storeu_epi16(at, mask, half);
+}
+
+TARGET static INLINE Place_avx512 locate_avx512(__m512 x)
+{
+    Place_avx512 place;
+    __m512i bits = _mm512_and_epi32(_mm512_castps_si512(x), _mm512_set1_epi32(0x7fffffff));
+    place.inside = _mm512_cmplt_epi32_mask(bits, _mm512_set1_epi32(0x41800000));
+    bits = _mm512_maskz_mov_epi32(place.inside, bits);
+    const __m512 size = _mm512_castsi512_ps(bits);
+    const __m512i cell = _mm512_cvttps_epi32(size);
+    const __mmask16 negative = _mm512_cmp_ps_mask(x, _mm512_setzero_ps(), _CMP_LT_OQ);
+    place.u = _mm512_sub_ps(size, _mm512_cvtepi32_ps(cell));
+    place.cell = _mm512_mask_add_epi32(cell, negative, cell, _mm512_set1_epi32(16));
+    return place;
+}
+
+TARGET static INLINE int any_avx512(Place_avx512 place) { return (__mmask16)~place.inside; }
+
+TARGET static INLINE __m512 inside_avx512(Place_avx512 place, __m512 grad)
+{
+    return _mm512_maskz_mov_ps(place.inside, grad);
+}
+
+TARGET static INLINE __m512 zero_avx512(void) { return _mm512_setzero_ps(); }
+
+TARGET static INLINE Table_avx512 load_table_avx512(const float *table, const int knots)
+{
+    Table_avx512 loaded;
+    for (int row = 0; row < ROWS + knots; row++) {
+        loaded.positive[row] = _mm512_load_ps(table + AT(row, 0));
+        loaded.negative[row] = _mm512_load_ps(table + AT(row, 16));
+    }
+    return loaded;
+}
+
+TARGET static INLINE __m512 pick_avx512(const Table_avx512 *table, int row, __m512i cell)
+{
+    return _mm512_permutex2var_ps(table->positive[row], cell, table->negative[row]);
+}
+
+TARGET static INLINE __m512 value_avx512(const Table_avx512 *table, __m512i cell, __m512 u)
+{
+    __m512 sum = pick_avx512(table, ROWS - 1, cell);
+    for (int d = ROWS - 2; d >= 0; d--) sum = _mm512_fmadd_ps(sum, u, pick_avx512(table, d, cell));
+    return sum;
+}
+
+TARGET static INLINE __m512 slope_avx512(const Table_avx512 *table, __m512i cell, __m512 u)
+{
+    const __mmask16 knot = _mm512_cmp_ps_mask(u, _mm512_setzero_ps(), _CMP_EQ_OQ);
+    return _mm512_mask_mov_ps(value_avx512(table, cell, u), knot, pick_avx512(table, KNOT, cell));
+}
+
+TARGET static INLINE __m512 no_sum_avx512(void) { return _mm512_setzero_ps(); }
+
+TARGET static INLINE __m512 accumulate_avx512(__m512 sum, __m512 grad, __m512 value)
+{
+    return _mm512_fmadd_ps(grad, value, sum);
+}
+
+TARGET static INLINE double total_avx512(__m512 sum)
+{
+    return _mm512_reduce_add_pd(_mm512_cvtps_pd(_mm512_castps512_ps256(sum))) +
+           _mm512_reduce_add_pd(_mm512_cvtps_pd(_mm512_extractf32x8_ps(sum, 1)));
+}

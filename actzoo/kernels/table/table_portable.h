@@ -1,0 +1,130 @@
+/* One element at a time, in plain C. A cell's coefficients lie side by side. */
+#define ISA(name) name##_portable
+#define TARGET
+#define LANES 1
+#define VEC float
+#define CELL int
+#define ACC double
+#define AT(row, cell) ((cell) * STRIDE + (row))
+
+typedef struct {
+    const float *rows;
+} Table_portable;
+
+typedef struct {
+    float u;
+    int cell, outside;
+} Place_portable;
+
+static INLINE float as_float(uint32_t bits)
+{
+    float value;
+    memcpy(&value, &bits, 4);
+    return value;
+}
+
+static INLINE uint32_t as_bits(float value)
+{
+    uint32_t bits;
+    memcpy(&bits, &value, 4);
+    return bits;
+}
+
+static INLINE uint32_t to_bfloat16(float value)
+{
+    const uint32_t bits = as_bits(value);
+    if (value != value) return 0x7fc0;
+    return (bits + 0x7fff + (bits >> 16 & 1)) >> 16;
+}
+
+static INLINE float from_float16(uint32_t half)
+{
+    const uint32_t sign = (half & 0x8000) << 16, exponent = half >> 10 & 31, fraction = half & 1023;
+    if (exponent == 31) return as_float(sign | 0x7f800000 | fraction << 13);
+    if (exponent) return as_float(sign | (exponent + 112) << 23 | fraction << 13);
+    return (sign ? -0x1p-24f : 0x1p-24f) * (float)fraction;
+}
+
+static INLINE uint32_t to_float16(float value)
+{
+    const uint32_t bits = as_bits(value), sign = bits >> 16 & 0x8000, size = bits & 0x7fffffff;
+    if (size > 0x7f800000) return 0x7e00 | sign;
+    if (size >= 0x477ff000) return 0x7c00 | sign; /* 65520 and above rounds to infinity */
+    if (size < 0x38800000) /* below 2^-14: 0.5 has the step 2^-24, so this addition rounds */
+        return (as_bits(as_float(size) + 0.5f) - 0x3f000000) | sign;
+    return (size - 0x38000000 + 0xfff + (size >> 13 & 1)) >> 13 | sign;
+}
+
+static INLINE float load_portable(const int type, const void *from, int64_t i, int count)
+{
+    (void)count;
+    if (type == FLOAT32) {
+        float value;
+        memcpy(&value, (const char *)from + 4 * i, 4);
+        return value;
+    }
+    uint16_t half;
+    memcpy(&half, (const char *)from + 2 * i, 2);
+    return type == BFLOAT16 ? as_float((uint32_t)half << 16) : from_float16(half);
+}
+
+static INLINE void store_portable(const int type, void *to, int64_t i, int count, float value)
+{
+    (void)count;
+    if (type == FLOAT32) {
+        memcpy((char *)to + 4 * i, &value, 4);
+        return;
+    }
+    const uint16_t half = (uint16_t)(type == BFLOAT16 ? to_bfloat16(value) : to_float16(value));
+    memcpy((char *)to + 2 * i, &half, 2);
+}
+
+static INLINE Place_portable locate_portable(float x)
+{
+    Place_portable place;
+    float size = fabsf(x);
+    place.outside = !(size < 16.0f);
+    size = place.outside ? 0 : size;
+    place.cell = (int)size;
+    place.u = size - (float)place.cell;
+    place.cell += (x < 0) << 4; /* no branch: signs cannot be predicted */
+    return place;
+}
+
+static INLINE int any_portable(Place_portable place) { return place.outside; }
+
+static INLINE float inside_portable(Place_portable place, float grad)
+{
+    return place.outside ? 0 : grad;
+}
+
+static INLINE float zero_portable(void) { return 0; }
+
+static INLINE Table_portable load_table_portable(const float *table, const int knots)
+{
+    const Table_portable loaded = {table};
+    (void)knots;
+    return loaded;
+}
+
+static INLINE float value_portable(const Table_portable *table, int cell, float u)
+{
+    const float *row = table->rows + cell * STRIDE;
+    float sum = row[ROWS - 1];
+    for (int d = ROWS - 2; d >= 0; d--) sum = sum * u + row[d];
+    return sum;
+}
+
+static INLINE float slope_portable(const Table_portable *table, int cell, float u)
+{
+    return u == 0 ? table->rows[AT(KNOT, cell)] : value_portable(table, cell, u);
+}
+
+static INLINE double no_sum_portable(void) { return 0; }
+
+static INLINE double accumulate_portable(double sum, float grad, float value)
+{
+    return sum + (double)grad * value;
+}
+
+static INLINE double total_portable(double sum) { return sum; }

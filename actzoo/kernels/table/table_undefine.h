@@ -1,0 +1,8 @@
+/* After one instruction set, before the next. */
+#undef ISA
+#undef TARGET
+#undef LANES
+#undef VEC
+#undef CELL
+#undef ACC
+#undef AT

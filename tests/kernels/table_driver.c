@@ -1,0 +1,162 @@
+/* Calls the table kernel with arrays that end or begin at the edge of what may be touched: exact
+ * allocations for the address sanitizer, and pages beside forbidden ones for what a sanitizer
+ * cannot see, such as masked vector instructions. Threads are pthreads, fewer than asked for. */
+#define _DEFAULT_SOURCE
+#include <math.h>
+#include <pthread.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+int actzoo_table_use(int wanted);
+void actzoo_table_pool(void *start, void *number, void *size);
+void actzoo_table_free(void *list);
+int64_t actzoo_table_forward(int, int, int64_t, const void *, void *, int, const float *,
+                             const double *);
+int64_t actzoo_table_backward(int, int, int64_t, const void *, const void *, void *, double *, int,
+                              const float *, const double *, const double *);
+
+enum { EXACT, AT_END, AT_BEGIN, PLACES };
+enum { FUNCTIONS = 3, TEAM = 2 };
+
+typedef struct {
+    void *data, *map;
+    size_t length;
+} Array;
+
+static Array allocate(int place, size_t bytes)
+{
+    Array array = {NULL, NULL, 0};
+    if (place == EXACT) {
+        array.data = malloc(bytes);
+        return array;
+    }
+    const size_t page = (size_t)sysconf(_SC_PAGESIZE), inner = (bytes + page - 1) / page * page;
+    array.length = inner + 2 * page;
+    array.map = mmap(NULL, array.length, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    char *begin = (char *)array.map + page;
+    if (array.map == MAP_FAILED || (inner && mprotect(begin, inner, PROT_READ | PROT_WRITE))) abort();
+    array.data = place == AT_END ? begin + inner - bytes : begin;
+    return array;
+}
+
+static void release(Array array)
+{
+    if (array.map) munmap(array.map, array.length);
+    else free(array.data);
+}
+
+static void fill(void *data, int type, int64_t n, int outside)
+{
+    for (int64_t i = 0; i < n; i++) {
+        float value = (float)((i * 37 + 5) % 311) / 10.0f - 15.5f;
+        uint32_t bits;
+        if (i % 11 == 3) value = (float)(i % 31) - 15.0f;
+        if (outside && i % 300 == 7) value = i % 2 ? NAN : -INFINITY;
+        if (outside && i % 300 == 8) value = 3e38f;
+        memcpy(&bits, &value, 4);
+        if (type == 0) memcpy((char *)data + 4 * i, &bits, 4);
+        else {
+            /* For float16 these are other numbers, all kinds of them; as good as any. */
+            const uint16_t half = (uint16_t)(bits >> 16);
+            memcpy((char *)data + 2 * i, &half, 2);
+        }
+    }
+}
+
+static __thread int number;
+typedef struct {
+    void (*call)(void *);
+    void *data;
+    int number;
+} Share;
+
+static void *begin_share(void *given)
+{
+    const Share *share = given;
+    number = share->number;
+    share->call(share->data);
+    return NULL;
+}
+
+static void start(void (*call)(void *), void *data, unsigned threads, unsigned flags)
+{
+    pthread_t thread[TEAM];
+    Share share[TEAM];
+    (void)threads, (void)flags;
+    for (int t = 0; t < TEAM; t++) {
+        share[t] = (Share){call, data, t};
+        if (pthread_create(&thread[t], NULL, begin_share, &share[t])) abort();
+    }
+    for (int t = 0; t < TEAM; t++) pthread_join(thread[t], NULL);
+}
+
+static int thread_number(void) { return number; }
+static int team_size(void) { return TEAM; }
+
+static int64_t calls, listed, refused;
+
+static void note(int64_t result, int64_t n)
+{
+    calls++;
+    if (result == -1) refused++;
+    if (result == -2) abort();
+    if (result <= 0) return;
+    const int64_t *list = (const int64_t *)(intptr_t)result;
+    for (int64_t i = 1; i <= list[0]; i++)
+        if (list[i] < 0 || list[i] >= n || (i > 1 && list[i] <= list[i - 1])) abort();
+    listed += list[0];
+    actzoo_table_free((void *)list);
+}
+
+static void call(int type, int place, int64_t n, int outside, int threads)
+{
+    const size_t bytes = (size_t)n * (type == 0 ? 4 : 2);
+    const size_t row = FUNCTIONS * 32 * sizeof(double);
+    Array x = allocate(place, bytes), grad = allocate(place, bytes), out = allocate(place, bytes);
+    Array weights = allocate(place, FUNCTIONS * sizeof(float));
+    Array values = allocate(place, 10 * row), slopes = allocate(place, 11 * row);
+    Array sums = allocate(place, FUNCTIONS * sizeof(double));
+    fill(x.data, type, n, outside);
+    fill(grad.data, type, n, outside);
+    for (int i = 0; i < FUNCTIONS; i++) ((float *)weights.data)[i] = 0.5f * (float)i;
+    for (int i = 0; i < FUNCTIONS * 320; i++) ((double *)values.data)[i] = i % 7 - 3.0;
+    for (int i = 0; i < FUNCTIONS * 352; i++) ((double *)slopes.data)[i] = i % 5 - 2.0;
+    note(actzoo_table_forward(type, threads, n, x.data, out.data, FUNCTIONS, weights.data,
+                              values.data), n);
+    for (int kind = 1; kind < 4; kind++)
+        note(actzoo_table_backward(type, threads, n, grad.data, x.data,
+                                   kind & 1 ? out.data : NULL, kind & 2 ? sums.data : NULL,
+                                   FUNCTIONS, weights.data, values.data, slopes.data), n);
+    release(x), release(grad), release(out), release(weights);
+    release(values), release(slopes), release(sums);
+}
+
+int main(void)
+{
+    void (*begin)(void (*)(void *), void *, unsigned, unsigned) = start;
+    int (*which)(void) = thread_number, (*size)(void) = team_size;
+    void *pointers[3];
+    memcpy(&pointers[0], &begin, sizeof begin);
+    memcpy(&pointers[1], &which, sizeof which);
+    memcpy(&pointers[2], &size, sizeof size);
+    actzoo_table_pool(pointers[0], pointers[1], pointers[2]);
+    int isas = 0;
+    for (int isa = 0; isa < 3; isa++) {
+        if (!actzoo_table_use(isa)) continue;
+        isas++;
+        for (int type = 0; type < 3; type++)
+            for (int place = 0; place < PLACES; place++)
+                for (int outside = 0; outside < 2; outside++) {
+                    for (int64_t n = 0; n <= 70; n++) call(type, place, n, outside, 1);
+                    for (int64_t n = 1021; n <= 1027; n += 2) call(type, place, n, outside, 1);
+                    call(type, place, 140001, outside, 5);
+                }
+    }
+    printf("%d instruction sets, %lld calls, %lld elements listed, %lld refused\n", isas,
+           (long long)calls, (long long)listed, (long long)refused);
+    return listed > 0 && refused > 0 ? 0 : 1;
+}
