@@ -5,10 +5,12 @@
      │   ├─ UnknownNameError  no activation, dataset, model ... of that name
      │   ├─ NameClashError    two distributions provide that name
      │   ├─ FormulaError      a formula text that cannot be read
+     │   ├─ KernelError       a kernel asked for by name that cannot run here
      │   └─ DataError         a dataset that is missing, truncated or mislabelled
      ├─ DeclarationError      an Activation, Dataset or Model that contradicts itself
      ├─ MixtureError          weights outside w >= 0, or all of them 0
      ├─ DivergedError         a loss that is no longer finite
+     ├─ TuningError           tuning that did not come to its end
      └─ StoreError            an output folder that cannot be used as it is
 
 The command line turns UsageError and DeclarationError into exit code 2 and the
@@ -36,6 +38,10 @@ class FormulaError(UsageError):
     """A formula text that cannot be read; the message points at the place."""
 
 
+class KernelError(UsageError):
+    """A kernel that was asked for by name and cannot run here; says why, and what can."""
+
+
 class DataError(UsageError):
     """A dataset that is missing, truncated, mislabelled or of no known shape."""
 
@@ -50,6 +56,10 @@ class MixtureError(ActzooError):
 
 class DivergedError(ActzooError):
     """A loss that is no longer finite; carries where it happened."""
+
+
+class TuningError(ActzooError):
+    """Tuning that did not come to its end: nothing was chosen; the next run goes on with it."""
 
 
 class StoreError(ActzooError):

@@ -12,7 +12,7 @@ from torch.utils.hooks import RemovableHandle
 
 from actzoo.activation import Activation, ActivationModule
 from actzoo.errors import DeclarationError, MixtureError
-from actzoo.kernels.reference import weighted_sum
+from actzoo.kernels import Kernel, alone, plan, weighted_sum
 from actzoo.registry import get
 
 Init = Literal["equal", "random"]
@@ -61,7 +61,7 @@ class Mixture(nn.Module):
         optimizer = torch.optim.Adam(model.parameters())
         mixture.attach(optimizer)
 
-    A mixture of one function is that function, at its cost, and its weight does not train.
+    A mixture of one function is that function, and its weight does not train.
 
     Args:
         members: Names, formulas or Activation values; at least one.
@@ -71,6 +71,8 @@ class Mixture(nn.Module):
             scale matters, since P does not see it but Adam's step does.
         channels: Size of dimension 1 of the input; needed by members that learn per channel.
         generator: For the random start; torch's default generator otherwise.
+        kernel: What computes it, see `actzoo.kernels.plan`: "auto" needs no compiler and
+            keeps only x for the backward pass; "reference" is plain torch.
 
     Raises:
         DeclarationError: No member, or one that changes the number of channels.
@@ -84,6 +86,7 @@ class Mixture(nn.Module):
         init: Init = "equal",
         channels: int | None = None,
         generator: torch.Generator | None = None,
+        kernel: Kernel = "auto",
     ) -> None:
         super().__init__()
         activations = [get(member) for member in members]
@@ -96,6 +99,7 @@ class Mixture(nn.Module):
                     f"be added to the others'; leave it out of the mixture"
                 )
         self.rule = rule
+        self.kernel: Kernel = kernel
         self.members = nn.ModuleList(a.module(channels) for a in activations)
         self.w = nn.Parameter(
             _initial(rule, init, len(activations), generator), requires_grad=len(activations) > 1
@@ -125,11 +129,27 @@ class Mixture(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """A(x): x's shape and dtype."""
         if len(self.members) == 1:
-            return self.members[0](x)  # type: ignore[no-any-return]
+            return self._alone(x)
         if self._may_have_gone_negative():
             self.check()
         parameters = [member.parameters_for(x) for member in self.layers]
-        return weighted_sum(self.activations, self.rule.normalise(self.w), x, parameters)
+        proportions = self.rule.normalise(self.w)
+        return weighted_sum(self.activations, proportions, x, parameters, self.kernel)
+
+    def _alone(self, x: Tensor) -> Tensor:
+        member = self.layers[0]
+        function = member.activation
+        if self.training and function.training_fn is not None:
+            return member(x)  # type: ignore[no-any-return]
+        return alone(function, x, member.parameters_for(x), self.kernel)
+
+    def kernel_used(self, device: torch.device, dtype: torch.dtype) -> str:
+        """What really computes it for such an input: "table", "reference", "table + fused" ...
+
+        Raises:
+            KernelError: The kernel that was asked for cannot run there.
+        """
+        return plan(self.activations, device, dtype, self.kernel).name
 
     def attach(self, optimizer: torch.optim.Optimizer) -> Any:
         """Project w onto w >= 0 after each step of this optimiser, from now on.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -39,14 +40,19 @@ class ActivationModule(nn.Module):
                     )
                 value = value.expand(channels, *value.shape).clone()
             self.learned[name] = nn.Parameter(value)
+        vectors = any(isinstance(value, tuple) for value in activation.parameters.values())
+        # What neither trains nor depends on x is asked for in every step: kept ready.
+        self._constant = None if self.learned or vectors else dict(activation.parameters)
 
     @property
     def activations(self) -> tuple[Activation, ...]:
         """The functions of the layer: this one."""
         return (self.activation,)
 
-    def parameters_for(self, x: Tensor) -> dict[str, Any]:
+    def parameters_for(self, x: Tensor) -> Mapping[str, Any]:
         """What to call `fn` with: the learnt values, shaped to broadcast against x."""
+        if self._constant is not None:
+            return self._constant
         values: dict[str, Any] = dict(self.activation.parameters)
         for name, value in self.learned.items():
             if self.activation.learnable[name] == "channel":

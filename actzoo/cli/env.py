@@ -22,6 +22,8 @@ def command(as_json: bool) -> None:
     facts["cuda"] = [
         torch.cuda.get_device_name(number) for number in range(torch.cuda.device_count())
     ]
+    facts["table_kernel"] = table_kernel()
+    facts["fused_kernel"] = fused_kernel()
     facts["mps"] = torch.backends.mps.is_available()
     facts["data_root"] = str(data_root(None))
     if as_json:
@@ -33,6 +35,29 @@ def command(as_json: bool) -> None:
     )
     facts["cuda"] = ", ".join(facts["cuda"]) or "none"
     facts["mps"] = "yes" if facts["mps"] else "no"
+    for kernel in ("table_kernel", "fused_kernel"):
+        facts[kernel] = facts[kernel]["reason"] or facts[kernel]["how"]
     packages = facts.pop("packages")
     for name, value in {**facts, **packages}.items():
         click.echo(f"{name.replace('_', ' '):14} {value}")
+
+
+def table_kernel() -> dict[str, str]:
+    """How the table kernel runs on the CPU, or the reason why it does not."""
+    from actzoo.kernels.table import native
+
+    library = native.load()
+    if library is None:
+        return {"how": "", "reason": f"absent: {native.absent()}"}
+    threads = "torch's threads" if library.threaded else "one thread"
+    return {"how": f"C, {library.isa}, {threads}", "reason": ""}
+
+
+def fused_kernel() -> dict[str, str]:
+    """How the fused kernel runs on the CPU, or the reason why it does not."""
+    import torch
+
+    from actzoo.kernels import fused
+
+    reason = fused.refusal((), torch.device("cpu"))
+    return {"how": "Inductor", "reason": f"absent: {reason}" if reason else ""}

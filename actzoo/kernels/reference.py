@@ -36,3 +36,52 @@ def weighted_sum(
         total = weight * value if total is None else torch.addcmul(total, value, weight)
     assert total is not None  # a mixture has members
     return total
+
+
+def backward(
+    activations: Sequence[Activation],
+    weights: Tensor,
+    x: Tensor,
+    parameters: Sequence[Mapping[str, Any]],
+    grad: Tensor,
+    *,
+    need_x: bool,
+    need_weights: bool,
+    need_parameters: bool,
+) -> tuple[Tensor | None, Tensor | None, list[dict[str, Tensor]]]:
+    """The gradients of `weighted_sum`, by autograd.
+
+    Args:
+        activations: The functions fᵢ.
+        weights: Shape (k,).
+        x: As in the forward pass.
+        parameters: As in the forward pass.
+        grad: Of the result.
+        need_x: Whether x's gradient is wanted.
+        need_weights: Whether the weights' gradient is wanted.
+        need_parameters: Whether those of learnt parameters are.
+
+    Returns:
+        The gradients of x, of the weights, and for each function of its tensors by name.
+    """
+    learnt = [
+        {n: p.detach().requires_grad_(need_parameters) for n, p in v.items() if _is_learnt(p)}
+        for v in parameters
+    ]
+    x = x.detach().requires_grad_(need_x)
+    weights = weights.detach().requires_grad_(need_weights)
+    inputs = [x] * need_x + [weights] * need_weights
+    inputs += [p for v in learnt for p in v.values()] * need_parameters
+    with torch.enable_grad():
+        both = [{**v, **own} for v, own in zip(parameters, learnt, strict=True)]
+        y = weighted_sum(activations, weights, x, both)
+        found = iter(torch.autograd.grad(y, inputs, grad.to(y.dtype), materialize_grads=True))
+    return (
+        next(found) if need_x else None,
+        next(found) if need_weights else None,
+        [{n: next(found) for n in own} if need_parameters else {} for own in learnt],
+    )
+
+
+def _is_learnt(value: Any) -> bool:
+    return isinstance(value, Tensor) and value.is_floating_point()

@@ -1,0 +1,154 @@
+"""Which kernel serves which member: decided once for each set, device and dtype."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor
+
+from actzoo.activation import Activation
+from actzoo.errors import KernelError
+from actzoo.kernels.table import cuda, native
+from actzoo.kernels.table.fit import Table, table
+
+Kernel = Literal["auto", "reference", "fused", "table"]
+KERNELS: tuple[str, ...] = get_args(Kernel)
+
+TABLE_DTYPES = (torch.float32, torch.bfloat16, torch.float16)
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """What computes a set on a device in a dtype.
+
+    Attributes:
+        activations: The members.
+        tabled: Which of them are in the table, by position.
+        others: The rest.
+        other: What serves the rest, and the table's members where too many elements lie
+            outside of it: "reference" or "fused".
+        values: float64 (tabled, 10, 32), on the device.
+        slopes: float64 (tabled, 11, 32), on the device.
+        refusals: Name and reason of each member that has no table.
+    """
+
+    activations: tuple[Activation, ...]
+    tabled: tuple[int, ...]
+    others: tuple[int, ...]
+    other: Literal["reference", "fused"]
+    values: Tensor
+    slopes: Tensor
+    refusals: tuple[tuple[str, str], ...]
+
+    @property
+    def name(self) -> str:
+        """What runs: "reference", "fused", "table", "table + fused", "table + reference"."""
+        parts = ["table"] * bool(self.tabled) + [self.other] * bool(self.others)
+        return " + ".join(parts)
+
+
+@functools.lru_cache(maxsize=1024)
+def plan(
+    activations: tuple[Activation, ...], device: torch.device, dtype: torch.dtype, kernel: Kernel
+) -> Plan:
+    """Decide what computes a set.
+
+    - "reference": plain torch.
+    - "fused": one compiled pass for all members.
+    - "table": the members that have a table by one polynomial, the others fused.
+    - "auto": on the CPU the table where the package's C library is there, and plain torch for
+      members without a table; plain torch on other devices, where nothing was measured yet.
+      It never compiles anything. A piecewise linear function alone stays as it is.
+
+    A dtype that the table does not hold (float64) is computed by plain torch under "auto" and
+    "table". A function alone is tabulated only where the table passes the numerics contract.
+
+    Raises:
+        KernelError: "fused" or "table" was asked for and cannot run here.
+    """
+    if kernel not in KERNELS:
+        raise KernelError(f"kernel {kernel!r}; expected one of {', '.join(KERNELS)}")
+    if kernel == "reference" or (kernel == "auto" and device.type != "cpu"):
+        return _plan(activations, device, "reference")
+    if kernel == "fused":
+        _need(_fused_refusal(activations, device), "fused")
+        return _plan(activations, device, "fused")
+    if dtype not in TABLE_DTYPES:
+        return _plan(activations, device, "reference")
+    absent = _table_absent(device)
+    if kernel == "table":
+        _need(absent, "table")
+    tables = [table(a) for a in activations]
+    alone = len(activations) == 1
+    refusals = [
+        absent or _refusal(a, t, device, kernel, alone)
+        for a, t in zip(activations, tables, strict=True)
+    ]
+    tabled = tuple(i for i, reason in enumerate(refusals) if not reason)
+    named = tuple((a.name, r) for a, r in zip(activations, refusals, strict=True) if r)
+    if kernel == "auto":
+        return _plan(activations, device, "reference", tabled, named)
+    if named:
+        _need(_fused_refusal(activations, device), "fused")
+    return _plan(activations, device, "fused", tabled, named)
+
+
+def _refusal(
+    activation: Activation, found: Table, device: torch.device, kernel: Kernel, alone: bool
+) -> str:
+    """Why a member is not computed by the table; "" if it is."""
+    if found.refused:
+        return found.refused
+    if alone and not found.faithful:
+        return "by itself its table would not pass the numerics contract"
+    if alone and kernel == "auto" and found.is_piecewise_linear:
+        return "it is piecewise linear, and cheap"
+    return cuda.refusal(activation) if device.type == "cuda" else ""
+
+
+def _table_absent(device: torch.device) -> str:
+    """Why there is no table kernel for a device; "" if there is one."""
+    if device.type == "cpu":
+        return native.absent()
+    if device.type == "cuda":
+        return cuda.absent()
+    return f"there is none for {device.type}"
+
+
+def _fused_refusal(activations: tuple[Activation, ...], device: torch.device) -> str:
+    from actzoo.kernels import fused  # loads Inductor, which takes a while
+
+    return fused.refusal(activations, device)
+
+
+def _need(refusal: str, kernel: str) -> None:
+    if refusal:
+        raise KernelError(f"the {kernel} kernel cannot serve here: {refusal}")
+
+
+def _plan(
+    activations: tuple[Activation, ...],
+    device: torch.device,
+    other: Literal["reference", "fused"],
+    tabled: tuple[int, ...] = (),
+    refusals: tuple[tuple[str, str], ...] = (),
+) -> Plan:
+    tables = [table(activations[i]) for i in tabled]
+    return Plan(
+        activations=activations,
+        tabled=tabled,
+        others=tuple(i for i in range(len(activations)) if i not in tabled),
+        other=other,
+        values=_stack([t.values for t in tables], device),
+        slopes=_stack([t.slopes for t in tables], device),
+        refusals=refusals,
+    )
+
+
+def _stack(tables: list[Tensor], device: torch.device) -> Tensor:
+    if not tables:
+        return torch.empty(0, dtype=torch.float64, device=device)
+    return torch.stack(tables).to(device)
