@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from actzoo.activation import ActivationModule, facts
 from actzoo.experiment.streams import generator, seeded
+from actzoo.kernels import Kernel
 from actzoo.mixture import Init, Mixture
 from actzoo.registry import get
 from actzoo.values import Network
@@ -51,8 +52,9 @@ class Built:
 
     @property
     def mixtures(self) -> tuple[Mixture, ...]:
-        """The layers that are mixtures, with weights that can train."""
-        return tuple(layer for layer in self.layers if isinstance(layer, Mixture))
+        """The layers that are mixtures of several functions, with weights that can train."""
+        several = (n for n in self.layers if isinstance(n, Mixture) and len(n.members) > 1)
+        return tuple(several)
 
     @contextmanager
     def evaluating(self) -> Iterator[None]:
@@ -64,13 +66,23 @@ class Built:
         finally:
             self.model.train(was_training)
 
+    def kernel_used(self, device: torch.device, precision: str) -> str:
+        """What computes the activation layers, all of which hold the same functions.
+
+        Raises:
+            KernelError: The kernel that was asked for cannot run there.
+        """
+        dtype = torch.bfloat16 if precision == "bf16" else torch.float32
+        used = {n.kernel_used(device, dtype) for n in self.layers if isinstance(n, Mixture)}
+        return used.pop() if used else "reference"
+
     def mixture_weights(self) -> list[nn.Parameter]:
         """The raw weights of all mixtures."""
         return [mixture.w for mixture in self.mixtures]
 
     def activation_parameters(self) -> list[nn.Parameter]:
         """What activations learn of their own (a PReLU's slope): trains with the network."""
-        weights = {id(w) for w in self.mixture_weights()}
+        weights = {id(layer.w) for layer in self.layers if isinstance(layer, Mixture)}
         return [p for layer in self.layers for p in layer.parameters() if id(p) not in weights]
 
     def network_parameters(self) -> list[nn.Parameter]:
@@ -88,6 +100,7 @@ def build(
     *,
     init: Init,
     weight_init: WeightInit = "default",
+    kernel: Kernel = "reference",
     network_seed: int,
     mixture_seed: int,
 ) -> Built:
@@ -103,11 +116,11 @@ def build(
     def activation(channels: int) -> tuple[nn.Module, int]:
         layer: Layer
         with seeded(int(torch.randint(2**62, (1,), generator=draws))):
-            if len(members) == 1:
-                alone = get(members[0])
+            if len(members) == 1 and (alone := get(members[0])).kind == "gated":
                 layer, after = alone.module(channels), alone.channels_after(channels)
             else:
-                layer, after = Mixture(members, init=init, channels=channels), channels
+                layer = Mixture(members, init=init, channels=channels, kernel=kernel)
+                after = channels
         layers.append(layer)
         return layer, after
 
@@ -119,11 +132,19 @@ def build(
     return built
 
 
+def exact_twin(layer: Layer) -> Layer:
+    """A copy that computes in float64 by plain torch on the CPU, to look at the function."""
+    twin = copy.deepcopy(layer).cpu().double().eval()
+    if isinstance(twin, Mixture):
+        twin.kernel = "reference"
+    return twin
+
+
 def layer_gain(layer: Layer) -> float | None:
     """The gain of an activation layer as it stands; None where it has none (softmax, glu)."""
     if not is_elementwise(layer):
         return None
-    twin = copy.deepcopy(layer).cpu().double().eval()
+    twin = exact_twin(layer)
     channels = layer_channels(layer)
     return facts.gain(lambda z: twin(z.unsqueeze(1).expand(-1, channels)).mean(dim=1))
 

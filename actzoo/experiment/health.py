@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from actzoo.experiment.build import Built, Layer, is_elementwise, layer_channels
+from actzoo.experiment.build import Built, Layer, exact_twin, is_elementwise, layer_channels
 from actzoo.mixture import Mixture
 
 RANGES = (1.0, 3.0, 10.0, 100.0)
@@ -111,21 +111,21 @@ def curve(function: Callable[[Tensor], Tensor], x: Tensor, channels: int) -> NDA
     return function(x.unsqueeze(1).expand(-1, channels)).cpu().double().mean(dim=1).numpy()
 
 
-def curves(built: Built, device: torch.device, prefix: str = "") -> dict[str, NDArray[np.float64]]:
+def curves(built: Built, prefix: str = "") -> dict[str, NDArray[np.float64]]:
     """A of each layer on each range: `A1_on_3` has POINTS values on [-3, 3].
 
     A layer that is not elementwise has no such curve: its values are nan.
     """
     stored = {}
     for number, layer in enumerate(built.layers, start=1):
+        twin = exact_twin(layer)
         for half in RANGES:
-            x = torch.linspace(-half, half, POINTS, device=device)
-            with built.evaluating():
-                stored[f"{prefix}A{number}_on_{half:g}"] = (
-                    curve(layer, x, layer_channels(layer))
-                    if is_elementwise(layer)
-                    else np.full(POINTS, np.nan)
-                )
+            x = torch.linspace(-half, half, POINTS, dtype=torch.float64)
+            stored[f"{prefix}A{number}_on_{half:g}"] = (
+                curve(twin, x, layer_channels(layer))
+                if is_elementwise(layer)
+                else np.full(POINTS, np.nan)
+            )
     return stored
 
 
@@ -133,15 +133,15 @@ def histograms(inputs: list[Tensor]) -> dict[str, NDArray[np.float64]]:
     """Shares of each layer's inputs in BINS equal bins of each range; the rest lies outside."""
     stored = {}
     for number, z in enumerate(inputs, start=1):
-        flat = z.float().flatten()
+        flat = z.float().flatten().cpu()
         for half in RANGES:
-            counts = torch.histc(flat[flat.abs() <= half].cpu(), BINS, -half, half)
+            counts = torch.histc(flat, BINS, -half, half)  # leaves out what lies outside
             stored[f"z{number}_in_{half:g}"] = (counts.double() / flat.numel()).numpy()
     return stored
 
 
 @torch.no_grad()
-def shares(built: Built, layer: Layer, device: torch.device) -> dict[str, list[float]]:
+def shares(layer: Layer) -> dict[str, list[float]]:
     """Each function's share of Σ |Pᵢ fᵢ(x)| at |x| = 1, 10, 100, over both signs.
 
     Empty for a mixture with a member that is not elementwise.
@@ -152,13 +152,14 @@ def shares(built: Built, layer: Layer, device: torch.device) -> dict[str, list[f
         return {f"{size:g}": [1.0] for size in SHARES_AT}
     result: dict[str, Any] = {}
     channels = layer_channels(layer)
+    twin = exact_twin(layer)
+    assert isinstance(twin, Mixture)
     for size in SHARES_AT:
-        x = torch.tensor([-size, size], device=device).unsqueeze(1).expand(-1, channels)
-        with built.evaluating():
-            terms = [
-                float((p * member(x)).abs().mean())
-                for p, member in zip(layer.proportions, layer.layers, strict=True)
-            ]
+        x = torch.tensor([-size, size], dtype=torch.float64).unsqueeze(1).expand(-1, channels)
+        terms = [
+            float((p * member(x)).abs().mean())
+            for p, member in zip(twin.proportions, twin.layers, strict=True)
+        ]
         total = sum(terms)
         result[f"{size:g}"] = [term / total if total else 0.0 for term in terms]
     return result

@@ -17,6 +17,8 @@ from actzoo.experiment.protocol import Phase
 from actzoo.experiment.streams import generator
 
 MOMENTUM = 0.9
+BLOCK = 64
+"""Images a step where nothing trains: what passes between layers then stays in the caches."""
 
 
 @dataclass(frozen=True)
@@ -152,7 +154,7 @@ def predict(
     labels: Tensor,
     normalise: Callable[[Tensor], Tensor],
     autocast: torch.autocast,
-    block: int = 250,
+    block: int = BLOCK,
 ) -> tuple[Tensor, Tensor]:
     """Predicted class and loss of each image, on the CPU, in evaluation mode."""
     predictions, losses = [], []

@@ -33,6 +33,7 @@ class Setup:
             where none are held out.
         autocast: The precision.
         stream: The seed of each purpose by its name.
+        kernel: What computes the activations: what `actzoo.kernels.plan` chose.
     """
 
     built: Built
@@ -43,6 +44,7 @@ class Setup:
     probe: tuple[Tensor, Tensor]
     autocast: torch.autocast
     stream: Callable[[str], int]
+    kernel: str
 
     def predict(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """Predicted class and loss of each image, on the CPU."""
@@ -73,6 +75,7 @@ def set_up_cell(spec: CellSpec, images: Images) -> Setup:
         images.classes,
         init=spec.init,
         weight_init=spec.weight_init,
+        kernel=spec.kernel,
         network_seed=stream("network"),
         mixture_seed=stream("mixture"),
     )
@@ -100,4 +103,5 @@ def set_up_cell(spec: CellSpec, images: Images) -> Setup:
             device.type, torch.bfloat16, spec.precision == "bf16", cache_enabled=False
         ),
         stream=stream,
+        kernel=built.kernel_used(device, spec.precision),
     )

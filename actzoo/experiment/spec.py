@@ -10,6 +10,7 @@ from typing import Any, Literal
 from actzoo.experiment.build import WeightInit
 from actzoo.experiment.fingerprint import Fingerprint
 from actzoo.experiment.protocol import Phase, Protocol
+from actzoo.kernels import Kernel
 from actzoo.mixture import Init
 
 FORMAT = 1
@@ -41,6 +42,7 @@ class CellSpec:
         control: "" or the name of the control this cell is ("equal-epochs").
         fingerprints: Of the members, the dataset and the model.
         weight_init: "default" (torch's own), or "gain": scaled by the set's gain.
+        kernel: What was asked for; which one ran is in the result.
     """
 
     members: tuple[str, ...]
@@ -58,6 +60,7 @@ class CellSpec:
     control: str
     fingerprints: tuple[Fingerprint, ...]
     weight_init: WeightInit = "default"
+    kernel: Kernel = "reference"  # what cells ran before there was a choice
 
     @property
     def label(self) -> str:
@@ -82,5 +85,10 @@ class CellSpec:
     @property
     def key(self) -> str:
         """Hash of the canonical form, 16 hex digits: the name of the cell's folder."""
-        text = json.dumps(self.to_json(), sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
+        return key_of(self.to_json())
+
+
+def key_of(parts: dict[str, Any]) -> str:
+    """The key of a canonical form, of whatever format."""
+    text = json.dumps(parts, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

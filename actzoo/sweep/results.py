@@ -6,14 +6,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from actzoo.experiment.cell import Epoch
 from actzoo.experiment.spec import CellSpec
+from actzoo.experiment.training import Epoch
 from actzoo.sweep.store import Store
 
 if TYPE_CHECKING:
     import pandas
 
-Kind = Literal["start", "epoch", "done", "failed", "kept"]
+Kind = Literal["start", "epoch", "done", "failed", "kept", "moved"]
 
 
 @dataclass(frozen=True)
@@ -21,12 +21,14 @@ class Event:
     """What happened, for whoever shows it.
 
     Attributes:
-        kind: "start", "epoch", "done" and "failed" of a cell; "kept" if it was done before.
-        number, total: Which cell of how many, from 1.
+        kind: "start", "epoch", "done" and "failed" of a cell; "kept" if it was done before;
+            "moved" if a file could not be used and was set aside.
+        number, total: Which cell of how many, from 1; 0 of what is no cell's.
         spec: The cell.
         epoch: Of an epoch: its numbers.
         result: Of a cell done or kept: its result.json.
-        message: Of a failed cell: why.
+        message: Of a failed cell: why. Of what was moved: what, where to and why.
+        tries: Of a cell that tunes: which values, `lr_network=0.001`.
     """
 
     kind: Kind
@@ -36,6 +38,7 @@ class Event:
     epoch: Epoch | None = None
     result: dict[str, Any] | None = None
     message: str = ""
+    tries: str = ""
 
 
 @dataclass(frozen=True)
@@ -45,15 +48,19 @@ class Results:
     Attributes:
         folder: Where it is stored.
         rows: One dict a cell, as in results.csv.
+        kept_failed: How many cells had failed before and were not run again.
+        tuning_failed: How many cells that tune failed in another way than by diverging.
     """
 
     folder: Path
     rows: tuple[dict[str, Any], ...] = field(repr=False)
+    kept_failed: int = 0
+    tuning_failed: int = 0
 
     @property
     def failed(self) -> int:
-        """How many cells failed or did not finish."""
-        return sum(row["status"] != "ok" for row in self.rows)
+        """How many cells failed, did not finish, or did not run."""
+        return len([row for row in self.rows if row["status"] != "ok"]) + self.tuning_failed
 
     def to_frame(self) -> pandas.DataFrame:
         """The rows as a pandas DataFrame."""
@@ -76,7 +83,8 @@ def cell_row(store: Store, spec: CellSpec) -> dict[str, Any]:
     if result is None:
         failure = store.error(spec.key)
         if failure is None:
-            return {**row, "status": "not finished", "message": ""}
+            begun = (store.cell(spec.key) / "cell.json").exists()
+            return {**row, "status": "not finished" if begun else "not run", "message": ""}
         return {**row, "status": "failed", "message": failure["message"]}
     test = result["test"]
     return {

@@ -1,94 +1,45 @@
 """The output folder: one folder a cell, `result.json` as the only sign of done.
 
-<out>/spec.json  cells/<key>/{cell.json, history.csv, predictions.npz, layers.npz,
-                              result.json | error.json}
-<out>/results.csv  report.md  figures/
+<out>/spec.json  cells/<key>/{cell.json, checkpoint.pt, history.csv, predictions.npz,
+                              layers.npz, result.json | error.json}
+<out>/results.csv  report.md  figures/  set-aside/  .lock  .running.json  .locks/<key>
 """
 
 from __future__ import annotations
 
 import csv
 import io
-import json
-import math
-import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
-from actzoo.errors import StoreError
+from actzoo.errors import DivergedError, MixtureError, StoreError
+from actzoo.experiment import checkpoint
 from actzoo.experiment.cell import CellResult
-from actzoo.experiment.spec import FORMAT, CellSpec
+from actzoo.experiment.spec import FORMAT, CellSpec, key_of
+from actzoo.files import (
+    csv_bytes,
+    digest,
+    npz_bytes,
+    read_bytes,
+    read_json,
+    remove_parts,
+    write_atomically,
+    write_json,
+)
+from actzoo.sweep.holder import holder, note_holder
+from actzoo.sweep.setaside import set_aside
 
-
-def _plain(value: Any) -> Any:
-    """JSON has no nan and no infinity: they become null."""
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, dict):
-        return {k: _plain(v) for k, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(v) for v in value]
-    return value
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file so that at any moment it is either absent, old, or whole.
-
-    Raises:
-        StoreError: The folder cannot be written, or the disk is full.
-    """
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with part.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise StoreError(f"cannot write {path}: {error.strerror or error}") from None
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Write a JSON document atomically."""
-    text = json.dumps(_plain(value), indent=1, allow_nan=False)
-    write_atomically(path, f"{text}\n".encode())
-
-
-def write_csv(path: Path, rows: Sequence[dict[str, Any]]) -> None:
-    """Write rows as CSV atomically; the columns are those of all rows, in order."""
-    columns = list(dict.fromkeys(name for row in rows for name in row))
-    buffer = io.StringIO(newline="")
-    writer = csv.DictWriter(buffer, columns, restval="", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    write_atomically(path, buffer.getvalue().encode())
-
-
-def write_arrays(path: Path, arrays: dict[str, NDArray[Any]]) -> None:
-    """Write arrays as .npz atomically."""
-    buffer = io.BytesIO()
-    np.savez_compressed(buffer, allow_pickle=False, **arrays)
-    write_atomically(path, buffer.getvalue())
-
-
-def read_json(path: Path) -> Any:
-    """Read a JSON document.
-
-    Raises:
-        StoreError: The file is torn or not JSON.
-    """
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise StoreError(f"{path} cannot be read: {error}; remove it to run it again") from None
+CELL, RESULT, ERROR, CHECKPOINT = "cell.json", "result.json", "error.json", "checkpoint.pt"
+HISTORY, PREDICTIONS, LAYERS = "history.csv", "predictions.npz", "layers.npz"
+ALL = (CELL, RESULT, ERROR, CHECKPOINT, HISTORY, PREDICTIONS, LAYERS)
+AGAIN = "run the same command again: it moves this aside and repeats what is missing"
 
 
 class Store:
@@ -98,24 +49,49 @@ class Store:
         self.folder = folder
 
     @contextmanager
-    def locked(self) -> Iterator[None]:
-        """Hold the folder for writing.
+    def locked(self, command: str = "") -> Iterator[None]:
+        """Hold the folder for writing; the system releases it when this process dies.
+
+        Args:
+            command: What to tell whoever else wants it.
 
         Raises:
-            StoreError: Another process holds it, or it cannot be written.
+            StoreError: Another process holds it, and which; or it cannot be written.
         """
-        path = self.folder / ".lock"
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            lock = FileLock(path)
+            lock = FileLock(self.folder / ".lock")
             lock.acquire(timeout=0)
         except Timeout:
             raise StoreError(
-                f"{self.folder} is being written by another actzoo; wait for it, or give "
-                f"this run a folder of its own with --out"
+                f"{self.folder} is being written by {holder(self.folder)}; wait for it, or "
+                f"give this run a folder of its own with --out"
             ) from None
         except OSError as error:
-            raise StoreError(f"cannot write to {self.folder}: {error.strerror}") from None
+            raise StoreError(
+                f"cannot write to {self.folder}: {error.strerror or error}; give a folder that "
+                f"can be written with --out"
+            ) from None
+        try:
+            with note_holder(self.folder, command):
+                remove_parts(self.folder, ("spec.json", "results.csv"))
+                yield
+        finally:
+            lock.release()
+
+    @contextmanager
+    def cell_locked(self, key: str) -> Iterator[None]:
+        """Hold one cell for writing; waits for whoever else does.
+
+        A worker whose run was killed may still be at it, or a cluster has started it twice.
+        """
+        path = self.folder / ".locks" / key
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            lock = FileLock(path)
+            lock.acquire()
+        except OSError as error:
+            raise StoreError(f"cannot write {path}: {error.strerror or error}") from None
         try:
             yield
         finally:
@@ -129,59 +105,111 @@ class Store:
         """A finished cell's numbers; None if it is not done.
 
         Raises:
-            StoreError: Its result is torn, or of another format.
+            StoreError: Its result or a file beside it is torn, or of another cell or format.
         """
-        path = self.cell(key) / "result.json"
+        path = self.cell(key) / RESULT
         if not path.exists():
             return None
-        result: dict[str, Any] = read_json(path)
-        form = result.get("spec", {}).get("format")
-        if form != FORMAT or result.get("key") != key:
-            raise StoreError(
-                f"{path} is of format {form} and key {result.get('key')}; expected "
-                f"{FORMAT} and {key}; move it away or use another --out"
-            )
+        result = _of_cell(path, lambda parts: parts.get("spec"), key)
+        # Results from before digests were stored have none.
+        for name, expected in result.get("files", {}).items():
+            if digest(read_bytes(path.parent / name)) != expected:
+                raise StoreError(f"{path.parent / name} is not what {RESULT} says it is; {AGAIN}")
         return result
 
     def error(self, key: str) -> dict[str, Any] | None:
-        """What a failed cell left; None if it did not fail."""
-        path = self.cell(key) / "error.json"
-        return read_json(path) if path.exists() else None
+        """What a failed cell left; None if it did not fail.
+
+        Raises:
+            StoreError: It is torn, or of another cell or format.
+        """
+        path = self.cell(key) / ERROR
+        return _of_cell(path, lambda parts: parts.get("spec"), key) if path.exists() else None
 
     def history(self, key: str) -> list[dict[str, float | str]]:
         """One row an epoch; numbers as floats, `trains` as text, blanks as nan."""
-        with (self.cell(key) / "history.csv").open(newline="", encoding="utf-8") as file:
-            return [
-                {k: v if k == "trains" else float(v or "nan") for k, v in row.items()}
-                for row in csv.DictReader(file)
-            ]
+        text = read_bytes(self.cell(key) / HISTORY).decode()
+        return [
+            {k: v if k == "trains" else float(v or "nan") for k, v in row.items()}
+            for row in csv.DictReader(io.StringIO(text, newline=""))
+        ]
 
     def arrays(self, key: str, name: str) -> dict[str, NDArray[Any]]:
         """The arrays of `predictions` or `layers`."""
-        with np.load(self.cell(key) / f"{name}.npz") as file:
+        with np.load(io.BytesIO(read_bytes(self.cell(key) / f"{name}.npz"))) as file:
             return {k: file[k] for k in file.files}
+
+    def examine(self, spec: CellSpec) -> list[str]:
+        """Move aside what is torn or foreign in a cell's folder, so that it runs again.
+
+        Returns:
+            A line for each thing that was moved: what, why, and where it is now.
+
+        Raises:
+            StoreError: The folder cannot be written.
+        """
+        folder, key = self.cell(spec.key), spec.key
+        try:
+            if self.result(key) is not None:
+                # Killed after its result was written and before this was removed.
+                (folder / CHECKPOINT).unlink(missing_ok=True)
+                return []
+        except StoreError as error:
+            return [set_aside(self.folder, folder, str(error))]
+        checks: tuple[tuple[str, Callable[[Path], object]], ...] = (
+            (CELL, lambda path: _of_cell(path, lambda parts: parts, key)),
+            (ERROR, lambda _: self.error(key)),
+            (CHECKPOINT, lambda path: checkpoint.read(path, key)),
+        )
+        moved = []
+        for name, check in checks:
+            if (folder / name).exists():
+                try:
+                    check(folder / name)
+                except StoreError as error:
+                    moved.append(set_aside(self.folder, folder / name, str(error)))
+        return moved
+
+    def checkpoint(self, spec: CellSpec, tell: Callable[[str], None]) -> checkpoint.Checkpoint:
+        """Where a cell keeps its state while it trains; told what was moved aside, if it was."""
+        path = self.cell(spec.key) / CHECKPOINT
+        return checkpoint.Checkpoint(
+            path, spec.key, lambda reason: tell(set_aside(self.folder, path, reason))
+        )
 
     def begin(self, spec: CellSpec) -> None:
         """Note what a cell is, before it runs."""
-        write_json(self.cell(spec.key) / "cell.json", spec.to_json())
-        (self.cell(spec.key) / "error.json").unlink(missing_ok=True)  # of an earlier try
+        folder = self.cell(spec.key)
+        remove_parts(folder, ALL)
+        write_json(folder / CELL, spec.to_json())
+        (folder / ERROR).unlink(missing_ok=True)  # of an earlier try
 
     def finish(self, spec: CellSpec, result: CellResult) -> None:
-        """Write a finished cell; `result.json` last."""
+        """Write a finished cell; `result.json` last, with the digests of the others."""
         folder = self.cell(spec.key)
-        write_csv(folder / "history.csv", result.history)
-        write_arrays(folder / "predictions.npz", result.predictions)
-        write_arrays(folder / "layers.npz", result.layers)
-        write_json(folder / "result.json", result.numbers)
-        (folder / "error.json").unlink(missing_ok=True)
+        contents = {
+            HISTORY: csv_bytes(result.history),
+            PREDICTIONS: npz_bytes(result.predictions),
+            LAYERS: npz_bytes(result.layers),
+        }
+        for name, content in contents.items():
+            write_atomically(folder / name, content)
+        files = {name: digest(content) for name, content in contents.items()}
+        write_json(folder / RESULT, {**result.numbers, "files": files})
+        for name in (ERROR, CHECKPOINT):
+            (folder / name).unlink(missing_ok=True)
 
     def fail(self, spec: CellSpec, error: Exception, trace: str) -> None:
         """Write a failed cell."""
+        if isinstance(error, DivergedError | MixtureError):
+            # It would fail at the same batch again; a new try begins at the start.
+            (self.cell(spec.key) / CHECKPOINT).unlink(missing_ok=True)
         write_json(
-            self.cell(spec.key) / "error.json",
+            self.cell(spec.key) / ERROR,
             {
                 "key": spec.key,
                 "spec": spec.to_json(),
+                "kind": kind_of(error),
                 "error": type(error).__name__,
                 "message": str(error),
                 "trace": trace,
@@ -191,6 +219,16 @@ class Store:
     def write_spec(self, spec: dict[str, Any]) -> None:
         """Write what the last command asked for; the report covers its cells."""
         write_json(self.folder / "spec.json", {"format": FORMAT, **spec})
+
+    def examine_spec(self) -> list[str]:
+        """Move a spec.json aside that is torn or of another format; see `examine`."""
+        path = self.folder / "spec.json"
+        if path.exists():
+            try:
+                self.spec()
+            except StoreError as error:
+                return [set_aside(self.folder, path, str(error))]
+        return []
 
     def spec(self) -> dict[str, Any]:
         """What the last command asked for.
@@ -204,7 +242,42 @@ class Store:
                 f"{self.folder} holds no run (no spec.json); give the folder that "
                 f"`actzoo bench` named at its end"
             )
-        spec: dict[str, Any] = read_json(path)
+        spec = read_json(path)
         if spec.get("format") != FORMAT:
-            raise StoreError(f"{path} is of format {spec.get('format')}; expected {FORMAT}")
+            raise StoreError(
+                f"{path} is of format {spec.get('format')}, and this actzoo reads {FORMAT}: use "
+                f"the version that wrote it, or run its command again here (its cells stay)"
+            )
         return spec
+
+
+def kind_of(error: Exception) -> str:
+    """Why a cell failed: "diverged", "out of memory" or "raised"."""
+    if isinstance(error, DivergedError | MixtureError):
+        return "diverged"
+    # The CPU's allocator raises a plain RuntimeError.
+    texts = ("out of memory", "can't allocate memory")
+    full = isinstance(error, RuntimeError) and any(text in str(error) for text in texts)
+    if full or isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return "out of memory"
+    return "raised"
+
+
+def _of_cell(path: Path, spec_of: Callable[[dict[str, Any]], Any], key: str) -> dict[str, Any]:
+    """A JSON document that must be of this cell.
+
+    Raises:
+        StoreError: It is torn, or of another cell or format.
+    """
+    try:
+        parts = read_json(path)
+    except StoreError as error:
+        raise StoreError(f"{error}; {AGAIN}") from None
+    spec = spec_of(parts)
+    form = spec.get("format") if isinstance(spec, dict) else None
+    found = key_of(spec) if isinstance(spec, dict) else None
+    if form != FORMAT or found != key or parts.get("key", key) != key:
+        raise StoreError(
+            f"{path} is of format {form} and cell {found}; expected {FORMAT} and {key}; {AGAIN}"
+        )
+    return parts

@@ -1,0 +1,390 @@
+"""An output folder: what is torn, foreign, full, read-only or in use, and what users are told."""
+
+from __future__ import annotations
+
+import io
+import json
+import multiprocessing
+import os
+import threading
+import time
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from rich.console import Console
+
+import actzoo
+from actzoo.cli.progress import display
+from actzoo.errors import DivergedError, MixtureError, StoreError
+from actzoo.experiment import checkpoint
+from actzoo.experiment.protocol import PAPER
+from actzoo.experiment.spec import CellSpec
+from actzoo.files import npz_bytes, read_json, write_json
+from actzoo.sweep.store import Store
+from actzoo.sweep.work import work, work_apart
+
+
+@pytest.fixture
+def tanh(tiny_npz, tmp_path):
+    """Runs two cells, tanh and the baseline, into a folder; returns results and events."""
+
+    def bench(folder="out", **options):
+        events = []
+        results = actzoo.bench(
+            ["tanh"],
+            out=tmp_path / folder,
+            **{
+                "show": events.append,
+                "datasets": (f"npz:{tiny_npz}",),
+                "models": ("mlp(width=8)",),
+                "seeds": (0,),
+                "protocol": tuple(replace(p, epochs=1) for p in PAPER),
+                "threads": 1,
+                "kernel": "reference",
+                **options,
+            },
+        )
+        return results, events
+
+    return bench
+
+
+def numbers(results):
+    return [{k: v for k, v in r.items() if not k.endswith("_seconds")} for r in results.rows]
+
+
+def moved(events):
+    return [event.message for event in events if event.kind == "moved"]
+
+
+class Stop(BaseException):
+    pass
+
+
+def halves(path):
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def empties(path):
+    path.write_bytes(b"")
+
+
+def goes(path):
+    path.unlink()
+
+
+def turns_to_zeros(path):
+    """What some file systems leave after a power cut."""
+    path.write_bytes(bytes(path.stat().st_size))
+
+
+def is_of_another_format(path):
+    document = json.loads(path.read_text())
+    document["spec"]["format"] = 0
+    path.write_text(json.dumps(document))
+
+
+def is_of_another_cell(path):
+    document = json.loads(path.read_text())
+    document["spec"]["seed"] = 17
+    path.write_text(json.dumps(document))
+
+
+@pytest.mark.parametrize(
+    ("name", "harm"),
+    [
+        ("result.json", halves),
+        ("result.json", empties),
+        ("result.json", turns_to_zeros),
+        ("result.json", is_of_another_format),
+        ("result.json", is_of_another_cell),
+        ("history.csv", halves),
+        ("history.csv", goes),
+        ("predictions.npz", turns_to_zeros),
+        ("layers.npz", empties),
+    ],
+)
+def test_a_harmed_result_is_moved_aside_and_its_cell_runs_again(tanh, tmp_path, name, harm):
+    whole, _ = tanh()
+    key = whole.rows[0]["key"]
+    path = tmp_path / "out" / "cells" / key / name
+    harm(path)
+    harmed = path.read_bytes() if path.exists() else None
+    with pytest.raises(StoreError, match=name):
+        Store(tmp_path / "out").result(key)  # whoever reads it is told, too
+    again, events = tanh()
+    (line,) = moved(events)
+    assert name in line and "\n" not in line
+    assert [e.kind for e in events if e.kind != "epoch"] == ["moved", "kept", "start", "done"]
+    assert numbers(again) == numbers(whole)
+    (aside,) = (p for p in (tmp_path / "out" / "set-aside").iterdir() if p.is_dir())
+    kept = aside / name
+    assert (kept.read_bytes() if kept.exists() else None) == harmed
+    assert f"set-aside/{aside.name}" in line
+    assert (tmp_path / "out" / "set-aside" / "moved.txt").read_text() == f"{line}\n"
+    assert moved(tanh()[1]) == []
+
+
+def test_a_cell_under_the_wrong_key_is_moved_aside(tanh, tmp_path):
+    whole, _ = tanh()
+    one, two = (tmp_path / "out" / "cells" / row["key"] for row in whole.rows)
+    one.rename(tmp_path / "elsewhere")
+    two.rename(one)
+    again, events = tanh()
+    assert len(moved(events)) == 1 and two.name in moved(events)[0]
+    assert numbers(again) == numbers(whole)
+
+
+@pytest.mark.parametrize("name", ["cell.json", "error.json", "checkpoint.pt"])
+@pytest.mark.parametrize("harm", [halves, turns_to_zeros])
+def test_a_harmed_file_of_a_cell_at_work(tanh, tmp_path, monkeypatch, name, harm):
+    monkeypatch.setattr(checkpoint, "EVERY", 0.0)
+    whole, _ = tanh("whole")
+    key = whole.rows[0]["key"]
+
+    def stop(event):
+        if event.kind == "epoch":
+            raise Stop
+
+    with pytest.raises(Stop):
+        tanh(show=stop)
+    folder = tmp_path / "out" / "cells" / key
+    if name == "error.json":
+        spec = CellSpec.from_json(json.loads((folder / "cell.json").read_text()))
+        Store(tmp_path / "out").fail(spec, ValueError("of an earlier try"), "")
+    harm(folder / name)
+    again, events = tanh()
+    (line,) = moved(events)
+    assert line.startswith(f"cells/{key}/{name} moved to set-aside/") and "torn" in line
+    assert numbers(again) == numbers(whole)
+    assert not (folder / "checkpoint.pt").exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [('{"format": 0, "keys": []}', "of format 0"), ('{"form', "torn"), ("[]", "no JSON object")],
+)
+def test_a_folder_of_another_format_keeps_all_it_has(tanh, tmp_path, content, message):
+    out = tmp_path / "out"
+    (out / "cells" / "0123456789abcdef").mkdir(parents=True)
+    (out / "cells" / "0123456789abcdef" / "result.json").write_text("of old")
+    (out / "spec.json").write_text(content)
+    with pytest.raises(StoreError, match=message):
+        Store(out).spec()
+    results, events = tanh()
+    assert results.failed == 0
+    (line,) = moved(events)
+    assert message in line
+    (old,) = out.glob("set-aside/*-spec.json")
+    assert old.read_text() == content
+    assert (out / "cells" / "0123456789abcdef" / "result.json").read_text() == "of old"
+
+
+@pytest.mark.parametrize("limit", [300, 2000, 6000])
+def test_a_full_disk(tanh, tmp_path, monkeypatch, limit):
+    resource = pytest.importorskip("resource")
+    monkeypatch.setattr(checkpoint, "EVERY", 0.0)
+    whole, _ = tanh("whole")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
+    try:
+        with pytest.raises(StoreError, match=r"cannot write .*too large; make room"):
+            tanh()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert list((tmp_path / "out").rglob("*.part")) == []
+    again, events = tanh()
+    assert numbers(again) == numbers(whole)
+    assert moved(events) == []
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_the_screen_says_what_was_moved_aside(tanh, tmp_path, terminal):
+    whole, _ = tanh()
+    halves(tmp_path / "out" / "cells" / whole.rows[0]["key"] / "layers.npz")
+    screen = Console(file=io.StringIO(), force_terminal=terminal, color_system=None, width=1000)
+    with display(screen) as shown:
+        tanh(show=shown.show)
+    assert "layers.npz is not what result.json says it is" in screen.file.getvalue()
+
+
+class TestReadOnly:
+    """Root may write anywhere, so a file stands in where a folder would be made."""
+
+    def test_a_folder_that_is_a_file(self, tanh, tmp_path):
+        (tmp_path / "out").write_text("mine")
+        with pytest.raises(StoreError, match=r"cannot write to .*out: .*; give a folder"):
+            tanh()
+        assert (tmp_path / "out").read_text() == "mine"
+
+    @pytest.mark.skipif(os.geteuid() == 0, reason="root may write to read-only folders")
+    def test_a_folder_without_the_right_to_write(self, tanh, tmp_path):
+        (tmp_path / "out").mkdir(mode=0o555)
+        with pytest.raises(StoreError, match=r"cannot write to .*out: .*; give a folder"):
+            tanh()
+
+    def test_cells_that_cannot_be_written_stop_the_run_before_it_trains(self, tanh, tmp_path):
+        (tmp_path / "out").mkdir()
+        (tmp_path / "out" / "cells").write_text("mine")
+        epochs = []
+        with pytest.raises(StoreError, match=r"cannot write"):
+            tanh(show=epochs.append)
+        assert [e for e in epochs if e.kind == "epoch"] == []
+
+
+def hold(folder, held):
+    with Store(folder).locked("actzoo bench --set sin"):
+        held.set()
+        time.sleep(60)  # until it is killed
+
+
+class TestTwoAtOnce:
+    def test_the_second_is_told_who_is_first(self, tmp_path):
+        context = multiprocessing.get_context("spawn")
+        held = context.Event()
+        first = context.Process(target=hold, args=(tmp_path, held))
+        first.start()
+        try:
+            assert held.wait(60)
+            message = rf"by process {first.pid} on .* \(since 2.* UTC: actzoo bench --set sin\)"
+            with pytest.raises(StoreError, match=message):
+                Store(tmp_path).locked().__enter__()
+            first.kill()
+            first.join()
+            with Store(tmp_path).locked():  # the system let go of it
+                pass
+        finally:
+            first.kill()
+            first.join()
+
+    @pytest.mark.parametrize("note", [None, "", '{"pid": 1}'])
+    def test_a_lost_note_costs_the_name_only(self, tmp_path, note):
+        with Store(tmp_path).locked("actzoo bench"):
+            path = tmp_path / ".running.json"
+            if note is None:
+                path.unlink()
+            else:
+                path.write_text(note)
+            with pytest.raises(StoreError, match="being written by another actzoo"):
+                Store(tmp_path).locked().__enter__()
+
+    def test_no_note_stays(self, tmp_path):
+        with Store(tmp_path).locked():
+            assert (tmp_path / ".running.json").exists()
+        assert not (tmp_path / ".running.json").exists()
+
+    def test_two_workers_never_write_one_cell(self, tanh, tmp_path, tiny_npz, monkeypatch):
+        whole, _ = tanh("whole")
+        key = whole.rows[0]["key"]
+        spec = read_json(tmp_path / "whole" / "cells" / key / "cell.json")
+        begun = []
+        begin = Store.begin
+        monkeypatch.setattr(Store, "begin", lambda s, c: (begun.append(c.key), begin(s, c)))
+        out, root = str(tmp_path / "out"), str(tiny_npz.parent)
+        ends = []
+        workers = [
+            threading.Thread(target=lambda: ends.append(work_apart(out, spec, root)))
+            for _ in range(2)
+        ]
+        store = Store(tmp_path / "out")
+        with store.cell_locked(key):  # a third is at it, and dies
+            for worker in workers:
+                worker.start()
+            workers[0].join(0.5)
+            assert begun == []
+        for worker in workers:
+            worker.join()
+        assert (ends, begun) == (["", ""], [key])
+        assert store.result(key)["test"] == Store(tmp_path / "whole").result(key)["test"]
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (MemoryError(), "out of memory"),
+        (torch.OutOfMemoryError("CUDA out of memory."), "out of memory"),
+        (
+            RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory"),
+            "out of memory",
+        ),
+        (RuntimeError("mat1 and mat2 shapes cannot be multiplied"), "raised"),
+        (MixtureError("all weights are 0"), "diverged"),
+        (ZeroDivisionError("division by zero"), "raised"),
+    ],
+)
+def test_whatever_is_raised_is_a_result(tanh, tmp_path, monkeypatch, error, kind):
+    def fails(*_, **__):
+        raise error
+
+    monkeypatch.setattr("actzoo.sweep.work.run_cell", fails)
+    results, events = tanh()
+    assert results.failed == 2
+    told = [event.message for event in events if event.kind == "failed"]
+    assert all(type(error).__name__ in message for message in told)
+    assert all(("batch-size" in message) == (kind == "out of memory") for message in told)
+    failure = Store(tmp_path / "out").error(results.rows[0]["key"])
+    assert failure["kind"] == kind and "in fails" in failure["trace"]
+
+
+def test_a_cell_that_diverged_begins_anew_and_one_that_ran_out_of_memory_goes_on(
+    tanh, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(checkpoint, "EVERY", 0.0)
+    for error, stays in ((DivergedError("nan"), False), (MemoryError(), True)):
+
+        def stop(event, error=error):
+            if event.kind == "epoch":
+                raise error
+
+        results, _ = tanh(type(error).__name__, show=stop)
+        folder = tmp_path / type(error).__name__ / "cells" / results.rows[0]["key"]
+        assert (folder / "checkpoint.pt").exists() == stays
+
+
+def test_the_old_failure_is_forgotten_before_a_cell_runs_again(tanh, tmp_path):
+    results, _ = tanh()
+    store = Store(tmp_path / "out")
+    spec = CellSpec.from_json(store.result(results.rows[0]["key"])["spec"])
+    store.fail(spec, ValueError("of an earlier try"), "trace")
+    assert store.error(spec.key)["message"] == "of an earlier try"
+    store.begin(spec)
+    assert store.error(spec.key) is None
+
+
+def test_what_a_killed_writer_left_is_swept_away(tanh, tmp_path):
+    results, _ = tanh()
+    key = results.rows[0]["key"]
+    folder = tmp_path / "out" / "cells" / key
+    spec = CellSpec.from_json(read_json(folder / "cell.json"))
+    (folder / "result.json").unlink()
+    (folder / "layers.npz.123.part").write_bytes(b"half")
+    (folder / "checkpoint.pt.7.part").write_bytes(b"half")
+    (folder / "notes.npz.part").write_bytes(b"a user's own")
+    (tmp_path / "out" / "spec.json.9.part").write_bytes(b"half")
+    tanh()
+    parts = [path.name for path in (tmp_path / "out").rglob("*.part")]
+    assert parts == ["notes.npz.part"]
+    # Killed between the last two steps: the result counts, the checkpoint goes.
+    (folder / "checkpoint.pt").write_bytes(b"of no use any more")
+    assert moved(tanh()[1]) == [] and not (folder / "checkpoint.pt").exists()
+    assert work(Store(tmp_path / "out"), spec, None, None) == ""  # done: nothing is run
+
+
+def test_a_folder_without_a_run(tmp_path):
+    with pytest.raises(StoreError, match="holds no run"):
+        Store(tmp_path).spec()
+
+
+def test_json_has_no_infinity(tmp_path):
+    write_json(tmp_path / "a.json", {"x": [float("nan"), float("inf"), 1.5]})
+    assert read_json(tmp_path / "a.json") == {"x": [None, None, 1.5]}
+
+
+def test_arrays_are_the_same_bytes_whatever_the_clock_says(monkeypatch):
+    arrays = {"a": np.arange(5.0), "b": np.float32(2), "c": np.zeros((2, 0))}
+    first = npz_bytes(arrays)
+    monkeypatch.setattr("time.time", lambda: 2e9)
+    monkeypatch.setattr("time.localtime", lambda *_: (2033, 1, 1, 0, 0, 0, 0, 1, 0))
+    assert npz_bytes(arrays) == first
