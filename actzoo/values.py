@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from actzoo.errors import DataError, DeclarationError
+from actzoo.errors import DataError, DeclarationError, UsageError
 from actzoo.naming import is_plain_name
 
 ActivationFactory = Callable[[int], tuple[nn.Module, int]]
@@ -128,25 +128,69 @@ class ActivationSet:
             raise DeclarationError(f"set {self.name!r}: members must be a tuple of names")
 
 
+@dataclass(frozen=True, kw_only=True)
+class PoolOptions:
+    """What an executor is made from: what the user said of it, and what will run on it.
+
+    Attributes:
+        workers: How many cells at a time; None if the user left it open.
+        address: Of a scheduler that runs already; "" if none was given.
+        options: The executor's own, each a text by its name.
+        threads: Torch's threads in each cell.
+        device: Where cells run: "cpu", "cuda", "cuda:1", "mps".
+        folder: The output folder; every worker must see it under this path.
+    """
+
+    workers: int | None = None
+    address: str = ""
+    options: Mapping[str, str] = field(default_factory=dict)
+    threads: int = 1
+    device: str = "cpu"
+    folder: Path = Path()
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class WorkerPool:
     """A way to run cells elsewhere, by name.
 
     Attributes:
         name: lower_snake_case.
-        make: Function of the number of workers that returns a `concurrent.futures.Executor`.
+        make: Function of PoolOptions that returns a `concurrent.futures.Executor`.
         description: One line for listings.
+        takes: Which of "workers", "address" and "options" the user may give.
     """
 
     name: str
-    make: Callable[[int], Executor]
+    make: Callable[[PoolOptions], Executor]
     description: str
+    takes: tuple[str, ...] = ("workers",)
 
     def __post_init__(self) -> None:
         if not is_plain_name(self.name):
             raise DeclarationError(f"executor {self.name!r}: the name must be lower_snake_case")
         if not callable(self.make):
             raise DeclarationError(f"executor {self.name!r}: make must be callable")
+        if strange := sorted(set(self.takes) - {"workers", "address", "options"}):
+            raise DeclarationError(
+                f"executor {self.name!r} takes {strange[0]!r}; expected 'workers', 'address' "
+                f"or 'options'"
+            )
+
+    def open(self, given: PoolOptions) -> Executor:
+        """The executor.
+
+        Raises:
+            UsageError: Something was given that it does not take, or it cannot be had here.
+        """
+        said = {
+            "workers": "--workers" if given.workers is not None else "",
+            "address": "--address" if given.address else "",
+            "options": f"--executor-option {next(iter(given.options), '')}",
+        }
+        for what, flag in said.items():
+            if getattr(given, what) and what not in self.takes:
+                raise UsageError(f"the executor {self.name} takes no {flag}; leave it out")
+        return self.make(given)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -1,9 +1,10 @@
-"""Progress of a run: a live bar a cell on a terminal, plain lines elsewhere."""
+"""Progress of a run: live bars on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
+import time
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from pathlib import Path
 from typing import Any, Protocol
 
 from rich.console import Console, Group
@@ -15,13 +16,17 @@ from rich.progress import (
     Progress,
     TaskID,
     TextColumn,
-    TimeRemainingColumn,
 )
 from rich.table import Column
 from rich.text import Text
 
-from actzoo.experiment.spec import CellSpec
+from actzoo.cli.headline import headline, short
+from actzoo.cli.tally import Tally
 from actzoo.sweep.results import Event
+from actzoo.sweep.status import Kind
+
+MOST_BARS = 8
+HEADLINE_SECONDS = 30.0
 
 
 class Display(AbstractContextManager["Display"], Protocol):
@@ -32,16 +37,21 @@ class Display(AbstractContextManager["Display"], Protocol):
         ...
 
 
-def display(console: Console) -> Display:
-    """The display that fits where the output goes."""
-    return Bars(console) if console.is_terminal else Lines(console)
+def display(console: Console, kinds: Sequence[Kind] = ()) -> Display:
+    """The display that fits where the output goes.
+
+    Args:
+        console: Where.
+        kinds: Dataset and network of every cell, for a better guess at the time left.
+    """
+    tally = Tally(kinds)
+    return Bars(console, tally) if console.is_terminal else Lines(console, tally)
 
 
-def _name(spec: CellSpec, *, wide: bool) -> str:
-    dataset = spec.dataset
-    if dataset.startswith("npz:"):
-        dataset = f"npz:{Path(dataset).name}"
-    text = f"{spec.label} on {dataset}"
+def _name(event: Event, *, wide: bool) -> str:
+    spec = event.spec
+    label = f"{spec.label} ({event.tries})" if event.tries else spec.label
+    text = f"{label} on {short(spec.dataset)}"
     if not wide and len(text) > 30:
         text = f"{text[:29]}…"
     return f"{text}, seed {spec.seed}"
@@ -52,10 +62,12 @@ def _accuracy(result: dict[str, Any] | None) -> str:
 
 
 class Lines:
-    """One line when a cell begins a phase, is done, or fails."""
+    """One line when a cell ends a phase, is done, or fails; now and then one for the run."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, tally: Tally) -> None:
         self._console = console
+        self._tally = tally
+        self._said = time.monotonic()
 
     def __enter__(self) -> Lines:
         return self
@@ -65,7 +77,11 @@ class Lines:
 
     def show(self, event: Event) -> None:
         """Print what there is to print."""
-        head = f"[{event.number}/{event.total}] {_name(event.spec, wide=True)}"
+        if event.kind == "moved":
+            self._console.print(event.message, markup=False, soft_wrap=True)
+            return
+        self._tally.take(event)
+        head = f"[{event.number}/{event.total}] {_name(event, wide=True)}"
         text = None
         if event.kind == "done":
             text = f"{head}: {_accuracy(event.result)}"
@@ -85,25 +101,28 @@ class Lines:
                 )
         if text is not None:
             self._console.print(text, markup=False, soft_wrap=True)
+        if time.monotonic() - self._said >= HEADLINE_SECONDS:
+            self._said = time.monotonic()
+            self._console.print(headline(self._tally.status()), markup=False, soft_wrap=True)
 
 
 class Bars:
-    """A bar for the run, one for the cell at work, and a line with its phase and numbers."""
+    """A bar for the run, one for each cell at work, its phase and numbers, the time left."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, tally: Tally) -> None:
         self._console = console
+        self._tally = tally
         self._progress = Progress(
             TextColumn("{task.description}", table_column=Column(ratio=1, no_wrap=True)),
             BarColumn(bar_width=16),
             MofNCompleteColumn(),
-            TimeRemainingColumn(compact=True),
             console=console,
             expand=True,
         )
         self._state = Text(no_wrap=True, overflow="ellipsis")
-        self._live = Live(Group(self._progress, self._state), console=console, transient=True)
+        self._live = Live(get_renderable=self._drawn, console=console, transient=True)
         self._run: TaskID | None = None
-        self._cell: TaskID | None = None
+        self._cells: dict[int, TaskID] = {}
 
     def __enter__(self) -> Bars:
         self._live.start()
@@ -112,25 +131,50 @@ class Bars:
     def __exit__(self, *_: object) -> None:
         self._live.stop()
 
+    def _drawn(self) -> Group:
+        status = self._tally.status()
+        if not status.cells:
+            return Group(self._progress)
+        line = Text(headline(status), no_wrap=True, overflow="ellipsis")
+        return Group(self._progress, self._state, line)
+
     def show(self, event: Event) -> None:
         """Move the bars."""
+        if event.kind == "moved":
+            self._console.print(event.message, markup=False, style="yellow")
+            return
+        self._tally.take(event)
         progress = self._progress
         if self._run is None:
             self._run = progress.add_task("cells", total=event.total)
-        if event.kind == "start":
-            if self._cell is not None:
-                progress.remove_task(self._cell)
-            self._cell = progress.add_task(escape(_name(event.spec, wide=False)), total=None)
-        elif event.epoch is not None and self._cell is not None:
-            epoch = event.epoch
-            progress.update(self._cell, total=epoch.total, completed=epoch.done)
-            held = f", accuracy {100 * epoch.accuracy:.1f}%" if epoch.accuracy is not None else ""
-            self._state.plain = (
-                f"phase {epoch.phase} ({epoch.trains}), epoch {epoch.epoch}: "
-                f"loss {epoch.loss:.4f}{held}"
-            )
-        elif event.kind in ("done", "failed", "kept"):
+        if event.kind in ("start", "epoch"):
+            self._move(event)
+        else:
             progress.advance(self._run)
+            if event.number in self._cells:
+                progress.remove_task(self._cells.pop(event.number))
+                self._cap()
             if event.kind == "failed":
-                text = f"failed: {_name(event.spec, wide=True)}: {event.message}"
+                text = f"failed: {_name(event, wide=True)}: {event.message}"
                 self._console.print(text, markup=False, style="red")
+
+    def _move(self, event: Event) -> None:
+        if event.number not in self._cells:
+            name = escape(_name(event, wide=False))
+            self._cells[event.number] = self._progress.add_task(name, total=None)
+            self._cap()
+        epoch = event.epoch
+        if epoch is None:
+            return
+        self._progress.update(self._cells[event.number], total=epoch.total, completed=epoch.done)
+        held = f", accuracy {100 * epoch.accuracy:.1f}%" if epoch.accuracy is not None else ""
+        whose = f"{_name(event, wide=False)}: " if len(self._cells) > 1 else ""
+        self._state.plain = (
+            f"{whose}phase {epoch.phase} ({epoch.trains}), epoch {epoch.epoch}: "
+            f"loss {epoch.loss:.4f}{held}"
+        )
+
+    def _cap(self) -> None:
+        """A screen has few lines: only so many cells have a bar."""
+        for place, task in enumerate(self._cells.values()):
+            self._progress.update(task, visible=place < MOST_BARS)

@@ -1,0 +1,78 @@
+"""The options that say where cells run, and the executor they make."""
+
+from __future__ import annotations
+
+from concurrent.futures import Executor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from actzoo.errors import UsageError
+
+if TYPE_CHECKING:
+    from actzoo.sweep.plan import Run
+
+OPTIONS = (
+    click.Option(["--threads"], type=click.IntRange(min=1), help="CPU threads of a cell [torch's "
+                 "own choice; 1 with --executor]."),
+    click.Option(["--executor"], metavar="NAME",
+                 help="Run cells elsewhere: local, dask, slurm [this process]."),
+    click.Option(["--workers"], type=click.IntRange(min=1),
+                 help="How many cells at a time, for --executor [local: cores / threads, or one "
+                 "a GPU]."),
+    click.Option(["--address"], default="", metavar="URL",
+                 help="Of a scheduler that runs already, for --executor dask."),
+    click.Option(["--executor-option", "executor_options"], multiple=True, metavar="NAME=VALUE",
+                 help="The executor's own, e.g. partition=gpu for slurm. Repeatable."),
+)  # fmt: skip
+
+
+def threads_of(options: dict[str, Any]) -> int:
+    """A cell's threads: as said, or what makes the most of the cores."""
+    import torch
+
+    if options["threads"] is not None:
+        return int(options["threads"])
+    return 1 if options["executor"] else torch.get_num_threads()
+
+
+def open_executor(options: dict[str, Any], run: Run, folder: Path) -> Executor | None:
+    """The executor that was asked for; None for this process.
+
+    Raises:
+        UsageError: There is none of that name, or an option is not for it.
+    """
+    from actzoo.registry import default
+    from actzoo.values import PoolOptions
+
+    name = options["executor"]
+    if name is None:
+        for flag in ("workers", "address", "executor_options"):
+            if options[flag]:
+                said = flag.removesuffix("s") if flag == "executor_options" else flag
+                raise UsageError(
+                    f"--{said.replace('_', '-')} goes with --executor, "
+                    f"e.g. --executor local --workers 2"
+                )
+        return None
+    found = default().executors.find(name)
+    if found is None:
+        raise default().executors.unknown(name)
+    return found[0].open(
+        PoolOptions(
+            workers=options["workers"],
+            address=options["address"],
+            options=dict(_pair(text) for text in options["executor_options"]),
+            threads=run.threads,
+            device=run.device,
+            folder=folder,
+        )
+    )
+
+
+def _pair(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not (name and equals):
+        raise UsageError(f"--executor-option {text!r}; expected NAME=VALUE, e.g. partition=gpu")
+    return name.strip(), value.strip()

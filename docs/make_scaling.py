@@ -1,0 +1,97 @@
+"""Writes the measured parts of docs/scaling.md: `python docs/make_scaling.py`.
+
+They come from reports/scaling, which `benchmarks/workers.py` and `benchmarks/overhead.py`
+write. `--check` says whether the page is what would be written now, and writes nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+import textwrap
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).parent
+PAGE = HERE / "scaling.md"
+MEASURED = HERE.parent / "reports" / "scaling"
+WAYS = {
+    "none": "no executor",
+    "local": "`local`",
+    "dask": "`dask`, on this machine",
+    "slurm": "`slurm` with `cluster=local`, without a queue",
+}
+
+
+def read(name: str) -> dict[str, Any]:
+    """A stored measurement."""
+    told: dict[str, Any] = json.loads((MEASURED / name).read_text(encoding="utf-8"))
+    return told
+
+
+def machine(told: dict[str, Any]) -> str:
+    """Where it was measured, in words."""
+    where = told["environment"]
+    return (
+        f"{where['cores']} cores of {where['processor']}, torch {where['packages']['torch']}, "
+        f"load {told['load_before'][0]:.1f} before it began"
+    )
+
+
+def wrapped(text: str) -> str:
+    """A paragraph in lines as long as the page's."""
+    return textwrap.fill(text, 100, break_long_words=False, break_on_hyphens=False)
+
+
+def workers() -> str:
+    """Which is faster, and how it was found out."""
+    told = read("workers.json")
+    one_each, one_worker = told["settings"]
+    times = [s["median_sweep_seconds"] for s in (one_each, one_worker)]
+    sweep, turns = told["sweep"], len(one_each["sweep_seconds"])
+    verb = "is faster" if times[0] < times[1] else "is not faster"
+    return wrapped(
+        f"One thread a cell {verb}: on two cores, two workers with one thread took a median of "
+        f"{times[0]:.1f} s, one worker with two threads {times[1]:.1f} s, for the same sweep "
+        f"({sweep['models'][0]} on {sweep['datasets'][0]}, {turns} turns each, "
+        f"`{told['made_by']}`; {machine(told)})."
+    )
+
+
+def overhead() -> str:
+    """The table of seconds added to a cell."""
+    told = read("overhead.json")
+    taken = told["seconds_added_to_a_cell"]
+    lines = ["| way | first cell of a process (s) | each other cell (s) |", "| --- | ---: | ---: |"]
+    for name, words in WAYS.items():
+        each = f"{taken[name]['median']:.2f}"
+        first = f"{taken[name]['first']:.2f}"
+        lines.append(f"| {words} | {first} | {each} |")
+    lines += ["", wrapped(f"Medians of `{told['made_by']}`; {machine(told)}.")]
+    return "\n".join(lines)
+
+
+def page() -> str:
+    """The whole page, its measured parts as they are stored now."""
+    text = PAGE.read_text(encoding="utf-8")
+    for name, part in {"workers": workers(), "overhead": overhead()}.items():
+        text = re.sub(
+            rf"<!-- {name} -->\n.*?<!-- end -->",
+            lambda _, name=name, part=part: f"<!-- {name} -->\n{part}\n<!-- end -->",
+            text,
+            count=1,
+            flags=re.DOTALL,
+        )
+    return text
+
+
+def main() -> None:
+    """Write the page, or check it."""
+    if "--check" in sys.argv:
+        sys.exit(PAGE.read_text(encoding="utf-8") != page())
+    PAGE.write_text(page(), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
