@@ -6,14 +6,41 @@ from pathlib import Path
 
 import click
 
+from actzoo.errors import UsageError
+
 
 @click.command()
-@click.argument("folder", type=click.Path(path_type=Path))
+@click.argument("folders", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option(
+    "--out", type=click.Path(path_type=Path),
+    help="Where the report goes [FOLDER]; needed for more than one folder.",
+)  # fmt: skip
+@click.option(
+    "--mixed-machines", is_flag=True,
+    help="Allow that cells compared with each other were made on unlike machines or versions; "
+    "the report shows them.",
+)  # fmt: skip
 @click.option(
     "--figure-format", type=click.Choice(["png", "svg", "pdf"]), default="png", show_default=True
 )
-def command(folder: Path, figure_format: str) -> None:
-    """Write report.md and its figures again from FOLDER, without training."""
-    from actzoo.report.markdown import write_report
+def command(
+    folders: tuple[Path, ...], out: Path | None, mixed_machines: bool, figure_format: str
+) -> None:
+    """Write report.md and its figures again from FOLDERS, without training.
 
-    click.echo(write_report(folder, figure_format=figure_format))
+    Several folders become one report: their sets, datasets, networks and seeds together,
+    with the baseline they have in common.
+    """
+    from actzoo.report.markdown import write_merged, write_report
+
+    if len(folders) > 1 and out is None:
+        raise UsageError(
+            f"{len(folders)} folders make a report of their own; say where it goes with --out DIR"
+        )
+    if out is None:
+        path = write_report(folders[0], figure_format=figure_format, mixed_machines=mixed_machines)
+    else:
+        path = write_merged(
+            folders, out, figure_format=figure_format, mixed_machines=mixed_machines
+        )
+    click.echo(path)

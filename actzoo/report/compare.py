@@ -6,12 +6,21 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from actzoo.report.statistics import LEVEL, Interval, holm, smallest_detectable, t_interval
+from actzoo.report.statistics import (
+    LEVEL,
+    Interval,
+    holm,
+    least_p,
+    paired_p,
+    smallest_detectable,
+    t_interval,
+)
 from actzoo.report.study import Group, Study, Variant, shown
 
 BASELINE = "baseline"
 NO_DIFFERENCE = "no difference shown"
 ONE_SEED = "one seed, no interval"
+NO_SEED = "no seed in common"
 NO_SPREAD = "same difference at every seed, no interval"
 
 
@@ -23,7 +32,7 @@ class Comparison:
         variant: The set.
         accuracy: Test accuracy in %, over its seeds.
         difference: To the baseline in percentage points, paired by seed.
-        adjusted_p: Holm's p-value among the group's comparisons; nan without a test.
+        adjusted_p: Holm's p-value among all comparisons of the study; nan without a test.
         smallest: The smallest true difference these seeds could show; nan without spread.
         verdict: In words.
         best: Whether it is better than every other set of the group.
@@ -44,41 +53,68 @@ def differences(variant: Variant, other: Variant) -> dict[int, float]:
     return {seed: mine[seed] - its[seed] for seed in mine if seed in its}
 
 
-def compare(group: Group) -> list[Comparison]:
-    """Every set of a group beside its baseline.
+def compare(study: Study) -> list[list[Comparison]]:
+    """Every set beside the baseline of its group: one list a group, in the study's order.
 
     The rules: a verdict needs every seed of both sides. It is "better" or "worse" where
-    Holm's p-value, over all comparisons with the baseline in the group, is below 0.05.
+    Holm's p-value, over all comparisons with a baseline in the study, on whatever dataset
+    and with whatever network, is below 0.05.
     """
-    others = [v for v in group.variants if v is not group.baseline]
-    paired = [t_interval(list(differences(v, group.baseline).values())) for v in others]
-    complete = [v.complete and group.baseline.complete for v in others]
-    tests = [d.p if full else math.nan for d, full in zip(paired, complete, strict=True)]
-    adjusted = holm(tests)
+    others = [(g, v) for g in study.groups for v in g.variants if v is not g.baseline]
+    tests = [_test(v, g.baseline) for g, v in others]
     count = max(1, sum(not math.isnan(p) for p in tests))
+    adjusted = {id(v): p for (_, v), p in zip(others, holm(tests), strict=True)}
+    return [_of_group(group, adjusted, count) for group in study.groups]
+
+
+def _test(variant: Variant, baseline: Variant) -> float:
+    if not (variant.complete and baseline.complete):
+        return math.nan
+    return paired_p(list(differences(variant, baseline).values()))
+
+
+def _of_group(group: Group, adjusted: dict[int, float], count: int) -> list[Comparison]:
     winner = best(group)
-    rows = {
-        id(group.baseline): Comparison(
-            group.baseline,
-            t_interval(list(group.baseline.accuracy.values())),
-            Interval(0, math.nan, math.nan, math.nan),
-            math.nan,
-            math.nan,
-            BASELINE,
-            winner is group.baseline,
-        )
-    }
-    for variant, difference, p in zip(others, paired, adjusted, strict=True):
-        rows[id(variant)] = Comparison(
-            variant,
-            t_interval(list(variant.accuracy.values())),
-            difference,
-            p,
-            smallest_detectable(difference.sd, difference.n, count),
-            _verdict(variant, group.baseline, difference, p),
-            winner is variant,
-        )
-    return [rows[id(v)] for v in group.variants]
+    rows = []
+    for variant in group.variants:
+        accuracy = t_interval(list(variant.accuracy.values()))
+        if variant is group.baseline:
+            difference, p = Interval(0, math.nan, math.nan, math.nan), math.nan
+            smallest, verdict = math.nan, BASELINE
+        else:
+            difference = t_interval(list(differences(variant, group.baseline).values()))
+            p = adjusted[id(variant)]
+            smallest = smallest_detectable(difference.sd, difference.n, count)
+            verdict = _verdict(variant, group.baseline, difference, p)
+        best_here = winner is variant
+        rows.append(Comparison(variant, accuracy, difference, p, smallest, verdict, best_here))
+    return rows
+
+
+def out_of_reach(comparisons: list[list[Comparison]]) -> str:
+    """Why no comparison can come out, in a sentence; "" where one can.
+
+    A permutation test of few seeds has a least p-value; times enough comparisons it is not
+    below the level, whatever the seeds say.
+    """
+    tested = [c for some in comparisons for c in some if not math.isnan(c.adjusted_p)]
+    return beyond([c.difference.n for c in tested])
+
+
+def beyond(seeds: list[int]) -> str:
+    """The same of comparisons over so many seeds each."""
+    if not seeds:
+        return ""
+    least = min(map(least_p, seeds)) * len(seeds)
+    if least < LEVEL:
+        return ""
+    most = max(seeds)
+    enough = next((n for n in range(most, 15) if least_p(n) * len(seeds) < LEVEL), None)
+    more = f"; {enough} seeds could" if enough else ""
+    return (
+        f"{most} seeds cannot show any difference in {len(seeds)} comparisons: the least p "
+        f"that the permutation test can give, times their number, is {least:.2g}{more}."
+    )
 
 
 def _verdict(variant: Variant, baseline: Variant, difference: Interval, p: float) -> str:
@@ -86,8 +122,8 @@ def _verdict(variant: Variant, baseline: Variant, difference: Interval, p: float
     if missing:
         whose = "its" if not variant.complete else "the baseline's"
         return f"no verdict: {missing} of {whose} {len(variant.cells)} cells missing"
-    if difference.n == 1:
-        return ONE_SEED
+    if difference.n <= 1:
+        return ONE_SEED if difference.n else NO_SEED
     if math.isnan(p):
         return NO_DIFFERENCE if difference.mean == 0 else NO_SPREAD
     if p >= LEVEL:
@@ -106,11 +142,10 @@ def best(group: Group) -> Variant | None:
         others = [v for v in group.variants if v is not variant]
         if variant.control or not variant.complete or not others:
             continue
-        paired = [t_interval(list(differences(variant, v).values())) for v in others]
-        if all(
-            d.mean > 0 and p < LEVEL  # nan is not below anything
-            for d, p in zip(paired, holm([d.p for d in paired]), strict=True)
-        ):
+        paired = [list(differences(variant, v).values()) for v in others]
+        if not all(sum(values) > 0 for values in paired):
+            continue  # tests take a while, and at most a few sets come this far
+        if all(p < LEVEL for p in holm([paired_p(d) for d in paired])):  # nan is not below
             return variant
     return None
 
@@ -139,6 +174,6 @@ def rows(study: Study) -> list[dict[str, Any]]:
             "verdict": row.verdict,
             "best": row.best,
         }
-        for group in study.groups
-        for row in compare(group)
+        for group, comparisons in zip(study.groups, compare(study), strict=True)
+        for row in comparisons
     ]

@@ -3,28 +3,43 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import Any
+from collections.abc import Sequence
 
+from actzoo.experiment.protocol import Phase
+from actzoo.report.facts import environment
 from actzoo.report.study import Study, shown
 from actzoo.report.text import UNKNOWN, code, duration, listed, plural, significant, table
+from actzoo.sweep.hyper import OF_PHASES, phase_with
+from actzoo.sweep.plan import Run
 
 
 def protocol(study: Study) -> str:
     """The phases."""
-    rows = [
-        (
-            number,
-            phase.trains,
-            phase.epochs,
-            phase.optimizer,
-            significant(phase.lr),
-            significant(phase.weight_decay),
-            phase.schedule,
-        )
-        for number, phase in enumerate(study.run.protocol, start=1)
-    ]
+    rows = []
+    for number, phase in enumerate(study.run.protocol, start=1):
+        values = {
+            "epochs": phase.epochs,
+            "optimizer": phase.optimizer,
+            "lr": significant(phase.lr),
+            "weight_decay": significant(phase.weight_decay),
+            "schedule": phase.schedule,
+        }
+        values |= dict.fromkeys(_tuned(study.run, phase), "tuned")
+        rows.append((number, phase.trains, *values.values()))
     headers = ("phase", "trains", "epochs", "optimiser", "learning rate", "weight decay")
     return table((*headers, "schedule"), rows, left=2)
+
+
+def _tuned(run: Run, phase: Phase) -> set[str]:
+    """The fields of a phase that were chosen for each set."""
+    return {
+        field
+        for name, values in run.grid.items()
+        if name in OF_PHASES
+        for value in values
+        for field, own in phase_with(phase, {name: value}).to_json().items()
+        if own != phase.to_json()[field]
+    }
 
 
 def settings(study: Study) -> str:
@@ -35,9 +50,11 @@ def settings(study: Study) -> str:
         "random": "w starts uniform on (0, 1), drawn for each seed, layer and function",
     }[run.init]
     rows = [
-        ("command", code(study.command) if study.command else UNKNOWN),
+        *_commands(study),
         ("seeds", ", ".join(map(str, run.seeds))),
-        ("batch size", run.batch_size),
+        *((f"tuned: {name}", f"from {_values(run.grid[name])}") for name in run.grid),
+        *([("tuned on seeds", _values(run.tune_seeds))] if run.grid else []),
+        ("batch size", "tuned" if "batch_size" in run.grid else run.batch_size),
         ("training images", "all" if run.limit is None else f"{run.limit:,}, stratified"),
         ("held out for validation", f"{100 * run.validation:g}% of the training images"),
         ("mixture weights", start),
@@ -47,6 +64,21 @@ def settings(study: Study) -> str:
         ("total time of the cells", duration(total_seconds(study))),
     ]
     return table(("what", "value"), rows, left=2)
+
+
+def _values(values: Sequence[object]) -> str:
+    return ", ".join(map(str, values))
+
+
+def _commands(study: Study) -> list[tuple[str, str]]:
+    one = len(study.sources) == 1
+    return [
+        (
+            "command" if one else f"command of {code(source.folder.name)}",
+            code(source.command) if source.command else UNKNOWN,
+        )
+        for source in study.sources
+    ]
 
 
 def _weight_init(study: Study) -> str:
@@ -83,32 +115,9 @@ def datasets(study: Study) -> str:
     return table(headers, rows, left=2)
 
 
-def _flat(result: dict[str, Any]) -> dict[str, str]:
-    environment = result["environment"]
-    commit = environment.get("commit")
-    if commit is None:
-        known = "unknown: not run from a checkout"
-    else:
-        known = commit["id"] + (" with uncommitted changes" if commit["dirty"] else "")
-    packages = environment.get("packages", {})
-    return {
-        "actzoo": str(environment.get("actzoo", UNKNOWN)),
-        "actzoo's commit": known,
-        "python": str(environment.get("python", UNKNOWN)),
-        **{name: str(version) for name, version in packages.items()},
-        "system": str(environment.get("system", UNKNOWN)),
-        "processor": str(environment.get("processor", UNKNOWN)),
-        "vector instructions": str(environment.get("capability", UNKNOWN)),
-        "cores": str(environment.get("cores", UNKNOWN)),
-        "device": f"{environment.get('device')} ({environment.get('device_name')})",
-        "threads": str(environment.get("threads", UNKNOWN)),
-        "kernel": str(result.get("kernel", UNKNOWN)),
-    }
-
-
 def environments(study: Study) -> tuple[str, list[str]]:
     """The table of what the cells ran on, and the rows in which they differ."""
-    flats = [_flat(result) for result in study.results]
+    flats = [environment(result) for result in study.results]
     names = list(dict.fromkeys(name for flat in flats for name in flat))
     rows, differing = [], []
     for name in names:
@@ -126,8 +135,11 @@ def limits(study: Study) -> list[str]:
     """What this run cannot tell."""
     run = study.run
     lines = [
-        "Learning rates and epochs are the protocol's and the same for every set; nothing was "
-        "tuned for any of them.",
+        f"{listed(list(run.grid))} {'was' if len(run.grid) == 1 else 'were'} chosen for every set "
+        "alike, from these values only; all else is the protocol's and the same for every set."
+        if run.grid
+        else "Learning rates and epochs are the protocol's and the same for every set; nothing "
+        "was tuned for any of them.",
         "With one seed it cannot tell an effect from the chance in first weights and batches."
         if len(run.seeds) == 1
         else f"Its intervals are over {plural(len(run.seeds), 'seed')}: they cover the chance "

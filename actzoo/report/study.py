@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from actzoo.errors import StoreError
-from actzoo.experiment.protocol import Phase, Protocol, equal_epochs
-from actzoo.sweep.plan import Run
-from actzoo.sweep.store import Store, read_json
+from actzoo.experiment.protocol import Phase, Protocol
+from actzoo.files import read_json
+from actzoo.sweep.plan import Control, Run
+from actzoo.sweep.store import Store
 
 Floats = NDArray[np.float64]
 SPELLED_OUT = 5
@@ -49,6 +50,35 @@ class Cell:
     def arrays(self) -> dict[str, Floats]:
         """Curves and histograms of the layers."""
         return self.store.arrays(self.key, "layers")
+
+
+class Place(NamedTuple):
+    """What a cell is a cell of, in the words of the run."""
+
+    dataset: str
+    model: str
+    seed: int
+    members: tuple[str, ...]
+    control: Control
+
+
+@dataclass(frozen=True)
+class Source:
+    """One output folder.
+
+    Attributes:
+        folder: The folder.
+        command: The command line; "" if none was stored.
+        run: What was asked for.
+        about: What the store says of each dataset.
+        cells: Its cells by place, in the order of the run.
+    """
+
+    folder: Path
+    command: str
+    run: Run
+    about: dict[str, dict[str, Any]]
+    cells: dict[Place, Cell]
 
 
 @dataclass(frozen=True)
@@ -160,14 +190,14 @@ class Study:
     """A whole run.
 
     Attributes:
-        run: What was asked for.
-        command: The command line.
+        run: What was asked for; of several folders, what they have in common and all else joined.
         groups: Dataset by dataset, network by network.
+        sources: The folders it was read from.
     """
 
     run: Run
-    command: str
     groups: tuple[Group, ...]
+    sources: tuple[Source, ...] = field(repr=False)
 
     @property
     def cells(self) -> tuple[Cell, ...]:
@@ -215,50 +245,76 @@ def read_study(folder: Path) -> Study:
     Raises:
         StoreError: The folder holds no run, or a torn one.
     """
+    source = read_source(folder)
+    return assemble(source.run, source.cells, source.about, (source,))
+
+
+def read_source(folder: Path) -> Source:
+    """Read what one folder holds.
+
+    Raises:
+        StoreError: The folder holds no run, or a torn one.
+    """
     store = Store(folder)
     spec = store.spec()
-    run = _run(spec["run"])
+    try:
+        run = Run.from_json(spec["run"])
+    except (TypeError, KeyError) as error:
+        raise StoreError(
+            f"{folder / 'spec.json'} asks for what this version of actzoo does not know "
+            f"({error}); read it with the version that wrote it"
+        ) from None
     plan = [
-        (dataset, model, seed, variant)
+        Place(dataset, model, seed, members, control)
         for dataset in run.datasets
         for model in run.models
         for seed in run.seeds
-        for variant in run.variants()
+        for members, control in run.variants()
     ]
+    if run.tunes and not spec["keys"]:
+        raise StoreError(
+            f"{folder} has not finished tuning, so that nothing is chosen yet; run the same "
+            f"command again"
+        )
     if len(plan) != len(spec["keys"]):
         raise StoreError(
             f"{folder / 'spec.json'} names {len(spec['keys'])} cells; its run has {len(plan)}; "
             f"run the command again"
         )
     cells = {
-        place: _cell(store, key, seed=place[2])
+        place: _cell(store, key, seed=place.seed)
         for place, key in zip(plan, spec["keys"], strict=True)
     }
-    names = short_names(tuple(dict.fromkeys(members for members, _ in run.variants())))
+    return Source(folder, spec.get("command", ""), run, spec["datasets"], cells)
+
+
+def assemble(
+    run: Run,
+    cells: Mapping[Place, Cell],
+    about: dict[str, dict[str, Any]],
+    sources: tuple[Source, ...],
+) -> Study:
+    """A study of cells by their place; a variant has the seeds that there are cells of."""
+    names = short_names(tuple(dict.fromkeys(place.members for place in cells)))
     groups = []
-    for dataset in run.datasets:
-        for model in run.models:
-            variants = tuple(
-                Variant(
-                    members,
-                    control,
-                    names[members] + (f" ({control})" if control else ""),
-                    equal_epochs(run.protocol) if control else run.protocol,
-                    tuple(cells[dataset, model, seed, (members, control)] for seed in run.seeds),
-                )
-                for members, control in run.variants()
-            )
-            baseline = next(v for v in variants if v.members == (run.baseline,) and not v.control)
-            about = spec["datasets"].get(dataset, {})
-            groups.append(Group(dataset, model, about, variants, baseline))
-    return Study(run, spec.get("command", ""), tuple(groups))
+    for dataset, model in dict.fromkeys((place.dataset, place.model) for place in cells):
+        here = {p: c for p, c in cells.items() if (p.dataset, p.model) == (dataset, model)}
+        variants = []
+        for members, control in dict.fromkeys((p.members, p.control) for p in here):
+            some = tuple(c for p, c in here.items() if (p.members, p.control) == (members, control))
+            name = names[members] + (f" ({control})" if control else "")
+            variants.append(Variant(members, control, name, _protocol(run, control, some), some))
+        baseline = next(v for v in variants if v.members == (run.baseline,) and not v.control)
+        groups.append(Group(dataset, model, about.get(dataset, {}), tuple(variants), baseline))
+    return Study(run, tuple(groups), sources)
 
 
-def _run(parts: dict[str, Any]) -> Run:
-    values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in parts.items()}
-    values["sets"] = tuple(tuple(names) for names in parts["sets"])
-    values["protocol"] = tuple(Phase(**phase) for phase in parts["protocol"])
-    return Run(**values)
+def _protocol(run: Run, control: Control, cells: tuple[Cell, ...]) -> Protocol:
+    """The phases that a set's cells ran: what was tuned is in them, and not in the run."""
+    for cell in cells:
+        if cell.result is not None:
+            return tuple(Phase(**phase) for phase in cell.result["spec"]["protocol"])
+    return run.phases(control)
 
 
 def _cell(store: Store, key: str, seed: int) -> Cell:

@@ -1,0 +1,44 @@
+"""In what two sides of a comparison were not made alike."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from actzoo.report.facts import MADE_WITH, Facts, asked, environment
+from actzoo.report.study import Cell, shown
+from actzoo.report.text import UNKNOWN
+
+
+@dataclass(frozen=True)
+class Unlike:
+    """One fact in which paired cells differ, with all that the cells of each side say of it."""
+
+    what: str
+    a: str
+    b: str
+
+
+def unlike(pairs: Iterable[tuple[Cell, Cell]]) -> tuple[Unlike, ...]:
+    """Machine, versions, settings, protocol and sources in which the cells of a pair differ."""
+    said: dict[str, tuple[dict[str, None], dict[str, None]]] = {}
+    for a, b in pairs:
+        one, other = _facts(a), _facts(b)
+        for what in dict.fromkeys([*one, *other]):
+            x, y = one.get(what, UNKNOWN), other.get(what, UNKNOWN)
+            # A function that only one of two different sets has is no surprise.
+            if x == y or (what.startswith("source of ") and UNKNOWN in (x, y)):
+                continue
+            sides = said.setdefault(what, ({}, {}))
+            sides[0][x] = sides[1][y] = None
+    return tuple(Unlike(what, "; ".join(a), "; ".join(b)) for what, (a, b) in said.items())
+
+
+def _facts(cell: Cell) -> Facts:
+    result = cell.result or {}
+    made, requested = environment(result), asked(result)
+    spec = result["spec"]
+    for what, name in (("data", shown(spec["dataset"])), ("network", spec["model"])):
+        if what in requested:
+            requested[f"{what} {name}"] = requested.pop(what)
+    return {name: made.get(name, UNKNOWN) for name in ("system", "cores", *MADE_WITH)} | requested

@@ -1,0 +1,267 @@
+"""Two folders held against each other: the numbers, and what is said of them."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from actzoo.errors import UsageError
+from actzoo.experiment.protocol import Phase
+from actzoo.report.compare import NO_DIFFERENCE, ONE_SEED, compare, out_of_reach
+from actzoo.report.folders import HIGHER, LOWER, Beside, dropped, hold
+from actzoo.report.folders_text import how_to_read, markdown
+from actzoo.report.statistics import holm, least_p, paired_p, smallest_detectable
+from actzoo.report.study import Cell, Group, Study, Variant, read_study
+from actzoo.sweep.plan import Run
+from actzoo.sweep.store import Store
+
+Make = Callable[..., Path]
+Edit = Callable[..., None]
+SETS = (("relu", "tanh"),)
+A = {"relu + tanh": [950, 953, 949], "relu": [900, 902, 899], "tanh": [901, 900, 902]}
+B = {"relu + tanh": [940, 944, 938], "relu": [900, 902, 899], "tanh": [903, 904, 903]}
+
+
+@pytest.fixture
+def beside(make_store: Make) -> Callable[..., Beside]:
+    def beside(a: dict[str, Any], b: dict[str, Any], **names: str) -> Beside:
+        def study(counts: dict[str, Any], name: str) -> Any:
+            singles = tuple((n,) for n in counts if "+" not in n)
+            mixed = tuple(tuple(n.split(" + ")) for n in counts if "+" in n)
+            folder = make_store(counts, sets=mixed + singles, name=name)
+            return read_study(folder)
+
+        return hold(study(a, "a"), study(b, "b"), **names)
+
+    return beside
+
+
+def test_numbers_against_scipy(beside: Callable[..., Beside]) -> None:
+    found = {row.name: row for row in beside(A, B).rows}
+    row = found["relu + tanh"]
+    a, b = np.array(A["relu + tanh"]) / 10, np.array(B["relu + tanh"]) / 10
+    test = stats.ttest_rel(b, a)
+    low, high = test.confidence_interval(0.95)
+    assert (row.accuracy_a.mean, row.accuracy_b.mean) == pytest.approx((a.mean(), b.mean()))
+    assert row.difference.mean == pytest.approx(-1.0)
+    assert (row.difference.low, row.difference.high) == pytest.approx((low, high))
+    assert row.p == pytest.approx(test.pvalue)
+    other = stats.ttest_rel(B["tanh"], A["tanh"]).pvalue
+    # Of two tests: the smaller p twice, the larger at least as much; relu has no spread.
+    assert row.adjusted_p == pytest.approx(2 * test.pvalue)
+    assert found["tanh"].adjusted_p == pytest.approx(max(2 * test.pvalue, other))
+    assert math.isnan(found["relu"].adjusted_p)
+    assert row.smallest == pytest.approx(smallest_detectable(np.std(b - a, ddof=1), 3, 2))
+    assert [found[n].verdict for n in found] == [LOWER, NO_DIFFERENCE, NO_DIFFERENCE]
+    assert beside(B, A).rows[0].verdict == HIGHER
+
+
+def exact_p(values: list[float]) -> float:
+    """Every choice of signs, counted one by one."""
+    observed = abs(sum(values))
+    signs = itertools.product((-1, 1), repeat=len(values))
+    sums = [abs(sum(s * v for s, v in zip(some, values, strict=True))) for some in signs]
+    return sum(total >= observed - 1e-9 for total in sums) / len(sums)
+
+
+@pytest.mark.parametrize("shift", [0.0, 0.3, 1.0])
+def test_permutation_test_from_ten_on_against_counting(shift: float) -> None:
+    values = np.random.default_rng(5).normal(shift, 1, 11).round(1).tolist()
+    assert paired_p(values[:10]) == pytest.approx(exact_p(values[:10]), abs=1e-12)
+    assert paired_p(values) == pytest.approx(exact_p(values), abs=1e-12)
+    assert paired_p(values[:9]) == pytest.approx(stats.ttest_1samp(values[:9], 0).pvalue)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_permutation_test_counts_ties_of_accuracies(seed: int) -> None:
+    # Differences of accuracies near 100 are off by rounding; those of counts are exact.
+    a, b = np.random.default_rng(seed).integers(9890, 9900, (2, 10))
+    differences = 100 * b / 10_000 - 100 * a / 10_000
+    assert paired_p(differences.tolist()) == pytest.approx(exact_p((b - a).tolist()), abs=1e-12)
+
+
+def test_permutation_test_of_many_is_drawn_and_repeatable() -> None:
+    values = np.random.default_rng(6).normal(0.5, 1, 15).tolist()
+    found = paired_p(values)
+    assert found == paired_p(list(values))
+    assert found == pytest.approx(exact_p(values), abs=0.005)  # several deviations of the draw
+
+
+def test_least_p_is_what_equal_differences_give() -> None:
+    for n in (10, 12):
+        assert paired_p([0.5] * n) == least_p(n) == 2 / 2**n
+    assert paired_p([0.0] * 10) == 1
+    assert paired_p([0.5] * 20) == pytest.approx(least_p(20), rel=1e-6)
+    assert least_p(9) == 0
+
+
+def study_of(correct: dict[str, list[int]], baseline: str = "relu") -> Study:
+    """A study that nothing stored: the test counts alone, of 1000 images."""
+
+    def variant(name: str, counts: list[int]) -> Variant:
+        tests = [{"correct": count, "images": 1000} for count in counts]
+        cells = [Cell("", n, {"test": test}, "", Store(Path())) for n, test in enumerate(tests)]
+        return Variant((name,), "", name, (), tuple(cells))
+
+    variants = tuple(variant(name, counts) for name, counts in correct.items())
+    base = next(v for v in variants if v.name == baseline)
+    group = Group("digits", "paper_cnn", {}, variants, base)
+    return Study(Run(sets=tuple(v.members for v in variants)), (group,), ())
+
+
+def test_ten_seeds_cannot_show_anything_in_many_comparisons() -> None:
+    counts = [900 + n for n in range(10)]
+    others = {f"f{n}": [n + 50 for n in counts] for n in range(26)}
+    (rows,) = compare(study_of({"relu": counts, **others}))
+    assert {row.verdict for row in rows} == {"baseline", NO_DIFFERENCE}
+    assert rows[1].adjusted_p == pytest.approx(26 * 2 / 1024)
+    said = out_of_reach([rows])
+    assert "10 seeds cannot show any difference in 26 comparisons" in said
+    assert "11 seeds could" in said
+    del others["f25"]
+    (rows,) = compare(study_of({"relu": counts, **others}))
+    assert {row.verdict for row in rows} == {"baseline", "better"}
+    assert out_of_reach([rows]) == ""
+
+
+def test_holm_is_over_all_datasets_of_a_report(make_store: Make) -> None:
+    correct = {"relu": [900] * 4, "tanh": [901, 904, 902, 905], "sin": [900, 905, 903, 901]}
+    sets = (("tanh",), ("sin",))
+    study = read_study(make_store(correct, sets=sets, datasets=("digits", "mnist")))
+    p = [stats.ttest_rel(correct[name], correct["relu"]).pvalue for name in ("tanh", "sin")]
+    assert p[0] < p[1] < 0.2
+    # Four comparisons, two and two alike: the smaller times 4, then no less than before and
+    # the larger times 2.
+    expected = [min(1.0, 4 * p[0]), min(1.0, max(4 * p[0], 2 * p[1]))]
+    assert holm([*p, *p]) == pytest.approx([*expected, *expected])
+    for rows in compare(study):
+        found = {row.variant.name: row.adjusted_p for row in rows}
+        assert [found["tanh"], found["sin"]] == pytest.approx(expected)
+
+
+def test_two_different_sets(beside: Callable[..., Beside]) -> None:
+    found = beside(A, B, set_a="relu", set_b="relu, tanh")
+    (row,) = found.rows
+    assert row.difference.mean == pytest.approx(np.mean([4.0, 4.2, 3.9]))
+    assert row.title == "A: relu, B: relu + tanh on digits, paper_cnn"
+    assert found.only_a == found.only_b == ()
+    assert [r.name for r in beside(A, B, set_b="tanh").rows] == ["tanh"]
+    with pytest.raises(UsageError, match=r"--set-b 'gelu': B has no such set .* it has relu \+"):
+        beside(A, B, set_a="relu", set_b="gelu")
+
+
+def test_what_one_side_lacks_is_listed(beside: Callable[..., Beside]) -> None:
+    b = {"relu": [900, 902], "sin": [901, 900]}
+    found = beside(A, b)
+    assert [row.name for row in found.rows] == ["relu"]
+    assert found.rows[0].seeds == (0, 1)
+    assert found.only_a == (
+        "relu + tanh on digits, paper_cnn",
+        "tanh on digits, paper_cnn",
+        "seed 2 on digits, paper_cnn",
+    )
+    assert found.only_b == ("sin on digits, paper_cnn",)
+
+
+def test_nothing_in_common(make_store: Make) -> None:
+    correct = {"relu": [900, 901]}
+    sides = [
+        read_study(make_store(correct, sets=(("relu",),), datasets=(name,), name=name))
+        for name in ("digits", "mnist")
+    ]
+    message = "A has relu on digits, paper_cnn, B has relu on mnist, paper_cnn"
+    with pytest.raises(UsageError, match=message):
+        hold(*sides)
+
+
+def test_one_seed_has_no_verdict(beside: Callable[..., Beside]) -> None:
+    (row,) = beside({"relu": [900]}, {"relu": [880]}).rows
+    assert row.verdict == ONE_SEED
+    assert math.isnan(row.adjusted_p)
+
+
+def test_a_fall_beyond_the_limit(beside: Callable[..., Beside]) -> None:
+    found = beside(A, B)
+    assert dropped(found, 1.0) == []  # it fell by 1.0 exactly
+    (fall,) = dropped(found, 0.5)
+    assert fall.startswith("relu + tanh on digits, paper_cnn: accuracy fell by 1.00 points")
+    assert "it excludes a fall of 0.5 or less" in fall
+    (near,) = dropped(found, 0.9)
+    assert "it does not exclude a fall of 0.9 or less" in near
+
+
+def test_a_result_that_only_b_lost_is_a_fall(beside: Callable[..., Beside]) -> None:
+    found = beside(A, {**A, "tanh": [901, None, 902]})
+    row = next(row for row in found.rows if row.name == "tanh")
+    assert row.verdict == "no verdict: 1 seed without a result"
+    assert dropped(found, 99) == [
+        "tanh on digits, paper_cnn: B has no result for seed 1, where A has one "
+        "(DivergedError: phase 1, epoch 2: the loss is nan | batch 7)"
+    ]
+    assert dropped(beside({**A, "tanh": [901, None, 902]}, A), 0) == []
+
+
+def test_nothing_differs(beside: Callable[..., Beside]) -> None:
+    assert beside(A, B).unlike == ()
+
+
+def test_what_differs_is_side_by_side(make_store: Make, edit: Edit) -> None:
+    slower = (Phase(trains="network", epochs=2, lr=3e-4), Phase(trains="network", epochs=3))
+    a = make_store(A, sets=SETS, name="a")
+    b = make_store(A, sets=SETS, name="b", protocol=slower, precision="bf16", threads=2)
+
+    def other(result: dict[str, Any]) -> None:
+        result["kernel"] = "fused"
+        result["environment"] |= {
+            "processor": "another", "device": "cuda", "device_name": "a GPU", "threads": 2,
+            "commit": {"id": "def456", "dirty": False}, "packages": {"torch": "2.12.0"},
+        }  # fmt: skip
+
+    edit(b, other)
+    found = {u.what: (u.a, u.b) for u in hold(read_study(a), read_study(b)).unlike}
+    assert found == {
+        "processor": ("a processor", "another"),
+        "device": ("cpu (a processor)", "cuda (a GPU)"),
+        "threads": ("1", "2"),
+        "kernel": ("reference", "fused"),
+        "torch": ("2.11.0", "2.12.0"),
+        "actzoo's commit": ("abc123 with uncommitted changes", "def456"),
+        "precision": ("fp32", "bf16"),
+        "phase 1: lr": ("0.001", "0.0003"),
+        "phase 2: trains": ("mixture", "network"),
+        "phase 2: lr": ("0.01", "0.001"),
+        **{f"phase 3: {name}": (value, "–") for name, value in {
+            "trains": "network", "epochs": "2", "optimizer": "adam", "lr": "0.001",
+            "weight decay": "0.0", "schedule": "constant",
+        }.items()},
+    }  # fmt: skip
+
+
+def test_other_data_and_functions_are_told(make_store: Make) -> None:
+    def side(**digests: str) -> Study:
+        name = "-".join(digests.values())
+        return read_study(make_store(A, sets=SETS, name=name, digests=digests))
+
+    one, data, function = side(digits="d1"), side(digits="d2"), side(digits="d1", tanh="f2")
+    assert [(u.what, u.a, u.b) for u in hold(one, data).unlike] == [("data digits", "d1", "d2")]
+    assert [u.what for u in hold(one, function).unlike] == ["source of tanh"]
+    assert hold(one, function, set_a="relu", set_b="tanh").unlike == ()  # two functions
+
+
+def test_markdown_and_words(beside: Callable[..., Beside]) -> None:
+    found = beside(A, B)
+    text = " ".join(markdown(found, Path("old"), Path("new")).split())
+    assert "# `new` against `old`" in text
+    row = "| `relu + tanh` | 3 | 95.07 | 94.07 | −1.00 |"
+    assert row in text
+    assert "not made alike" not in text
+    assert "that of the paired t test, adjusted by Holm's method over 2 comparisons" in text
+    ten = {"relu": [900 + n for n in range(10)]}
+    assert "flips the signs" in how_to_read(beside(ten, ten))

@@ -1,0 +1,248 @@
+"""Several folders as one report, and cells that were not made alike."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from actzoo.errors import StoreError, UsageError
+from actzoo.report.compare import compare
+from actzoo.report.figures import Figures
+from actzoo.report.markdown import render, write_merged, write_report
+from actzoo.report.merge import read_studies
+from actzoo.report.mixed import differing, refuse_mixed
+from actzoo.report.study import Study, read_study
+
+Make = Callable[..., Path]
+Edit = Callable[..., None]
+RELU = [900, 902, 899, 903]
+TANH = [910, 913, 909, 912]
+SIN = [880, 884, 879, 881]
+
+
+def text(study: Study) -> str:
+    return re.sub(" +", " ", render(study, Figures(Path(), "png")))
+
+
+def test_sets_of_two_folders_stand_in_one_table(make_store: Make) -> None:
+    one = make_store({"relu": RELU, "tanh": TANH}, sets=(("tanh",),), name="one")
+    two = make_store({"relu": RELU, "sin": SIN}, sets=(("sin",),), name="two")
+    whole = make_store(
+        {"relu": RELU, "tanh": TANH, "sin": SIN}, sets=(("tanh",), ("sin",)), name="whole"
+    )
+    merged = read_studies([one, two])
+    assert len(merged.groups) == 1
+    found = {row.variant.name: row for row in compare(merged)[0]}
+    expected = {row.variant.name: row for row in compare(read_study(whole))[0]}
+    assert set(found) == {"relu", "tanh", "sin"}
+    for name, row in expected.items():
+        assert row.difference == pytest.approx(found[name].difference, nan_ok=True)
+        assert row.adjusted_p == pytest.approx(found[name].adjusted_p, nan_ok=True)
+        assert row.verdict == found[name].verdict
+    assert "| command of `one` |" in text(merged)
+    assert "| command of `two` |" in text(merged)
+
+
+def test_seeds_of_two_folders_are_one_set_of_pairs(make_store: Make) -> None:
+    correct = {"relu": RELU, "tanh": TANH}
+    parts = [
+        make_store(correct, sets=(("tanh",),), seeds=seeds, name=f"from{seeds[0]}")
+        for seeds in ((2, 3), (0, 1))
+    ]
+    whole = read_study(make_store(correct, sets=(("tanh",),), name="whole"))
+    merged = read_studies(parts)
+    assert merged.run.seeds == (0, 1, 2, 3)
+    assert [c.key for c in merged.cells] == [c.key for c in whole.cells]
+    assert compare(merged)[0][0].difference == compare(whole)[0][0].difference
+    assert compare(merged)[0][0].difference.n == 4
+
+
+def test_datasets_of_two_folders_are_two_groups(make_store: Make) -> None:
+    correct = {"relu + tanh": TANH, "relu": RELU, "tanh": TANH}
+    sets = (("relu", "tanh"),)
+    one = make_store(correct, sets=sets, datasets=("digits",), name="one")
+    two = make_store({"relu": RELU, "sin": SIN}, sets=(("sin",),), datasets=("mnist",), name="two")
+    merged = read_studies([one, two])
+    groups = {g.dataset: [v.name for v in g.variants] for g in merged.groups}
+    assert groups == {"digits": ["relu + tanh", "relu", "tanh"], "mnist": ["relu", "sin"]}
+    assert "### digits, paper_cnn" in text(merged)
+
+
+def test_a_merged_report_is_written_beside_the_runs(make_store: Make, tmp_path: Path) -> None:
+    one = make_store({"relu": RELU, "tanh": TANH}, sets=(("tanh",),), name="one")
+    two = make_store({"relu": RELU, "sin": SIN}, sets=(("sin",),), name="two")
+    path = write_merged([one, two], tmp_path / "both")
+    assert path == tmp_path / "both" / "report.md"
+    assert "Better than `relu`: `tanh`. Worse than `relu`: `sin`." in path.read_text("utf-8")
+    assert not (one / "report.md").exists()
+    with pytest.raises(UsageError, match="holds a run of its own; give a new folder with --out"):
+        write_merged([one, two], two)
+
+
+def test_the_cell_that_is_done_counts(make_store: Make) -> None:
+    broken = make_store({"relu": [900, None], "tanh": TANH}, sets=(("tanh",),), name="one",
+                        seeds=(0, 1))  # fmt: skip
+    whole = make_store({"relu": RELU, "tanh": TANH}, sets=(("tanh",),), name="two", seeds=(0, 1))
+    for folders in ([broken, whole], [whole, broken]):
+        assert len(read_studies(folders).results) == 4
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"batch_size": 64}, "batch size is 128 in one and 64 in the other"),
+        ({"baseline": "tanh"}, "baseline is relu in one and tanh in the other"),
+        ({"protocol": ()}, "phase 1: trains is network in one and – in the other"),
+    ],
+)
+def test_runs_that_differ_otherwise_are_refused(
+    make_store: Make, options: dict[str, Any], message: str
+) -> None:
+    correct = {"relu": RELU, "tanh": TANH}
+    one = make_store(correct, sets=(("tanh",),), name="one")
+    two = make_store(correct, sets=(("relu",), ("tanh",)), name="two", **options)
+    with pytest.raises(UsageError, match=f"one and .*two cannot be one report: .*{message}"):
+        read_studies([one, two])
+
+
+def test_one_cell_with_two_results_is_refused(make_store: Make) -> None:
+    one = make_store({"relu": RELU, "tanh": TANH}, sets=(("tanh",),), name="one")
+    two = make_store({"relu": [900, 902, 898, 903]}, sets=(("relu",),), name="two")
+    with pytest.raises(StoreError) as error:
+        read_studies([one, two])
+    said = str(error.value)
+    assert said.startswith("relu on digits, paper_cnn, seed 2 is in two folders with different")
+    assert str(one / "cells") in said
+    assert str(two / "cells") in said
+
+
+def test_one_place_with_two_cells_is_refused(make_store: Make) -> None:
+    one = make_store({"relu": RELU}, sets=(("relu",),), name="one")
+    two = make_store({"relu": RELU}, sets=(("relu",),), name="two", threads=2)
+    with pytest.raises(UsageError, match="is in two folders and not the same cell"):
+        read_studies([one, two])
+
+
+def test_other_data_under_one_name_are_refused(make_store: Make) -> None:
+    correct = {"relu": RELU, "tanh": TANH}
+
+    def part(seeds: tuple[int, ...], **digests: str) -> Path:
+        name = "-".join(map(str, (*seeds, *digests.values())))
+        return make_store(correct, sets=(("tanh",),), seeds=seeds, name=name, digests=digests)
+
+    one = part((0, 1), digits="d1")
+    assert len(read_studies([one, part((2, 3), digits="d1")]).results) == 8
+    with pytest.raises(UsageError, match=r"the dataset digits is not the same in .*d1.*d2"):
+        read_studies([one, part((2, 3), digits="d2")])
+    with pytest.raises(UsageError, match=r"the network paper_cnn is not the same in .*same.*n2"):
+        read_studies([one, part((2, 3), digits="d1", paper_cnn="n2")])
+    with pytest.raises(UsageError, match=r"the function tanh is not the same in .*same.*f2"):
+        read_studies([one, part((2, 3), digits="d1", tanh="f2")])
+
+
+def test_a_set_tuned_in_two_ways_is_refused(make_store: Make) -> None:
+    def part(seeds: tuple[int, ...], **tuned: float) -> Path:
+        correct = {"relu": RELU, "tanh": TANH}
+        name = "-".join(map(str, (*seeds, *tuned)))
+        return make_store(correct, sets=(("tanh",),), seeds=seeds, name=name, tuned=tuned)
+
+    one, two = part((0, 1), tanh=3e-3), part((2, 3), tanh=3e-3)
+    tanh, relu = read_studies([one, two]).groups[0].variants
+    assert (tanh.protocol[0].lr, relu.protocol[0].lr) == (3e-3, 1e-3)  # each its own
+    with pytest.raises(UsageError, match=r"phase 1: lr of relu on digits, .*0\.001.*0\.003"):
+        read_studies([one, part((2, 3), tanh=3e-3, relu=3e-3)])
+
+
+def test_a_newer_run_is_refused(make_store: Make) -> None:
+    folder = make_store({"relu": RELU}, sets=(("relu",),))
+    path = folder / "spec.json"
+    path.write_text(path.read_text().replace('"batch_size"', '"size_of_batch"'))
+    with pytest.raises(StoreError, match=r"does not know .*size_of_batch"):
+        read_study(folder)
+
+
+def environment(**facts: Any) -> Callable[[dict[str, Any]], None]:
+    return lambda result: result["environment"].update(facts)
+
+
+CHANGES = [
+    ("device", {"device": "cuda", "device_name": "a GPU"}, "cuda (a GPU)"),
+    ("device", {"device_name": "another GPU"}, "cpu (another GPU)"),
+    ("processor", {"processor": "another"}, "another"),
+    ("vector instructions", {"capability": "AVX512"}, "AVX512"),
+    ("torch", {"packages": {"torch": "2.12.0"}}, "2.12.0"),
+    ("threads", {"threads": 2}, "2"),
+    ("actzoo", {"actzoo": "0.2.0"}, "0.2.0"),
+    ("actzoo's commit", {"commit": {"id": "def456", "dirty": True}}, "def456 with"),
+    ("actzoo's commit", {"commit": {"id": "abc123", "dirty": False}}, "abc123"),
+    ("actzoo's commit", {"commit": None}, "unknown: not run from a checkout"),
+]
+
+
+@pytest.mark.parametrize(("fact", "changes", "value"), CHANGES)
+def test_unlike_cells_of_one_seed_are_refused(
+    make_store: Make, edit: Edit, fact: str, changes: dict[str, Any], value: str
+) -> None:
+    folder = make_store({"relu": RELU, "tanh": TANH, "sin": SIN}, sets=(("tanh",), ("sin",)))
+    edit(folder, environment(**changes), seed=1, members=["sin"])
+    (found,) = differing(read_study(folder))
+    assert (found.dataset, found.model, found.seed, found.fact) == (
+        "digits", "paper_cnn", 1, fact,
+    )  # fmt: skip
+    assert list(found.values.values()) == [("tanh", "relu"), ("sin",)]
+    with pytest.raises(StoreError) as error:
+        write_report(folder)
+    said = str(error.value)
+    assert f"digits, paper_cnn, seed 1: {fact} is " in said
+    assert value in said
+    assert str(found.others[0]) in said
+    assert "--mixed-machines" in said
+    assert not (folder / "report.md").exists()
+
+
+def test_another_kernel_is_unlike(make_store: Make, edit: Edit) -> None:
+    folder = make_store({"relu": RELU, "tanh": TANH}, sets=(("tanh",),))
+    edit(folder, lambda result: result.update(kernel="fused"), seed=0, members=["tanh"])
+    assert [d.fact for d in differing(read_study(folder))] == ["kernel"]
+
+
+@pytest.mark.parametrize("commit", [None, {"id": "abc123", "dirty": True}])
+def test_what_is_equal_is_no_difference(
+    make_store: Make, edit: Edit, commit: dict[str, Any] | None
+) -> None:
+    folder = make_store({"relu": RELU, "tanh": TANH}, sets=(("tanh",),))
+    edit(folder, environment(commit=commit))
+    refuse_mixed(read_study(folder))
+
+
+def test_each_seed_may_have_its_machine(make_store: Make, edit: Edit) -> None:
+    folder = make_store({"relu": RELU, "tanh": TANH}, sets=(("tanh",),))
+    edit(folder, environment(processor="another"), seed=1)
+    study = read_study(folder)
+    refuse_mixed(study)
+    assert "**processor**" in text(study)
+    assert "within a pair" not in text(study)
+
+
+def test_many_differences_are_cut_short(make_store: Make, edit: Edit) -> None:
+    correct = {"relu": list(range(900, 908)), "tanh": list(range(910, 918))}
+    folder = make_store(correct, sets=(("tanh",),), layers=1)
+    edit(folder, environment(processor="another"), members=["tanh"])
+    with pytest.raises(StoreError) as error:
+        refuse_mixed(read_study(folder))
+    assert "and 2 more differences" in str(error.value)
+    assert "and 2 more)" in str(error.value)
+
+
+def test_mixed_machines_are_shown_where_they_are_allowed(make_store: Make, edit: Edit) -> None:
+    folder = make_store({"relu": RELU, "tanh": TANH}, sets=(("tanh",),))
+    edit(folder, environment(processor="another"), members=["tanh"], seed=2)
+    report = write_report(folder, mixed_machines=True).read_text("utf-8")
+    assert "Some differ within a pair" in report
+    assert (
+        "digits, paper_cnn, seed 2: processor is another for tanh; a processor for relu" in report
+    )
