@@ -1,0 +1,118 @@
+"""`actzoo speed`: what activations cost on this machine."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+from actzoo.cli.output import console, json_option, print_json
+from actzoo.errors import UsageError
+
+
+@click.command()
+@click.option(
+    "--set", "sets", multiple=True, metavar="NAMES",
+    help="Functions to mix, e.g. relu,tanh,sin; a named set; 1, 3, 8 or 20 of ours; all; or "
+    "certified, those with a table [1, 3, 20]. Repeatable.",
+)  # fmt: skip
+@click.option("--sizes", help="Elements of x, e.g. 2^12,2^22 [2^12,2^16 and 6.4 million].")
+@click.option("--dtypes", help="float32, bfloat16, float16 [float32].")
+@click.option("--threads", help="CPU threads, each measured on its own, e.g. 1,2 [1].")
+@click.option("--table", "tables", help="operator, functions, step [all three].")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1 or mps.")
+@click.option(
+    "--compile", "compile_up_to", type=click.IntRange(min=0), metavar="K",
+    help="Compile (torch.compile, fused) sets of K functions or fewer [3].",
+)  # fmt: skip
+@click.option("--quick", is_flag=True, help="One set, two sizes, nothing compiled: seconds.")
+@click.option("--full", is_flag=True, help="All sets, sizes and dtypes, compile times: an hour.")
+@click.option(
+    "--out", type=click.Path(path_type=Path, file_okay=False), default=Path("reports/speed"),
+    show_default=True, help="Where speed.md, speed.json and the plots go.",
+)  # fmt: skip
+@json_option
+def command(**options: Any) -> None:
+    """Measure what activations cost here: mixtures, functions, training steps.
+
+    Everything is a ratio within one interleaved run: to a copy of the same bytes, or to the
+    same network's step with ReLU.
+    """
+    if options["quick"] and options["full"]:
+        raise UsageError("--quick and --full are two different runs; give one of them")
+    as_json = options["as_json"]
+    screen = console(stderr=as_json)
+    from actzoo.files import write_atomically, write_json
+    from actzoo.speed.figure import write_figures
+    from actzoo.speed.measure import measure
+    from actzoo.speed.text import markdown, plain
+
+    settings = _settings(options)
+    with _Shown(screen) as shown:
+        document = measure(settings, shlex.join(["actzoo", *sys.argv[1:]]), shown.show)
+    folder = options["out"]
+    write_json(folder / "speed.json", document)
+    figures = write_figures(document, folder)
+    write_atomically(folder / "speed.md", markdown(document, figures).encode())
+    if as_json:
+        print_json(document)
+    else:
+        click.echo(plain(document))
+        click.echo()
+    screen.print(f"report: {folder / 'speed.md'}", markup=False, soft_wrap=True)
+
+
+def _settings(options: dict[str, Any]) -> Any:
+    from actzoo.environment import pick_device
+    from actzoo.speed import settings
+
+    chosen: dict[str, Any] = {"device": pick_device(options["device"])}
+    if options["sets"]:
+        chosen["sets"] = tuple(settings.named(text) for text in options["sets"])
+    if options["sizes"]:
+        chosen["sizes"] = settings.sizes(options["sizes"])
+    for what in ("dtypes", "tables"):
+        if options[what]:
+            chosen[what] = tuple(w.strip() for w in options[what].split(","))
+    if options["threads"]:
+        words = options["threads"].split(",")
+        if not all(w.strip().isdecimal() and int(w) for w in words):
+            raise UsageError(f"threads {options['threads']!r}; expected for example 1 or 1,2")
+        chosen["threads"] = tuple(int(w) for w in words)
+    if options["compile_up_to"] is not None:
+        chosen["compile_up_to"] = options["compile_up_to"]
+    name = "quick" if options["quick"] else "full" if options["full"] else "default"
+    return settings.preset(name, **chosen)
+
+
+class _Shown(AbstractContextManager["_Shown"]):
+    """A bar for each table on a terminal, a line for each elsewhere."""
+
+    def __init__(self, screen: Console) -> None:
+        self._screen = screen
+        self._bar = Progress(
+            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
+            console=screen, transient=True, disable=not screen.is_terminal,
+        )  # fmt: skip
+        self._tasks: dict[str, Any] = {}
+
+    def __enter__(self) -> _Shown:
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+    def show(self, what: str, done: int, total: int) -> None:
+        """Take in how far a table is."""
+        if what not in self._tasks:
+            self._tasks[what] = self._bar.add_task(what, total=total)
+            if not self._screen.is_terminal:
+                print(f"measuring {what}: {total} cases", file=sys.stderr)
+        self._bar.update(self._tasks[what], completed=done)

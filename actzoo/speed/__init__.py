@@ -1,0 +1,1 @@
+"""What activations cost: everything timed in turn, and told as ratios within one run."""

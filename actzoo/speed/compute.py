@@ -1,0 +1,73 @@
+"""The contestants' arithmetic: ours by kernel, and what a user would write in plain torch."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+from actzoo.activation import Activation
+from actzoo.activation.functions import arguments
+from actzoo.errors import KernelError
+from actzoo.kernels import Kernel, alone, plan, weighted_sum
+
+Sum = Callable[[Tensor, Tensor], Tensor]
+"""Takes x and the weights, shape (k,), to Σ wᵢ fᵢ(x)."""
+
+
+def eager_sum(activations: Sequence[Activation], x: Tensor) -> Sum:
+    """The mixture as anyone would write it: one pass a function, one for each product and sum."""
+    terms = [(a.fn, arguments(x.detach(), a.parameters)) for a in activations]
+
+    def total(x: Tensor, w: Tensor) -> Tensor:
+        weights = w.to(x.dtype).unbind()
+        result = weights[0] * terms[0][0](x, **terms[0][1])
+        for weight, (fn, values) in zip(weights[1:], terms[1:], strict=True):
+            result = result + weight * fn(x, **values)
+        return result
+
+    return total
+
+
+def our_sum(activations: Sequence[Activation], x: Tensor, kernel: Kernel) -> Sum:
+    """The mixture by one of our kernels."""
+    values = [arguments(x.detach(), a.parameters) for a in activations]
+
+    def total(x: Tensor, w: Tensor) -> Tensor:
+        return weighted_sum(activations, w, x, values, kernel=kernel)
+
+    return total
+
+
+def our_function(activation: Activation, x: Tensor, kernel: Kernel) -> Callable[[Tensor], Tensor]:
+    """A function by itself, as a layer of it would compute it."""
+    values = arguments(x.detach(), activation.parameters)
+
+    def value(x: Tensor) -> Tensor:
+        return alone(activation, x, values, kernel=kernel)
+
+    return value
+
+
+def what_runs(activations: Sequence[Activation], x: Tensor, kernel: Kernel) -> tuple[str, str]:
+    """The kernel that really computes these, and why the one asked for does not ("" if it does)."""
+    try:
+        chosen = plan(tuple(activations), x.device, x.dtype, kernel)
+    except KernelError as error:
+        return "", str(error)
+    if kernel in ("fused", "table") and chosen.name == "reference":
+        reasons = [f"{name}: {reason}" for name, reason in chosen.refusals]
+        return "", "; ".join(reasons) or f"{kernel} does not serve {x.dtype}"
+    return chosen.name, ""
+
+
+def free_bytes(device: torch.device) -> int:
+    """Memory that is free on a device; where nobody tells, more than anyone asks for."""
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0])
+    try:
+        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):
+        return 2**62

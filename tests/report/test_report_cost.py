@@ -1,0 +1,66 @@
+"""The column of costs, from a file written by hand."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from actzoo.report.figures import Figures
+from actzoo.report.markdown import render
+from actzoo.report.study import read_study
+
+ACCURACY = {"relu + tanh": [950, 953], "relu": [900, 902], "tanh": [901, 900]}
+
+
+def read(folder: Path) -> str:
+    return render(read_study(folder), Figures(folder, "png"))
+
+
+def write(folder: Path, costs: list[dict[str, Any]]) -> None:
+    document = {
+        "format": 1, "base": "relu", "costs": costs,
+        "run": {
+            "batch_size": 128, "precision": "fp32", "device": "cpu", "threads": 1,
+            "kernel": "auto",
+        },
+        "environment": {"device_name": "a processor"},
+    }  # fmt: skip
+    (folder / "cost.json").write_text(json.dumps(document))
+
+
+def row(members: list[str], median: float | None, dataset: str = "digits") -> dict[str, Any]:
+    found: dict[str, Any] = {"dataset": dataset, "model": "paper_cnn", "members": members}
+    if median is None:
+        return {**found, "refused": "it cannot"}
+    return {**found, "ratio": {"median": median, "low": 1.0, "high": 2.0, "count": 5}}
+
+
+def test_without_a_measurement_there_is_no_column(make_store: Callable[..., Path]) -> None:
+    text = read(make_store(ACCURACY, sets=(("relu", "tanh"),)))
+    assert "cost (ReLU = 1)" not in text and "*Cost*" not in text
+    assert "`actzoo speed` measures" in text
+
+
+def test_the_cost_stands_beside_the_accuracy(make_store: Callable[..., Path]) -> None:
+    folder = make_store(ACCURACY, sets=(("relu", "tanh"),))
+    write(folder, [row(["relu", "tanh"], 1.234), row(["relu"], 1.0), row(["tanh"], None)])
+    text = read(folder)
+    rows = [[c.strip() for c in line.split("|")] for line in text.splitlines()]
+    header = next(r for r in rows if "cost (ReLU = 1)" in r)
+    at = header.index("cost (ReLU = 1)")
+    assert header[at - 1] == "test accuracy (%)"
+    below = rows[rows.index(header) + 2 :][:3]
+    assert {r[1]: r[at] for r in below} == {
+        "`relu + tanh`": "1.23 ×",
+        "`relu`": "1.00 ×",
+        "`tanh`": "–",
+    }
+    assert "batch 128, fp32, kernel auto, a processor, 1 thread." in text
+
+
+def test_costs_of_other_data_are_not_shown(make_store: Callable[..., Path]) -> None:
+    folder = make_store(ACCURACY, sets=(("relu", "tanh"),))
+    write(folder, [row(["relu"], 7.77, dataset="mnist")])
+    assert "7.77" not in read(folder)
