@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from actzoo.values import Dataset as Dataset
     from actzoo.values import Images as Images
     from actzoo.values import Network as Network
+    from actzoo.values import PoolOptions as PoolOptions
     from actzoo.values import WorkerPool as WorkerPool
 
 __version__ = "0.1.0"
@@ -45,6 +46,7 @@ _HOME = {
     "Dataset": "actzoo.values",
     "Images": "actzoo.values",
     "Network": "actzoo.values",
+    "PoolOptions": "actzoo.values",
     "WorkerPool": "actzoo.values",
 }
 
@@ -60,6 +62,7 @@ __all__ = [
     "Images",
     "Mixture",
     "Network",
+    "PoolOptions",
     "WorkerPool",
     "__version__",
     "bench",

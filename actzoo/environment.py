@@ -77,6 +77,7 @@ def environment(device: torch.device | None = None, threads: int | None = None) 
     }
 
 
+@functools.cache
 def _version(package: str) -> str | None:
     try:
         return version(package)

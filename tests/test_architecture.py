@@ -27,11 +27,12 @@ FLOORS = (
     ("checks", "kernels"),
     ("mixture",),
     ("environment",),
-    ("npz", "downloads"),
+    ("npz", "downloads", "files"),
     ("models", "data"),
     ("experiment",),
     ("sweep",),
     ("report",),
+    ("speed",),
     ("cli",),
 )
 PLUGINS = ("zoo",)

@@ -14,11 +14,14 @@ from actzoo.errors import ActzooError, DeclarationError, UsageError
 
 COMMANDS = {
     "bench": "Train sets of activations and write a report that compares them.",
+    "status": "Show how far a run is, from another terminal or machine.",
     "ls": "List activations, datasets and networks.",
     "show": "Show one activation: formula, derivative, claims, plot.",
     "check": "Hold activations to the numerics contract.",
     "similar": "Find the activations nearest to a function: is it new?",
-    "report": "Write a report again from stored results, without training.",
+    "speed": "Measure what activations cost on this machine.",
+    "report": "Write a report again from stored results, of several folders too.",
+    "compare": "Hold two result folders against each other, paired by seed.",
     "plugins": "List the plugins and what became of them.",
     "new-plugin": "Write a package around an activation of your own.",
     "env": "Show versions, machine and devices.",
@@ -65,7 +68,8 @@ def group() -> None:
 def main() -> None:
     """Run the command line and exit.
 
-    Exit codes: 0 ok; 1 a cell failed; 2 usage; 3 internal error; 130 interrupted.
+    Exit codes: 0 ok; 1 a cell or check failed, or accuracy dropped; 2 usage; 3 internal
+    error; 130 interrupted.
     """
     try:
         code = group.main(standalone_mode=False)

@@ -4,42 +4,78 @@ from __future__ import annotations
 
 import itertools
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import jinja2
 
-from actzoo.report import preference, provenance, shape, tables
-from actzoo.report.compare import compare, rows
+from actzoo.errors import UsageError
+from actzoo.files import write_atomically
+from actzoo.report import cost, preference, provenance, shape, tables, tuning
+from actzoo.report.compare import Comparison, compare, out_of_reach, rows
 from actzoo.report.figures import Figures, write_figures
 from actzoo.report.figures.training import FEW_SEEDS
 from actzoo.report.learned import learned
+from actzoo.report.merge import read_studies
+from actzoo.report.mixed import differing as differing_pairs
+from actzoo.report.mixed import refuse_mixed
 from actzoo.report.paper import SOURCE
-from actzoo.report.statistics import LEVEL, POWER
+from actzoo.report.statistics import LEVEL, PERMUTE_FROM, POWER
 from actzoo.report.study import Group, Study, Variant, read_study
 from actzoo.report.text import listed, number, percent, plural
-from actzoo.sweep.store import write_atomically
 
 FOLDED = 24
 """A table of more rows than this is folded away."""
 
 
-def write_report(folder: Path, *, figure_format: str = "png") -> Path:
+def write_report(folder: Path, *, figure_format: str = "png", mixed_machines: bool = False) -> Path:
     """Write the report of a run, from its stored cells alone.
 
     Args:
         folder: The output folder of `actzoo bench`.
         figure_format: "png", "svg" or "pdf".
+        mixed_machines: Whether cells that are compared with each other may have been made
+            on unlike machines or with unlike versions; the report shows in what they differ.
 
     Returns:
         The path of report.md; the figures lie beside it in `figures/`.
 
     Raises:
-        StoreError: The folder holds no run, a torn one, or cannot be written.
+        StoreError: The folder holds no run, a torn one, one of mixed machines, or cannot be
+            written.
         UsageError: The figure format is none that is offered.
     """
     folder = Path(folder)
-    study = read_study(folder)
+    return _write(read_study(folder), folder, figure_format, mixed_machines)
+
+
+def write_merged(
+    folders: Sequence[Path],
+    out: Path,
+    *,
+    figure_format: str = "png",
+    mixed_machines: bool = False,
+) -> Path:
+    """Write one report of several runs; its arguments and errors are those of `write_report`.
+
+    Args:
+        folders: Output folders of `actzoo bench`; one will do.
+        out: Where the report goes: no output folder itself.
+        figure_format: "png", "svg" or "pdf".
+        mixed_machines: As for `write_report`.
+
+    Raises:
+        UsageError: The runs cannot be one report; says what they differ in.
+    """
+    if (out / "spec.json").exists():
+        raise UsageError(f"{out} holds a run of its own; give a new folder with --out")
+    return _write(read_studies(folders), out, figure_format, mixed_machines)
+
+
+def _write(study: Study, folder: Path, figure_format: str, mixed_machines: bool) -> Path:
+    if not mixed_machines:
+        refuse_mixed(study)
     figures = write_figures(study, folder, figure_format)
     path = folder / "report.md"
     write_atomically(path, render(study, figures).encode())
@@ -78,18 +114,32 @@ def _context(study: Study, figures: Figures) -> dict[str, Any]:
     numbers = itertools.count(1)
     table, differing = provenance.environments(study)
     done = len(study.results)
+    comparisons = compare(study)
     return {
         "study": study,
         "next": lambda: next(numbers),
         "comparable": len(study.groups[0].variants) > 1,
         "compared": tables.compared(study),
+        "cost": cost.sentence(study),
         "large_sets": _large_sets(study),
         "done": done,
         "missing": len(study.cells) - done,
         "failures": tables.failures(study),
         "cautions": tables.cautions(study),
         "fairness": tables.fairness(study) if done else [],
-        "groups": [_group(group, figures) for group in study.groups],
+        "tuning": [
+            {**part, "figures": figures.of("tuning", part["group"])}
+            for part in tuning.section(study)
+        ],
+        "tuning_method": tuning.method(study),
+        "groups": [
+            _group(group, some, figures)
+            for group, some in zip(study.groups, comparisons, strict=True)
+        ],
+        "comparisons": sum(c.adjusted_p == c.adjusted_p for some in comparisons for c in some),
+        "out_of_reach": out_of_reach(comparisons),
+        "permutation": len(study.run.seeds) >= PERMUTE_FROM,
+        "permute_from": PERMUTE_FROM,
         "choices": _choices(study),
         "mixtures": [
             _mixture(group, mixture, figures)
@@ -101,6 +151,7 @@ def _context(study: Study, figures: Figures) -> dict[str, Any]:
         "datasets": provenance.datasets(study),
         "environment": table,
         "differing": differing,
+        "mixed": differing_pairs(study),
         "limits": provenance.limits(study),
         "several": len(study.groups) > 1,
         "one_seed": len(study.run.seeds) == 1,
@@ -119,14 +170,12 @@ def _large_sets(study: Study) -> list[tuple[str, str]]:
     return [(v.name, ", ".join(v.members)) for v in variants if v.name != v.label and not v.control]
 
 
-def _group(group: Group, figures: Figures) -> dict[str, Any]:
-    comparisons = compare(group)
+def _group(group: Group, comparisons: list[Comparison], figures: Figures) -> dict[str, Any]:
     health = tables.health(group)
     return {
         "title": group.title,
         "headline": tables.headline(comparisons, group.baseline),
         "answer": tables.answer(comparisons, group.baseline),
-        "comparisons": sum(c.adjusted_p == c.adjusted_p for c in comparisons),
         "accuracy": tables.accuracy(group, comparisons),
         "accuracy_figures": figures.of("accuracy", group),
         "training_figures": figures.of("training", group),

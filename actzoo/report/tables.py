@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from actzoo.report.compare import ONE_SEED, Comparison
+from actzoo.report.cost import cost, costs
 from actzoo.report.statistics import t_interval
 from actzoo.report.study import Floats, Group, Study, Variant, shown
 from actzoo.report.text import (
@@ -94,12 +95,13 @@ def headline(comparisons: Sequence[Comparison], baseline: Variant) -> str:
 
 
 def accuracy(group: Group, comparisons: Sequence[Comparison]) -> str:
-    """Accuracy, loss, size and time of every set."""
+    """Accuracy, loss, size and time of every set, and its cost where that was measured."""
+    measured = costs(group)
     rows = []
     for c in comparisons:
         v = c.variant
         if not v.done:
-            rows.append((code(v.name), ok(v), *[UNKNOWN] * 6))
+            rows.append((code(v.name), ok(v), *[UNKNOWN] * (7 if measured else 6)))
             continue
         size = v.numbers(
             lambda r: [r["parameters"][k] for k in ("network", "activations", "mixture")]
@@ -110,6 +112,7 @@ def accuracy(group: Group, comparisons: Sequence[Comparison]) -> str:
                 code(v.name),
                 ok(v),
                 with_half(c.accuracy),
+                *([cost(v, measured)] if measured else []),
                 with_half(loss, 4),
                 " + ".join(f"{int(n):,}" for n in size),
                 f"{network_updates(v):,}",
@@ -121,6 +124,7 @@ def accuracy(group: Group, comparisons: Sequence[Comparison]) -> str:
         "set",
         "cells ok",
         "test accuracy (%)",
+        *(["cost (ReLU = 1)"] if measured else []),
         "test loss (nats)",
         "parameters: network + activation + mixture",
         "network updates",

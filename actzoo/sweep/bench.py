@@ -1,31 +1,30 @@
-"""Run a plan: cells that are done are kept, the others run, one after another."""
+"""Run a plan: cells that are done are kept, the others run; a grid is tuned first."""
 
 from __future__ import annotations
 
 import json
-import traceback
 from collections.abc import Callable, Iterable
-from concurrent.futures import BrokenExecutor, Executor, as_completed
+from concurrent.futures import Executor
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from torch import Tensor
 
 from actzoo import data
 from actzoo.activation import Activation
-from actzoo.errors import ActzooError, StoreError, UsageError
-from actzoo.experiment.cell import Epoch
-from actzoo.experiment.spec import CellSpec
+from actzoo.errors import ActzooError, TuningError, UsageError
+from actzoo.files import write_atomically, write_csv
 from actzoo.registry import default, get
+from actzoo.sweep.config import CONFIG, to_toml
+from actzoo.sweep.hyper import said
 from actzoo.sweep.plan import Run
 from actzoo.sweep.prepare import Loaded, Plan, make_plan
 from actzoo.sweep.results import Event, Results, cell_row
-from actzoo.sweep.store import Store, write_csv
-from actzoo.sweep.work import work, work_apart
-
-if TYPE_CHECKING:
-    pass
+from actzoo.sweep.running import Sweep
+from actzoo.sweep.status import planned
+from actzoo.sweep.store import Store
+from actzoo.sweep.tune import DIVERGED, Tuning, choose, write_tuning
 
 Given = str | Activation | Callable[[Tensor], Tensor]
 
@@ -38,6 +37,8 @@ def run_plan(
     command: str = "",
     show: Callable[[Event], None] = lambda _: None,
     executor: Executor | None = None,
+    retry_failed: bool = False,
+    fail_fast: bool = False,
 ) -> Results:
     """Run every cell of a plan that is not done yet, and write results.csv.
 
@@ -48,85 +49,72 @@ def run_plan(
         command: How it was asked for; the report shows it.
         show: Called with an Event for everything that happens.
         executor: Where to run the cells; in this process, one after another, if left out.
+        retry_failed: Whether cells that failed before run again; if not, they are kept.
+        fail_fast: Whether the first cell that fails is the last one to run.
 
     Raises:
         StoreError: The folder cannot be written, is in use, or holds another format.
+        TuningError: Tuning did not come to its end.
     """
     store = Store(folder)
-    with store.locked():
-        store.write_spec(
-            {
-                "command": command,
-                "run": json.loads(json.dumps(asdict(plan.run))),
-                "datasets": plan.datasets,
-                "keys": [cell.key for cell in plan.cells],
-            }
+    with store.locked(command):
+        sweep = Sweep(
+            store,
+            loaded,
+            show,
+            executor,
+            retry_failed,
+            fail_fast,
+            total=len(plan.trials) + plan.run.cell_count(),
+            tries={trial.spec.key: said(trial.setting) for trial in plan.trials},
+            expected=DIVERGED,
         )
-        open_cells = []
-        for number, spec in enumerate(plan.cells, start=1):
-            result = store.result(spec.key)
-            if result is not None:
-                show(Event("kept", number, len(plan.cells), spec, result=result))
-            else:
-                open_cells.append((number, spec))
+        for line in store.examine_spec():
+            first = plan.trials[0].spec if plan.trials else plan.cells[0]
+            show(Event("moved", 0, sweep.total, first, message=line))
+        tuning_failed = 0
+        write_atomically(folder / CONFIG, to_toml(plan.run).encode(errors="surrogateescape"))
         try:
-            if executor is None:
-                _run_here(store, loaded, open_cells, len(plan.cells), show)
-            elif open_cells:
-                _run_elsewhere(store, loaded, open_cells, len(plan.cells), show, executor)
+            if plan.trials:
+                _write_spec(store, plan, command)
+                plan = plan.chosen(_tune(sweep, plan))
+                tuning_failed = sweep.failed
+            _write_spec(store, plan, command)
+            sweep.run(plan.cells)
         finally:  # an interrupted run leaves a table of what is done, not an older one
+            if executor is not None:
+                executor.shutdown(wait=True, cancel_futures=True)
             rows = tuple(cell_row(store, spec) for spec in plan.cells)
             write_csv(folder / "results.csv", rows)
-    return Results(folder, rows)
+    return Results(folder, rows, sweep.kept_failed, tuning_failed)
 
 
-Cells = list[tuple[int, CellSpec]]
-Show = Callable[[Event], None]
+def _write_spec(store: Store, plan: Plan, command: str) -> None:
+    spec = {
+        "command": command,
+        "run": json.loads(json.dumps(asdict(plan.run))),
+        "datasets": plan.datasets,
+        "keys": [cell.key for cell in plan.cells],
+        "cells": [
+            *(planned(trial.spec, said(trial.setting)) for trial in plan.trials),
+            *(planned(cell) for cell in plan.cells),
+        ],
+        "total": len(plan.trials) + plan.run.cell_count(),
+    }
+    if plan.trials:
+        spec["tuning_keys"] = [trial.spec.key for trial in plan.trials]
+    store.write_spec(spec)
 
 
-def _run_here(store: Store, loaded: Loaded, cells: Cells, total: int, show: Show) -> None:
-    for number, spec in cells:
-        show(Event("start", number, total, spec))
-
-        def on_epoch(epoch: Epoch, number: int = number, spec: CellSpec = spec) -> None:
-            show(Event("epoch", number, total, spec, epoch=epoch))
-
-        message = work(store, spec, loaded.images(spec.dataset), on_epoch)
-        _finished(store, number, total, spec, message, show)
-
-
-def _run_elsewhere(
-    store: Store, loaded: Loaded, cells: Cells, total: int, show: Show, executor: Executor
-) -> None:
-    folder, root = str(store.folder.resolve()), str(loaded.root.resolve())
-    futures = {}
-    try:
-        for number, spec in cells:
-            future = executor.submit(work_apart, folder, spec.to_json(), root)
-            futures[future] = (number, spec)
-        for future in as_completed(futures):
-            number, spec = futures[future]
-            try:
-                message = future.result()
-            except StoreError:
-                raise
-            except BrokenExecutor as error:  # no fault of the cell's: it stays to be run
-                message = f"not finished, a worker died ({error}); run the same command again"
-            except Exception as error:
-                store.fail(spec, error, traceback.format_exc())
-                message = f"{type(error).__name__}: {error}"
-            _finished(store, number, total, spec, message, show)
-    finally:
-        executor.shutdown(wait=True, cancel_futures=True)
-
-
-def _finished(
-    store: Store, number: int, total: int, spec: CellSpec, message: str, show: Show
-) -> None:
-    if message:
-        show(Event("failed", number, total, spec, message=message))
-    else:
-        show(Event("done", number, total, spec, result=store.result(spec.key)))
+def _tune(sweep: Sweep, plan: Plan) -> Tuning:
+    if not sweep.run([trial.spec for trial in plan.trials]):
+        raise TuningError(
+            "stopped at the first failure, while tuning: nothing was chosen; without "
+            "--fail-fast the same command goes on"
+        )
+    tuning = choose(sweep.store, plan.run, plan.trials)
+    write_tuning(sweep.store.folder, tuning)
+    return tuning
 
 
 def bench(
@@ -137,6 +125,8 @@ def bench(
     data_root: str | Path | None = None,
     show: Callable[[Event], None] = lambda _: None,
     executor: Executor | None = None,
+    retry_failed: bool = False,
+    fail_fast: bool = False,
     **options: Any,
 ) -> Results:
     """Run an experiment: every set, its members and the baseline, over datasets and seeds.
@@ -149,9 +139,11 @@ def bench(
         data_root: Where datasets lie; ACTZOO_DATA_ROOT or ~/.cache/actzoo if left out.
         show: Called with an Event for everything that happens.
         executor: Any `concurrent.futures.Executor` to run the cells; this process if left out.
+        retry_failed: Whether cells that failed before run again; if not, they are kept.
+        fail_fast: Whether the first cell that fails is the last one to run.
         options: The other fields of `actzoo.sweep.plan.Run`: datasets, models, seeds,
             baseline, members, mixtures, control, protocol, batch_size, limit, validation,
-            init, device, precision, threads.
+            init, weight_init, device, precision, threads, kernel, grid, tune_seeds.
 
     Returns:
         The results, already stored; `actzoo report FOLDER` writes them up.
@@ -159,8 +151,12 @@ def bench(
     Raises:
         UsageError: A name, dataset or option makes no sense.
         StoreError: The folder cannot be used.
+        TuningError: A grid was asked for, and tuning did not come to its end.
     """
     given = [_names(s) for s in sets]
+    if "grid" in options:
+        grid = {name: tuple(values) for name, values in options["grid"].items()}
+        options = {**options, "grid": grid}
     run = Run(sets=tuple(given), **options)
     if epochs is not None:
         run = replace(run, protocol=tuple(replace(p, epochs=epochs) for p in run.protocol))
@@ -168,7 +164,14 @@ def bench(
     plan, loaded = make_plan(run, data.data_root(data_root))
     folder = Path(out) if out is not None else plan.default_folder()
     return run_plan(
-        plan, loaded, folder, command=_call(given, options), show=show, executor=executor
+        plan,
+        loaded,
+        folder,
+        command=_call(given, options),
+        show=show,
+        executor=executor,
+        retry_failed=retry_failed,
+        fail_fast=fail_fast,
     )
 
 

@@ -2,22 +2,34 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from actzoo import data
 from actzoo.environment import pick_device
 from actzoo.errors import UsageError
 from actzoo.experiment.build import WeightInit
 from actzoo.experiment.fingerprint import Fingerprint, of_activation, of_model
-from actzoo.experiment.protocol import PAPER, Protocol, equal_epochs
+from actzoo.experiment.protocol import PAPER, Phase, Protocol, equal_epochs
 from actzoo.experiment.spec import CellSpec, Precision
+from actzoo.kernels import KERNELS, Kernel
 from actzoo.mixture import Init
 from actzoo.registry import default, get
+from actzoo.sweep.hyper import OF_RUN, TUNABLE, Grid, Setting, check, phase_with, unknown
 
 Control = Literal["", "equal-epochs"]
+
+
+class Subject(NamedTuple):
+    """What is tuned on its own: a set on a dataset in a network."""
+
+    dataset: str
+    model: str
+    members: tuple[str, ...]
+    control: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +54,10 @@ class Run:
         device: Where it runs.
         precision: "fp32" or "bf16".
         threads: Torch's threads on the CPU.
+        kernel: How activations are computed: "auto", "reference", "fused" or "table".
+        grid: Values to choose from for each set, by hyper-parameter (see `TUNABLE`); one
+            value alone is set, not tuned.
+        tune_seeds: The seeds that the choice is made on; none of `seeds`.
 
     Raises:
         UsageError: Something in it makes no sense; says what would.
@@ -64,6 +80,9 @@ class Run:
     device: str = "cpu"
     precision: Precision = "fp32"
     threads: int = 1
+    kernel: Kernel = "auto"
+    grid: Grid = field(default_factory=dict)
+    tune_seeds: tuple[int, ...] = (1000, 1001)
 
     def __post_init__(self) -> None:
         if not self.sets:
@@ -72,7 +91,7 @@ class Run:
             repeated = sorted({n for n in names if names.count(n) > 1})
             if repeated:
                 raise UsageError(f"the set {','.join(names)} names {repeated[0]} more than once")
-        for what in ("datasets", "models", "seeds"):
+        for what in ("datasets", "models", "seeds", "tune_seeds"):
             values = getattr(self, what)
             if not values:
                 raise UsageError(f"no {what} to run")
@@ -81,8 +100,10 @@ class Run:
                 raise UsageError(f"{what}: {repeated[0]!r} is there more than once")
         if not self.members and not self.mixtures and all(len(s) > 1 for s in self.sets):
             raise UsageError("neither mixtures nor members: nothing but the baseline would run")
-        if any(isinstance(s, bool) or not isinstance(s, int) or s < 0 for s in self.seeds):
-            raise UsageError(f"seeds={self.seeds}; expected whole numbers, 0 or more")
+        for what in ("seeds", "tune_seeds"):
+            seeds = getattr(self, what)
+            if any(isinstance(s, bool) or not isinstance(s, int) or s < 0 for s in seeds):
+                raise UsageError(f"{what}={seeds}; expected whole numbers, 0 or more")
         if self.batch_size < 1:
             raise UsageError(f"batch size {self.batch_size}; expected 1 or more")
         if self.threads < 1:
@@ -95,8 +116,60 @@ class Run:
             raise UsageError(f"weight init {self.weight_init!r}; expected 'default' or 'gain'")
         if self.precision not in ("fp32", "bf16"):
             raise UsageError(f"precision {self.precision!r}; expected 'fp32' or 'bf16'")
+        if self.kernel not in KERNELS:
+            raise UsageError(f"kernel {self.kernel!r}; expected one of {', '.join(KERNELS)}")
         if self.control not in ("", "equal-epochs"):
             raise UsageError(f"control {self.control!r}; expected 'equal-epochs'")
+        self._check_grid()
+
+    def _check_grid(self) -> None:
+        for name, values in self.grid.items():
+            if name not in TUNABLE:
+                raise UsageError(f"grid: {unknown(name, TUNABLE)}")
+            if not values:
+                raise UsageError(f"grid: no value for {name}")
+            for value in values:
+                if values.count(value) > 1:
+                    raise UsageError(f"grid: {name} has the value {value!r} more than once")
+                replace(self, grid={}).with_setting({name: value})  # checks it
+        if not self.tunes:
+            return
+        shared = sorted({*self.seeds} & {*self.tune_seeds})
+        if shared:
+            raise UsageError(
+                f"seed {shared[0]} is among the tuning seeds and the seeds to report; what is "
+                f"chosen on a seed looks better there: give other tune_seeds"
+            )
+        if self.validation == 0:
+            raise UsageError(
+                "tuning chooses on the held-out images, and validation=0 holds out none; "
+                "give for example validation 0.1"
+            )
+
+    @property
+    def tunes(self) -> bool:
+        """Whether there is something to choose."""
+        return any(len(values) > 1 for values in self.grid.values())
+
+    def with_setting(self, setting: Setting) -> Run:
+        """The same run with these values of hyper-parameters.
+
+        Raises:
+            UsageError: A value is out of range or of another type.
+        """
+        check(setting)
+        own: dict[str, Any] = {name: value for name, value in setting.items() if name in OF_RUN}
+        return replace(
+            self,
+            protocol=tuple(phase_with(phase, setting) for phase in self.protocol),
+            **own,
+        )
+
+    def settled(self) -> Run:
+        """The same run, with the hyper-parameters of one value set and out of the grid."""
+        single = {name: values[0] for name, values in self.grid.items() if len(values) == 1}
+        grid = {name: values for name, values in self.grid.items() if len(values) > 1}
+        return replace(self.with_setting(single), grid=grid)
 
     def mixtures_to_run(self) -> tuple[tuple[str, ...], ...]:
         """The sets of several functions."""
@@ -142,18 +215,30 @@ class Run:
         if len(self.models) > 1:
             parts.append(_count(self.models, "network"))
         parts.append(_count(self.seeds, "seed"))
-        return f"{', '.join(parts)}: {_count(range(self.cell_count()), 'cell')}"
+        cells = self.cell_count()
+        text = f"{', '.join(parts)}: {_count(range(cells), 'cell')}"
+        if self.tunes:
+            points = math.prod(len(values) for values in self.grid.values())
+            trials = cells // len(self.seeds) * len(self.tune_seeds) * points
+            text += (
+                f", after {_count(range(trials), 'cell')} that tune {', '.join(self.grid)} "
+                f"({_count(range(points), 'setting')}, {_count(self.tune_seeds, 'seed')})"
+            )
+        return text
 
     def cell_count(self) -> int:
         """How many cells there are."""
         variants = sum(1 for _ in self.variants())
         return variants * len(self.datasets) * len(self.models) * len(self.seeds)
 
-    def cells(self, datasets: Mapping[str, Fingerprint]) -> tuple[CellSpec, ...]:
+    def cells(
+        self, datasets: Mapping[str, Fingerprint], chosen: Mapping[Subject, Setting] | None = None
+    ) -> tuple[CellSpec, ...]:
         """The cells: dataset by dataset, seed by seed, so that early results pair up.
 
         Args:
             datasets: The fingerprint of each dataset's bytes.
+            chosen: What tuning chose; the run's own values where left out.
         """
         registry = default()
         of_function = {
@@ -162,33 +247,61 @@ class Run:
             for name in names
         }
         of_network = {m: of_model(*registry.model(m), registry) for m in self.models}
-        return tuple(
-            CellSpec(
-                members=names,
-                dataset=dataset,
-                model=model,
-                seed=seed,
-                protocol=equal_epochs(self.protocol) if control else self.protocol,
-                batch_size=self.batch_size,
-                limit=self.limit,
-                validation=self.validation,
-                init=self.init,
-                weight_init=self.weight_init,
-                device=self.device,
-                precision=self.precision,
-                threads=self.threads,
-                control=control,
-                fingerprints=(
-                    *(of_function[name] for name in names),
-                    datasets[dataset],
-                    of_network[model],
-                ),
-            )
+        subjects = [
+            (Subject(dataset, model, *variant), seed)
             for dataset in self.datasets
             for model in self.models
             for seed in self.seeds
-            for names, control in self.variants()
+            for variant in self.variants()
+        ]
+        return tuple(
+            self._cell(
+                subject,
+                seed,
+                (chosen or {}).get(subject, {}),
+                (
+                    *(of_function[name] for name in subject.members),
+                    datasets[subject.dataset],
+                    of_network[subject.model],
+                ),
+            )
+            for subject, seed in subjects
         )
+
+    def _cell(
+        self, subject: Subject, seed: int, setting: Setting, prints: tuple[Fingerprint, ...]
+    ) -> CellSpec:
+        own = replace(self, grid={}).with_setting(setting)
+        return CellSpec(
+            **subject._asdict(),
+            seed=seed,
+            protocol=own.phases(subject.control),
+            batch_size=own.batch_size,
+            limit=self.limit,
+            validation=self.validation,
+            init=own.init,
+            weight_init=own.weight_init,
+            device=self.device,
+            precision=self.precision,
+            threads=self.threads,
+            kernel=self.kernel,
+            fingerprints=prints,
+        )
+
+    def phases(self, control: str) -> Protocol:
+        """The protocol of sets, or that of a control."""
+        return equal_epochs(self.protocol) if control else self.protocol
+
+    @classmethod
+    def from_json(cls, parts: Mapping[str, Any]) -> Run:
+        """The run back from plain JSON values, as `dataclasses.asdict` gives them."""
+        values: dict[str, Any] = {
+            k: tuple(v) if isinstance(v, list) else v for k, v in parts.items()
+        }
+        values["sets"] = tuple(tuple(names) for names in parts["sets"])
+        values["protocol"] = tuple(Phase(**phase) for phase in parts["protocol"])
+        values["grid"] = {name: tuple(v) for name, v in parts.get("grid", {}).items()}
+        return cls(**values)
 
 
 def _count(things: Any, noun: str) -> str:
@@ -206,7 +319,7 @@ def resolve(run: Run) -> Run:
         return default().full_name(get(given))
 
     return replace(
-        run,
+        run.settled(),
         datasets=tuple(_dataset_name(text) for text in run.datasets),
         models=tuple(_model_name(text) for text in run.models),
         device=str(pick_device(run.device)),

@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+
+import torch
 
 from actzoo import data
 from actzoo.errors import DataError
@@ -16,6 +18,7 @@ from actzoo.experiment.fingerprint import Fingerprint, of_dataset
 from actzoo.experiment.spec import CellSpec
 from actzoo.registry import default
 from actzoo.sweep.plan import Run, resolve
+from actzoo.sweep.tune import Trial, Tuning, trials
 from actzoo.values import Images
 
 
@@ -42,18 +45,35 @@ class Loaded:
 
 @dataclass(frozen=True)
 class Plan:
-    """A run whose data were looked at: the cells, and what to say of the datasets."""
+    """A run whose data were looked at.
+
+    Attributes:
+        run: What was asked for.
+        cells: What to report on; none of a run that tunes until it has chosen.
+        datasets: What to say of each dataset.
+        trials: The cells that tune.
+        prints: The fingerprint of each dataset.
+    """
 
     run: Run
     cells: tuple[CellSpec, ...]
     datasets: dict[str, dict[str, Any]]
+    trials: tuple[Trial, ...]
+    prints: dict[str, Fingerprint]
+
+    def chosen(self, tuning: Tuning) -> Plan:
+        """The same plan with the cells that follow from the choice."""
+        return replace(self, cells=self.run.cells(self.prints, tuning.chosen))
 
     def default_folder(self) -> Path:
         """`reports/<sets>-<datasets>-<short hash>`; the hash is over what is asked for."""
         sets = "_".join("+".join(names) for names in self.run.sets)
         words = f"{sets}-{'_'.join(self.run.datasets)}"
         slug = re.sub(r"[^a-z0-9_+.]+", "-", words.lower()).strip("-")[:60]
-        asked = json.dumps([cell.to_json() for cell in self.cells], sort_keys=True)
+        cells = [*self.cells, *(trial.spec for trial in self.trials)]
+        asked = json.dumps([cell.to_json() for cell in cells], sort_keys=True)
+        if self.trials:
+            asked += repr(self.run.seeds)
         return Path("reports") / f"{slug}-{hashlib.sha256(asked.encode()).hexdigest()[:8]}"
 
 
@@ -82,7 +102,8 @@ def make_plan(run: Run, root: Path) -> tuple[Plan, Loaded]:
             "shape": list(images.shape),
         }
         _check_networks(run, images)
-    return Plan(run, run.cells(prints), about), loaded
+    cells = () if run.tunes else run.cells(prints)
+    return Plan(run, cells, about, trials(run, prints), prints), loaded
 
 
 def _check_networks(run: Run, images: Images) -> None:
@@ -90,13 +111,15 @@ def _check_networks(run: Run, images: Images) -> None:
     for model in run.models:
         network, options = default().model(model)
         for members, _ in run.variants():
-            build(
+            built = build(
                 network,
                 options,
                 members,
                 images.shape,
                 images.classes,
                 init="equal",
+                kernel=run.kernel,
                 network_seed=0,
                 mixture_seed=0,
             )
+            built.kernel_used(torch.device(run.device), run.precision)

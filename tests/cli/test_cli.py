@@ -10,9 +10,9 @@ import pytest
 
 import actzoo
 from actzoo.cli import main
-from actzoo.cli.bench import parse_seeds
 from actzoo.errors import UsageError
 from actzoo.registry import default
+from actzoo.sweep.config import parse_seeds
 
 
 class Done(NamedTuple):
@@ -89,6 +89,13 @@ def test_a_failed_cell_is_exit_code_1(run, tmp_path, tiny_npz):
     assert done.returncode == 1
     assert "failed: DivergedError: phase 1, epoch 1" in done.stdout
     assert "Traceback" not in done.stderr
+    again = run(*quick(tiny_npz, tmp_path / "out", "--set", "exp(99*x*x)"))
+    assert again.returncode == 1
+    assert again.stdout.count("(failed before)") == 2
+    assert "2 failed cells kept; --retry-failed runs them again" in again.stdout
+    words = ["--set", "exp(99*x*x)", "--retry-failed", "--fail-fast"]
+    retried = run(*quick(tiny_npz, tmp_path / "out", *words))
+    assert retried.returncode == 1 and "failed before" not in retried.stdout
 
 
 def test_dry_run_writes_nothing(run, tmp_path, tiny_npz):
@@ -173,3 +180,78 @@ def test_seeds(text, seeds):
 def test_bad_seeds(text):
     with pytest.raises(UsageError, match="seeds"):
         parse_seeds(text)
+
+
+class TestConfig:
+    """`bench --config`: what is given on the command line goes over the file."""
+
+    @pytest.fixture
+    def cells(self, run, tmp_path, tiny_npz):
+        path = tmp_path / "my.toml"
+        path.write_text(
+            f"sets = 'relu,tanh'\ndatasets = 'npz:{tiny_npz}'\nmodels = 'mlp(width=8)'\n"
+            f"seeds = [4]\nmembers = false\nepochs = 1\nout = '{tmp_path / 'out'}'\n"
+        )
+
+        def cells(*more):
+            done = run("bench", "--config", str(path), "--dry-run", "--json", *more)
+            assert done.returncode == 0, done.stderr
+            return [(row["set"], row["seed"]) for row in json.loads(done.stdout)]
+
+        return cells
+
+    def test_alone(self, cells):
+        assert cells() == [("relu + tanh", 4), ("relu", 4)]
+
+    def test_under_flags(self, cells):
+        flags = ["--members", "--seeds", "0", "--no-mixture"]
+        assert cells(*flags) == [("relu", 0), ("tanh", 0)]
+
+    def test_is_written_back(self, cells, run, tmp_path):
+        words = ["bench", "--config", str(tmp_path / "my.toml"), "--threads", "1"]
+        done = run(*words)
+        assert done.returncode == 0, done.stderr
+        again = run("bench", "--config", str(tmp_path / "out" / "sweep.toml"),
+                    "--out", str(tmp_path / "out"))  # fmt: skip
+        assert again.returncode == 0 and again.stdout.count("(done before)") == 2
+
+    def test_mistakes_are_usage(self, run, tmp_path):
+        (tmp_path / "bad.toml").write_text("seed = 3")
+        done = run("bench", "--config", str(tmp_path / "bad.toml"))
+        assert done.returncode == 2 and "did you mean seeds" in done.stderr
+
+
+class TestTuning:
+    def test_several_rates_are_a_grid(self, run, tmp_path, tiny_npz):
+        words = ["--lr-network", "1e-4,1e-2", "--grid", "batch-size=8", "--tune-seeds", "7"]
+        done = run(*quick(tiny_npz, tmp_path / "out", *words, "--dry-run", "--json"))
+        rows = json.loads(done.stdout)
+        assert [row["tries"] for row in rows] == ["lr_network=0.0001"] * 3 + ["lr_network=0.01"] * 3
+        assert {row["seed"] for row in rows} == {7}
+        assert "6 cells, after 6 cells that tune lr_network" in done.stderr
+
+    @pytest.mark.parametrize(
+        ("words", "message"),
+        [
+            (["--grid", "lr_netwrk=1,2"], "did you mean lr_network"),
+            (["--grid", "lr_network"], "expected for example lr_network=3e-4,1e-3"),
+            (["--grid", "batch_size=8,many"], "'many'"),
+            (["--lr-network", "1e-3,fast"], "expected a number, or several"),
+            (["--tune-seeds", "7"], "--tune-seeds goes with --grid"),
+            (["--lr-network", "1e-3,1e-2", "--validation", "0"], "holds out none"),
+            (["--lr-network", "1e-3,1e-2", "--tune-seeds", "1-2"], "seed 1 is among"),
+        ],
+    )
+    def test_mistakes_are_usage(self, run, tmp_path, tiny_npz, words, message):
+        done = run(*quick(tiny_npz, tmp_path / "out", *words))
+        assert done.returncode == 2 and message in done.stderr
+        assert not (tmp_path / "out").exists()
+
+
+def test_help_of_bench_fits_a_terminal_and_names_every_option(run):
+    from actzoo.cli.bench import command
+
+    text = run("bench", "--help").stdout
+    assert all(len(line) <= 80 for line in text.splitlines())
+    for option in command.params:
+        assert option.opts[0] in text

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import io
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 from rich.console import Console
 
 import actzoo
+from actzoo.cli.headline import headline
 from actzoo.cli.progress import display
+from actzoo.cli.tally import Tally
 from actzoo.experiment.protocol import PAPER
+from actzoo.experiment.training import Epoch
+from actzoo.sweep.results import Event
 
 
 def shown(tiny_npz, tmp_path, *, terminal, columns=80):
@@ -26,6 +31,7 @@ def shown(tiny_npz, tmp_path, *, terminal, columns=80):
             seeds=(0,),
             protocol=tuple(replace(p, epochs=2) for p in PAPER),
             threads=1,
+            kernel="reference",
             show=progress.show,
         )
     return out.getvalue()
@@ -38,6 +44,7 @@ def test_a_terminal_has_bars_with_phase_loss_accuracy_and_failures(tiny_npz, tmp
     assert "phase 3 (network), epoch 2: loss" in text and "accuracy" in text
     assert "exp(99*x*x) on npz:tiny.npz" in text
     assert "failed: exp(99*x*x)" in text
+    assert "3 of 4 cells done, 1 failed" in text
 
 
 @pytest.mark.parametrize("columns", [40, 80])
@@ -51,3 +58,51 @@ def test_a_pipe_has_plain_lines(tiny_npz, tmp_path, columns):
         "[1/4] relu + tanh on npz:tiny.npz" in line and "phase 2 (mixture) ends" in line
         for line in lines
     )
+
+
+def event(kind, number, *, dataset="digits", seconds=None, done=None):
+    spec = SimpleNamespace(
+        key=str(number), label="relu", dataset=dataset, model="mlp", seed=number, protocol=PAPER
+    )
+    epoch = Epoch(1, "network", 1, done, 10, 0.5, None) if done else None
+    result = {"test": {"accuracy": 0.5}, "seconds": {"total": seconds}} if seconds else None
+    return Event(kind, number, 5, spec, epoch=epoch, result=result)
+
+
+def test_the_time_left_follows_from_what_finished_cells_of_a_kind_took():
+    tally = Tally([("digits", "mlp")] * 3 + [("mnist", "mlp")] * 2)
+    for what in (
+        event("kept", 1, seconds=8.0),
+        event("done", 2, seconds=12.0),
+        event("start", 3),
+        event("done", 4, dataset="mnist", seconds=100.0),
+        event("start", 5, dataset="mnist"),
+        event("epoch", 5, dataset="mnist", done=5),
+    ):
+        tally.take(what)
+    status = tally.status()
+    assert headline(status) == "3 of 5 cells done, 2 running; about 50 s left"
+    # 10 s of the third and half of 100 s of the fifth side by side: the longer one counts.
+    assert status.seconds_left() == 50.0
+
+
+def test_cells_at_work_elsewhere_have_a_bar_each():
+    out = io.StringIO()
+    console = Console(file=out, force_terminal=True, width=80, height=40, color_system=None)
+    with display(console) as progress:
+        for number in (1, 2, 3):
+            progress.show(event("start", number))
+            progress.show(event("epoch", number, done=2 * number))
+        progress.show(event("done", 2, seconds=1.0))
+    last = out.getvalue().split("\x1b[?25h")[0][-900:]
+    assert "relu on digits, seed 1" in last and "2/10" in last
+    assert "relu on digits, seed 3" in last and "6/10" in last
+    assert "1 of 5 cells done, 2 running" in last
+
+
+def test_what_was_moved_aside_is_said():
+    for terminal in (True, False):
+        out = io.StringIO()
+        with display(Console(file=out, force_terminal=terminal, width=200)) as progress:
+            progress.show(Event("moved", 0, 5, event("start", 1).spec, message="a.json: torn"))
+        assert "a.json: torn" in out.getvalue()

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 
 from actzoo.errors import DivergedError
 from actzoo.experiment.cell import CellResult
+from actzoo.experiment.fingerprint import Fingerprint
 from actzoo.experiment.protocol import Phase, Protocol, equal_epochs
 from actzoo.experiment.spec import CellSpec
 from actzoo.sweep.plan import Run
@@ -113,15 +115,36 @@ def _result(spec: CellSpec, correct: int, layers: int) -> CellResult:
     return CellResult(numbers, history, predictions, arrays)
 
 
+def _prints(names: tuple[str, ...], digests: Mapping[str, str] | None) -> tuple[Fingerprint, ...]:
+    if digests is None:
+        return ()
+    return tuple(
+        Fingerprint(name=n, provider="actzoo 0.1.0", definition="", digest=digests.get(n, "same"))
+        for n in names
+    )
+
+
 @pytest.fixture
 def make_store(tmp_path: Path) -> Callable[..., Path]:
-    """Write a store: `make_store({"relu": [900, 910], ...}, sets=...)`."""
+    """Write a store: `make_store({"relu": [900, 910], ...}, sets=...)`.
 
-    def make(correct: Correct, *, layers: int = 3, **options: Any) -> Path:
+    `digests` gives those of data, network and functions by name, where a test needs any;
+    `tuned` the learning rate of the first phase by set.
+    """
+
+    def make(
+        correct: Correct,
+        *,
+        layers: int = 3,
+        name: str = "run",
+        digests: Mapping[str, str] | None = None,
+        tuned: Mapping[str, float] | None = None,
+        **options: Any,
+    ) -> Path:
         seeds = tuple(range(len(next(iter(correct.values())))))
         options = {"protocol": PROTOCOL, "seeds": seeds, **options}
         run = Run(**options)
-        folder = tmp_path / "run"
+        folder = tmp_path / name
         store = Store(folder)
         keys = []
         for dataset in run.datasets:
@@ -142,8 +165,12 @@ def make_store(tmp_path: Path) -> Callable[..., Path]:
                             precision=run.precision,
                             threads=run.threads,
                             control=control,
-                            fingerprints=(),
+                            fingerprints=_prints((*members, dataset, model), digests),
                         )
+                        if tuned and spec.label in tuned:
+                            first, *rest = spec.protocol
+                            own = (replace(first, lr=tuned[spec.label]), *rest)
+                            spec = replace(spec, protocol=own)
                         keys.append(spec.key)
                         store.begin(spec)
                         count = correct[spec.label][seed]
@@ -174,3 +201,20 @@ def make_store(tmp_path: Path) -> Callable[..., Path]:
         return folder
 
     return make
+
+
+@pytest.fixture
+def edit() -> Callable[..., None]:
+    """Change stored results: `edit(folder, change, seed=1)` for those whose spec says so."""
+
+    def edit(folder: Path, change: Callable[[dict[str, Any]], None], **spec: Any) -> None:
+        changed = 0
+        for path in (folder / "cells").glob("*/result.json"):
+            result = json.loads(path.read_text())
+            if all(result["spec"][name] == value for name, value in spec.items()):
+                change(result)
+                path.write_text(json.dumps(result))
+                changed += 1
+        assert changed
+
+    return edit

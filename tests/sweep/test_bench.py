@@ -2,12 +2,13 @@ from __future__ import annotations
 
 import csv
 import json
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
 
 import actzoo
-from actzoo.errors import StoreError, UnknownNameError, UsageError
+from actzoo.errors import UnknownNameError, UsageError
 from actzoo.experiment.protocol import PAPER, Phase
 from actzoo.experiment.spec import CellSpec
 from actzoo.sweep.plan import Run
@@ -97,6 +98,7 @@ def test_an_interrupted_run_is_finished_by_the_same_command(tmp_path, quick, sto
     assert without_times(tmp_path / "whole") == without_times(tmp_path / "torn")
 
 
+@pytest.mark.filterwarnings("ignore:many inputs of an activation lie outside")
 def test_a_cell_that_diverges_is_a_result_and_the_others_go_on(tmp_path, quick):
     results = actzoo.bench(["exp(99*x*x),tanh"], out=tmp_path / "out", **quick)
     frame = results.to_frame()
@@ -107,6 +109,61 @@ def test_a_cell_that_diverges_is_a_result_and_the_others_go_on(tmp_path, quick):
     assert results.failed == 4
     store = Store(tmp_path / "out")
     assert "DivergedError" in store.error(failed["key"].iloc[0])["trace"]
+
+
+class TestFailures:
+    @pytest.fixture
+    def broken(self, quick, tmp_path):
+        """A run of six cells, of which numbers 1, 2, 4 and 5 diverge."""
+
+        def bench(folder="out", **options):
+            events = []
+            results = actzoo.bench(
+                ["exp(99*x*x),tanh"],
+                **{**quick, "show": events.append, "baseline": "tanh", **options},
+                out=tmp_path / folder,
+            )
+            return results, [(e.kind, e.number) for e in events if e.kind != "epoch"]
+
+        return bench
+
+    def test_are_kept_until_they_are_to_run_again(self, broken, tmp_path):
+        first, _ = broken()
+        table = (tmp_path / "out" / "results.csv").read_bytes()
+        kept, shown = broken()
+        assert [kind for kind, _ in shown] == ["failed", "failed", "kept"] * 2
+        assert (first.kept_failed, kept.kept_failed, kept.failed) == (0, 4, 4)
+        assert (tmp_path / "out" / "results.csv").read_bytes() == table
+        again, shown = broken(retry_failed=True)
+        assert [n for kind, n in shown if kind == "start"] == [1, 2, 4, 5]
+        assert (again.kept_failed, again.failed) == (0, 4)
+
+    def test_a_retry_that_works_is_done(self, broken, tmp_path):
+        whole, _ = broken()
+        key = next(row["key"] for row in whole.rows if row["status"] == "ok")
+        store = Store(tmp_path / "out")
+        spec = CellSpec.from_json(store.result(key)["spec"])
+        (store.cell(key) / "result.json").unlink()
+        store.fail(spec, MemoryError("of an earlier try"), "trace")
+        assert broken()[0].failed == 5
+        assert broken(retry_failed=True)[0].failed == 4
+        assert store.error(key) is None
+
+    def test_fail_fast_stops_at_the_first(self, broken):
+        results, shown = broken(fail_fast=True)
+        assert shown == [("start", 1), ("failed", 1)]
+        assert [row["status"] for row in results.rows] == ["failed"] + ["not run"] * 5
+        assert results.failed == 6
+        results, shown = broken(fail_fast=True)  # the one that is known is no reason to stop
+        assert shown[:3] == [("failed", 1), ("start", 2), ("failed", 2)]
+        assert [row["status"] for row in results.rows][1:3] == ["failed", "not run"]
+
+    def test_fail_fast_leaves_what_an_executor_has_not_begun(self, broken):
+        with ThreadPoolExecutor(1) as pool:
+            results, _ = broken("apart", fail_fast=True, executor=pool)
+        # The one thread may have begun its next cells when the first failure was seen.
+        states = [row["status"] for row in results.rows]
+        assert states[0] == "failed" and "not run" in states
 
 
 def test_the_key_covers_what_is_run(quick, tiny_npz, tmp_path, monkeypatch):
@@ -232,41 +289,3 @@ def test_bad_input_is_refused_before_anything_is_written(
 def test_a_phase_out_of_range_is_refused(values, message):
     with pytest.raises(UsageError, match=message):
         Phase(**values)
-
-
-class TestStore:
-    def test_two_at_once(self, tmp_path):
-        with Store(tmp_path).locked(), pytest.raises(StoreError, match="another actzoo"):
-            Store(tmp_path).locked().__enter__()
-
-    def test_a_torn_result_is_named(self, tmp_path, quick):
-        results = actzoo.bench(["tanh"], out=tmp_path / "out", **quick)
-        path = tmp_path / "out" / "cells" / results.rows[0]["key"] / "result.json"
-        path.write_text(path.read_text()[:100])
-        with pytest.raises(StoreError, match=r"result\.json cannot be read"):
-            actzoo.bench(["tanh"], out=tmp_path / "out", **quick)
-
-    def test_another_format_is_named(self, tmp_path, quick):
-        results = actzoo.bench(["tanh"], out=tmp_path / "out", **quick)
-        path = tmp_path / "out" / "cells" / results.rows[0]["key"] / "result.json"
-        document = json.loads(path.read_text())
-        document["spec"]["format"] = 0
-        path.write_text(json.dumps(document))
-        with pytest.raises(StoreError, match="of format 0"):
-            actzoo.bench(["tanh"], out=tmp_path / "out", **quick)
-
-    def test_a_folder_without_a_run(self, tmp_path):
-        with pytest.raises(StoreError, match="holds no run"):
-            Store(tmp_path).spec()
-
-    def test_a_folder_that_is_a_file(self, tmp_path, quick):
-        (tmp_path / "out").write_text("mine")
-        with pytest.raises(StoreError, match="cannot write"):
-            actzoo.bench(["tanh"], out=tmp_path / "out", **quick)
-        assert (tmp_path / "out").read_text() == "mine"
-
-    def test_everything_but_the_digits_of_json_is_plain(self, tmp_path):
-        from actzoo.sweep.store import read_json, write_json
-
-        write_json(tmp_path / "a.json", {"x": [float("nan"), float("inf"), 1.5]})
-        assert read_json(tmp_path / "a.json") == {"x": [None, None, 1.5]}

@@ -10,12 +10,13 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from actzoo.errors import UsageError
-from actzoo.report.compare import compare
-from actzoo.report.figures import accuracy, curves, style, training
+from actzoo.report.compare import Comparison, compare
+from actzoo.report.figures import accuracy, curves, style, training, tuning
 from actzoo.report.study import Group, Study, Variant, slug
+from actzoo.report.tuning import Pairs, of_group, read_tuned
 
 FOLDER = "figures"
-KINDS = ("accuracy", "training", "gradients", "curves", "ranges", "weights")
+KINDS = ("accuracy", "tuning", "training", "gradients", "curves", "ranges", "weights")
 Place = tuple[str, str, str, tuple[str, ...]]
 
 
@@ -83,17 +84,25 @@ def write_figures(study: Study, folder: Path, figure_format: str = "png") -> Fig
             f"figure format {figure_format!r}; expected one of {', '.join(style.FORMATS)}"
         )
     figures = Figures(folder, figure_format)
-    for group in study.groups:
+    tuned = read_tuned(study)
+    for group, comparisons in zip(study.groups, compare(study), strict=True):
+        _of_tuning(group, of_group(group, tuned), figures)
         if any(v.done for v in group.variants):
-            _of_group(group, figures)
+            _of_group(group, comparisons, figures)
         for mixture in group.mixtures:
             _of_mixture(group, mixture, figures)
     figures.remove_older()
     return figures
 
 
-def _of_group(group: Group, figures: Figures) -> None:
-    dots = accuracy.collect_accuracy(group, compare(group))
+def _of_tuning(group: Group, pairs: Pairs, figures: Figures) -> None:
+    panels = tuning.collect_sensitivity(pairs)
+    for some in tuning.figures_of(panels):
+        figures.write(partial(tuning.draw_sensitivity, some, panels), "tuning", group)
+
+
+def _of_group(group: Group, comparisons: list[Comparison], figures: Figures) -> None:
+    dots = accuracy.collect_accuracy(group, comparisons)
     figures.write(partial(accuracy.draw_accuracy, dots, group.baseline.name), "accuracy", group)
     losses = training.collect_training(training.trained(group))
     for some in training.figures_of(losses):

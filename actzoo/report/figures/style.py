@@ -14,9 +14,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
+from actzoo.files import write_atomically
 from actzoo.report.series import Band, Span
 from actzoo.report.study import Floats
-from actzoo.sweep.store import write_atomically
 
 WIDTH = 8.0
 """Inches: at 150 dpi sharp at the width that GitHub gives a page."""

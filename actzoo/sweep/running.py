@@ -1,0 +1,136 @@
+"""Running the cells of one folder, in this process or wherever an executor runs them."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import BrokenExecutor, CancelledError, Executor
+from dataclasses import dataclass, field
+from typing import Any
+
+from actzoo.errors import StoreError
+from actzoo.experiment.spec import CellSpec
+from actzoo.experiment.training import Epoch
+from actzoo.sweep.prepare import Loaded
+from actzoo.sweep.progress import ends
+from actzoo.sweep.results import Event, Kind
+from actzoo.sweep.store import Store
+from actzoo.sweep.work import work, work_apart
+
+Cells = list[tuple[int, CellSpec]]
+
+
+@dataclass
+class Sweep:
+    """Runs cells of one folder, counting on from one call to the next.
+
+    Attributes:
+        store: The folder.
+        loaded: The datasets.
+        show: Called with an Event for everything that happens.
+        executor: Where to run the cells; None for this process.
+        retry_failed: Whether cells that failed before run again.
+        fail_fast: Whether to stop at the first failure.
+        total: How many cells there will be in all calls.
+        tries: What a cell that tunes tries, by its key.
+        expected: Names of errors that are no failures of cells that tune.
+        seen: How many cells there were.
+        failed: How many of them failed, now or before.
+        kept_failed: How many had failed before and were not run again.
+    """
+
+    store: Store
+    loaded: Loaded
+    show: Callable[[Event], None]
+    executor: Executor | None
+    retry_failed: bool
+    fail_fast: bool
+    total: int
+    tries: Mapping[str, str] = field(default_factory=dict)
+    expected: Sequence[str] = ()
+    seen: int = 0
+    failed: int = 0
+    kept_failed: int = 0
+
+    def run(self, cells: Sequence[CellSpec]) -> bool:
+        """Run the cells that are not done; False if it stopped at a failure."""
+        numbered = enumerate(cells, start=self.seen + 1)
+        open_cells = [(n, spec) for n, spec in numbered if not self._keep(n, spec)]
+        self.seen += len(cells)
+        ended = self._here(open_cells) if self.executor is None else self._apart(open_cells)
+        for spec, message in ended:
+            if self._fails(spec, message.partition(":")[0]):
+                self.failed += 1
+                if self.fail_fast:
+                    return False
+        return True
+
+    def _fails(self, spec: CellSpec, error: str) -> bool:
+        return bool(error) and not (spec.key in self.tries and error in self.expected)
+
+    def _tell(self, kind: Kind, number: int, spec: CellSpec, **more: Any) -> None:
+        tries = self.tries.get(spec.key, "")
+        self.show(Event(kind, number, self.total, spec, tries=tries, **more))
+
+    def _keep(self, number: int, spec: CellSpec) -> bool:
+        """Show and keep a cell that is done, or that failed and is not to run again."""
+        for line in self.store.examine(spec):
+            self._tell("moved", number, spec, message=line)
+        result = self.store.result(spec.key)
+        if result is not None:
+            self._tell("kept", number, spec, result=result)
+            return True
+        failure = None if self.retry_failed else self.store.error(spec.key)
+        if failure is None:
+            return False
+        if self._fails(spec, failure["error"]):
+            self.failed += 1
+            self.kept_failed += 1
+        message = f"{failure['error']}: {failure['message']} (failed before)"
+        self._tell("failed", number, spec, message=message)
+        return True
+
+    def _here(self, cells: Cells) -> Iterator[tuple[CellSpec, str]]:
+        """Run cells one after another; yields each with "" or why it failed."""
+        for number, spec in cells:
+            self._tell("start", number, spec)
+
+            def on_epoch(epoch: Epoch, number: int = number, spec: CellSpec = spec) -> None:
+                self._tell("epoch", number, spec, epoch=epoch)
+
+            def on_move(line: str, number: int = number, spec: CellSpec = spec) -> None:
+                self._tell("moved", number, spec, message=line)
+
+            images = self.loaded.images(spec.dataset)
+            message = work(self.store, spec, images, on_epoch, on_move)
+            self._finished(number, spec, message)
+            yield spec, message
+
+    def _apart(self, cells: Cells) -> Iterator[tuple[CellSpec, str]]:
+        """Have the executor run cells; yields each with "" or why it failed, as they end."""
+        assert self.executor is not None
+        folder, root = str(self.store.folder.resolve()), str(self.loaded.root.resolve())
+        futures = {
+            self.executor.submit(work_apart, folder, spec.to_json(), root): (number, spec)
+            for number, spec in cells
+        }
+        for future in ends(futures, self.store, self._tell):
+            number, spec = futures[future]
+            try:
+                message = future.result()
+            except StoreError:
+                raise
+            except (BrokenExecutor, CancelledError) as error:  # no fault of the cell's
+                reason = str(error) or "cancelled"
+                message = f"not finished, its worker was lost ({reason}); the same command goes on"
+            except Exception as error:
+                self.store.fail(spec, error, traceback.format_exc())
+                message = f"{type(error).__name__}: {error}"
+            self._finished(number, spec, message)
+            yield spec, message
+
+    def _finished(self, number: int, spec: CellSpec, message: str) -> None:
+        if message:
+            self._tell("failed", number, spec, message=message)
+        else:
+            self._tell("done", number, spec, result=self.store.result(spec.key))

@@ -1,0 +1,216 @@
+"""Tuning: every set tries the same settings on seeds of its own; the best one is reported on.
+
+What is chosen follows from the held-out images alone: nothing here reads a test image's result.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from actzoo.errors import TuningError
+from actzoo.experiment.fingerprint import Fingerprint
+from actzoo.experiment.spec import FORMAT, CellSpec
+from actzoo.files import read_json, write_json
+from actzoo.sweep.hyper import Grid, Setting
+from actzoo.sweep.plan import Run, Subject
+from actzoo.sweep.store import Store
+
+FILE = "tuning.json"
+DIVERGED = ("DivergedError", "MixtureError")
+"""Errors that say something of a setting, not of the machine."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One cell of the grid.
+
+    Attributes:
+        subject: Which set, dataset and network it is of.
+        setting: What it tries.
+        spec: The cell.
+    """
+
+    subject: Subject
+    setting: Setting
+    spec: CellSpec
+
+
+def settings(grid: Grid) -> list[dict[str, Any]]:
+    """Every combination of a grid's values; the last hyper-parameter changes fastest."""
+    return [dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values())]
+
+
+def subject_of(spec: CellSpec) -> Subject:
+    """Which set, dataset and network a cell is of."""
+    return Subject(spec.dataset, spec.model, spec.members, spec.control)
+
+
+def trials(run: Run, datasets: Mapping[str, Fingerprint]) -> tuple[Trial, ...]:
+    """The cells of a run's grid: dataset by dataset, setting by setting; none without a grid."""
+    if not run.tunes:
+        return ()
+    alone = replace(run, seeds=run.tune_seeds, grid={})
+    return tuple(
+        Trial(subject_of(spec), setting, spec)
+        for dataset in run.datasets
+        for setting in settings(run.grid)
+        for spec in replace(alone, datasets=(dataset,)).with_setting(setting).cells(datasets)
+    )
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of one setting, over the tuning seeds.
+
+    Attributes:
+        setting: The setting.
+        keys: Its cells.
+        accuracy: On the held-out images after the last epoch, one a seed that did not fail.
+        loss: Likewise.
+        failures: Why the other seeds failed.
+        epochs: Of all its cells that are done.
+        seconds: Spent on training them.
+    """
+
+    setting: Setting
+    keys: tuple[str, ...]
+    accuracy: tuple[float, ...]
+    loss: tuple[float, ...]
+    failures: tuple[str, ...]
+    epochs: int
+    seconds: float
+
+    @property
+    def mean(self) -> float:
+        """Mean accuracy; nan if every seed failed."""
+        return sum(self.accuracy) / len(self.accuracy) if self.accuracy else math.nan
+
+    @property
+    def rank(self) -> tuple[int, float, float]:
+        """Least is best: failures, then accuracy, then loss."""
+        if not self.accuracy:
+            return len(self.failures), 0.0, 0.0
+        return len(self.failures), -self.mean, sum(self.loss) / len(self.loss)
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """All outcomes of one set on one dataset in one network, and the choice.
+
+    Attributes:
+        subject: Whose they are.
+        outcomes: In the order of the grid.
+        picked: Which of them is chosen, from 0: the least rank, of equal ones the first.
+    """
+
+    subject: Subject
+    outcomes: tuple[Outcome, ...]
+    picked: int
+
+    @property
+    def setting(self) -> Setting:
+        """What is chosen."""
+        return self.outcomes[self.picked].setting
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """The whole grid.
+
+    Attributes:
+        grid: The values.
+        seeds: The tuning seeds.
+        tuned: One a set, dataset and network.
+    """
+
+    grid: Grid
+    seeds: tuple[int, ...]
+    tuned: tuple[Tuned, ...]
+
+    @property
+    def chosen(self) -> dict[Subject, Setting]:
+        """What each set runs with."""
+        return {t.subject: t.setting for t in self.tuned}
+
+
+def choose(store: Store, run: Run, all_trials: Sequence[Trial]) -> Tuning:
+    """Choose a setting for each set from the stored cells of the grid.
+
+    Raises:
+        TuningError: A cell of the grid has neither a result nor a failure yet.
+    """
+    by_subject: dict[Subject, dict[str, list[Trial]]] = {}
+    for trial in all_trials:
+        of_settings = by_subject.setdefault(trial.subject, {})
+        of_settings.setdefault(repr(trial.setting), []).append(trial)
+    tuned = []
+    for subject, of_settings in by_subject.items():
+        outcomes = tuple(_outcome(store, some) for some in of_settings.values())
+        best = min(range(len(outcomes)), key=lambda n: outcomes[n].rank)
+        tuned.append(Tuned(subject, outcomes, best))
+    return Tuning(run.grid, run.tune_seeds, tuple(tuned))
+
+
+def _outcome(store: Store, some: Sequence[Trial]) -> Outcome:
+    accuracy, loss, failures = [], [], []
+    epochs, seconds = 0, 0.0
+    for trial in some:
+        key = trial.spec.key
+        result = store.result(key)
+        if result is None:
+            failure = store.error(key)
+            if failure is None:
+                raise TuningError(
+                    f"tuning is not finished: cell {key} has no result; run the same command again"
+                )
+            failures.append(f"{failure['error']}: {failure['message']}")
+            continue
+        history = store.history(key)
+        epochs += len(history)
+        seconds += float(result["seconds"]["training"])
+        if not history:
+            failures.append("nothing was trained")
+            continue
+        accuracy.append(float(history[-1]["validation_accuracy"]))
+        loss.append(float(history[-1]["validation_loss"]))
+    keys = tuple(trial.spec.key for trial in some)
+    return Outcome(
+        some[0].setting, keys, tuple(accuracy), tuple(loss), tuple(failures), epochs, seconds
+    )
+
+
+def write_tuning(folder: Path, tuning: Tuning) -> None:
+    """Write the choice and all it follows from.
+
+    Raises:
+        StoreError: The folder cannot be written.
+    """
+    tuned = [{**asdict(t), "subject": t.subject._asdict()} for t in tuning.tuned]
+    document = {"grid": dict(tuning.grid), "seeds": tuning.seeds, "tuned": tuned}
+    write_json(folder / FILE, {"format": FORMAT, **document})
+
+
+def read_tuning(folder: Path) -> Tuning:
+    """Read what `write_tuning` wrote.
+
+    Raises:
+        StoreError: It is not there, or torn.
+    """
+    parts = read_json(folder / FILE)
+    tuned = []
+    for part in parts["tuned"]:
+        subject = Subject(**{**part["subject"], "members": tuple(part["subject"]["members"])})
+        outcomes = tuple(map(_read_outcome, part["outcomes"]))
+        tuned.append(Tuned(subject, outcomes, part["picked"]))
+    grid = {name: tuple(values) for name, values in parts["grid"].items()}
+    return Tuning(grid, tuple(parts["seeds"]), tuple(tuned))
+
+
+def _read_outcome(parts: dict[str, Any]) -> Outcome:
+    values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in parts.items()}
+    return Outcome(**values)
