@@ -41,4 +41,5 @@ def _facts(cell: Cell) -> Facts:
     for what, name in (("data", shown(spec["dataset"])), ("network", spec["model"])):
         if what in requested:
             requested[f"{what} {name}"] = requested.pop(what)
-    return {name: made.get(name, UNKNOWN) for name in ("system", "cores", *MADE_WITH)} | requested
+    facts = ("system", "cores", *MADE_WITH, "kernel")
+    return {name: made.get(name, UNKNOWN) for name in facts} | requested

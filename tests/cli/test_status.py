@@ -141,18 +141,19 @@ def test_a_cell_of_another_dataset_is_guessed_from_its_own_kind(folder):
 
 
 @pytest.mark.parametrize(
-    ("progress", "state"),
+    ("ago", "progress", "state"),
     [
-        ({}, "running"),
-        ({"updated": time.time() - 1000}, "silent"),
+        ({}, {}, "running"),
+        ({"updated": 1000}, {}, "silent"),
         # An epoch takes 100 s, so 250 s without a word are nothing.
-        ({"started": time.time() - 550, "updated": time.time() - 250}, "running"),
-        ({"host": "elsewhere", "pid": 2**22 + 1}, "running"),
-        ({"pid": 2**22 + 1}, "stopped"),  # no system has a process of that number
+        ({"started": 550, "updated": 250}, {}, "running"),
+        ({}, {"host": "elsewhere", "pid": 2**22 + 1}, "running"),
+        ({}, {"pid": 2**22 + 1}, "stopped"),  # no system has a process of that number
     ],
 )
-def test_whether_a_cell_is_at_work(folder, progress, state):
-    undo(cells(folder)["tanh"], **progress)
+def test_whether_a_cell_is_at_work(folder, ago, progress, state):
+    when = {name: time.time() - seconds for name, seconds in ago.items()}
+    undo(cells(folder)["tanh"], **when, **progress)
     (cell,) = [c for c in document(folder)["cells"] if c["label"] == "tanh"]
     assert cell["state"] == state
     if state == "silent":

@@ -204,10 +204,10 @@ def test_unlike_cells_of_one_seed_are_refused(
     assert not (folder / "report.md").exists()
 
 
-def test_another_kernel_is_unlike(make_store: Make, edit: Edit) -> None:
+def test_a_kernel_of_its_own_belongs_to_the_set(make_store: Make, edit: Edit) -> None:
     folder = make_store({"relu": RELU, "tanh": TANH}, sets=(("tanh",),))
-    edit(folder, lambda result: result.update(kernel="fused"), seed=0, members=["tanh"])
-    assert [d.fact for d in differing(read_study(folder))] == ["kernel"]
+    edit(folder, lambda result: result.update(kernel="table"), members=["tanh"])
+    refuse_mixed(read_study(folder))
 
 
 @pytest.mark.parametrize("commit", [None, {"id": "abc123", "dirty": True}])
