@@ -71,8 +71,9 @@ class Mixture(nn.Module):
             scale matters, since P does not see it but Adam's step does.
         channels: Size of dimension 1 of the input; needed by members that learn per channel.
         generator: For the random start; torch's default generator otherwise.
-        kernel: What computes it, see `actzoo.kernels.plan`: "auto" needs no compiler and
-            keeps only x for the backward pass; "reference" is plain torch.
+        kernel: What computes it, see `actzoo.kernels.plan`: "auto" takes the table where it
+            can, which keeps only x for the backward pass, and needs no compiler;
+            "reference" is plain torch.
 
     Raises:
         DeclarationError: No member, or one that changes the number of channels.
@@ -145,6 +146,9 @@ class Mixture(nn.Module):
 
     def kernel_used(self, device: torch.device, dtype: torch.dtype) -> str:
         """What really computes it for such an input: "table", "reference", "table + fused" ...
+
+        A small input of a function alone is left to the function itself under "auto", and one
+        that lies mostly outside the table to what would otherwise compute the rest.
 
         Raises:
             KernelError: The kernel that was asked for cannot run there.

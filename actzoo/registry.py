@@ -76,7 +76,8 @@ class Registry:
         found = self.activations.find(f"{distribution}:{base}" if distribution else base)
         if found is None:
             raise self.activations.unknown(f"{distribution}:{base}" if distribution else base)
-        return found[0].with_parameters(**_numbers(text, values))
+        numbers = _numbers(text, values)
+        return _variant(found[0], tuple((n, repr(v), v) for n, v in sorted(numbers.items())))
 
     def model(self, text: str) -> tuple[Network, dict[str, Any]]:
         """A network and its options, from `mlp` or `mlp(depth=8)`."""
@@ -140,6 +141,13 @@ def _numbers(text: str, values: Mapping[str, Any]) -> dict[str, Value]:
     return dict(values)
 
 
+# One text is one value, so that what kernels prepare for a function serves all its layers.
+@functools.lru_cache(maxsize=1024)
+def _variant(activation: Activation, values: tuple[tuple[str, str, Value], ...]) -> Activation:
+    return activation.with_parameters(**{name: value for name, _, value in values})
+
+
+@functools.lru_cache(maxsize=1024)
 def _from_formula(text: str) -> Activation:
     formula, values, learnable = split_assignments(text)
     vectors = {n: len(v) for n, v in values.items() if isinstance(v, tuple)}

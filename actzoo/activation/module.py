@@ -41,8 +41,8 @@ class ActivationModule(nn.Module):
                 value = value.expand(channels, *value.shape).clone()
             self.learned[name] = nn.Parameter(value)
         vectors = any(isinstance(value, tuple) for value in activation.parameters.values())
-        # What neither trains nor depends on x is asked for in every step: kept ready.
-        self._constant = None if self.learned or vectors else dict(activation.parameters)
+        # What neither trains nor depends on x is asked for in every step: it is the declared.
+        self._is_constant = not self.learned and not vectors
 
     @property
     def activations(self) -> tuple[Activation, ...]:
@@ -51,8 +51,8 @@ class ActivationModule(nn.Module):
 
     def parameters_for(self, x: Tensor) -> Mapping[str, Any]:
         """What to call `fn` with: the learnt values, shaped to broadcast against x."""
-        if self._constant is not None:
-            return self._constant
+        if self._is_constant:
+            return self.activation.parameters
         values: dict[str, Any] = dict(self.activation.parameters)
         for name, value in self.learned.items():
             if self.activation.learnable[name] == "channel":

@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.autograd import forward_ad
 
 from actzoo.kernels import reference
 from actzoo.kernels.choice import Plan
@@ -19,6 +20,19 @@ Names = Sequence[tuple[int, str]]
 Given = Mapping[int, Mapping[str, Any]]
 
 
+def is_plain(*tensors: Tensor) -> bool:
+    """Whether these are tensors with values, and nothing of torch looks over our shoulder."""
+    return (
+        all(type(t) in (Tensor, nn.Parameter) and not t.is_meta for t in tensors)
+        and not any(torch._C._functorch.is_legacy_batchedtensor(t) for t in tensors)
+        and not torch.compiler.is_compiling()
+        and not torch._C._get_tracing_state()
+        and torch._C._functorch.peek_interpreter_stack() is None
+        and torch._C._len_torch_dispatch_stack() == 0
+        and forward_ad._current_level < 0
+    )
+
+
 class WeightedSum(torch.autograd.Function):
     """Σ weights[i] fᵢ(x) by a plan; see `actzoo.kernels.weighted_sum`."""
 
@@ -26,17 +40,28 @@ class WeightedSum(torch.autograd.Function):
     def forward(
         ctx: Any, plan: Plan, given: Given, names: Names, x: Tensor, weights: Tensor, *tensors: Any
     ) -> Tensor:
-        """The value; keeps x, weights and the tensors."""
+        """The value; keeps x, weights and the tensors.
+
+        Args:
+            ctx: Autograd's.
+            plan: What computes it.
+            given: The parameters of what the table does not hold, by position; without tensors.
+            names: Whose and which the tensors are.
+            x: Any shape and layout.
+            weights: Shape (k,).
+            tensors: The parameters that are tensors.
+        """
         ctx.plan, ctx.given, ctx.names = plan, given, names
         ctx.save_for_backward(x, weights, *tensors)
-        return _forward(plan, given, x, weights)
+        return _forward(plan, _filled(given, names, tensors), x, weights)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Any, ...]:
         """The gradients that are asked for, each by its own kernel."""
         x, weights, *tensors = ctx.saved_tensors
         wanted = ctx.needs_input_grad[3:]
-        if torch.is_grad_enabled():  # a graph of the backward pass itself is wanted
+        # Where a graph of the backward pass is wanted, or a batch of gradients arrives at once.
+        if torch.is_grad_enabled() or not is_plain(grad):
             return None, None, None, *_differentiable(ctx, grad, wanted)
         given = _filled(ctx.given, ctx.names, tensors)
         return None, None, None, *_backward(ctx.plan, given, ctx.names, x, weights, grad, wanted)
@@ -53,52 +78,53 @@ def _filled(given: Given, names: Names, tensors: Sequence[Tensor]) -> Given:
 def _differentiable(ctx: Any, grad: Tensor, wanted: Sequence[bool]) -> list[Tensor | None]:
     """The gradients by the reference, as functions of grad, x, weights and tensors again."""
     plan: Plan = ctx.plan
-    saved = ctx.saved_tensors
-    x, weights, *tensors = saved
-    given = _filled(ctx.given, ctx.names, tensors)
-    parameters = [given.get(i, a.parameters) for i, a in enumerate(plan.activations)]
     with torch.enable_grad():
-        y = reference.weighted_sum(plan.activations, weights, x, _vectors(parameters, x))
+        # Views, because one input may be a function of another: what is asked for is the
+        # derivative along this use alone.
+        saved = [t.view_as(t) for t in ctx.saved_tensors]
+        x, weights, *tensors = saved
+        given = _filled(ctx.given, ctx.names, tensors)
+        everything = range(len(plan.activations))
+        functions, parameters = _picked(plan, everything, given, x)
+        y = reference.weighted_sum(functions, weights, x, parameters)
         inputs = [t for t, want in zip(saved, wanted, strict=True) if want]
+        if not y.requires_grad:
+            return [torch.zeros_like(t) if w else None for t, w in zip(saved, wanted, strict=True)]
         found = iter(torch.autograd.grad(y, inputs, grad, create_graph=True, allow_unused=True))
     return [next(found) if want else None for want in wanted]
 
 
-def _vectors(parameters: Sequence[Mapping[str, Any]], x: Tensor) -> list[dict[str, Any]]:
-    return [
-        {n: x.new_tensor(v) if isinstance(v, tuple) else v for n, v in values.items()}
-        for values in parameters
-    ]
-
-
-def _picked(plan: Plan, positions: Sequence[int], given: Given) -> tuple[Any, Any]:
+def _picked(plan: Plan, positions: Sequence[int], given: Given, x: Tensor) -> tuple[Any, Any]:
+    """Some of the functions, and their parameters as `fn` takes them."""
+    parameters = (given.get(i, plan.activations[i].parameters) for i in positions)
     return (
         tuple(plan.activations[i] for i in positions),
-        tuple(given.get(i, plan.activations[i].parameters) for i in positions),
+        [
+            {n: x.new_tensor(v) if isinstance(v, tuple) else v for n, v in values.items()}
+            for values in parameters
+        ],
     )
 
 
-def _of(weights: Tensor, positions: Sequence[int]) -> Tensor:
-    return weights if len(positions) == len(weights) else weights[list(positions)]
+def _of(weights: Tensor, at: Tensor) -> Tensor:
+    return weights if len(at) == len(weights) else weights.index_select(0, at)
 
 
 def _forward(plan: Plan, given: Given, x: Tensor, weights: Tensor) -> Tensor:
     x = dense(x)
     result: Tensor | None = None
-    others = plan.others
+    others, at = plan.others, plan.others_at
     if plan.tabled:
         y = torch.empty_like(x)
         try:
-            run.forward(plan, x, y, _of(weights, plan.tabled))
+            run.forward(plan, x, y, _of(weights, plan.tabled_at))
             result = y
         except native.TooManyOutside:
-            _say_once()
-            others = tuple(range(len(plan.activations)))
+            others, at = _everything(plan)
     if others:
-        functions, parameters = _picked(plan, others, given)
+        functions, parameters = _picked(plan, others, given, x)
         kernel = _fused().forward if plan.other == "fused" else reference.weighted_sum
-        parameters = _vectors(parameters, x)
-        rest = kernel(functions, _of(weights, others), x, parameters).to(x.dtype)
+        rest = kernel(functions, _of(weights, at), x, parameters).to(x.dtype)
         result = rest if result is None else result.add_(rest)
     assert result is not None  # a plan has members
     return result
@@ -119,32 +145,25 @@ def _backward(
     grad_x: Tensor | None = None
     grad_weights = torch.zeros_like(weights, dtype=torch.float64) if need_weights else None
     tensors: dict[tuple[int, str], Tensor] = {}
-    others = plan.others
+    others, at = plan.others, plan.others_at
     if plan.tabled and (need_x or need_weights):
         grad_x = torch.empty_like(x) if need_x else None
-        own = torch.empty(len(plan.tabled), dtype=torch.float64, device=x.device)
+        own = weights.new_empty(len(plan.tabled), dtype=torch.float64) if need_weights else None
         try:
-            run.backward(
-                plan,
-                grad,
-                x,
-                grad_x,
-                own if need_weights else None,
-                _of(weights, plan.tabled),
-            )
-            if grad_weights is not None:
-                grad_weights[list(plan.tabled)] = own
+            run.backward(plan, grad, x, grad_x, own, _of(weights, plan.tabled_at))
+            if grad_weights is not None and own is not None:
+                grad_weights.index_copy_(0, plan.tabled_at, own)
         except native.TooManyOutside:
-            _say_once()
-            grad_x, others = None, tuple(range(len(plan.activations)))
+            grad_x = None
+            others, at = _everything(plan)
     if others:
-        functions, parameters = _picked(plan, others, given)
+        functions, parameters = _picked(plan, others, given, x)
         kernel = _fused().backward if plan.other == "fused" else reference.backward
         rest_x, rest_weights, rest = kernel(
             functions,
-            _of(weights, others),
+            _of(weights, at),
             x,
-            _vectors(parameters, x),
+            parameters,
             grad,
             need_x=need_x,
             need_weights=need_weights,
@@ -152,14 +171,21 @@ def _backward(
         )
         if rest_x is not None:
             grad_x = rest_x if grad_x is None else grad_x.add_(rest_x)
-        if grad_weights is not None:
-            grad_weights[list(others)] = rest_weights.double()  # type: ignore[union-attr]
+        if grad_weights is not None and rest_weights is not None:
+            grad_weights.index_copy_(0, at, rest_weights.double())
         tensors = {(i, n): t for i, v in zip(others, rest, strict=True) for n, t in v.items()}
     return [
         grad_x,
         None if grad_weights is None else grad_weights.to(weights.dtype),
         *(tensors.get(key) if want else None for key, want in zip(names, wanted[2:], strict=True)),
     ]
+
+
+def _everything(plan: Plan) -> tuple[tuple[int, ...], Tensor]:
+    """All members, for a call that the table cannot serve."""
+    _say_once()
+    count = len(plan.activations)
+    return tuple(range(count)), torch.arange(count, device=plan.tabled_at.device)
 
 
 @functools.cache

@@ -12,7 +12,7 @@ from torch import Tensor
 from actzoo.activation import Activation
 from actzoo.errors import KernelError
 from actzoo.kernels.table import cuda, native
-from actzoo.kernels.table.fit import Table, table
+from actzoo.kernels.table.fit import Table, neutral, table
 
 Kernel = Literal["auto", "reference", "fused", "table"]
 KERNELS: tuple[str, ...] = get_args(Kernel)
@@ -28,6 +28,7 @@ class Plan:
         activations: The members.
         tabled: Which of them are in the table, by position.
         others: The rest.
+        tabled_at, others_at: The same positions as index tensors on the device.
         other: What serves the rest, and the table's members where too many elements lie
             outside of it: "reference" or "fused".
         values: float64 (tabled, 10, 32), on the device.
@@ -38,6 +39,8 @@ class Plan:
     activations: tuple[Activation, ...]
     tabled: tuple[int, ...]
     others: tuple[int, ...]
+    tabled_at: Tensor
+    others_at: Tensor
     other: Literal["reference", "fused"]
     values: Tensor
     slopes: Tensor
@@ -51,6 +54,7 @@ class Plan:
 
 
 @functools.lru_cache(maxsize=1024)
+@neutral()
 def plan(
     activations: tuple[Activation, ...], device: torch.device, dtype: torch.dtype, kernel: Kernel
 ) -> Plan:
@@ -91,9 +95,10 @@ def plan(
     named = tuple((a.name, r) for a, r in zip(activations, refusals, strict=True) if r)
     if kernel == "auto":
         return _plan(activations, device, "reference", tabled, named)
+    refusal = _fused_refusal(activations, device)
     if named:
-        _need(_fused_refusal(activations, device), "fused")
-    return _plan(activations, device, "fused", tabled, named)
+        _need(refusal, "fused")
+    return _plan(activations, device, "reference" if refusal else "fused", tabled, named)
 
 
 def _refusal(
@@ -137,10 +142,13 @@ def _plan(
     refusals: tuple[tuple[str, str], ...] = (),
 ) -> Plan:
     tables = [table(activations[i]) for i in tabled]
+    others = tuple(i for i in range(len(activations)) if i not in tabled)
     return Plan(
         activations=activations,
         tabled=tabled,
-        others=tuple(i for i in range(len(activations)) if i not in tabled),
+        others=others,
+        tabled_at=torch.tensor(tabled, dtype=torch.int64, device=device),
+        others_at=torch.tensor(others, dtype=torch.int64, device=device),
         other=other,
         values=_stack([t.values for t in tables], device),
         slopes=_stack([t.slopes for t in tables], device),

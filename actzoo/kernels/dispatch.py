@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor, nn
-from torch.autograd import forward_ad
+from torch import Tensor
 
 from actzoo.activation import Activation
+from actzoo.errors import UsageError
 from actzoo.kernels import reference
-from actzoo.kernels.autograd import WeightedSum
+from actzoo.kernels.autograd import WeightedSum, is_plain
 from actzoo.kernels.choice import Kernel, plan
 
 SMALL = 8192
@@ -28,7 +28,8 @@ def weighted_sum(
 ) -> Tensor:
     """Σ weights[i] · fᵢ(x), differentiable in weights, x and tensors among the parameters.
 
-    Kernels keep x, weights and learnt parameters for the backward pass, nothing else. Second
+    The table and the fused kernel keep x, weights and learnt parameters for the backward pass,
+    nothing else; plain torch keeps what autograd keeps. Second
     derivatives, forward-mode derivatives, `torch.func` transforms, tracing and compiling by
     torch go through the reference, which composes with all of them.
 
@@ -44,18 +45,53 @@ def weighted_sum(
 
     Raises:
         KernelError: The kernel was asked for by name and cannot run here.
+        UsageError: Not one weight and one mapping for each function, or on another device.
     """
-    if kernel == "reference" or not _is_plain(x, weights):
+    _check(activations, weights, x, parameters)
+    if kernel == "reference" or x.numel() == 0 or not is_plain(x, weights):
         return reference.weighted_sum(activations, weights, x, parameters)
     chosen = plan(tuple(activations), x.device, x.dtype, kernel)
-    if chosen.name == "reference" or x.numel() == 0:
+    declared = all(_is_declared(activations[i], parameters[i]) for i in chosen.tabled)
+    if chosen.name == "reference" or not declared:
         return reference.weighted_sum(activations, weights, x, parameters)
     # Only what the table does not hold needs its parameters.
-    given = {i: parameters[i] for i in chosen.others}
-    names = [(i, n) for i, v in given.items() for n, p in v.items() if isinstance(p, Tensor)]
-    tensors = [given[i][n] for i, n in names]
+    given: dict[int, dict[str, Any]] = {i: {} for i in chosen.others}
+    names: list[tuple[int, str]] = []
+    tensors: list[Tensor] = []
+    for i in chosen.others:
+        for name, value in parameters[i].items():
+            if isinstance(value, Tensor):
+                names.append((i, name))
+                tensors.append(value)
+            else:
+                given[i][name] = value
     result: Tensor = WeightedSum.apply(chosen, given, names, x, weights, *tensors)
     return result
+
+
+def _check(
+    activations: Sequence[Activation],
+    weights: Tensor,
+    x: Tensor,
+    parameters: Sequence[Mapping[str, Any]],
+) -> None:
+    k = len(activations)
+    if weights.shape != (k,) or len(parameters) != k:
+        raise UsageError(
+            f"{k} activations with weights of shape {tuple(weights.shape)} and "
+            f"{len(parameters)} sets of parameters; expected ({k},) and {k}"
+        )
+    if weights.device != x.device:
+        raise UsageError(f"weights on {weights.device} and x on {x.device}; move one to the other")
+
+
+def _is_declared(activation: Activation, parameters: Mapping[str, Any]) -> bool:
+    """Whether these are the values for which the function was tabulated."""
+    own = activation.parameters
+    return parameters is own or (
+        not any(isinstance(value, Tensor) for value in parameters.values())
+        and dict(parameters) == dict(own)
+    )
 
 
 def alone(
@@ -69,23 +105,9 @@ def alone(
         parameters: The arguments its `fn` takes beside x.
         kernel: What computes it; see `plan`.
     """
-    if kernel == "auto" and x.numel() < SMALL:
-        kernel = "reference"
-    if kernel == "reference" or activation.kind not in ("elementwise", "channelwise"):
+    if kernel == "reference" or not is_plain(x) or (kernel == "auto" and x.numel() < SMALL):
         return activation.fn(x, **parameters)
     if plan((activation,), x.device, x.dtype, kernel).name == "reference":
         return activation.fn(x, **parameters)
-    one = torch.ones(1, device=x.device)
+    one = torch.ones(1, dtype=torch.float32, device=x.device)
     return weighted_sum((activation,), one, x, (parameters,), kernel)
-
-
-def _is_plain(*tensors: Tensor) -> bool:
-    """Whether these are tensors with values, and nothing of torch looks over our shoulder."""
-    return (
-        all(type(t) in (Tensor, nn.Parameter) and not t.is_meta for t in tensors)
-        and not torch.compiler.is_compiling()
-        and not torch._C._get_tracing_state()
-        and torch._C._functorch.peek_interpreter_stack() is None
-        and torch._C._len_torch_dispatch_stack() == 0
-        and forward_ad._current_level < 0
-    )

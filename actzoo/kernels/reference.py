@@ -75,7 +75,10 @@ def backward(
     with torch.enable_grad():
         both = [{**v, **own} for v, own in zip(parameters, learnt, strict=True)]
         y = weighted_sum(activations, weights, x, both)
-        found = iter(torch.autograd.grad(y, inputs, grad.to(y.dtype), materialize_grads=True))
+        if y.requires_grad:
+            found = iter(torch.autograd.grad(y, inputs, grad.to(y.dtype), materialize_grads=True))
+        else:  # functions without a slope, and weights that are frozen
+            found = iter([torch.zeros_like(t) for t in inputs])
     return (
         next(found) if need_x else None,
         next(found) if need_weights else None,

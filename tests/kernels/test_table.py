@@ -61,7 +61,7 @@ def test_what_lies_outside_the_table_is_exact(activation: Activation) -> None:
     far = torch.tensor([16.0, -16.0, 17.5, -40.0, 1e6, torch.inf, -torch.inf, torch.nan])
     x = torch.cat([torch.linspace(-3, 3, 4000), far]).requires_grad_()
     members, weights = (activation, actzoo.get("tanh")), torch.tensor([1.0, 0.5])
-    y = weighted_sum(members, weights, x, [{}, {}], "table")
+    y = weighted_sum(members, weights, x, [m.parameters for m in members], "table")
     assert torch.allclose(y[-8:], activation(far) + 0.5 * torch.tanh(far), equal_nan=True)
     y.backward(torch.ones_like(y))
     assert x.grad is not None
@@ -75,7 +75,7 @@ def test_many_elements_outside_are_computed_without_the_table() -> None:
     members = (actzoo.get("tanh"), actzoo.get("softsign"))
     autograd._say_once.cache_clear()  # another test may have heard it
     with pytest.warns(RuntimeWarning, match="outside"):
-        y = weighted_sum(members, w, x, [{}, {}], "auto")
+        y = weighted_sum(members, w, x, [m.parameters for m in members], "auto")
     y.sum().backward()
     assert torch.allclose(y, torch.tanh(x) + x / (1 + x.abs()))
     assert w.grad is not None

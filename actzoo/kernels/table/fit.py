@@ -5,6 +5,8 @@ from __future__ import annotations
 import functools
 import math
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -60,11 +62,24 @@ class Table:
         return bool((self.slopes[1 : DEGREE + 1].abs() < 1e-12).all())
 
 
+@contextmanager
+def neutral() -> Iterator[None]:
+    """Whatever the first caller has switched on must not show in what is kept for all."""
+    with (
+        torch.inference_mode(False),
+        torch.no_grad(),
+        torch.device("cpu"),
+        torch.autocast("cpu", enabled=False),
+    ):
+        yield
+
+
 @functools.lru_cache(maxsize=1024)
+@neutral()
 def table(activation: Activation) -> Table:
     """The table of an activation, built and certified once; `refused` says if it has none."""
     started = time.perf_counter()
-    values, slopes = torch.zeros(DEGREE + 1, COLUMNS), torch.zeros(DEGREE + 2, COLUMNS)
+    values, slopes = (torch.zeros(rows, COLUMNS).double() for rows in (DEGREE + 1, DEGREE + 2))
     errors, faithful = (math.nan, math.nan), False
     reason = _unfit(activation)
     if not reason:
@@ -106,14 +121,13 @@ def _places(u: Tensor) -> Tensor:
 
 def _evaluate(activation: Activation, x: Tensor) -> tuple[Tensor, Tensor]:
     """f and f' in float64, as the declaration computes them."""
-    with torch.no_grad():
-        flat = x.double().flatten()
-        value, slope = activation(flat), activation.derivative(flat)
+    flat = x.double().flatten()
+    value, slope = activation(flat), activation.derivative(flat)
     return value.view_as(x).double(), slope.view_as(x).double()
 
 
 def _fit(activation: Activation) -> tuple[Tensor, Tensor]:
-    knots = _places(torch.zeros(1))
+    knots = _places(torch.zeros(1, dtype=torch.float64))
     knots[0, INTERVALS] = 0.0  # minus zero is looked up on the side of x >= 0
     f0, s0 = _evaluate(activation, knots)
     f, s = _evaluate(activation, _places(_nodes(DEGREE + 1)))
@@ -163,8 +177,8 @@ def _certify(
     activation: Activation, values: Tensor, slopes: Tensor
 ) -> tuple[tuple[float, float], bool, str]:
     """Hold float32 arithmetic with the table to the function, over every interval."""
-    inner = torch.linspace(0, 1, _POINTS + 1)[1:-1]
-    ends = torch.tensor([2.0**-20, 2.0**-12, 1 - 2.0**-12, 1 - 2.0**-20])
+    inner = torch.linspace(0, 1, _POINTS + 1, dtype=torch.float64)[1:-1]
+    ends = torch.tensor([2.0**-20, 2.0**-12, 1 - 2.0**-12, 1 - 2.0**-20], dtype=torch.float64)
     x = _places(torch.cat([inner, ends])).float().double()  # what float32 can hold
     u = x.abs() - x.abs().floor()
     if not torch.isfinite(values).all() or not torch.isfinite(slopes).all():
@@ -200,7 +214,7 @@ def _off_the_formula(activation: Activation) -> str:
     """Whether the float64 function that was fitted is the declared formula, by proven digits."""
     if activation.formula is None:
         return ""
-    x = _places(torch.tensor([0.1, 0.3, 0.6, 0.9])).flatten()
+    x = _places(torch.tensor([0.1, 0.3, 0.6, 0.9], dtype=torch.float64)).flatten()
     digits = activation.parsed().references(x.tolist(), activation.parameters)
     exact = torch.tensor([[float(n) for n in row[:2]] for row in digits], dtype=torch.float64)
     computed_both = _evaluate(activation, x)

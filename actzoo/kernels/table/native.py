@@ -168,13 +168,13 @@ class Native:
         if found == NO_MEMORY:
             raise MemoryError("the table kernel found no memory for its lists and sums")
         count = c_int64.from_address(found).value
-        places = torch.empty(count, dtype=torch.int64)
+        places = torch.empty(count, dtype=torch.int64, device="cpu")
         ctypes.memmove(places.data_ptr(), found + 8, 8 * count)
         self._free(found)
         return places
 
 
-_NONE = torch.empty(0, dtype=torch.int64)
+_NONE = torch.empty(0, dtype=torch.int64, device="cpu")
 
 
 def _sizes(x: Tensor, **others: Tensor | None) -> str:

@@ -24,7 +24,7 @@ def forward(plan: Plan, x: Tensor, y: Tensor, weights: Tensor) -> None:
     Raises:
         TooManyOutside: More elements lie outside than are worth an exact answer each.
     """
-    weights = weights.float().contiguous()
+    weights = weights.resolve_neg().float().contiguous()
     members = [plan.activations[i] for i in plan.tabled]
     if x.device.type == "cuda":
         cuda.forward(flat(x), flat(y), weights, plan.values, members)
@@ -57,7 +57,7 @@ def backward(
     Raises:
         TooManyOutside: As in `forward`.
     """
-    weights = weights.float().contiguous()
+    weights = weights.resolve_neg().float().contiguous()
     members = [plan.activations[i] for i in plan.tabled]
     if x.device.type == "cuda":
         out = None if grad_x is None else flat(grad_x)
