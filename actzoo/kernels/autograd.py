@@ -22,10 +22,11 @@ Given = Mapping[int, Mapping[str, Any]]
 
 def is_plain(*tensors: Tensor) -> bool:
     """Whether these are tensors with values, and nothing of torch looks over our shoulder."""
+    if torch.compiler.is_compiling():  # first, since it cannot look into the rest
+        return False
     return (
         all(type(t) in (Tensor, nn.Parameter) and not t.is_meta for t in tensors)
         and not any(torch._C._functorch.is_legacy_batchedtensor(t) for t in tensors)
-        and not torch.compiler.is_compiling()
         and not torch._C._get_tracing_state()
         and torch._C._functorch.peek_interpreter_stack() is None
         and torch._C._len_torch_dispatch_stack() == 0
