@@ -64,9 +64,9 @@ def main(out: Path) -> None:
         "losses": {kernel: curves.tolist() for kernel, curves in found.items()},
     }
     (out / "curves.json").write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
-    a, b = (str(folders[kernel]) for kernel in KERNELS)
-    export = ["--export-markdown", str(out / "compare.md")]
-    subprocess.run([sys.executable, "-m", "actzoo", "compare", a, b, *export], check=True)
+    sides = [str(folders[kernel].relative_to(out)) for kernel in KERNELS]
+    words = ["actzoo", "compare", *sides, "--export-markdown", "compare.md"]
+    subprocess.run([sys.executable, "-m", *words], check=True, cwd=out)
 
 
 if __name__ == "__main__":
