@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import os
 import platform
 import subprocess
@@ -15,6 +16,7 @@ import torch
 import actzoo
 from actzoo.errors import UsageError
 
+OWN = ("actzoo", "pyproject.toml")
 PACKAGES = ("torch", "torchvision", "numpy", "pluggy", "pandas", "scipy", "scikit-learn", "sympy")
 
 
@@ -22,22 +24,35 @@ PACKAGES = ("torch", "torchvision", "numpy", "pluggy", "pandas", "scipy", "sciki
 def commit() -> dict[str, Any] | None:
     """actzoo's own commit and whether its checkout was changed since; None outside one.
 
-    It asks the checkout that holds this package, never the working directory's.
+    It asks the checkout that holds this package, never the working directory's. `changes` is
+    there if it was changed: 12 digits that tell one change from another.
     """
     root = Path(actzoo.__file__).resolve().parent.parent
     if not (root / ".git").exists():
         return None
     try:
         head = _git(root, "rev-parse", "HEAD")
-        changed = _git(root, "status", "--porcelain", "--", "actzoo", "pyproject.toml")
     except (OSError, subprocess.SubprocessError):
         return None
-    return {"id": head, "dirty": bool(changed)}
+    try:
+        changed = _git(root, "status", "--porcelain", "--", *OWN)
+        if not changed:
+            return {"id": head, "dirty": False}
+        changed += _git(root, "diff", "--no-ext-diff", "--no-color", "HEAD", "--", *OWN)
+    except (OSError, subprocess.SubprocessError):
+        return {"id": head, "dirty": True, "changes": "unknown"}
+    digest = hashlib.sha256(changed.encode()).hexdigest()[:12]
+    return {"id": head, "dirty": True, "changes": digest}
 
 
 def _git(root: Path, *words: str) -> str:
     done = subprocess.run(
-        ["git", "-C", str(root), *words], capture_output=True, text=True, timeout=10, check=True
+        ["git", "-C", str(root), *words],
+        capture_output=True,
+        text=True,
+        errors="replace",
+        timeout=60,  # a cold checkout on a shared folder is slow
+        check=True,
     )
     return done.stdout.strip()
 
@@ -83,6 +98,21 @@ def _version(package: str) -> str | None:
         return version(package)
     except PackageNotFoundError:
         return None
+
+
+def device_elsewhere(text: str) -> torch.device:
+    """A device of other machines, of which nothing can be asked here.
+
+    Raises:
+        UsageError: It is no device's name, or `auto`.
+    """
+    try:
+        return torch.device(text)
+    except RuntimeError:
+        raise UsageError(
+            f"device {text!r}, but the cells run on other machines, whose devices cannot be "
+            f"seen from here; name theirs, e.g. --device cuda or --device cpu"
+        ) from None
 
 
 def pick_device(text: str) -> torch.device:

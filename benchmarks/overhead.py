@@ -58,6 +58,8 @@ def added(folder: Path, executor: Executor | None, cells: int) -> list[float]:
         show=show,
         executor=executor,
     )
+    if executor is not None:
+        executor.shutdown()
     return seconds
 
 

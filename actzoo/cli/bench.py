@@ -5,16 +5,22 @@ from __future__ import annotations
 import shlex
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from click.core import ParameterSource
 
 from actzoo.cli.bench_options import GROUPS, Grouped, grid_of
-from actzoo.cli.executor_options import open_executor, threads_of
+from actzoo.cli.executor_options import elsewhere, open_executor, threads_of
 from actzoo.cli.output import console, print_json
 from actzoo.cli.progress import display
 from actzoo.errors import UsageError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from actzoo.sweep.plan import Run
+    from actzoo.sweep.prepare import Loaded, Plan
 
 
 @click.command(cls=Grouped, params=[option for group in GROUPS.values() for option in group])
@@ -27,7 +33,7 @@ def command(context: click.Context, /, **options: Any) -> int:
     that are done already are not run again.
     """
     as_json = options["as_json"]
-    screen = console(stderr=as_json)
+    screen = console(stderr=as_json or options["dry_run"])  # a plan's lines are its cells
     with screen.status("loading torch") if screen.is_terminal else _nothing():
         from actzoo.cli.tally import kinds
         from actzoo.report.markdown import write_report
@@ -38,13 +44,16 @@ def command(context: click.Context, /, **options: Any) -> int:
     screen.print(run.summary(), markup=False, soft_wrap=True)
     from actzoo.data import data_root
 
-    plan, loaded = make_plan(run, data_root(options["data_root"]))
+    root = data_root(options["data_root"])
+    plan, loaded = make_plan(run, root, elsewhere=elsewhere(options))
     folder = options["out"] or plan.default_folder()
     if options["dry_run"]:
-        return _dry_run(plan, as_json)
+        return _dry_run(plan, as_json, screen)
     tuning = [(trial.spec.dataset, trial.spec.model) for trial in plan.trials]
-    with display(screen, kinds(plan.run, tuning)) as shown:
-        pool = open_executor(options, plan.run, folder)
+    with (
+        display(screen, kinds(plan.run, tuning)) as shown,
+        open_executor(options, plan.run, folder) as pool,
+    ):
         results = run_plan(
             plan,
             loaded,
@@ -55,16 +64,11 @@ def command(context: click.Context, /, **options: Any) -> int:
             retry_failed=options["retry_failed"],
             fail_fast=options["fail_fast"],
         )
-    if not options["no_cost"]:
-        from actzoo.speed.cost import measure_cost
-
-        with screen.status("measuring cost") if screen.is_terminal else _nothing():
-            measure_cost(plan, loaded, folder)
-    path = write_report(
-        folder,
-        figure_format=options["figure_format"],
-        mixed_machines=options["mixed_machines"],
-    )
+    form = {name: options[name] for name in ("figure_format", "mixed_machines")}
+    path = write_report(folder, **form)
+    stopped = any(row["status"] not in ("ok", "failed") for row in results.rows)
+    if not (options["no_cost"] or stopped) and _measure_cost(plan.run, loaded, folder, screen):
+        write_report(folder, **form)
     if as_json:
         print_json(_document(results, path))
     else:
@@ -81,7 +85,15 @@ def command(context: click.Context, /, **options: Any) -> int:
 def _asked(context: click.Context, options: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
     """The run, and the options with what the file says of where it goes."""
     from actzoo.registry import default
-    from actzoo.sweep.config import ELSEWHERE, KEYS, checked, merged, read_config, to_run
+    from actzoo.sweep.config import (
+        ELSEWHERE,
+        KEYS,
+        WITH_EXECUTOR,
+        checked,
+        merged,
+        read_config,
+        to_run,
+    )
     from actzoo.sweep.plan import resolve
 
     given = {
@@ -91,6 +103,8 @@ def _asked(context: click.Context, options: dict[str, Any]) -> tuple[Any, dict[s
     }
     file = read_config(options["config"]) if options["config"] else {}
     where = {name: file[name] for name in ELSEWHERE if name in file and name not in given}
+    if given.get("executor", where.get("executor")) == "none":  # and so no workers of the file's
+        where = {k: v for k, v in where.items() if k not in WITH_EXECUTOR} | {"executor": None}
     for name in {"out", "data_root"} & where.keys():
         where[name] = Path(where[name])
     if "executor_options" in where:
@@ -107,10 +121,24 @@ def _asked(context: click.Context, options: dict[str, Any]) -> tuple[Any, dict[s
     }
     if "tune_seeds" in given and not settings["grid"]:
         raise UsageError("--tune-seeds goes with --grid, e.g. --grid lr_network=3e-4,1e-3")
-    return resolve(to_run(settings)), options
+    return resolve(to_run(settings), elsewhere=elsewhere(options)), options
 
 
-def _dry_run(plan: Any, as_json: bool) -> int:
+def _measure_cost(run: Run, loaded: Loaded, folder: Path, screen: Console) -> bool:
+    """Whether costs were measured; what stops that is said, and stops nothing else."""
+    from actzoo.speed.cost import finished, measure_cost
+    from actzoo.sweep.store import Store
+
+    try:
+        with screen.status("measuring cost") if screen.is_terminal else _nothing():
+            return measure_cost(run, finished(Store(folder)), loaded, folder) is not None
+    except Exception as error:
+        said = f"cost was not measured ({type(error).__name__}: {error}); the report is without it"
+        screen.print(said, markup=False, soft_wrap=True)
+        return False
+
+
+def _dry_run(plan: Plan, as_json: bool, screen: Console) -> int:
     from actzoo.sweep.hyper import said
 
     tries = {trial.spec.key: said(trial.setting) for trial in plan.trials}
@@ -127,9 +155,16 @@ def _dry_run(plan: Any, as_json: bool) -> int:
     ]
     if as_json:
         print_json(rows)
-        return 0
-    for row in rows:
-        click.echo("  ".join(str(value) for value in row.values()))
+    else:
+        for row in rows:
+            click.echo("  ".join(str(value) for value in row.values()))
+    if plan.trials:
+        count = plan.run.cell_count()
+        screen.print(
+            f"{count} cell{'s' if count > 1 else ''} to report follow{'' if count > 1 else 's'} "
+            f"the choice, and cannot be listed before it",
+            soft_wrap=True,
+        )
     return 0
 
 

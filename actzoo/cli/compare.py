@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 @click.option("--set-b", default="", metavar="NAMES", help="The set of B to hold against it.")
 @click.option(
     "--max-drop", type=click.FloatRange(min=0), metavar="POINTS",
-    help="Exit with 1 where accuracy fell by more points than this on average.",
+    help="Exit with 1 where accuracy fell by more points than this on average, or where B lacks "
+    "what A has.",
 )  # fmt: skip
 @click.option(
     "--export-markdown", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",

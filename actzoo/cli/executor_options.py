@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from concurrent.futures import Executor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,8 +39,14 @@ def threads_of(options: dict[str, Any]) -> int:
     return 1 if options["executor"] else torch.get_num_threads()
 
 
-def open_executor(options: dict[str, Any], run: Run, folder: Path) -> Executor | None:
-    """The executor that was asked for; None for this process.
+def elsewhere(options: dict[str, Any]) -> bool:
+    """Whether cells run on other machines, so that their device need not be on this one."""
+    return options["executor"] in ("dask", "slurm")
+
+
+@contextmanager
+def open_executor(options: dict[str, Any], run: Run, folder: Path) -> Iterator[Executor | None]:
+    """The executor that was asked for, shut down at the end; None for this process.
 
     Raises:
         UsageError: There is none of that name, or an option is not for it.
@@ -55,11 +63,12 @@ def open_executor(options: dict[str, Any], run: Run, folder: Path) -> Executor |
                     f"--{said.replace('_', '-')} goes with --executor, "
                     f"e.g. --executor local --workers 2"
                 )
-        return None
+        yield None
+        return
     found = default().executors.find(name)
     if found is None:
         raise default().executors.unknown(name)
-    return found[0].open(
+    pool = found[0].open(
         PoolOptions(
             workers=options["workers"],
             address=options["address"],
@@ -69,6 +78,10 @@ def open_executor(options: dict[str, Any], run: Run, folder: Path) -> Executor |
             folder=folder,
         )
     )
+    try:
+        yield pool
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
 
 
 def _pair(text: str) -> tuple[str, str]:

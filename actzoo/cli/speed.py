@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+import time
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from actzoo.cli.output import console, json_option, print_json
 from actzoo.errors import UsageError
+
+LINE_SECONDS = 20.0
+"""Between lines outside a terminal."""
 
 
 @click.command()
@@ -92,7 +96,7 @@ def _settings(options: dict[str, Any]) -> Any:
 
 
 class _Shown(AbstractContextManager["_Shown"]):
-    """A bar for each table on a terminal, a line for each elsewhere."""
+    """A bar for each table on a terminal; elsewhere a line now and then."""
 
     def __init__(self, screen: Console) -> None:
         self._screen = screen
@@ -101,6 +105,7 @@ class _Shown(AbstractContextManager["_Shown"]):
             console=screen, transient=True, disable=not screen.is_terminal,
         )  # fmt: skip
         self._tasks: dict[str, Any] = {}
+        self._said = time.monotonic()
 
     def __enter__(self) -> _Shown:
         self._bar.start()
@@ -113,6 +118,12 @@ class _Shown(AbstractContextManager["_Shown"]):
         """Take in how far a table is."""
         if what not in self._tasks:
             self._tasks[what] = self._bar.add_task(what, total=total)
-            if not self._screen.is_terminal:
-                print(f"measuring {what}: {total} cases", file=sys.stderr)
+            self._say(f"measuring {what}: {total} cases")
+        elif time.monotonic() - self._said >= LINE_SECONDS:
+            self._say(f"{what}: {done} of {total}")
         self._bar.update(self._tasks[what], completed=done)
+
+    def _say(self, line: str) -> None:
+        if not self._screen.is_terminal:
+            print(line, file=sys.stderr, flush=True)
+        self._said = time.monotonic()

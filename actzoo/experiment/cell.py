@@ -56,7 +56,8 @@ def run_cell(
         checkpoint: Where training goes on from and leaves its state; None for nowhere.
 
     Raises:
-        DivergedError: A loss was not finite; the message says in which phase, epoch, batch.
+        DivergedError: A training loss was not finite, and in which phase, epoch, batch; or the
+            last steps left a weight that is not.
         MixtureError: Mixture weights left their domain; likewise.
         StoreError: A checkpoint cannot be written.
     """
@@ -67,9 +68,9 @@ def run_cell(
         here = environment(setup.device, spec.threads)
         machine = {**here, "kernel": setup.kernel}
         training = train(spec, setup, report, checkpoint, machine)
+        _check_weights(setup)
+        # Its losses may be inf, and are stored as null: a failure would let tuning see them.
         hits, losses = setup.predict(setup.images.x_test, setup.images.y_test)
-        if not losses.isfinite().all():
-            raise DivergedError("the test loss is not finite: the last steps of training diverged")
         inputs, _ = health.pre_activations(setup.built, *setup.probe, setup.autocast)
         numbers = {
             "key": spec.key,
@@ -105,6 +106,13 @@ def run_cell(
                 **health.histograms(inputs),
             },
         )
+
+
+def _check_weights(setup: Setup) -> None:
+    """What the loss of the last batch was too early to show."""
+    for name, value in setup.built.model.named_parameters():
+        if not value.isfinite().all():
+            raise DivergedError(f"the last steps of training diverged: {name} is not finite")
 
 
 @contextmanager

@@ -54,6 +54,8 @@ class Phase:
             raise UsageError(f"phase: lr={self.lr!r}; expected a number above 0")
         if not 0 <= self.weight_decay < float("inf"):
             raise UsageError(f"phase: weight_decay={self.weight_decay!r}; expected 0 or more")
+        for name in ("lr", "weight_decay"):  # 1 and 1.0 are one cell
+            object.__setattr__(self, name, float(getattr(self, name)))
 
     def to_json(self) -> dict[str, Any]:
         """The phase as a plain dict."""

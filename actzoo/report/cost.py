@@ -2,28 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
+from actzoo.errors import StoreError
 from actzoo.files import read_json
 from actzoo.report.study import Group, Study, Variant
 from actzoo.report.text import UNKNOWN, number, plural
 
 FILE = "cost.json"
+FORMAT = 1
+"""Version of the file; raised by hand when its form changes."""
+Place = tuple[str, str, tuple[str, ...]]
+"""Dataset, network and set."""
+
+
+def read_costs(folder: Path) -> dict[str, Any] | None:
+    """The measurement in a folder; None if there is none that can be used.
+
+    It is no result, and is measured again by the next run: a torn or foreign one is as good as
+    none.
+    """
+    try:
+        found = read_json(folder / FILE)
+        _conditions(found)
+        for row in found["costs"]:
+            place(row)
+    except (StoreError, KeyError, TypeError):
+        return None
+    return found if found.get("format") == FORMAT else None
+
+
+def place(row: dict[str, Any]) -> Place:
+    """What a row is of."""
+    return row["dataset"], row["model"], tuple(row["members"])
 
 
 def costs(group: Group) -> dict[tuple[str, ...], dict[str, Any]]:
-    """The measured row of each set of a group, by its members; empty if none was measured.
-
-    Raises:
-        StoreError: A file is torn.
-    """
-    return {
-        tuple(row["members"]): row
-        for document in _documents([group])
-        for row in document["costs"]
-        if (row["dataset"], row["model"]) == (group.dataset, group.model)
-    }
+    """The measured row of each set of a group, by its members; empty if none was measured."""
+    return {tuple(row["members"]): row for _, row in _measured(group)}
 
 
 def cost(variant: Variant, rows: dict[tuple[str, ...], dict[str, Any]]) -> str:
@@ -34,7 +52,7 @@ def cost(variant: Variant, rows: dict[tuple[str, ...], dict[str, Any]]) -> str:
 
 def sentence(study: Study) -> str:
     """What the column means and where it was measured; "" without one."""
-    documents = _documents(study.groups)
+    documents = [document for group in study.groups for document, _ in _measured(group)]
     if not documents:
         return ""
     return (
@@ -53,7 +71,13 @@ def _conditions(document: dict[str, Any]) -> str:
     )
 
 
-def _documents(groups: Sequence[Group]) -> list[dict[str, Any]]:
-    folders = {cell.store.folder for g in groups for v in g.variants for cell in v.cells}
-    paths = [folder / FILE for folder in sorted(folders)]
-    return [read_json(path) for path in paths if path.exists()]
+def _measured(group: Group) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
+    """The rows of a group's sets that have a ratio, each with its document."""
+    here = {(group.dataset, group.model, variant.members) for variant in group.variants}
+    for folder in sorted({cell.store.folder for v in group.variants for cell in v.cells}):
+        document = read_costs(folder)
+        if document is None:
+            continue
+        for row in document["costs"]:
+            if row.get("ratio") and place(row) in here:
+                yield document, row

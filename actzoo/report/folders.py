@@ -87,6 +87,7 @@ class Beside:
     Attributes:
         rows: Dataset by dataset, network by network, set by set.
         only_a, only_b: What only one side has, in words.
+        lacking: Those of only_a that are whole sets.
         unlike: In what the two sides were not made alike.
         family: How many tests Holm's p-values are adjusted for.
         out_of_reach: Why no row can come out; "" where one can.
@@ -95,6 +96,7 @@ class Beside:
     rows: tuple[Row, ...]
     only_a: tuple[str, ...]
     only_b: tuple[str, ...]
+    lacking: tuple[str, ...]
     unlike: tuple[Unlike, ...]
     family: int
     out_of_reach: str
@@ -123,10 +125,12 @@ def hold(a: Study, b: Study, *, set_a: str = "", set_b: str = "") -> Beside:
         )
     tested = [row for row in rows if not math.isnan(row.p)]
     adjusted = holm([row.p for row in rows])
+    lacking = _in_words(where for where in mine if where not in its)
     return Beside(
         tuple(_judged(r, p, len(tested)) for r, p in zip(rows, adjusted, strict=True)),
-        (*_in_words(where for where in mine if where not in its), *_seeds(rows, "a", "b")),
+        (*lacking, *_seeds(rows, "a", "b")),
         (*_in_words(where for where in its if where not in mine), *_seeds(rows, "b", "a")),
+        lacking,
         unlike(_pairs(rows)),
         len(tested),
         beyond([row.difference.n for row in tested]),
@@ -224,8 +228,14 @@ def _judged(row: Row, adjusted: float, count: int) -> Row:
 
 
 def dropped(beside: Beside, limit: float) -> list[str]:
-    """What fell by more than `limit` points on average, or lost its result: a sentence each."""
-    found = []
+    """Why B does not pass: a sentence for each set that does not.
+
+    It fell by more than `limit` points on average, B lost a result or lacks the set, or there is
+    no seed to hold it against A on.
+    """
+    found = [
+        f"{words}: B lacks it, so that nothing tells whether it fell" for words in beside.lacking
+    ]
     for row in beside.rows:
         d = row.difference
         if row.lost:
@@ -233,6 +243,11 @@ def dropped(beside: Beside, limit: float) -> list[str]:
             found.append(
                 f"{row.title}: B has no result for seed {seeds}, where A has one "
                 f"({row.lost[0].failure})"
+            )
+        elif not d.n:
+            found.append(
+                f"{row.title}: no seed has a result on both sides, so that nothing "
+                f"tells whether it fell"
             )
         if d.n and d.mean < -limit - _ROUNDING:
             found.append(

@@ -55,6 +55,7 @@ def _join(one: Run, other: Run, first: Path, second: Path) -> Run:
         difference
         for field in fields(Run)
         if field.name not in (*JOINED, *OWN)
+        and (field.name != "tune_seeds" or one.tunes or other.tunes)
         for difference in _unlike(_words(one, field.name), _words(other, field.name))
     ]
     if unlike:

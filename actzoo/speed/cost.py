@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,17 +13,18 @@ from actzoo.environment import environment
 from actzoo.experiment.build import Normalise, build
 from actzoo.experiment.protocol import Phase, Protocol
 from actzoo.experiment.spec import CellSpec
-from actzoo.files import read_json, write_json
+from actzoo.files import write_json
 from actzoo.plugins import GROUP
 from actzoo.registry import default
+from actzoo.report.cost import FILE, FORMAT, Place, place, read_costs
 from actzoo.speed.case import Case, Show, threads
 from actzoo.speed.runner import Contestant, clock_for
 from actzoo.speed.step import WARM, stepper
-from actzoo.sweep.prepare import Loaded, Plan
+from actzoo.sweep.plan import Run
+from actzoo.sweep.prepare import Loaded
+from actzoo.sweep.store import Store
 from actzoo.values import Images
 
-FORMAT = 1
-FILE = "cost.json"
 BASE = "relu"
 BESIDE = 8
 """Sets that run beside ReLU at a time: a run may have dozens, and each has a network."""
@@ -33,48 +34,61 @@ _SAME = ("packages", "processor", "capability", "device_name", "commit")
 """What of the environment must not have changed since, or it is measured again."""
 
 
+def finished(store: Store) -> tuple[CellSpec, ...]:
+    """The cells of the last command that have a result, of a tuned run those to report.
+
+    Raises:
+        StoreError: The folder holds no run, or a torn one.
+    """
+    results = (store.result(key) for key in store.spec()["keys"])
+    return tuple(CellSpec.from_json(r["spec"]) for r in results if r is not None)
+
+
 def measure_cost(
-    plan: Plan, loaded: Loaded, folder: Path, show: Show = lambda *_: None
+    run: Run,
+    cells: Sequence[CellSpec],
+    loaded: Loaded,
+    folder: Path,
+    show: Show = lambda *_: None,
 ) -> Path | None:
-    """Measure every set of a run and write cost.json into its folder.
+    """Measure the sets of some cells and write cost.json into the folder of their run.
 
     The step is that of the first phase in which the network trains, with the run's batch,
-    precision, threads, device and kernel, on the first images of its data. Nothing is measured
-    if the file already holds all that, measured on this machine with these versions.
+    precision, threads, device and kernel (whatever tuning chose), on the first images of its
+    data. What the file already holds, measured alike on this machine with these versions, stays
+    in it and is not measured again.
 
     Args:
-        plan: The run.
+        run: The run.
+        cells: What to measure the sets of, e.g. those that `finished`.
         loaded: Its datasets.
         folder: Its output folder.
         show: Told what is measured, how many groups of sets are done, and how many there are.
 
     Returns:
-        The file that was written; None if the one that is there will do.
+        The file that was written; None if there was nothing to measure.
 
     Raises:
         StoreError: The folder cannot be written.
     """
-    run = plan.run
-    path = folder / FILE
+    if not run.protocol:  # nothing trains
+        return None
+    step = network_phase(run.protocol)
     about = {
         "batch_size": run.batch_size,
         "precision": run.precision,
         "device": run.device,
         "threads": run.threads,
         "kernel": run.kernel,
+        "trains": step.trains,
+        "optimizer": step.optimizer,
     }
     device = torch.device(run.device)
     machine = environment(device, run.threads)
-    wanted = _wanted(plan)
-    if path.exists() and _covers(read_json(path), about, machine, wanted):
+    kept = _kept(read_costs(folder), about, machine)
+    groups = _groups(run, cells, {place(row) for row in kept})
+    if not groups:
         return None
-    groups = [
-        these[first : first + BESIDE]
-        for dataset in run.datasets
-        for model in run.models
-        for these in [[s for s in wanted if (s.dataset, s.model) == (dataset, model)]]
-        for first in range(0, len(these), BESIDE)
-    ]
     rows: list[dict[str, Any]] = []
     with threads(run.threads):
         for number, group in enumerate(groups):
@@ -87,33 +101,40 @@ def measure_cost(
         "run": about,
         "clock": clock_for(device, run.threads),
         "environment": machine,
-        "costs": rows,
+        "costs": [*kept, *rows],
     }
-    write_json(path, document)
-    return path
+    write_json(folder / FILE, document)
+    return folder / FILE
 
 
-def _wanted(plan: Plan) -> list[CellSpec]:
-    """One cell for each dataset, network and set; a control is the same network again."""
-    first: dict[tuple[str, str, tuple[str, ...]], CellSpec] = {}
-    for cell in plan.cells:
-        first.setdefault((cell.dataset, cell.model, cell.members), cell)
-    return list(first.values())
+def _kept(
+    document: dict[str, Any] | None, about: dict[str, Any], machine: dict[str, Any]
+) -> list[dict[str, Any]]:
+    """The rows that need not be measured again; those that could not be are tried once more."""
+    if document is None or document["run"] != about:
+        return []
+    if any(document["environment"].get(name) != machine[name] for name in _SAME):
+        return []
+    return [row for row in document["costs"] if "refused" not in row]
 
 
-def _covers(
-    document: dict[str, Any],
-    about: dict[str, Any],
-    machine: dict[str, Any],
-    wanted: Sequence[CellSpec],
-) -> bool:
-    there = {(c["dataset"], c["model"], tuple(c["members"])) for c in document.get("costs", [])}
-    return (
-        document.get("format") == FORMAT
-        and document["run"] == about
-        and all(document["environment"].get(name) == machine[name] for name in _SAME)
-        and {(s.dataset, s.model, s.members) for s in wanted} <= there
-    )
+def _groups(
+    run: Run, cells: Sequence[CellSpec], known: Collection[Place]
+) -> list[Sequence[CellSpec]]:
+    """One cell for each set that is not known, as the run has it; some sets at a time.
+
+    A control is the same network again.
+    """
+    wanted: dict[tuple[str, str], dict[tuple[str, ...], CellSpec]] = {}
+    for cell in cells:
+        if (cell.dataset, cell.model, cell.members) not in known:
+            alike = replace(cell, protocol=run.protocol, batch_size=run.batch_size)
+            wanted.setdefault((cell.dataset, cell.model), {})[cell.members] = alike
+    return [
+        list(sets.values())[first : first + BESIDE]
+        for sets in wanted.values()
+        for first in range(0, len(sets), BESIDE)
+    ]
 
 
 def _group(specs: Sequence[CellSpec], images: Images, device: torch.device) -> list[dict[str, Any]]:

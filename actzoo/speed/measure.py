@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import logging
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from actzoo.environment import environment
@@ -87,10 +89,21 @@ def _run(
     found, all_planned = [], list(planned)
     for number, (count, make) in enumerate(all_planned):
         show(what, number, len(all_planned))
-        with threads(count):
+        with threads(count), _unsaid():
             found.append(make().measure(seconds, device=settings.device, warm_calls=warm_calls))
     show(what, len(all_planned), len(all_planned))
     return found
+
+
+@contextmanager
+def _unsaid() -> Iterator[None]:
+    """Where nvcc is found and no GPU, torch says so on stderr when it first compiles."""
+    logger = logging.getLogger("torch.utils.cpp_extension")
+    before, logger.disabled = logger.disabled, True
+    try:
+        yield
+    finally:
+        logger.disabled = before
 
 
 def _compile(settings: Settings, show: Show) -> list[dict[str, Any]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable
 from concurrent.futures import Executor
+from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ from actzoo.sweep.prepare import Loaded, Plan, make_plan
 from actzoo.sweep.results import Event, Results, cell_row
 from actzoo.sweep.running import Sweep
 from actzoo.sweep.status import planned
-from actzoo.sweep.store import Store
+from actzoo.sweep.store import RESULT, SPEC, Store
 from actzoo.sweep.tune import DIVERGED, Tuning, choose, write_tuning
 
 Given = str | Activation | Callable[[Tensor], Tensor]
@@ -48,11 +49,13 @@ def run_plan(
         folder: The output folder.
         command: How it was asked for; the report shows it.
         show: Called with an Event for everything that happens.
-        executor: Where to run the cells; in this process, one after another, if left out.
+        executor: Where to run the cells; in this process, one after another, if left out. It
+            is not shut down.
         retry_failed: Whether cells that failed before run again; if not, they are kept.
         fail_fast: Whether the first cell that fails is the last one to run.
 
     Raises:
+        UsageError: A worker's data, functions or network are not the planned ones.
         StoreError: The folder cannot be written, is in use, or holds another format.
         TuningError: Tuning did not come to its end.
     """
@@ -69,7 +72,7 @@ def run_plan(
             tries={trial.spec.key: said(trial.setting) for trial in plan.trials},
             expected=DIVERGED,
         )
-        for line in store.examine_spec():
+        for line in [*store.examine_spec(), *_other_threads(store, plan)]:
             first = plan.trials[0].spec if plan.trials else plan.cells[0]
             show(Event("moved", 0, sweep.total, first, message=line))
         tuning_failed = 0
@@ -81,18 +84,46 @@ def run_plan(
                 tuning_failed = sweep.failed
             _write_spec(store, plan, command)
             sweep.run(plan.cells)
-        finally:  # an interrupted run leaves a table of what is done, not an older one
-            if executor is not None:
-                executor.shutdown(wait=True, cancel_futures=True)
-            rows = tuple(cell_row(store, spec) for spec in plan.cells)
-            write_csv(folder / "results.csv", rows)
+        except BaseException:  # leaves a table of what is done, not an older one
+            if plan.cells:
+                with suppress(ActzooError):  # the first error is the one to tell
+                    _write_rows(store, plan)
+            raise
+        rows = _write_rows(store, plan)
     return Results(folder, rows, sweep.kept_failed, tuning_failed)
+
+
+def _write_rows(store: Store, plan: Plan) -> tuple[dict[str, Any], ...]:
+    rows = tuple(cell_row(store, spec) for spec in plan.cells)
+    write_csv(store.folder / "results.csv", rows)
+    return rows
+
+
+def _other_threads(store: Store, plan: Plan) -> list[str]:
+    """A line if the folder holds the same run with another number of threads."""
+    if not (store.folder / SPEC).exists():
+        return []
+    before, now = store.spec().get("run", {}), _plain(plan.run)
+    was = before.get("threads")
+    if was == plan.run.threads or {**before, "threads": 0} != {**now, "threads": 0}:
+        return []
+    cells = [*(trial.spec for trial in plan.trials), *plan.cells]
+    kept = sum((store.cell(cell.key) / RESULT).exists() for cell in cells)
+    return [
+        f"{kept} of {len(cells)} cells kept: threads {was} -> {plan.run.threads}, and a cell's "
+        f"numbers depend on them; give --threads {was} to keep what is there"
+    ]
+
+
+def _plain(run: Run) -> dict[str, Any]:
+    parts: dict[str, Any] = json.loads(json.dumps(asdict(run)))
+    return parts
 
 
 def _write_spec(store: Store, plan: Plan, command: str) -> None:
     spec = {
         "command": command,
-        "run": json.loads(json.dumps(asdict(plan.run))),
+        "run": _plain(plan.run),
         "datasets": plan.datasets,
         "keys": [cell.key for cell in plan.cells],
         "cells": [
@@ -139,6 +170,7 @@ def bench(
         data_root: Where datasets lie; ACTZOO_DATA_ROOT or ~/.cache/actzoo if left out.
         show: Called with an Event for everything that happens.
         executor: Any `concurrent.futures.Executor` to run the cells; this process if left out.
+            It is not shut down.
         retry_failed: Whether cells that failed before run again; if not, they are kept.
         fail_fast: Whether the first cell that fails is the last one to run.
         options: The other fields of `actzoo.sweep.plan.Run`: datasets, models, seeds,
@@ -161,7 +193,8 @@ def bench(
     if epochs is not None:
         run = replace(run, protocol=tuple(replace(p, epochs=epochs) for p in run.protocol))
         options = {**options, "epochs": epochs}
-    plan, loaded = make_plan(run, data.data_root(data_root))
+    elsewhere = executor is not None and run.device != "auto"
+    plan, loaded = make_plan(run, data.data_root(data_root), elsewhere=elsewhere)
     folder = Path(out) if out is not None else plan.default_folder()
     return run_plan(
         plan,

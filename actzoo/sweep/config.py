@@ -37,8 +37,14 @@ ELSEWHERE: Mapping[str, Any] = {
     "workers": int,
     "address": str,
     "executor_options": dict,
+    "retry_failed": bool,
+    "fail_fast": bool,
+    "mixed_machines": bool,
+    "no_cost": bool,
 }
-"""Keys that say where a run goes, not what it is: no result depends on them."""
+"""Keys that say where a run goes and what becomes of it: no result depends on them."""
+WITH_EXECUTOR = ("workers", "address", "executor_options")
+"""Those of them that only an executor takes."""
 KEYS: Mapping[str, Any] = {**_OF_RUN, **OF_PHASES, **ELSEWHERE}
 
 

@@ -56,6 +56,12 @@ def check(setting: Setting) -> None:
             raise UsageError(f"{name}={value!r}; expected {WORDS[TUNABLE[name]]}")
 
 
+def typed(name: str, values: Iterable[Value]) -> tuple[Value, ...]:
+    """Values of a hyper-parameter as one type, so that 1 and 1.0 are one cell."""
+    number = TUNABLE.get(name) is float
+    return tuple(float(v) if number and fits(v, float) else v for v in values)
+
+
 def phase_with(phase: Phase, setting: Setting) -> Phase:
     """A phase with what a setting says of it: `lr_mixture` of phases that train the mixture alone.
 

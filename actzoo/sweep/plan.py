@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from actzoo import data
-from actzoo.environment import pick_device
+from actzoo.environment import device_elsewhere, pick_device
 from actzoo.errors import UsageError
 from actzoo.experiment.build import WeightInit
 from actzoo.experiment.fingerprint import Fingerprint, of_activation, of_model
@@ -18,7 +18,7 @@ from actzoo.experiment.spec import CellSpec, Precision
 from actzoo.kernels import KERNELS, Kernel
 from actzoo.mixture import Init
 from actzoo.registry import default, get
-from actzoo.sweep.hyper import OF_RUN, TUNABLE, Grid, Setting, check, phase_with, unknown
+from actzoo.sweep.hyper import OF_RUN, TUNABLE, Grid, Setting, check, phase_with, typed, unknown
 
 Control = Literal["", "equal-epochs"]
 
@@ -85,6 +85,9 @@ class Run:
     tune_seeds: tuple[int, ...] = (1000, 1001)
 
     def __post_init__(self) -> None:
+        for what in ("sets", "datasets", "models", "seeds", "protocol", "tune_seeds"):
+            object.__setattr__(self, what, _several(what, getattr(self, what)))
+        object.__setattr__(self, "sets", tuple(_several("a set", names) for names in self.sets))
         if not self.sets:
             raise UsageError("no set to run; say for example --set relu,tanh,sin")
         for names in self.sets:
@@ -110,6 +113,7 @@ class Run:
             raise UsageError(f"threads={self.threads}; expected 1 or more")
         if not 0 <= self.validation <= 0.9:
             raise UsageError(f"validation={self.validation}; expected a share from 0 to 0.9")
+        object.__setattr__(self, "validation", float(self.validation))  # 0 and 0.0 are one cell
         if self.init not in ("equal", "random"):
             raise UsageError(f"mixture init {self.init!r}; expected 'equal' or 'random'")
         if self.weight_init not in ("default", "gain"):
@@ -123,7 +127,9 @@ class Run:
         self._check_grid()
 
     def _check_grid(self) -> None:
-        for name, values in self.grid.items():
+        grid = {name: typed(name, _several(name, v)) for name, v in self.grid.items()}
+        object.__setattr__(self, "grid", grid)
+        for name, values in grid.items():
             if name not in TUNABLE:
                 raise UsageError(f"grid: {unknown(name, TUNABLE)}")
             if not values:
@@ -304,12 +310,22 @@ class Run:
         return cls(**values)
 
 
+def _several(what: str, given: Any) -> tuple[Any, ...]:
+    if isinstance(given, str) or not isinstance(given, Iterable):
+        raise UsageError(f"{what}={given!r}; expected several, e.g. a list of one")
+    return tuple(given)
+
+
 def _count(things: Any, noun: str) -> str:
     return f"{len(things)} {noun}{'' if len(things) == 1 else 's'}"
 
 
-def resolve(run: Run) -> Run:
+def resolve(run: Run, *, elsewhere: bool = False) -> Run:
     """The same run with every name as its owner writes it, so that aliases are one cell.
+
+    Args:
+        run: What was asked for.
+        elsewhere: Whether cells run on other machines: then the device need not be here.
 
     Raises:
         UnknownNameError: A name that nobody provides.
@@ -322,7 +338,7 @@ def resolve(run: Run) -> Run:
         run.settled(),
         datasets=tuple(_dataset_name(text) for text in run.datasets),
         models=tuple(_model_name(text) for text in run.models),
-        device=str(pick_device(run.device)),
+        device=str((device_elsewhere if elsewhere else pick_device)(run.device)),
         sets=tuple(tuple(name(n) for n in names) for names in run.sets),
         baseline=name(run.baseline),
     )

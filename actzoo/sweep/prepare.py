@@ -77,13 +77,18 @@ class Plan:
         return Path("reports") / f"{slug}-{hashlib.sha256(asked.encode()).hexdigest()[:8]}"
 
 
-def make_plan(run: Run, root: Path) -> tuple[Plan, Loaded]:
+def make_plan(run: Run, root: Path, *, elsewhere: bool = False) -> tuple[Plan, Loaded]:
     """Look at the data and lay out the cells; nothing is written.
+
+    Args:
+        run: What was asked for.
+        root: Where datasets lie.
+        elsewhere: Whether cells run on other machines: then the device need not be here.
 
     Raises:
         UsageError: An unknown name, a missing or broken dataset, an option out of range.
     """
-    run = resolve(run)
+    run = resolve(run, elsewhere=elsewhere)
     loaded = Loaded(root)
     prints: dict[str, Fingerprint] = {}
     about: dict[str, dict[str, Any]] = {}
@@ -101,12 +106,12 @@ def make_plan(run: Run, root: Path) -> tuple[Plan, Loaded]:
             "classes": images.classes,
             "shape": list(images.shape),
         }
-        _check_networks(run, images)
+        _check_networks(run, images, elsewhere)
     cells = () if run.tunes else run.cells(prints)
     return Plan(run, cells, about, trials(run, prints), prints), loaded
 
 
-def _check_networks(run: Run, images: Images) -> None:
+def _check_networks(run: Run, images: Images, elsewhere: bool) -> None:
     """Build every network with every set once, so that a misfit shows beforehand."""
     for model in run.models:
         network, options = default().model(model)
@@ -122,4 +127,5 @@ def _check_networks(run: Run, images: Images) -> None:
                 network_seed=0,
                 mixture_seed=0,
             )
-            built.kernel_used(torch.device(run.device), run.precision)
+            if not elsewhere:
+                built.kernel_used(torch.device(run.device), run.precision)

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import platform
+import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import BrokenExecutor, CancelledError, Executor
+from collections.abc import Callable, Generator, Mapping, Sequence
+from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any
 
-from actzoo.errors import StoreError
+from actzoo.errors import ActzooError, StoreError
 from actzoo.experiment.spec import CellSpec
 from actzoo.experiment.training import Epoch
 from actzoo.sweep.prepare import Loaded
-from actzoo.sweep.progress import ends
+from actzoo.sweep.progress import LOOK_SECONDS, ends
 from actzoo.sweep.results import Event, Kind
-from actzoo.sweep.store import Store
+from actzoo.sweep.store import RESULT, Store
 from actzoo.sweep.work import work, work_apart
 
 Cells = list[tuple[int, CellSpec]]
+Ends = Generator[tuple[CellSpec, str], None, None]
+VISIBLE_SECONDS = 60.0
+"""How long a shared folder may take to show here what another machine has written."""
 
 
 @dataclass
@@ -57,12 +63,13 @@ class Sweep:
         numbered = enumerate(cells, start=self.seen + 1)
         open_cells = [(n, spec) for n, spec in numbered if not self._keep(n, spec)]
         self.seen += len(cells)
-        ended = self._here(open_cells) if self.executor is None else self._apart(open_cells)
-        for spec, message in ended:
-            if self._fails(spec, message.partition(":")[0]):
-                self.failed += 1
-                if self.fail_fast:
-                    return False
+        done = self._here(open_cells) if self.executor is None else self._apart(open_cells)
+        with closing(done):
+            for spec, message in done:
+                if self._fails(spec, message.partition(":")[0]):
+                    self.failed += 1
+                    if self.fail_fast:
+                        return False
         return True
 
     def _fails(self, spec: CellSpec, error: str) -> bool:
@@ -90,7 +97,7 @@ class Sweep:
         self._tell("failed", number, spec, message=message)
         return True
 
-    def _here(self, cells: Cells) -> Iterator[tuple[CellSpec, str]]:
+    def _here(self, cells: Cells) -> Ends:
         """Run cells one after another; yields each with "" or why it failed."""
         for number, spec in cells:
             self._tell("start", number, spec)
@@ -106,28 +113,64 @@ class Sweep:
             self._finished(number, spec, message)
             yield spec, message
 
-    def _apart(self, cells: Cells) -> Iterator[tuple[CellSpec, str]]:
+    def _apart(self, cells: Cells) -> Ends:
         """Have the executor run cells; yields each with "" or why it failed, as they end."""
-        assert self.executor is not None
         folder, root = str(self.store.folder.resolve()), str(self.loaded.root.resolve())
-        futures = {
-            self.executor.submit(work_apart, folder, spec.to_json(), root): (number, spec)
-            for number, spec in cells
-        }
-        for future in ends(futures, self.store, self._tell):
-            number, spec = futures[future]
-            try:
-                message = future.result()
-            except StoreError:
-                raise
-            except (BrokenExecutor, CancelledError) as error:  # no fault of the cell's
-                reason = str(error) or "cancelled"
-                message = f"not finished, its worker was lost ({reason}); the same command goes on"
-            except Exception as error:
-                self.store.fail(spec, error, traceback.format_exc())
-                message = f"{type(error).__name__}: {error}"
-            self._finished(number, spec, message)
-            yield spec, message
+        futures: dict[Future[str], tuple[int, CellSpec]] = {}
+        try:
+            for number, spec in cells:
+                futures[self._submitted(folder, spec, root)] = number, spec
+            for future in ends(futures, self.store, self._tell):
+                number, spec = futures[future]
+                message = self._answer(future, spec)
+                self._finished(number, spec, message)
+                yield spec, message
+        finally:  # the executor itself belongs to whoever opened it
+            for future in futures:
+                future.cancel()
+
+    def _submitted(self, folder: str, spec: CellSpec, root: str) -> Future[str]:
+        assert self.executor is not None
+        try:
+            return self.executor.submit(work_apart, folder, spec.to_json(), root)
+        except BrokenExecutor as error:  # a pool that died while it was still being filled
+            broken: Future[str] = Future()
+            broken.set_exception(error)
+            return broken
+
+    def _answer(self, future: Future[str], spec: CellSpec) -> str:
+        """What came of a cell elsewhere: "" or why it failed.
+
+        Raises:
+            ActzooError: A worker cannot do its part: no cell would be any better there.
+        """
+        try:
+            message = future.result()
+        except ActzooError:
+            raise
+        except (BrokenExecutor, CancelledError) as error:  # no fault of the cell's
+            reason = str(error) or "cancelled"
+            return f"not finished, its worker was lost ({reason}); the same command goes on"
+        except Exception as error:
+            self.store.fail(spec, error, traceback.format_exc())
+            return f"{type(error).__name__}: {error}"
+        if not message:
+            self._await(spec)
+        return message
+
+    def _await(self, spec: CellSpec) -> None:
+        """Wait until the result that a worker has written can be seen here."""
+        folder = self.store.cell(spec.key)
+        end = time.monotonic() + VISIBLE_SECONDS
+        # Listing the folder has a network file system look again.
+        while not (folder.exists() and folder / RESULT in folder.iterdir()):
+            if time.monotonic() >= end:
+                raise StoreError(
+                    f"a worker has finished the cell {spec.key}, but on {platform.node()} there "
+                    f"is no {folder / RESULT}; workers and this machine must share the output "
+                    f"folder under the same path"
+                )
+            time.sleep(LOOK_SECONDS)
 
     def _finished(self, number: int, spec: CellSpec, message: str) -> None:
         if message:

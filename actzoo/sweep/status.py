@@ -178,11 +178,12 @@ def _look(store: Store, cell: Cell, now: float) -> Cell:
     try:
         if (result := _read(folder / RESULT)) is not None:
             return replace(cell, state="done", seconds=float(result["seconds"]["total"]))
+        # Before the progress, which a worker that died leaves as it was.
+        if (error := _read(folder / ERROR)) is not None:
+            return replace(cell, state="failed", message=f"{error['error']}: {error['message']}")
         progress = read_progress(folder)
         if progress is not None:
             return replace(cell, state=_state(progress, now), progress=progress)
-        if (error := _read(folder / ERROR)) is not None:
-            return replace(cell, state="failed", message=f"{error['error']}: {error['message']}")
     except (StoreError, KeyError, TypeError) as unreadable:
         return replace(cell, state="stopped", message=f"a file that cannot be used: {unreadable}")
     return cell

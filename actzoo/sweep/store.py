@@ -38,6 +38,7 @@ from actzoo.sweep.setaside import set_aside
 
 CELL, RESULT, ERROR, CHECKPOINT = "cell.json", "result.json", "error.json", "checkpoint.pt"
 HISTORY, PREDICTIONS, LAYERS = "history.csv", "predictions.npz", "layers.npz"
+SPEC = "spec.json"
 ALL = (CELL, RESULT, ERROR, CHECKPOINT, HISTORY, PREDICTIONS, LAYERS)
 AGAIN = "run the same command again: it moves this aside and repeats what is missing"
 
@@ -74,22 +75,30 @@ class Store:
             ) from None
         try:
             with note_holder(self.folder, command):
-                remove_parts(self.folder, ("spec.json", "results.csv"))
+                remove_parts(self.folder, ("*",))  # whoever wrote them is dead
                 yield
         finally:
             lock.release()
 
     @contextmanager
-    def cell_locked(self, key: str) -> Iterator[None]:
+    def cell_locked(self, key: str, waits: Callable[[], None] = lambda: None) -> Iterator[None]:
         """Hold one cell for writing; waits for whoever else does.
 
         A worker whose run was killed may still be at it, or a cluster has started it twice.
+
+        Args:
+            key: The cell's.
+            waits: Called before it waits, if it has to.
         """
         path = self.folder / ".locks" / key
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             lock = FileLock(path)
-            lock.acquire()
+            try:
+                lock.acquire(timeout=0)
+            except Timeout:
+                waits()
+                lock.acquire()
         except OSError as error:
             raise StoreError(f"cannot write {path}: {error.strerror or error}") from None
         try:
@@ -167,7 +176,9 @@ class Store:
                 try:
                     check(folder / name)
                 except StoreError as error:
-                    moved.append(set_aside(self.folder, folder / name, str(error)))
+                    # A worker that outlived its run may have removed it just now.
+                    if (folder / name).exists():
+                        moved.append(set_aside(self.folder, folder / name, str(error)))
         return moved
 
     def checkpoint(self, spec: CellSpec, tell: Callable[[str], None]) -> checkpoint.Checkpoint:
@@ -218,11 +229,11 @@ class Store:
 
     def write_spec(self, spec: dict[str, Any]) -> None:
         """Write what the last command asked for; the report covers its cells."""
-        write_json(self.folder / "spec.json", {"format": FORMAT, **spec})
+        write_json(self.folder / SPEC, {"format": FORMAT, **spec})
 
     def examine_spec(self) -> list[str]:
         """Move a spec.json aside that is torn or of another format; see `examine`."""
-        path = self.folder / "spec.json"
+        path = self.folder / SPEC
         if path.exists():
             try:
                 self.spec()
@@ -236,7 +247,7 @@ class Store:
         Raises:
             StoreError: The folder holds no run, or one of another format.
         """
-        path = self.folder / "spec.json"
+        path = self.folder / SPEC
         if not path.exists():
             raise StoreError(
                 f"{self.folder} holds no run (no spec.json); give the folder that "

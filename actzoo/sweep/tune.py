@@ -12,17 +12,19 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from actzoo.errors import TuningError
+from actzoo.errors import StoreError, TuningError
 from actzoo.experiment.fingerprint import Fingerprint
 from actzoo.experiment.spec import FORMAT, CellSpec
 from actzoo.files import read_json, write_json
-from actzoo.sweep.hyper import Grid, Setting
+from actzoo.sweep.hyper import Grid, Setting, said
 from actzoo.sweep.plan import Run, Subject
 from actzoo.sweep.store import Store
 
 FILE = "tuning.json"
 DIVERGED = ("DivergedError", "MixtureError")
 """Errors that say something of a setting, not of the machine."""
+NAMED = 3
+"""Cells that one message names."""
 
 
 @dataclass(frozen=True)
@@ -141,9 +143,14 @@ class Tuning:
 def choose(store: Store, run: Run, all_trials: Sequence[Trial]) -> Tuning:
     """Choose a setting for each set from the stored cells of the grid.
 
+    A setting that diverged is an outcome, and so is one that needs too much memory where batch
+    sizes are tried. Any other failure says nothing of a setting, and must not decide.
+
     Raises:
-        TuningError: A cell of the grid has neither a result nor a failure yet.
+        TuningError: A cell of the grid has neither a result nor a failure yet, or failed for
+            another reason.
     """
+    _refuse_others(store, run, all_trials)
     by_subject: dict[Subject, dict[str, list[Trial]]] = {}
     for trial in all_trials:
         of_settings = by_subject.setdefault(trial.subject, {})
@@ -154,6 +161,28 @@ def choose(store: Store, run: Run, all_trials: Sequence[Trial]) -> Tuning:
         best = min(range(len(outcomes)), key=lambda n: outcomes[n].rank)
         tuned.append(Tuned(subject, outcomes, best))
     return Tuning(run.grid, run.tune_seeds, tuple(tuned))
+
+
+def _refuse_others(store: Store, run: Run, all_trials: Sequence[Trial]) -> None:
+    found = []
+    for trial in all_trials:
+        spec = trial.spec
+        failure = store.error(spec.key) if store.result(spec.key) is None else None
+        if failure is None or failure["error"] in DIVERGED:
+            continue
+        if failure.get("kind") == "out of memory" and "batch_size" in run.grid:
+            continue
+        found.append(
+            f"{spec.key} ({spec.label} with {said(trial.setting)}, seed {spec.seed}: "
+            f"{failure['error']}: {failure['message']})"
+        )
+    if found:
+        more = f" and {len(found) - NAMED} more" if len(found) > NAMED else ""
+        raise TuningError(
+            f"nothing was chosen: {len(found)} of the cells that tune did not fail by diverging, "
+            f"and so say nothing of a setting: {'; '.join(found[:NAMED])}{more}; the same command "
+            f"with --retry-failed runs them again"
+        )
 
 
 def _outcome(store: Store, some: Sequence[Trial]) -> Outcome:
@@ -199,16 +228,28 @@ def read_tuning(folder: Path) -> Tuning:
     """Read what `write_tuning` wrote.
 
     Raises:
-        StoreError: It is not there, or torn.
+        StoreError: It is not there, torn, of another format or something else.
     """
-    parts = read_json(folder / FILE)
-    tuned = []
-    for part in parts["tuned"]:
-        subject = Subject(**{**part["subject"], "members": tuple(part["subject"]["members"])})
-        outcomes = tuple(map(_read_outcome, part["outcomes"]))
-        tuned.append(Tuned(subject, outcomes, part["picked"]))
-    grid = {name: tuple(values) for name, values in parts["grid"].items()}
-    return Tuning(grid, tuple(parts["seeds"]), tuple(tuned))
+    path = folder / FILE
+    try:
+        parts = read_json(path)
+        if parts.get("format") != FORMAT:
+            raise StoreError(f"{path} is of format {parts.get('format')}; expected {FORMAT}")
+        tuned = tuple(map(_read_tuned, parts["tuned"]))
+        grid = {name: tuple(values) for name, values in parts["grid"].items()}
+        return Tuning(grid, tuple(parts["seeds"]), tuned)
+    except (KeyError, TypeError, AttributeError) as error:
+        reason = f"{path} holds no tuning of this version ({type(error).__name__}: {error})"
+    except StoreError as error:
+        reason = str(error)
+    raise StoreError(
+        f"{reason}; run the command of this folder again: it chooses anew from the cells"
+    )
+
+
+def _read_tuned(parts: dict[str, Any]) -> Tuned:
+    subject = Subject(**{**parts["subject"], "members": tuple(parts["subject"]["members"])})
+    return Tuned(subject, tuple(map(_read_outcome, parts["outcomes"])), parts["picked"])
 
 
 def _read_outcome(parts: dict[str, Any]) -> Outcome:

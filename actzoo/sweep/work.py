@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import functools
+import platform
+import threading
 import traceback
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from actzoo import data
-from actzoo.errors import DataError, StoreError
+from actzoo.errors import ActzooError, DataError, StoreError, UsageError
 from actzoo.experiment.cell import run_cell
-from actzoo.experiment.fingerprint import of_dataset
+from actzoo.experiment.fingerprint import Fingerprint, of_activation, of_dataset, of_model
 from actzoo.experiment.spec import CellSpec
 from actzoo.experiment.training import Epoch
-from actzoo.registry import default
-from actzoo.sweep.progress import ProgressFile
-from actzoo.sweep.store import Store, kind_of
+from actzoo.registry import default, get
+from actzoo.sweep.progress import ProgressFile, read_progress
+from actzoo.sweep.store import SPEC, Store, kind_of
 from actzoo.values import Images
+
+_one_at_a_time = threading.Lock()
+"""Torch's threads and global generators belong to the process: two cells would mix."""
 
 
 def work(
@@ -36,7 +42,8 @@ def work(
         spec: What to run.
         images: The dataset that the spec names, whole.
         report: Called after each epoch.
-        moved: Called with a line if the cell's checkpoint could not be used.
+        moved: Called with a line if the cell's checkpoint could not be used, or if another
+            process is at the cell.
 
     Returns:
         "" or the message of the failure.
@@ -49,7 +56,12 @@ def work(
         progress.tell(epoch)
         report(epoch)
 
-    with store.cell_locked(spec.key):
+    def waits() -> None:
+        other = read_progress(store.cell(spec.key))
+        who = f"process {other.pid} on {other.host}" if other else "another process"
+        moved(f"waiting for the cell at {store.cell(spec.key)}: {who} is at it")
+
+    with store.cell_locked(spec.key, waits):
         if store.result(spec.key) is not None:
             return ""
         store.begin(spec)
@@ -69,15 +81,66 @@ def work(
 
 
 def work_apart(folder: str, spec: dict[str, Any], root: str) -> str:
-    """`work` for another process or machine: takes plain values, writes its own cell only."""
+    """`work` for another process or machine: takes plain values, writes its own cell only.
+
+    Raises:
+        DataError: The dataset is missing on this worker, or differs from the planned one.
+        UsageError: A function or the network is unknown on this worker, or differs.
+        StoreError: The output folder is not there, or cannot be written.
+    """
     cell = CellSpec.from_json(spec)
-    images = _images(cell.dataset, root)
-    found = of_dataset(data.find(cell.dataset), images, default())
-    if found not in cell.fingerprints:
-        raise DataError(f"{cell.dataset} holds other data on this worker than where it was planned")
-    return work(Store(Path(folder)), cell, images, lambda _: None)
+    with _one_at_a_time:
+        try:
+            if not (Path(folder) / SPEC).exists():
+                raise StoreError(
+                    f"{folder} holds no {SPEC}; every worker needs the output folder under the "
+                    f"same path, on storage that they share"
+                )
+            _check_sources(cell)
+            images = _checked_images(cell, root)
+            return work(Store(Path(folder)), cell, images, lambda _: None)
+        except ActzooError as error:
+            raise type(error)(f"the worker on {platform.node()}: {error}") from None
+
+
+def _check_sources(cell: CellSpec) -> None:
+    registry = default()
+    found = [of_activation(get(name), registry) for name in cell.members]
+    network = of_model(*registry.model(cell.model), registry)
+    planned = cell.fingerprints
+    for name, here, there in zip(cell.members, found, planned, strict=False):
+        if here != there:
+            raise UsageError(f"{_difference('function', name, here, there)}; {_SAME}")
+    if network != planned[-1]:
+        raise UsageError(f"{_difference('network', cell.model, network, planned[-1])}; {_SAME}")
+
+
+def _checked_images(cell: CellSpec, root: str) -> Images:
+    planned = cell.fingerprints[-2]
+    images, found = _images(cell.dataset, root)
+    if found != planned:  # or this process has kept what the files held before
+        _images.cache_clear()
+        images, found = _images(cell.dataset, root)
+    if found != planned:
+        raise DataError(
+            f"{_difference('dataset', cell.dataset, found, planned)}; give all workers the same "
+            f"data under the same --data-root"
+        )
+    return images
+
+
+_SAME = "install the same actzoo, plugins and files there, and start the worker again"
+
+
+def _difference(what: str, name: str, here: Fingerprint, planned: Fingerprint) -> str:
+    there = asdict(planned)
+    pairs = [(field, a, there[field]) for field, a in asdict(here).items()]
+    parts = [f"{field} {a!r}, planned {b!r}" for field, a, b in pairs if a != b]
+    return f"the {what} {name} is another one here than where it was planned ({'; '.join(parts)})"
 
 
 @functools.lru_cache(maxsize=1)
-def _images(name: str, root: str) -> Images:
-    return data.find(name).load(Path(root))
+def _images(name: str, root: str) -> tuple[Images, Fingerprint]:
+    dataset = data.find(name)
+    images = dataset.load(Path(root))
+    return images, of_dataset(dataset, images, default())

@@ -100,7 +100,8 @@ def test_a_failed_cell_is_exit_code_1(run, tmp_path, tiny_npz):
 
 def test_dry_run_writes_nothing(run, tmp_path, tiny_npz):
     done = run(*quick(tiny_npz, tmp_path / "out", "--dry-run"))
-    assert len(done.stdout.splitlines()) == 1 + 6
+    assert len(done.stdout.splitlines()) == 6
+    assert "1 mixture of 2" in done.stderr
     assert not (tmp_path / "out").exists()
     rows = json.loads(run(*quick(tiny_npz, tmp_path / "out", "--dry-run", "--json")).stdout)
     assert len(rows) == 6
@@ -151,12 +152,12 @@ def test_without_a_set_every_named_set_runs(run):
     done = run("bench", "--dry-run", "--seeds", "0")
     sets = [s for s, _ in default().sets.entries]
     assert {"paper", "modern"} <= {s.name for s in sets}
-    assert done.stdout.splitlines()[0].startswith(f"{len(sets)} mixtures, their ")
+    assert done.stderr.splitlines()[0].startswith(f"{len(sets)} mixtures, their ")
     for s in sets:
         assert s.name in run("ls", "--sets").stdout
         assert " + ".join(s.members) in done.stdout
     named = run("bench", "--set", "paper", "--dry-run", "--seeds", "0")
-    assert "1 mixture of 3, its 3 members, 1 seed: 4 cells" in named.stdout
+    assert "1 mixture of 3, its 3 members, 1 seed: 4 cells" in named.stderr
 
 
 def test_env_and_plugins(run):
@@ -215,6 +216,12 @@ class TestConfig:
                     "--out", str(tmp_path / "out"))  # fmt: skip
         assert again.returncode == 0 and again.stdout.count("(done before)") == 2
 
+    def test_no_executor_is_none_of_the_file_s(self, cells, tmp_path):
+        path = tmp_path / "my.toml"
+        more = "executor = 'local'\nworkers = 2\nretry_failed = true\nno_cost = true\n"
+        path.write_text(path.read_text() + more)
+        assert len(cells("--executor", "none")) == 2
+
     def test_mistakes_are_usage(self, run, tmp_path):
         (tmp_path / "bad.toml").write_text("seed = 3")
         done = run("bench", "--config", str(tmp_path / "bad.toml"))
@@ -229,6 +236,7 @@ class TestTuning:
         assert [row["tries"] for row in rows] == ["lr_network=0.0001"] * 3 + ["lr_network=0.01"] * 3
         assert {row["seed"] for row in rows} == {7}
         assert "6 cells, after 6 cells that tune lr_network" in done.stderr
+        assert "6 cells to report follow the choice" in done.stderr
 
     @pytest.mark.parametrize(
         ("words", "message"),

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from actzoo.cli import main
+from actzoo.cli import main, speed
 
 
 @pytest.fixture
@@ -33,6 +33,17 @@ def test_it_prints_and_writes(run: Any, tmp_path: Path) -> None:
     page = (tmp_path / "speed.md").read_text()
     assert "](speed-float32-1-thread.png)" in page
     assert (tmp_path / "speed-float32-1-thread.png").stat().st_size > 1000
+
+
+def test_a_line_now_and_then(run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    words = ("speed", "--quick", "--table", "operator", "--set", "relu,tanh", "--sizes", "64")
+    _, _, err = run(*words, "--out", str(tmp_path))
+    assert "mixtures: 1 of 3" not in err
+    monkeypatch.setattr(speed, "LINE_SECONDS", 0.0)
+    _, _, err = run(*words, "--out", str(tmp_path))
+    assert err.splitlines()[:3] == [
+        "measuring mixtures: 3 cases", "mixtures: 1 of 3", "mixtures: 2 of 3",
+    ]  # fmt: skip
 
 
 def test_json_is_one_document(run: Any, tmp_path: Path) -> None:

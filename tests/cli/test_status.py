@@ -97,6 +97,14 @@ def test_a_finished_run(folder):
     assert [cell["state"] for cell in told["cells"]].count("done") == 3
 
 
+def test_what_a_dead_worker_left_does_not_hide_that_its_cell_failed(folder):
+    by_label = cells(folder)
+    undo(by_label["tanh"])
+    (by_label["tanh"] / "progress.json").rename(by_label["exp(99*x*x)"] / "progress.json")
+    states = {cell["label"]: cell["state"] for cell in document(folder)["cells"]}
+    assert (states["exp(99*x*x)"], states["tanh"]) == ("failed", "waiting")
+
+
 def test_running_waiting_and_the_time_left(folder):
     by_label = cells(folder)
     took(by_label["relu"], 40.0)

@@ -208,6 +208,33 @@ def test_a_result_that_only_b_lost_is_a_fall(beside: Callable[..., Beside]) -> N
     assert dropped(beside({**A, "tanh": [901, None, 902]}, A), 0) == []
 
 
+def test_a_set_that_b_lacks_is_a_fall(beside: Callable[..., Beside]) -> None:
+    b = {name: counts for name, counts in B.items() if name == "relu"}
+    found = dropped(beside(A, b), 99)
+    assert [fall.partition(":")[0] for fall in found] == [
+        "relu + tanh on digits, paper_cnn",
+        "tanh on digits, paper_cnn",
+    ]
+    assert all("B lacks it" in fall for fall in found)
+    assert dropped(beside(b, A), 99) == []
+
+
+def test_no_seed_in_common_is_a_fall(make_store: Make) -> None:
+    studies = [
+        read_study(make_store({"relu": [900, 901]}, sets=(("relu",),), seeds=(n,), name=str(n)))
+        for n in (0, 1)
+    ]
+    assert dropped(hold(*studies), 99) == [
+        "relu on digits, paper_cnn: no seed has a result on both sides, so that nothing tells "
+        "whether it fell"
+    ]
+
+
+def test_fewer_seeds_are_no_fall(beside: Callable[..., Beside]) -> None:
+    fewer = {name: counts[:2] for name, counts in A.items()}
+    assert dropped(beside(A, fewer), 0) == []
+
+
 def test_nothing_differs(beside: Callable[..., Beside]) -> None:
     assert beside(A, B).unlike == ()
 

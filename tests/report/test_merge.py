@@ -109,6 +109,20 @@ def test_runs_that_differ_otherwise_are_refused(
         read_studies([one, two])
 
 
+def test_seeds_to_tune_on_matter_where_something_is_tuned(make_store: Make) -> None:
+    one = make_store({"relu": RELU, "tanh": TANH}, sets=(("tanh",),), name="one")
+    two = make_store({"relu": RELU, "sin": SIN}, sets=(("sin",),), name="two", tune_seeds=(7,))
+    assert len(read_studies([one, two]).results) == 12
+    grid = {"lr_network": (1e-3, 1e-2)}
+    tuned = [
+        make_store({"relu": RELU}, sets=(("relu",),), name=f"tuned{seed}", grid=grid,
+                   tune_seeds=(seed,))
+        for seed in (7, 8)
+    ]  # fmt: skip
+    with pytest.raises(UsageError, match="tune seeds is"):
+        read_studies(tuned)
+
+
 def test_one_cell_with_two_results_is_refused(make_store: Make) -> None:
     one = make_store({"relu": RELU, "tanh": TANH}, sets=(("tanh",),), name="one")
     two = make_store({"relu": [900, 902, 898, 903]}, sets=(("relu",),), name="two")

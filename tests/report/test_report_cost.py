@@ -63,4 +63,10 @@ def test_the_cost_stands_beside_the_accuracy(make_store: Callable[..., Path]) ->
 def test_costs_of_other_data_are_not_shown(make_store: Callable[..., Path]) -> None:
     folder = make_store(ACCURACY, sets=(("relu", "tanh"),))
     write(folder, [row(["relu"], 7.77, dataset="mnist")])
-    assert "7.77" not in read(folder)
+    assert "7.77" not in read(folder) and "*Cost*" not in read(folder)
+
+
+def test_no_cost_that_could_be_measured_is_no_column(make_store: Callable[..., Path]) -> None:
+    folder = make_store(ACCURACY, sets=(("relu", "tanh"),))
+    write(folder, [row(["relu"], None), row(["gelu"], 1.5)])
+    assert "*Cost*" not in read(folder) and "cost (ReLU = 1)" not in read(folder)

@@ -10,6 +10,7 @@ import pytest
 import actzoo
 from actzoo.errors import StoreError
 from actzoo.experiment.protocol import PAPER
+from actzoo.experiment.spec import FORMAT
 from actzoo.report.figures import style
 from actzoo.report.figures.tuning import collect_sensitivity, draw_sensitivity, figures_of
 from actzoo.report.markdown import write_report
@@ -146,6 +147,22 @@ def test_a_run_that_has_not_chosen_has_no_report(tuned_run, tmp_path):
     (tmp_path / "spec.json").write_text(json.dumps({**asked, "keys": []}))
     with pytest.raises(StoreError, match="has not finished tuning"):
         write_report(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("{torn", "torn or no JSON"),
+        ('{"format": 99}', "is of format 99; expected"),
+        ('{"tuned": []}', "is of format None; expected"),
+        (f'{{"format": {FORMAT}, "tuned": [{{}}]}}', "holds no tuning of this version"),
+        (f'{{"format": {FORMAT}, "tuned": 3}}', "holds no tuning of this version"),
+    ],
+)
+def test_a_foreign_choice_is_told_with_the_next_step(content, message, tmp_path):
+    (tmp_path / "tuning.json").write_text(content)
+    with pytest.raises(StoreError, match=f"{message}.*run the command of this folder again"):
+        read_tuning(tmp_path)
 
 
 def test_a_run_without_a_grid_says_nothing_of_tuning(make_store):

@@ -10,6 +10,7 @@ from dataclasses import replace
 
 import pytest
 
+import actzoo
 from actzoo.experiment.protocol import PAPER
 
 
@@ -24,6 +25,31 @@ def quick(tiny_npz):
         "threads": 1,
         "kernel": "reference",
     }
+
+
+@pytest.fixture
+def tanh(tiny_npz, tmp_path):
+    """Runs two cells, tanh and the baseline, into a folder; returns results and events."""
+
+    def bench(folder="out", **options):
+        events = []
+        results = actzoo.bench(
+            ["tanh"],
+            out=tmp_path / folder,
+            **{
+                "show": events.append,
+                "datasets": (f"npz:{tiny_npz}",),
+                "models": ("mlp(width=8)",),
+                "seeds": (0,),
+                "protocol": tuple(replace(p, epochs=1) for p in PAPER),
+                "threads": 1,
+                "kernel": "reference",
+                **options,
+            },
+        )
+        return results, events
+
+    return bench
 
 
 @pytest.fixture

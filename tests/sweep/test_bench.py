@@ -6,11 +6,16 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
+import torch
 
 import actzoo
-from actzoo.errors import UnknownNameError, UsageError
+from actzoo.errors import StoreError, UnknownNameError, UsageError
+from actzoo.experiment import cell as cells
 from actzoo.experiment.protocol import PAPER, Phase
+from actzoo.experiment.setup import Setup
 from actzoo.experiment.spec import CellSpec
+from actzoo.report.markdown import write_report
+from actzoo.sweep import bench
 from actzoo.sweep.plan import Run
 from actzoo.sweep.prepare import make_plan
 from actzoo.sweep.store import Store
@@ -96,6 +101,82 @@ def test_an_interrupted_run_is_finished_by_the_same_command(tmp_path, quick, sto
     actzoo.bench(["relu,tanh"], out=tmp_path / "torn", show=lambda e: kinds.append(e.kind), **quick)
     assert kinds.count("kept") == stop_at[1] - (0 if stop_at[0] == "done" else 1)
     assert without_times(tmp_path / "whole") == without_times(tmp_path / "torn")
+
+
+def test_an_error_while_the_table_is_written_hides_no_other(tmp_path, quick, monkeypatch):
+    def torn(*_):
+        raise StoreError("a result is torn")
+
+    def interrupt(event):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(bench, "cell_row", torn)
+    with pytest.raises(KeyboardInterrupt):
+        actzoo.bench(["tanh"], out=tmp_path / "out", show=interrupt, **quick)
+
+
+def test_an_interruption_while_tuning_leaves_the_table_of_before(tmp_path, quick):
+    quick = {**quick, "seeds": (0,)}
+    actzoo.bench(["tanh"], out=tmp_path, **quick)
+    before = (tmp_path / "results.csv").read_bytes()
+
+    def interrupt(event):
+        raise KeyboardInterrupt
+
+    grid = {"lr_network": (1e-3, 1e-2)}
+    with pytest.raises(KeyboardInterrupt):
+        actzoo.bench(["tanh"], out=tmp_path, show=interrupt, grid=grid, **quick)
+    assert (tmp_path / "results.csv").read_bytes() == before
+
+
+def test_other_threads_are_other_cells_and_that_is_said(tmp_path, quick):
+    quick = {**quick, "seeds": (0,), "baseline": "tanh"}
+    actzoo.bench(["tanh"], out=tmp_path, **quick)
+    lines = []
+
+    def show(event):
+        if event.kind == "moved":
+            lines.append(event.message)
+
+    actzoo.bench(["tanh"], out=tmp_path, show=show, **{**quick, "threads": 2})
+    assert len(lines) == 1
+    assert lines[0].startswith("0 of 1 cells kept: threads 1 -> 2")
+    assert "give --threads 1" in lines[0]
+    actzoo.bench(["tanh"], out=tmp_path, show=show, **{**quick, "threads": 2, "batch_size": 64})
+    assert len(lines) == 1
+
+
+def test_a_test_loss_that_is_not_finite_is_a_result(tmp_path, quick, monkeypatch):
+    predict = Setup.predict
+
+    def overflows(setup, x, y):
+        hits, losses = predict(setup, x, y)
+        if x is setup.images.x_test:
+            losses[0] = float("inf")
+        return hits, losses
+
+    monkeypatch.setattr(Setup, "predict", overflows)
+    results = actzoo.bench(["tanh"], out=tmp_path, **quick)
+    assert results.failed == 0
+    for row in results.rows:
+        assert row["test_loss"] is None
+        assert 0 <= row["test_accuracy"] <= 1
+    assert write_report(tmp_path).exists()
+
+
+def test_a_weight_that_is_not_finite_after_the_last_step_is_a_failure(tmp_path, quick, monkeypatch):
+    train = cells.train
+
+    def diverges(spec, setup, *others):
+        done = train(spec, setup, *others)
+        with torch.no_grad():
+            setup.built.network_parameters()[0].view(-1)[0] = float("nan")
+        return done
+
+    monkeypatch.setattr(cells, "train", diverges)
+    results = actzoo.bench(["tanh"], out=tmp_path, **{**quick, "seeds": (0,)})
+    assert {row["status"] for row in results.rows} == {"failed"}
+    assert "is not finite" in results.rows[0]["message"]
 
 
 @pytest.mark.filterwarnings("ignore:many inputs of an activation lie outside")

@@ -233,6 +233,33 @@ def test_every_field_of_a_run_has_a_key():
     assert names <= set(KEYS)
 
 
+@pytest.mark.parametrize("grid", [{}, {"weight_decay": (0,)}, {"lr_network": (1, 2)}])
+def test_whole_numbers_and_lists_are_the_same_run(grid, tmp_path, tiny_npz):
+    protocol = [Phase(trains="network", lr=1, weight_decay=0)]
+    run = Run(
+        sets=[["relu"]], datasets=[f"npz:{tiny_npz}"], models=["mlp(width=8)"], seeds=range(2),
+        protocol=protocol, validation=0.5 if "lr_network" in grid else 0, grid=grid,
+    )  # fmt: skip
+    plan, _ = make_plan(run, tmp_path)
+    path = tmp_path / "sweep.toml"
+    path.write_text(to_toml(plan.run))
+    again, _ = make_plan(to_run(read_config(path)), tmp_path)
+    assert again.run == plan.run
+    assert [c.key for c in again.cells] == [c.key for c in plan.cells]
+    assert [t.spec.key for t in again.trials] == [t.spec.key for t in plan.trials]
+    assert plan.run.seeds == (0, 1)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"sets": "relu"}, {"sets": ("relu",)}, {"seeds": 3}, {"datasets": "mnist"},
+     {"grid": {"lr_network": 0.1}}],
+)  # fmt: skip
+def test_one_where_several_are_expected(options):
+    with pytest.raises(UsageError, match="expected several"):
+        Run(**{"sets": (("relu",),), **options})
+
+
 def test_a_run_leaves_a_file_that_gives_the_same_cells(tmp_path, tiny_npz):
     results = actzoo.bench(
         ["relu,tanh", "LReLU"],

@@ -36,8 +36,7 @@ def test_two_workers_one_killed_and_the_same_numbers(tmp_path, quick, plain, kil
     quick = {**quick, "protocol": LONG, "seeds": (0,)}
     alone = actzoo.bench(["relu,tanh"], out=tmp_path / "alone", **quick)
     out = tmp_path / "dask"
-    with killing(out) as killed:
-        executor = pool(cluster.scheduler_address)
+    with killing(out) as killed, pool(cluster.scheduler_address) as executor:
         together = actzoo.bench(["relu,tanh"], out=out, executor=executor, **quick)
     assert killed
     assert together.failed == 0
@@ -56,8 +55,8 @@ def test_a_lost_scheduler_leaves_cells_for_the_next_run(tmp_path, quick, plain, 
         if event.kind == "done":
             cluster.close()
 
-    executor = pool(cluster.scheduler_address)
-    torn = actzoo.bench(["relu,tanh"], out=out, executor=executor, show=close, **quick)
+    with pool(cluster.scheduler_address) as executor:
+        torn = actzoo.bench(["relu,tanh"], out=out, executor=executor, show=close, **quick)
     states = [row["status"] for row in torn.rows]
     assert "ok" in states and "failed" not in states and torn.failed > 0
     finished = actzoo.bench(["relu,tanh"], out=out, **quick)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import signal
 import subprocess
 import sys
@@ -17,9 +18,10 @@ from click.testing import CliRunner
 
 import actzoo
 from actzoo.cli.bench import command
-from actzoo.errors import DataError, DeclarationError, UsageError
+from actzoo.errors import DataError, DeclarationError, StoreError, UsageError
 from actzoo.experiment.protocol import PAPER
 from actzoo.registry import default
+from actzoo.sweep import running
 from actzoo.sweep.executors.local import LocalPool
 from actzoo.sweep.plan import Run
 from actzoo.sweep.prepare import make_plan
@@ -36,8 +38,7 @@ def pool(name, **options):
 def test_two_workers_give_the_numbers_of_none_though_one_is_killed(tmp_path, quick, plain, killing):
     quick = {**quick, "protocol": LONG, "seeds": (0,)}
     whole = actzoo.bench(["relu,tanh"], out=tmp_path / "whole", **quick)
-    with killing(tmp_path / "torn") as killed:
-        local = pool("local", workers=2)
+    with killing(tmp_path / "torn") as killed, pool("local", workers=2) as local:
         torn = actzoo.bench(["relu,tanh"], out=tmp_path / "torn", executor=local, **quick)
     assert killed
     assert torn.failed == 0
@@ -73,42 +74,118 @@ def test_each_process_has_its_gpu_and_an_interruption_waits_for_none(no_process)
     assert all(call.cancelled() for call in calls[2:])
 
 
-class Dies(Executor):
-    """The first cell's worker dies; the others work."""
+class Dies(ThreadPoolExecutor):
+    """The first cell's worker dies, and the second finds no pool; the others work."""
 
-    def __init__(self):
-        self._pool = ThreadPoolExecutor(1)
-        self._died = False
+    calls = 0
 
     def submit(self, function, *args):
-        if self._died:
-            return self._pool.submit(function, *args)
-        self._died = True
-        future = Future()
-        future.set_exception(BrokenProcessPool("a worker was killed"))
+        self.calls += 1
+        if self.calls == 2:
+            raise BrokenProcessPool("a worker was killed")
+        future = super().submit(function, *args) if self.calls > 1 else Future()
+        if self.calls == 1:
+            future.set_exception(BrokenProcessPool("a worker was killed"))
         return future
 
-    def shutdown(self, wait=True, *, cancel_futures=False):
-        self._pool.shutdown(wait=wait, cancel_futures=cancel_futures)
 
-
-def test_a_cell_lost_by_any_executor_is_finished_by_the_next_run(tmp_path, quick, plain):
-    torn = actzoo.bench(["relu,tanh"], out=tmp_path / "torn", executor=Dies(), **quick)
-    assert [row["status"] for row in torn.rows].count("ok") == len(torn.rows) - 1
-    assert torn.failed == 1
+def test_cells_lost_by_any_executor_are_finished_by_the_next_run(tmp_path, quick, plain):
+    with Dies(1) as executor:
+        torn = actzoo.bench(["relu,tanh"], out=tmp_path / "torn", executor=executor, **quick)
+    assert [row["status"] for row in torn.rows].count("ok") == len(torn.rows) - 2
+    assert torn.failed == 2
     whole = actzoo.bench(["relu,tanh"], out=tmp_path / "whole", **quick)
     finished = actzoo.bench(["relu,tanh"], out=tmp_path / "torn", **quick)
     assert plain(finished) == plain(whole)
 
 
-def test_a_worker_with_other_data_refuses(tmp_path, quick):
-    cell = make_plan(Run(sets=(("tanh",),), **quick), tmp_path)[0].cells[0]
+def test_threads_of_one_process_give_the_numbers_of_none(tmp_path, quick, plain):
+    # rrelu draws from torch's global generator, which the threads share.
+    quick = {**quick, "protocol": LONG, "seeds": (0,)}
+    alone = actzoo.bench(["rrelu,tanh"], out=tmp_path / "alone", **quick)
+    with ThreadPoolExecutor(3) as threads:
+        together = actzoo.bench(["rrelu,tanh"], out=tmp_path / "out", executor=threads, **quick)
+        assert threads.submit(divmod, 7, 2).result() == (3, 1)  # lent, and not shut down
+    assert plain(together) == plain(alone)
+
+
+def test_the_first_failure_leaves_a_lent_executor_open_and_its_queue_empty(tmp_path, quick):
+    with ThreadPoolExecutor(1) as threads:
+        results = actzoo.bench(
+            ["exp(99*x*x)"], out=tmp_path / "out", executor=threads, fail_fast=True, **quick
+        )
+        assert threads.submit(divmod, 7, 2).result() == (3, 1)
+    assert [row["status"] for row in results.rows].count("ok") < len(results.rows) - 1
+
+
+@pytest.mark.parametrize(
+    ("place", "field", "error", "message"),
+    [
+        (0, "provider", UsageError, "the function relu is another one here .*provider 'actzoo "),
+        (1, "digest", UsageError, "the function tanh is another one here .*planned 'other'"),
+        (2, "digest", DataError, "the dataset npz:.* is another one here .*planned 'other'"),
+        (3, "definition", UsageError, r"the network mlp\(width=8\) is another one here"),
+    ],
+)
+def test_a_worker_that_differs_refuses(tmp_path, quick, place, field, error, message):
+    cell = make_plan(Run(sets=(("relu", "tanh"),), **quick), tmp_path)[0].cells[0]
+    (tmp_path / "spec.json").write_text("{}")
     spec = cell.to_json()
-    for fingerprint in spec["fingerprints"]:
-        if fingerprint["provider"] == "file":
-            fingerprint["digest"] = "0" * 64
-    with pytest.raises(DataError, match="other data on this worker"):
-        work_apart(os.fspath(tmp_path / "out"), spec, os.fspath(tmp_path))
+    assert len(spec["fingerprints"]) == 4
+    spec["fingerprints"][place][field] = "other"
+    with pytest.raises(error, match=f"the worker on {platform.node()}: {message}"):
+        work_apart(os.fspath(tmp_path), spec, os.fspath(tmp_path))
+    assert not (tmp_path / "cells").exists()
+
+
+def test_a_worker_that_sees_no_output_folder_refuses(tmp_path, quick):
+    cell = make_plan(Run(sets=(("tanh",),), **quick), tmp_path)[0].cells[0]
+    with pytest.raises(StoreError, match=f"the worker on {platform.node()}: .* holds no spec"):
+        work_apart(os.fspath(tmp_path / "out"), cell.to_json(), os.fspath(tmp_path))
+    assert not (tmp_path / "out").exists()
+
+
+class Answers(Executor):
+    """Calls something else in place of every cell, at once."""
+
+    def __init__(self, call):
+        self._call = call
+
+    def submit(self, function, *args):
+        future = Future()
+        try:
+            future.set_result(self._call())
+        except Exception as error:
+            future.set_exception(error)
+        return future
+
+
+def test_a_worker_that_refuses_stops_the_run_and_fails_no_cell(tmp_path, quick):
+    def refuse():
+        raise DataError("the worker on far: no data")
+
+    with pytest.raises(DataError, match="the worker on far"):
+        actzoo.bench(["tanh"], out=tmp_path, executor=Answers(refuse), **quick)
+    assert list(tmp_path.glob("cells/*/error.json")) == []
+
+
+def test_a_result_that_nobody_can_see_here_is_said(tmp_path, quick, monkeypatch):
+    monkeypatch.setattr(running, "VISIBLE_SECONDS", 0.1)
+    monkeypatch.setattr(running, "LOOK_SECONDS", 0.05)
+    with pytest.raises(StoreError, match=rf"but on {platform.node()} there is no {tmp_path}"):
+        actzoo.bench(["tanh"], out=tmp_path, executor=Answers(str), **quick)
+
+
+@pytest.mark.parametrize(("device", "refused"), [("cuda", False), ("auto", True), ("gpu9", True)])
+def test_cells_of_other_machines_have_devices_that_this_one_need_not(
+    tmp_path, quick, device, refused
+):
+    run = Run(sets=(("relu", "tanh"),), **quick, device=device)
+    if refused:
+        with pytest.raises(UsageError, match=f"device '{device}', but the cells run on other"):
+            make_plan(run, tmp_path, elsewhere=True)
+    else:
+        assert make_plan(run, tmp_path, elsewhere=True)[0].cells[0].device == device
 
 
 @pytest.mark.parametrize(

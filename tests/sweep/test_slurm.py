@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import signal
 import time
+from concurrent.futures import BrokenExecutor, wait
+from contextlib import nullcontext
 
 import pytest
 
 import actzoo
 from actzoo.errors import UsageError
 from actzoo.registry import default
+from actzoo.sweep.executors.slurm import SlurmPool
 from actzoo.values import PoolOptions
 
 submitit = pytest.importorskip("submitit")
@@ -28,7 +31,8 @@ def test_jobs_give_the_same_numbers_and_leave_their_logs(tmp_path, quick, plain)
     quick = {**quick, "seeds": (0,), "baseline": "tanh"}
     alone = actzoo.bench(["tanh"], out=tmp_path / "alone", **quick)
     out = tmp_path / "out"
-    together = actzoo.bench(["tanh"], out=out, executor=pool(out, {}), **quick)
+    with pool(out, {}) as jobs:
+        together = actzoo.bench(["tanh"], out=out, executor=jobs, **quick)
     assert together.failed == 0
     assert plain(together) == plain(alone)
     assert len(list((out / "jobs").glob("*.out"))) == 1
@@ -68,6 +72,53 @@ def _sleep(path):
 
     Path(path).write_text(str(os.getpid()))
     time.sleep(1000)
+
+
+class Broken:
+    """A submitit whose jobs cannot be asked for, the first `times` times."""
+
+    def __init__(self, times):
+        self.left = times
+        self.cancelled = []
+
+    def batch(self):
+        return nullcontext()
+
+    def submit(self, *call):
+        return self
+
+    def done(self):
+        self.left -= 1
+        if self.left >= 0:
+            raise OSError("no answer from squeue")
+        return True
+
+    def result(self):
+        return "answer", None
+
+    def cancel(self, check):
+        self.cancelled.append(check)
+        raise OSError("no answer from scancel")
+
+
+def test_a_job_that_cannot_be_followed_stops_no_other():
+    with SlurmPool(Broken(times=1)) as jobs:
+        with pytest.raises(BrokenExecutor, match="cannot be followed: no answer from squeue"):
+            jobs.submit(divmod, 7, 2).result(60)
+        assert jobs.submit(divmod, 7, 2).result(60) == "answer"
+
+
+def test_a_cancelled_call_is_no_job_or_a_cancelled_one():
+    broken = Broken(times=0)
+    broken.done = lambda: False
+    with SlurmPool(broken) as jobs:
+        sent = jobs.submit(divmod, 7, 2)
+        while not jobs._under_way:
+            time.sleep(0.01)
+        unsent = jobs.submit(divmod, 7, 2)
+        assert unsent.cancel() and sent.cancel()
+        assert not wait([sent, unsent], 60).not_done
+    assert broken.cancelled == [False]
 
 
 @pytest.mark.parametrize(

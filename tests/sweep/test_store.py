@@ -4,51 +4,20 @@ from __future__ import annotations
 
 import io
 import json
-import multiprocessing
 import os
-import threading
-import time
-from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from rich.console import Console
 
-import actzoo
 from actzoo.cli.progress import display
 from actzoo.errors import DivergedError, MixtureError, StoreError
 from actzoo.experiment import checkpoint
-from actzoo.experiment.protocol import PAPER
 from actzoo.experiment.spec import CellSpec
 from actzoo.files import npz_bytes, read_json, write_json
 from actzoo.sweep.store import Store
-from actzoo.sweep.work import work, work_apart
-
-
-@pytest.fixture
-def tanh(tiny_npz, tmp_path):
-    """Runs two cells, tanh and the baseline, into a folder; returns results and events."""
-
-    def bench(folder="out", **options):
-        events = []
-        results = actzoo.bench(
-            ["tanh"],
-            out=tmp_path / folder,
-            **{
-                "show": events.append,
-                "datasets": (f"npz:{tiny_npz}",),
-                "models": ("mlp(width=8)",),
-                "seeds": (0,),
-                "protocol": tuple(replace(p, epochs=1) for p in PAPER),
-                "threads": 1,
-                "kernel": "reference",
-                **options,
-            },
-        )
-        return results, events
-
-    return bench
+from actzoo.sweep.work import work
 
 
 def numbers(results):
@@ -162,6 +131,18 @@ def test_a_harmed_file_of_a_cell_at_work(tanh, tmp_path, monkeypatch, name, harm
     assert not (folder / "checkpoint.pt").exists()
 
 
+def test_a_file_that_its_worker_removes_meanwhile_is_no_finding(tanh, tmp_path, monkeypatch):
+    whole, _ = tanh()
+    store, folder = Store(tmp_path / "out"), tmp_path / "out" / "cells" / whole.rows[0]["key"]
+    spec = CellSpec.from_json(read_json(folder / "cell.json"))
+    (folder / "result.json").unlink()
+    (folder / "checkpoint.pt").write_bytes(b"gone before it is read")
+    read = checkpoint.read
+    monkeypatch.setattr(checkpoint, "read", lambda path, key: (path.unlink(), read(path, key)))
+    assert store.examine(spec) == []
+    assert not (tmp_path / "out" / "set-aside").exists()
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [('{"format": 0, "keys": []}', "of format 0"), ('{"form', "torn"), ("[]", "no JSON object")],
@@ -232,72 +213,6 @@ class TestReadOnly:
         with pytest.raises(StoreError, match=r"cannot write"):
             tanh(show=epochs.append)
         assert [e for e in epochs if e.kind == "epoch"] == []
-
-
-def hold(folder, held):
-    with Store(folder).locked("actzoo bench --set sin"):
-        held.set()
-        time.sleep(60)  # until it is killed
-
-
-class TestTwoAtOnce:
-    def test_the_second_is_told_who_is_first(self, tmp_path):
-        context = multiprocessing.get_context("spawn")
-        held = context.Event()
-        first = context.Process(target=hold, args=(tmp_path, held))
-        first.start()
-        try:
-            assert held.wait(60)
-            message = rf"by process {first.pid} on .* \(since 2.* UTC: actzoo bench --set sin\)"
-            with pytest.raises(StoreError, match=message):
-                Store(tmp_path).locked().__enter__()
-            first.kill()
-            first.join()
-            with Store(tmp_path).locked():  # the system let go of it
-                pass
-        finally:
-            first.kill()
-            first.join()
-
-    @pytest.mark.parametrize("note", [None, "", '{"pid": 1}'])
-    def test_a_lost_note_costs_the_name_only(self, tmp_path, note):
-        with Store(tmp_path).locked("actzoo bench"):
-            path = tmp_path / ".running.json"
-            if note is None:
-                path.unlink()
-            else:
-                path.write_text(note)
-            with pytest.raises(StoreError, match="being written by another actzoo"):
-                Store(tmp_path).locked().__enter__()
-
-    def test_no_note_stays(self, tmp_path):
-        with Store(tmp_path).locked():
-            assert (tmp_path / ".running.json").exists()
-        assert not (tmp_path / ".running.json").exists()
-
-    def test_two_workers_never_write_one_cell(self, tanh, tmp_path, tiny_npz, monkeypatch):
-        whole, _ = tanh("whole")
-        key = whole.rows[0]["key"]
-        spec = read_json(tmp_path / "whole" / "cells" / key / "cell.json")
-        begun = []
-        begin = Store.begin
-        monkeypatch.setattr(Store, "begin", lambda s, c: (begun.append(c.key), begin(s, c)))
-        out, root = str(tmp_path / "out"), str(tiny_npz.parent)
-        ends = []
-        workers = [
-            threading.Thread(target=lambda: ends.append(work_apart(out, spec, root)))
-            for _ in range(2)
-        ]
-        store = Store(tmp_path / "out")
-        with store.cell_locked(key):  # a third is at it, and dies
-            for worker in workers:
-                worker.start()
-            workers[0].join(0.5)
-            assert begun == []
-        for worker in workers:
-            worker.join()
-        assert (ends, begun) == (["", ""], [key])
-        assert store.result(key)["test"] == Store(tmp_path / "whole").result(key)["test"]
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import actzoo
-from actzoo.errors import DivergedError, TuningError, UsageError
+from actzoo.errors import DataError, DivergedError, TuningError, UsageError
 from actzoo.experiment.cell import CellResult
 from actzoo.experiment.protocol import PAPER
 from actzoo.experiment.spec import CellSpec
@@ -161,23 +161,25 @@ def test_test_images_play_no_role(quick, tiny_npz, tmp_path):
 class TestTheChoice:
     """From stores made by hand: settings A, B and C on two seeds."""
 
-    @pytest.fixture
-    def pick(self, quick, tmp_path):
-        run = resolve(
-            Run(sets=(("tanh",),), **{**quick, "grid": {"lr_network": (3e-3, 1e-3, 1e-2)}})
-        )
+    @pytest.fixture(params=[("lr_network", (3e-3, 1e-3, 1e-2))], ids=["rates"])
+    def pick(self, quick, tmp_path, request):
+        name, values = request.param
+        run = resolve(Run(sets=(("tanh",),), **{**quick, "grid": {name: values}}))
         some = trials(run, make_plan(run, tmp_path)[0].prints)
         store = Store(tmp_path / "out")
 
         def pick(outcomes):
             """Which setting of tanh is chosen; relu has the same outcomes."""
             for trial in some:
-                number = (3e-3, 1e-3, 1e-2).index(trial.setting["lr_network"])
+                number = values.index(trial.setting[name])
                 outcome = outcomes[number][trial.spec.seed - 10]
                 if outcome is None:
                     continue
                 if outcome == "failed":
                     store.fail(trial.spec, DivergedError("phase 1"), "")
+                    continue
+                if isinstance(outcome, Exception):
+                    store.fail(trial.spec, outcome, "")
                     continue
                 row = {"epoch": 1, "trains": "network", "validation_accuracy": 0.99}
                 last = {"validation_accuracy": outcome[0], "validation_loss": outcome[1]}
@@ -190,7 +192,7 @@ class TestTheChoice:
             tuning = choose(store, run, some)
             assert len({t.picked for t in tuning.tuned}) == 1
             first = tuning.tuned[0].outcomes[0]
-            done = sum(o not in (None, "failed") for o in outcomes[0])
+            done = sum(isinstance(o, tuple) for o in outcomes[0])
             assert (first.epochs, first.seconds) == (2 * done, 2.0 * done)
             return tuning.tuned[0].picked
 
@@ -215,6 +217,19 @@ class TestTheChoice:
         full = [(0.5, 1), (0.5, 1)]
         with pytest.raises(TuningError, match=r"is not finished: cell [0-9a-f]{16} has no result"):
             pick([full, full, [(0.5, 1), None]])
+
+    FULL = ((0.5, 1), (0.5, 1))
+
+    @pytest.mark.parametrize(
+        "error", [DataError("other data"), OSError("gone"), MemoryError("no room")]
+    )
+    def test_is_not_by_what_the_machine_did(self, pick, error):
+        with pytest.raises(TuningError, match=f"nothing was chosen: 2 of.*{error}.*--retry-failed"):
+            pick([self.FULL, self.FULL, ((0.1, 1), error)])
+
+    @pytest.mark.parametrize("pick", [("batch_size", (8, 32, 64))], indirect=True)
+    def test_too_large_a_batch_is_an_outcome(self, pick):
+        assert pick([self.FULL, self.FULL, ((0.9, 1), MemoryError("no room"))]) == 0
 
 
 class TestFailures:
@@ -243,9 +258,11 @@ class TestFailures:
                 actzoo.bench(["tanh"], out=tmp_path, fail_fast=True, **options)
             assert not (tmp_path / "tuning.json").exists()
             return
-        results = actzoo.bench(["tanh"], out=tmp_path, **options)
-        assert {row["status"] for row in results.rows} == {"ok"}
-        assert results.tuning_failed == results.failed == 2
+        for _ in range(2):  # a failure that is kept does not decide either
+            with pytest.raises(TuningError, match=r"tanh with lr_network=0.0001, seed 11: Memory"
+                               r".*no room.*--retry-failed"):  # fmt: skip
+                actzoo.bench(["tanh"], out=tmp_path, **options)
+            assert not (tmp_path / "tuning.json").exists()
         monkeypatch.undo()
         results = actzoo.bench(["tanh"], out=tmp_path, retry_failed=True, **options)
         assert results.failed == 0

@@ -6,7 +6,6 @@ Dask itself gives the cell of a lost worker to another one.
 from __future__ import annotations
 
 import platform
-import threading
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from importlib import import_module
@@ -21,7 +20,6 @@ from actzoo.values import PoolOptions
 
 T = TypeVar("T")
 CONNECT_SECONDS = 10
-_alone = threading.Lock()
 
 
 def make(given: PoolOptions) -> Executor:
@@ -58,7 +56,7 @@ def make(given: PoolOptions) -> Executor:
 
 
 class DaskPool(Executor):
-    """The client's own executor, one cell at a time in a process, closed with the pool."""
+    """The client's own executor, closed with the pool."""
 
     def __init__(self, client: Any) -> None:
         self._client = client
@@ -66,19 +64,13 @@ class DaskPool(Executor):
 
     def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
         """Queue a call; function and arguments are pickled."""
-        future: Future[T] = self._inner.submit(_one_at_a_time, fn, *args, **kwargs)
+        future: Future[T] = self._inner.submit(fn, *args, **kwargs)
         return future
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Leave the scheduler; what runs already on a worker ends there in any case."""
         self._inner.shutdown(wait=wait and not cancel_futures)
         self._client.close()
-
-
-def _one_at_a_time(function: Callable[..., T], /, *args: Any, **kwargs: Any) -> T:
-    # Torch's threads and global generators belong to the process: two cells would mix.
-    with _alone:
-        return function(*args, **kwargs)
 
 
 def versions() -> dict[str, str]:

@@ -10,7 +10,8 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import BrokenExecutor, Executor, Future
+from concurrent.futures import BrokenExecutor, Executor, Future, InvalidStateError
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, TypeVar
@@ -124,7 +125,7 @@ class SlurmPool(Executor):
                 if self._stopping or (self._ending and not (self._new or self._under_way)):
                     break
             self._send()
-            self._under_way = [sent for sent in self._under_way if not self._answered(sent)]
+            self._under_way = [sent for sent in self._under_way if not self._looked_at(sent)]
             with self._changed:
                 self._changed.wait(LOOK_SECONDS)
         self._cancel([*self._new, *self._under_way])
@@ -132,19 +133,22 @@ class SlurmPool(Executor):
     def _cancel(self, all_sent: list[_Sent]) -> None:
         jobs = [sent.job for sent in all_sent if sent.job is not None]
         for job in jobs:
-            job.cancel(check=False)
+            with suppress(Exception):  # the others are still to be cancelled
+                job.cancel(check=False)
         for sent in all_sent:
             if sent.future.cancel():
                 sent.future.set_running_or_notify_cancel()
         end = time.monotonic() + CANCEL_SECONDS
-        while time.monotonic() < end and not all(job.done() for job in jobs):
-            time.sleep(0.05)
+        with suppress(Exception):
+            while time.monotonic() < end and not all(job.done() for job in jobs):
+                time.sleep(0.05)
 
     def _send(self) -> None:
         """Send what is new, as one array where the cluster knows arrays."""
         time.sleep(GATHER_SECONDS)
         with self._changed:
             new, self._new = self._new[:LONGEST_ARRAY], self._new[LONGEST_ARRAY:]
+        new = [sent for sent in new if not _cancelled(sent.future)]
         if not new:
             return
         try:
@@ -154,13 +158,21 @@ class SlurmPool(Executor):
                     sent.job = self._jobs.submit(_Resumable(), *sent.call)
         except Exception as error:  # no thread but this one would say it
             for sent in new:
-                sent.future.set_exception(BrokenExecutor(f"no job could be sent: {error}"))
+                _end(sent.future, BrokenExecutor(f"no job could be sent: {error}"))
         else:
             self._under_way += new
 
+    def _looked_at(self, sent: _Sent) -> bool:
+        """`_answered`; a job that submitit cannot follow counts as lost, not the watcher."""
+        try:
+            return self._answered(sent)
+        except Exception as error:
+            _end(sent.future, BrokenExecutor(f"its job cannot be followed: {error}"))
+            return True
+
     def _answered(self, sent: _Sent) -> bool:
         """Whether a job has ended; tells its future, or sends it again."""
-        if sent.future.cancelled():
+        if _cancelled(sent.future):
             sent.job.cancel(check=False)
             return True
         if not sent.job.done():
@@ -172,13 +184,27 @@ class SlurmPool(Executor):
                 with self._changed:
                     self._new.append(sent)
                 return True
-            sent.future.set_exception(ChildProcessError(f"the job was lost twice: {lost}"))
+            _end(sent.future, ChildProcessError(f"the job was lost twice: {lost}"))
             return True
-        if error is not None:
-            sent.future.set_exception(error)
-        else:
-            sent.future.set_result(value)
+        _end(sent.future, error, value)
         return True
+
+
+def _cancelled(future: Future[Any]) -> bool:
+    """Whether whoever asked has cancelled it; then it is told that this was heard."""
+    if future.cancelled():
+        future.set_running_or_notify_cancel()
+        return True
+    return False
+
+
+def _end(future: Future[Any], error: Exception | None, value: Any = None) -> None:
+    """Give a future its end, unless it was cancelled meanwhile."""
+    with suppress(InvalidStateError):
+        if error is not None:
+            future.set_exception(error)
+        else:
+            future.set_result(value)
 
 
 class _Resumable:
