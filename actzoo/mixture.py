@@ -144,7 +144,7 @@ class Mixture(nn.Module):
             return member(x)  # type: ignore[no-any-return]
         return alone(function, x, member.parameters_for(x), self.kernel)
 
-    def kernel_used(self, device: torch.device, dtype: torch.dtype) -> str:
+    def kernel_used(self, device: torch.device | str, dtype: torch.dtype) -> str:
         """What really computes it for such an input: "table", "reference", "table + fused" ...
 
         A small input of a function alone is left to the function itself under "auto", and one
@@ -153,7 +153,7 @@ class Mixture(nn.Module):
         Raises:
             KernelError: The kernel that was asked for cannot run there.
         """
-        return plan(self.activations, device, dtype, self.kernel).name
+        return plan(self.activations, torch.device(device), dtype, self.kernel).name
 
     def attach(self, optimizer: torch.optim.Optimizer) -> Any:
         """Project w onto w >= 0 after each step of this optimiser, from now on.

@@ -124,10 +124,13 @@ def environments(study: Study) -> tuple[str, list[str]]:
         counts = Counter(flat.get(name, UNKNOWN) for flat in flats)
         if len(counts) == 1:
             rows.append((name, next(iter(counts))))
+            continue
+        text = "; ".join(f"{v} ({plural(n, 'cell')})" for v, n in sorted(counts.items()))
+        if name == "kernel":  # the set decides it: no sign of another environment
+            rows.append((name, text))
         else:
             differing.append(name)
-            parts = [f"{v} ({plural(n, 'cell')})" for v, n in sorted(counts.items())]
-            rows.append((f"**{name}**", "; ".join(parts)))
+            rows.append((f"**{name}**", text))
     return table(("what", "value"), rows, left=2), differing
 
 

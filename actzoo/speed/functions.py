@@ -59,7 +59,9 @@ def contestants(bench: Bench, activation: Activation) -> tuple[Contestant, ...]:
     for kernel in kernels:
         ran, reason = what_runs((activation,), bench.x, kernel)
         if not reason and "fused" in ran:
-            reason = "it has no table of its own, and compiling each function would take too long"
+            reason = (
+                "alone it has no table that passes the contract, and compiling would take too long"
+            )
         if reason:
             found.append(Contestant(kernel, refused=reason))
         else:

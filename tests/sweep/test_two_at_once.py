@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import multiprocessing
+import subprocess
+import sys
 import threading
-import time
 
 import pytest
 
@@ -13,31 +13,29 @@ from actzoo.files import read_json, write_json
 from actzoo.sweep.store import Store
 from actzoo.sweep.work import work_apart
 
-
-def hold(folder, held):
-    with Store(folder).locked("actzoo bench --set sin"):
-        held.set()
-        time.sleep(60)  # until it is killed
+HOLD = """
+import sys, time
+from pathlib import Path
+from actzoo.sweep.store import Store
+with Store(Path(sys.argv[1])).locked("actzoo bench --set sin"):
+    print("held", flush=True)
+    time.sleep(600)  # until it is killed
+"""
 
 
 class TestTwoAtOnce:
     def test_the_second_is_told_who_is_first(self, tmp_path):
-        context = multiprocessing.get_context("spawn")
-        held = context.Event()
-        first = context.Process(target=hold, args=(tmp_path, held))
-        first.start()
-        try:
-            assert held.wait(60)
-            message = rf"by process {first.pid} on .* \(since 2.* UTC: actzoo bench --set sin\)"
-            with pytest.raises(StoreError, match=message):
-                Store(tmp_path).locked().__enter__()
-            first.kill()
-            first.join()
-            with Store(tmp_path).locked():  # the system let go of it
-                pass
-        finally:
-            first.kill()
-            first.join()
+        command = [sys.executable, "-c", HOLD, str(tmp_path)]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as first:
+            try:
+                assert first.stdout.readline() == "held\n"
+                message = rf"by process {first.pid} on .* \(since 2.* UTC: actzoo bench --set sin\)"
+                with pytest.raises(StoreError, match=message):
+                    Store(tmp_path).locked().__enter__()
+            finally:
+                first.kill()
+        with Store(tmp_path).locked():  # the system let go of it
+            pass
 
     @pytest.mark.parametrize("note", [None, "", '{"pid": 1}'])
     def test_a_lost_note_costs_the_name_only(self, tmp_path, note):
