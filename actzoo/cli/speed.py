@@ -38,7 +38,7 @@ LINE_SECONDS = 20.0
 @click.option("--quick", is_flag=True, help="One set, two sizes, nothing compiled: seconds.")
 @click.option("--full", is_flag=True, help="All sets, sizes and dtypes, compile times: an hour.")
 @click.option(
-    "--out", type=click.Path(path_type=Path, file_okay=False), default=Path("reports/speed"),
+    "--out", type=click.Path(path_type=Path, file_okay=False), default=Path("reports/speed-here"),
     show_default=True, help="Where speed.md, speed.json and the plots go.",
 )  # fmt: skip
 @json_option

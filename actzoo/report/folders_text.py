@@ -64,8 +64,13 @@ def how_to_read(beside: Beside) -> str:
         test = flips
     return (
         f"Test accuracy of B minus that of A with the same seed, mean over the seeds that both "
-        f"have, with its paired 95% t interval. p is that of {test}, adjusted by Holm's method "
-        f"over {plural(beside.family, 'comparison')}; a verdict needs p below {LEVEL} and every "
+        f"have, with its paired 95% t interval. p is that of {test}, "
+        + (
+            f"adjusted by Holm's method over {plural(beside.family, 'comparison')}"
+            if beside.family
+            else "which two differing seeds at least would give"
+        )
+        + f"; a verdict needs p below {LEVEL} and every "
         f"seed that both sides planned. Smallest detectable: the true difference that a paired "
         f"t test of this many seeds would find {100 * POWER:.0f} times in 100."
     )
