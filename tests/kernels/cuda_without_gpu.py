@@ -65,6 +65,7 @@ class Printed(Exception):
 def pretended_gpu() -> Iterator[None]:
     """Torch, Inductor and Triton believe in an A100 as far as code generation goes."""
     from torch._dynamo import device_interface
+    from torch.utils._triton import has_triton
     from triton.runtime import driver
 
     answers = {
@@ -91,9 +92,11 @@ def pretended_gpu() -> Iterator[None]:
             stack.enter_context(patch.object(cuda, name, asked))
         before = driver._active
         driver.set_active(Driver())
+        has_triton.cache_clear()  # an earlier compilation may have asked, and a later one will
         try:
             yield
         finally:
+            has_triton.cache_clear()
             driver._active = before
 
 
