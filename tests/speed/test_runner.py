@@ -64,7 +64,7 @@ def test_rounds_end_with_the_budget(budget: float, rounds: int) -> None:
     assert len(found.seconds["a"]) == len(found.seconds["b"]) == rounds
 
 
-def test_setup_runs_before_each_sample_and_warm_call() -> None:
+def test_setup_runs_before_each_call() -> None:
     log: list[str] = []
     contestant = Contestant("a", lambda: log.append("call"), lambda: log.append("setup"))
 
@@ -73,7 +73,7 @@ def test_setup_runs_before_each_sample_and_warm_call() -> None:
         return 1.0
 
     interleave([contestant], budget=0, warm_calls=2, timer=timer)
-    assert log == ["setup", "call"] * (2 + 1 + 3)
+    assert log == ["setup", "call"] * (2 + 1 + 3 * 2)
 
 
 def test_ratios_are_taken_within_a_round() -> None:
