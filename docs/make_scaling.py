@@ -1,7 +1,7 @@
 """Writes the measured parts of docs/scaling.md: `python docs/make_scaling.py`.
 
-They come from reports/scaling, which `benchmarks/workers.py` and `benchmarks/overhead.py`
-write. `--check` says whether the page is what would be written now, and writes nothing.
+They come from reports/scaling, which `benchmarks/workers.py`, `benchmarks/overhead.py` and
+`tests/sweep/killing.py FOLDER DATA.npz 100 0` write. `--check` says whether the page is what would be written now, and writes nothing.
 """
 
 from __future__ import annotations
@@ -72,10 +72,25 @@ def overhead() -> str:
     return "\n".join(lines)
 
 
+def kills() -> str:
+    """How many interruptions a sweep survived."""
+    told = read("kills.json")
+    where = told["environment"]
+    random = [kill["same"] for kill in told["random"]]
+    writes = [kill["same"] for kill in told["writes"] if kill["killed"]]
+    return wrapped(
+        f"A small sweep was killed by SIGKILL at {len(random)} random moments and at {len(writes)} "
+        f"chosen ones (half way through writing a file, before or after its rename), and finished "
+        f"each time: {sum(random) + sum(writes)} of {len(random) + len(writes)} left the same bytes "
+        f"as the run that nothing interrupted, times apart (`tests/sweep/killing.py`, torch "
+        f"{where['packages']['torch']}, one thread, reference kernel)."
+    )
+
+
 def page() -> str:
     """The whole page, its measured parts as they are stored now."""
     text = PAGE.read_text(encoding="utf-8")
-    for name, part in {"workers": workers(), "overhead": overhead()}.items():
+    for name, part in {"workers": workers(), "overhead": overhead(), "kills": kills()}.items():
         text = re.sub(
             rf"<!-- {name} -->\n.*?<!-- end -->",
             lambda _, name=name, part=part: f"<!-- {name} -->\n{part}\n<!-- end -->",

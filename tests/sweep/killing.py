@@ -159,6 +159,5 @@ def main(folder: Path, data: Path, random_kills: int, seed: int) -> dict[str, ob
 
 
 if __name__ == "__main__":
-    print(
-        json.dumps(main(Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])))
-    )
+    told = main(Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4]))
+    print(json.dumps({**told, "environment": environment(threads=1)}))
