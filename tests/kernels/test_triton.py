@@ -191,7 +191,7 @@ def test_every_member_of_the_zoo_compiles(cubin: ModuleType, capability: int) ->
     members = [a for a in map(actzoo.get, actzoo.names()) if not cuda.refusal(a)]
     assert len(members) > 40
     # Some stack there is: libdevice reduces a sine's large argument in an array. With all
-    # functions of the zoo at once ptxas spills 8 to 16 bytes on sm 90 and 100; this kernel works
+    # functions of the zoo at once ptxas spills 8 to 32 bytes on sm 90 and 100; this kernel works
     # on marked blocks only.
     for kernel, usage in cubin.exact(capability, "fp16", members).items():
-        assert usage.spilled <= 16 and usage.registers <= 80, (kernel, usage)
+        assert usage.spilled <= 32 and usage.registers <= 80, (kernel, usage)
