@@ -66,8 +66,10 @@ def gradient_norms(built: Built, x: Tensor, y: Tensor, autocast: torch.autocast)
 
 def _norm_of_one(g: Tensor) -> float:
     """The norm of one image's gradient, root mean square over the images."""
-    # Double precision on the CPU: not every device has it.
-    return float(g.cpu().double().square().sum().div(len(g)).sqrt())
+    # Double precision on the CPU: not every device has it. Image by image: many times as fast
+    # as a copy of them all in double precision.
+    norms = [torch.linalg.vector_norm(one, dtype=torch.float64) for one in g.cpu()]
+    return float(torch.stack(norms).square().mean().sqrt())
 
 
 def slope(layer: Layer, z: Tensor) -> Tensor:

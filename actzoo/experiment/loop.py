@@ -17,8 +17,8 @@ from actzoo.experiment.protocol import Phase
 from actzoo.experiment.streams import generator
 
 MOMENTUM = 0.9
-BLOCK = 64
-"""Images a step where nothing trains: what passes between layers then stays in the caches."""
+BLOCK = 128
+"""Images a step where nothing trains: few calls, and what passes between layers stays in caches."""
 
 
 @dataclass(frozen=True)
