@@ -7,6 +7,8 @@ import hashlib
 import os
 import platform
 import subprocess
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,19 @@ import actzoo
 from actzoo.errors import UsageError
 
 OWN = ("actzoo", "pyproject.toml")
+MADE_WITH = (
+    "device",
+    "processor",
+    "vector instructions",
+    "threads",
+    "torch",
+    "actzoo",
+    "actzoo's commit",
+)
+"""Facts, as `in_words` names them, that can change a result's last digits, or more.
+
+The kernel is none of them: what is asked for is the same in a run, and what ran is decided by
+the set and the machine."""
 PACKAGES = ("torch", "torchvision", "numpy", "pluggy", "pandas", "scipy", "scikit-learn", "sympy")
 
 
@@ -90,6 +105,40 @@ def environment(device: torch.device | None = None, threads: int | None = None) 
         "device_name": name,
         "threads": torch.get_num_threads() if threads is None else threads,
     }
+
+
+def in_words(found: Mapping[str, Any]) -> dict[str, str]:
+    """What `environment` said, stored or now, as words by the name that readers know it by."""
+    commit = found.get("commit")
+    if commit is None:
+        known = "unknown: not run from a checkout"
+    elif commit["dirty"]:
+        known = f"{commit['id']} with uncommitted changes {commit.get('changes', '')}".rstrip()
+    else:
+        known = commit["id"]
+    return {
+        "actzoo": str(found.get("actzoo", "unknown")),
+        "actzoo's commit": known,
+        "python": str(found.get("python", "unknown")),
+        **{name: str(version) for name, version in found.get("packages", {}).items()},
+        "system": str(found.get("system", "unknown")),
+        "processor": str(found.get("processor", "unknown")),
+        "vector instructions": str(found.get("capability", "unknown")),
+        "cores": str(found.get("cores", "unknown")),
+        "device": f"{found.get('device')} ({found.get('device_name')})",
+        "threads": str(found.get("threads", "unknown")),
+    }
+
+
+@contextmanager
+def threads(count: int) -> Iterator[None]:
+    """Torch at so many threads inside the block, as before afterwards."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 @functools.cache

@@ -12,10 +12,9 @@ from dataclasses import asdict
 from typing import Any
 
 import pytest
-import torch
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from actzoo.environment import environment
+from actzoo.environment import environment, threads
 from actzoo.speed.case import Case
 from actzoo.speed.runner import Timings, interleave
 
@@ -29,10 +28,8 @@ def pytest_benchmark_update_machine_info(config: pytest.Config, machine_info: An
 
 @pytest.fixture(scope="session", autouse=True)
 def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+    with threads(1):
+        yield
 
 
 @pytest.fixture

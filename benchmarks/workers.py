@@ -12,8 +12,7 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Callable
-from concurrent.futures import Executor, Future
+from concurrent.futures import Executor
 from dataclasses import replace
 from pathlib import Path
 from statistics import median
@@ -28,19 +27,6 @@ HERE = Path(__file__).resolve().parents[1]
 OUT = HERE / "reports" / "scaling" / "workers.json"
 SETTINGS = ({"workers": 2, "threads": 1}, {"workers": 1, "threads": 2})
 SWEEP = {"sets": ["relu,tanh,sin"], "datasets": ["digits"], "models": ["paper_cnn"]}
-
-
-class Kept(Executor):
-    """A pool that goes on from one sweep to the next."""
-
-    def __init__(self, workers: int) -> None:
-        self.pool = LocalPool(workers)
-
-    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        return self.pool.submit(fn, *args, **kwargs)
-
-    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        pass
 
 
 def turn(pool: Executor, threads: int, seeds: int, epochs: int) -> float:
@@ -65,7 +51,7 @@ def turn(pool: Executor, threads: int, seeds: int, epochs: int) -> float:
 def main(repeats: int = 5, seeds: int = 2, epochs: int = 2) -> None:
     """Measure and write."""
     load = os.getloadavg()
-    pools = [Kept(setting["workers"]) for setting in SETTINGS]
+    pools = [LocalPool(setting["workers"]) for setting in SETTINGS]
     for pool, setting in zip(pools, SETTINGS, strict=True):
         turn(pool, setting["threads"], 2, 0)
     turns: list[list[float]] = [[] for _ in SETTINGS]
@@ -74,7 +60,7 @@ def main(repeats: int = 5, seeds: int = 2, epochs: int = 2) -> None:
             turns[n].append(turn(pools[n], SETTINGS[n]["threads"], seeds, epochs))
             print(SETTINGS[n], turns[n][-1], flush=True)
     for pool in pools:
-        pool.pool.shutdown()
+        pool.shutdown()
     told: dict[str, Any] = {
         "made_by": f"python benchmarks/workers.py {repeats} {seeds} {epochs}",
         "environment": environment(),

@@ -63,6 +63,8 @@ def command(context: click.Context, /, **options: Any) -> int:
             executor=pool,
             retry_failed=options["retry_failed"],
             fail_fast=options["fail_fast"],
+            mixed_machines=options["mixed_machines"],
+            elsewhere=elsewhere(options),
         )
     form = {name: options[name] for name in ("figure_format", "mixed_machines")}
     path = write_report(folder, **form)

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from actzoo.environment import environment
+from actzoo.environment import environment, threads
 from actzoo.errors import DivergedError
 from actzoo.experiment import health
 from actzoo.experiment.build import Layer, layer_gain
@@ -62,7 +60,7 @@ def run_cell(
         StoreError: A checkpoint cannot be written.
     """
     started = time.perf_counter()
-    with _threads(spec.threads):
+    with threads(spec.threads):
         setup = set_up_cell(spec, images)
         before = _Before(setup)
         here = environment(setup.device, spec.threads)
@@ -113,16 +111,6 @@ def _check_weights(setup: Setup) -> None:
     for name, value in setup.built.model.named_parameters():
         if not value.isfinite().all():
             raise DivergedError(f"the last steps of training diverged: {name} is not finite")
-
-
-@contextmanager
-def _threads(count: int) -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 class _Before:

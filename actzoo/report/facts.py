@@ -5,48 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from actzoo.environment import in_words
 from actzoo.experiment.spec import CellSpec
 from actzoo.report.text import UNKNOWN
 
 Facts = dict[str, str]
 
-MADE_WITH = (
-    "device",
-    "processor",
-    "vector instructions",
-    "threads",
-    "torch",
-    "actzoo",
-    "actzoo's commit",
-)
-"""Facts of the environment that can change a result's last digits, or more.
-
-The kernel is none of them: what is asked for is the same in a run, and what ran is decided by
-the set and the machine."""
-
 
 def environment(result: dict[str, Any]) -> Facts:
     """Versions, machine and what computed it."""
-    found = result["environment"]
-    commit = found.get("commit")
-    if commit is None:
-        known = "unknown: not run from a checkout"
-    else:
-        known = commit["id"] + (" with uncommitted changes" if commit["dirty"] else "")
-    packages = found.get("packages", {})
-    return {
-        "actzoo": str(found.get("actzoo", UNKNOWN)),
-        "actzoo's commit": known,
-        "python": str(found.get("python", UNKNOWN)),
-        **{name: str(version) for name, version in packages.items()},
-        "system": str(found.get("system", UNKNOWN)),
-        "processor": str(found.get("processor", UNKNOWN)),
-        "vector instructions": str(found.get("capability", UNKNOWN)),
-        "cores": str(found.get("cores", UNKNOWN)),
-        "device": f"{found.get('device')} ({found.get('device_name')})",
-        "threads": str(found.get("threads", UNKNOWN)),
-        "kernel": str(result.get("kernel", UNKNOWN)),
-    }
+    kernel = str(result.get("kernel", UNKNOWN))
+    return {**in_words(result["environment"]), "kernel": kernel}
 
 
 def asked(result: dict[str, Any]) -> Facts:

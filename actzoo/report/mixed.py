@@ -6,8 +6,9 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
+from actzoo.environment import MADE_WITH
 from actzoo.errors import StoreError
-from actzoo.report.facts import MADE_WITH, environment
+from actzoo.report.facts import environment
 from actzoo.report.study import Cell, Study, shown
 from actzoo.report.text import UNKNOWN, listed, plural
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from actzoo.report.facts import MADE_WITH, Facts, asked, environment
+from actzoo.environment import MADE_WITH
+from actzoo.report.facts import Facts, asked, environment
 from actzoo.report.study import Cell, shown
 from actzoo.report.text import UNKNOWN
 

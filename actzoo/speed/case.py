@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -52,14 +51,3 @@ class Case:
 
 Planned = tuple[int, Callable[[], Case]]
 """A number of CPU threads, and what makes the case that is to run with them."""
-
-
-@contextmanager
-def threads(count: int) -> Iterator[None]:
-    """Torch at so many threads inside the block, as before afterwards."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from actzoo.environment import environment
+from actzoo.environment import environment, threads
 from actzoo.experiment.build import Normalise, build
 from actzoo.experiment.protocol import Phase, Protocol
 from actzoo.experiment.spec import CellSpec
@@ -17,7 +17,7 @@ from actzoo.files import write_json
 from actzoo.plugins import GROUP
 from actzoo.registry import default
 from actzoo.report.cost import FILE, FORMAT, Place, place, read_costs
-from actzoo.speed.case import Case, Show, threads
+from actzoo.speed.case import Case, Show
 from actzoo.speed.runner import Contestant, clock_for
 from actzoo.speed.step import WARM, stepper
 from actzoo.sweep.plan import Run

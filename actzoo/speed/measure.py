@@ -7,9 +7,9 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from actzoo.environment import environment
+from actzoo.environment import environment, threads
 from actzoo.speed import functions, operators, step
-from actzoo.speed.case import Planned, Show, threads
+from actzoo.speed.case import Planned, Show
 from actzoo.speed.compiling import compile_times
 from actzoo.speed.kept import kept
 from actzoo.speed.runner import clock_for

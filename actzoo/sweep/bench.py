@@ -40,6 +40,8 @@ def run_plan(
     executor: Executor | None = None,
     retry_failed: bool = False,
     fail_fast: bool = False,
+    mixed_machines: bool = False,
+    elsewhere: bool = False,
 ) -> Results:
     """Run every cell of a plan that is not done yet, and write results.csv.
 
@@ -53,10 +55,15 @@ def run_plan(
             is not shut down.
         retry_failed: Whether cells that failed before run again; if not, they are kept.
         fail_fast: Whether the first cell that fails is the last one to run.
+        mixed_machines: Whether cells that are compared with each other may be made by
+            different machines, versions or commits.
+        elsewhere: Whether the executor's cells run on other machines, of which nothing is
+            known here.
 
     Raises:
         UsageError: A worker's data, functions or network are not the planned ones.
-        StoreError: The folder cannot be written, is in use, or holds another format.
+        StoreError: The folder cannot be written, is in use, or holds another format; or its
+            cells were made otherwise than the others would be.
         TuningError: Tuning did not come to its end.
     """
     store = Store(folder)
@@ -69,6 +76,7 @@ def run_plan(
             retry_failed,
             fail_fast,
             total=len(plan.trials) + plan.run.cell_count(),
+            alike=not (mixed_machines or elsewhere),
             tries={trial.spec.key: said(trial.setting) for trial in plan.trials},
             expected=DIVERGED,
         )
@@ -158,6 +166,7 @@ def bench(
     executor: Executor | None = None,
     retry_failed: bool = False,
     fail_fast: bool = False,
+    mixed_machines: bool = False,
     **options: Any,
 ) -> Results:
     """Run an experiment: every set, its members and the baseline, over datasets and seeds.
@@ -173,6 +182,8 @@ def bench(
             It is not shut down.
         retry_failed: Whether cells that failed before run again; if not, they are kept.
         fail_fast: Whether the first cell that fails is the last one to run.
+        mixed_machines: Whether cells that are compared with each other may be made by
+            different machines, versions or commits.
         options: The other fields of `actzoo.sweep.plan.Run`: datasets, models, seeds,
             baseline, members, mixtures, control, protocol, batch_size, limit, validation,
             init, weight_init, device, precision, threads, kernel, grid, tune_seeds.
@@ -182,7 +193,8 @@ def bench(
 
     Raises:
         UsageError: A name, dataset or option makes no sense.
-        StoreError: The folder cannot be used.
+        StoreError: The folder cannot be used; or its cells were made otherwise than the
+            others would be.
         TuningError: A grid was asked for, and tuning did not come to its end.
     """
     given = [_names(s) for s in sets]
@@ -205,6 +217,8 @@ def bench(
         executor=executor,
         retry_failed=retry_failed,
         fail_fast=fail_fast,
+        mixed_machines=mixed_machines,
+        elsewhere=elsewhere,
     )
 
 

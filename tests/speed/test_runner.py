@@ -8,7 +8,8 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from actzoo.speed.case import Case, threads
+from actzoo.environment import threads
+from actzoo.speed.case import Case
 from actzoo.speed.runner import Contestant, Spread, Timings, clock_for, interleave, timer_for
 
 

@@ -1,0 +1,81 @@
+"""Adding to cells that were made by another machine or version."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import pytest
+
+import actzoo
+from actzoo.errors import StoreError
+from actzoo.experiment.protocol import PAPER
+from actzoo.files import read_json, write_json
+
+
+@pytest.fixture
+def more(tiny_npz, tmp_path):
+    """Runs functions and the baseline relu into one folder, which it returns."""
+
+    def bench(*sets, **options):
+        actzoo.bench(
+            sets,
+            out=tmp_path,
+            datasets=(f"npz:{tiny_npz}",),
+            models=("mlp(width=8)",),
+            protocol=(replace(PAPER[0], epochs=1),),
+            threads=1,
+            **options,
+        )
+        return tmp_path
+
+    return bench
+
+
+def results(folder):
+    return sorted(folder.glob("cells/*/result.json"))
+
+
+def made_with_torch(path, version):
+    result = read_json(path)
+    result["environment"]["packages"]["torch"] = version
+    write_json(path, result)
+
+
+def test_they_are_refused_before_anything_runs(more):
+    folder = more("tanh", seeds=(0,))
+    old = next(p for p in results(folder) if read_json(p)["spec"]["members"] == ["relu"])
+    made_with_torch(old, "1.13")
+    with pytest.raises(StoreError) as error:
+        more("tanh", "sin", seeds=(0,))
+    said = str(error.value)
+    assert "torch was 1.13, and is " in said
+    assert f"({old.parent})" in said
+    assert "nothing was run" in said
+    assert "--mixed-machines" in said
+    assert len(results(folder)) == 2
+
+
+def test_they_are_kept_where_that_is_allowed(more):
+    folder = more("tanh", seeds=(0,))
+    made_with_torch(results(folder)[0], "1.13")
+    more("tanh", "sin", seeds=(0,), mixed_machines=True)
+    assert len(results(folder)) == 3
+
+
+def test_seeds_may_differ_and_what_is_done_stays_readable(more):
+    folder = more("tanh", seeds=(0,))
+    for path in results(folder):
+        made_with_torch(path, "1.13")
+    more("tanh", seeds=(0,))  # nothing to run
+    more("tanh", seeds=(0, 1))
+    assert len(results(folder)) == 4
+
+
+def test_other_machines_are_not_asked(more):
+    """Of them nothing is known here; the report has its say when they are done."""
+    folder = more("tanh", seeds=(0,), device="cpu")
+    made_with_torch(results(folder)[0], "1.13")
+    with ThreadPoolExecutor(1) as pool:
+        more("sin", seeds=(0,), device="cpu", executor=pool)
+    assert len(results(folder)) == 3
