@@ -12,7 +12,7 @@ from click.core import ParameterSource
 
 from actzoo.cli.bench_options import GROUPS, Grouped, grid_of
 from actzoo.cli.executor_options import elsewhere, open_executor, threads_of
-from actzoo.cli.output import console, print_json
+from actzoo.cli.output import busy, console, print_json
 from actzoo.cli.progress import display
 from actzoo.errors import UsageError
 
@@ -34,7 +34,7 @@ def command(context: click.Context, /, **options: Any) -> int:
     """
     as_json = options["as_json"]
     screen = console(stderr=as_json or options["dry_run"])  # a plan's lines are its cells
-    with screen.status("loading torch") if screen.is_terminal else _nothing():
+    with busy(screen, "loading torch"):
         from actzoo.cli.tally import kinds
         from actzoo.report.markdown import write_report
         from actzoo.sweep.bench import run_plan
@@ -132,7 +132,7 @@ def _measure_cost(run: Run, loaded: Loaded, folder: Path, screen: Console) -> bo
     from actzoo.sweep.store import Store
 
     try:
-        with screen.status("measuring cost") if screen.is_terminal else _nothing():
+        with busy(screen, "measuring cost"):
             return measure_cost(run, finished(Store(folder)), loaded, folder) is not None
     except Exception as error:
         said = f"cost was not measured ({type(error).__name__}: {error}); the report is without it"
@@ -180,9 +180,3 @@ def _document(results: Any, path: Path) -> dict[str, Any]:
         "summary": summary_rows(results.folder),
         "cells": list(results.rows),
     }
-
-
-def _nothing() -> Any:
-    from contextlib import nullcontext
-
-    return nullcontext()

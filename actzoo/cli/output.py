@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import click
@@ -19,6 +21,17 @@ def console(*, stderr: bool = False) -> Console:
     stream = sys.stderr if stderr else sys.stdout
     width = None if stream.isatty() else 80
     return Console(stderr=stderr, width=width, highlight=False, soft_wrap=False)
+
+
+@contextmanager
+def busy(screen: Console, doing: str) -> Iterator[None]:
+    """Say what takes a few seconds: on a terminal while it does, elsewhere in a line."""
+    if not screen.is_terminal:
+        screen.print(f"{doing} ...", markup=False)
+        yield
+        return
+    with screen.status(doing):
+        yield
 
 
 def print_json(value: Any) -> None:

@@ -108,4 +108,5 @@ def _label(axes: Axes, ends: list[tuple[float, str, str]], x: float) -> None:
         axes.annotate(
             name, (x, height), xycoords=("data", "axes fraction"), xytext=(5, 0),
             textcoords="offset points", color=colour, fontsize=6.5, va="center",
+            bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5},  # over the line at 1
         )  # fmt: skip

@@ -46,7 +46,6 @@ def kept(settings: Settings, dtype: str, chosen: Functions) -> list[dict[str, An
     x, w = bench.x.detach().requires_grad_(), bench.w.detach().requires_grad_()
     size = x.numel() * x.element_size()
     facts = {"set": chosen.label, "dtype": dtype}
-    count = len(chosen.activations)
     rows: list[dict[str, Any]] = []
 
     def add(name: str, forward: Callable[[], object]) -> None:
@@ -55,16 +54,16 @@ def kept(settings: Settings, dtype: str, chosen: Functions) -> list[dict[str, An
         except Exception as error:  # whatever stops it belongs in its row
             rows.append({**facts, "name": name, "refused": f"{type(error).__name__}: {error}"})
 
-    late = f"not compiled for more than {settings.compile_up_to} functions in this run"
+    late = chosen.not_compiled(settings.compile_up_to)
     add("eager sum", partial(eager_sum(chosen.activations, x), x, w))
-    if count > settings.compile_up_to:
+    if late:
         rows.append({**facts, "name": "torch.compile", "refused": late})
     else:
         add("torch.compile", partial(compiled_for(chosen, x), x, w))
     for kernel in OURS:
         ran, reason = what_runs(chosen.activations, x, kernel)
-        if not reason and "fused" in ran and count > settings.compile_up_to:
-            reason = late
+        if "fused" in ran:
+            reason = reason or late
         if reason:
             rows.append({**facts, "name": kernel, "refused": reason})
         else:

@@ -109,9 +109,7 @@ def contestants(
     count = len(chosen.activations)
     # Eager keeps each function's own intermediates: two a function is about right.
     room = bench.fits(2 * count + 4 if mode != "forward" else 4)
-    late = ""
-    if count > compile_up_to:
-        late = f"not compiled for more than {compile_up_to} functions in this run"
+    late = chosen.not_compiled(compile_up_to)
     found = [bench.copy(), bench.copy_into()]
     found.append(
         Contestant(

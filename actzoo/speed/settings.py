@@ -42,6 +42,13 @@ class Functions:
         """The functions' names."""
         return [a.name for a in self.activations]
 
+    def not_compiled(self, up_to: int) -> str:
+        """Why Inductor does not get them, where sets of up to so many are compiled; or ""."""
+        if len(self.activations) <= up_to:
+            return ""
+        few = f" for more than {up_to} functions" if up_to else ""
+        return f"not compiled{few} in this run"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:

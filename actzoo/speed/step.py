@@ -91,8 +91,8 @@ def contestants(
 
     def entry(name: str, functions: Functions, kernel: Kernel, phase: Phase) -> Contestant:
         ran, reason = what_runs(functions.activations, inner, kernel)
-        if "fused" in ran and len(functions.activations) > compile_up_to:
-            reason = f"not compiled for more than {compile_up_to} functions in this run"
+        if "fused" in ran:
+            reason = reason or functions.not_compiled(compile_up_to)
         if reason:
             return Contestant(name, refused=reason)
         try:

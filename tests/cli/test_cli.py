@@ -64,7 +64,7 @@ def test_a_run_in_a_pipe(run, tmp_path, tiny_npz):
     done = subprocess.run(words, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
-    assert lines[0] == "1 mixture of 2, its 2 members, 2 seeds: 6 cells"
+    assert lines[:2] == ["loading torch ...", "1 mixture of 2, its 2 members, 2 seeds: 6 cells"]
     assert "[1/6] relu + tanh on npz:" in done.stdout and "seed 0" in done.stdout
     assert str(tmp_path / "out" / "report.md") in re.sub(r"\s", "", done.stdout)
     assert "\x1b" not in done.stdout
@@ -152,7 +152,7 @@ def test_without_a_set_every_named_set_runs(run):
     done = run("bench", "--dry-run", "--seeds", "0")
     sets = [s for s, _ in default().sets.entries]
     assert {"paper", "modern"} <= {s.name for s in sets}
-    assert done.stderr.splitlines()[0].startswith(f"{len(sets)} mixtures, their ")
+    assert done.stderr.splitlines()[1].startswith(f"{len(sets)} mixtures, their ")
     for s in sets:
         assert s.name in run("ls", "--sets").stdout
         assert " + ".join(s.members) in done.stdout
