@@ -46,9 +46,11 @@ def draw(cases: list[dict[str, Any]]) -> Figure:
     figure = new(0.5 + ROW * len(labels))
     grid = figure.subplots(len(labels), len(modes), squeeze=False, sharex=True, sharey="row")
     for row, label in enumerate(labels):
+        own = [case for case in cases if case["set"] == label]
+        log_scale(grid[row, 0], *_reach(own))  # before the names, which are placed by it
         for column, mode in enumerate(modes):
             axes = grid[row, column]
-            _panel(axes, [c for c in cases if (c["set"], c["mode"]) == (label, mode)])
+            _panel(axes, _of(own, mode))
             if row == 0:
                 axes.set_title(TITLES[mode])
         grid[row, 0].set_ylabel(f"k = {label}\ntime (units of the limit)")
@@ -57,6 +59,10 @@ def draw(cases: list[dict[str, Any]]) -> Figure:
         axes.set_xlabel("elements")
         _size_axis(axes, sizes.min(), sizes.max())
     return figure
+
+
+def _of(cases: list[dict[str, Any]], mode: str) -> list[dict[str, Any]]:
+    return [case for case in cases if case["mode"] == mode]
 
 
 def _size_axis(axes: Axes, least: float, most: float) -> None:
@@ -81,20 +87,26 @@ def lines_of(cases: list[dict[str, Any]]) -> dict[str, np.ndarray[Any, np.dtype[
     return {name: np.array(sorted(found[name]), dtype=float) for name in LINES if name in found}
 
 
+def _reach(cases: list[dict[str, Any]]) -> tuple[float, float]:
+    """The least and the most that panels with one axis show; the limit, 1, among it."""
+    shown = [lines for mode in MODES for lines in lines_of(_of(cases, mode)).values()]
+    return (
+        min([1.0, *(float(line[:, 2].min()) for line in shown)]),
+        max([1.0, *(float(line[:, 3].max()) for line in shown)]),
+    )
+
+
 def _panel(axes: Axes, cases: list[dict[str, Any]]) -> None:
     found = lines_of(cases)
     axes.set_xscale("log")
     axes.axhline(1, color=GREY, linewidth=0.8)
-    low, high = 1.0, 1.0
     ends = []
     for name, points in found.items():
         x, median, below, above = points.T
         style = line_style(LINES.index(name))
         axes.fill_between(x, below, above, color=style["color"], alpha=0.15, linewidth=0)
         axes.plot(x, median, marker="o", markersize=2.5, **style)
-        low, high = min(low, below.min()), max(high, above.max())
         ends.append((float(median[-1]), name, COLOURS[LINES.index(name) % len(COLOURS)]))
-    log_scale(axes, low, high)
     _label(axes, ends, max(p[-1, 0] for p in found.values()) if found else 1.0)
 
 
