@@ -8,8 +8,10 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from matplotlib.text import Annotation
 
 import actzoo
 from actzoo.errors import KernelError, UsageError
@@ -117,6 +119,16 @@ def test_the_figure_draws_what_is_there(document: dict[str, Any]) -> None:
     row = next(r for r in forward[0]["rows"] if r["name"] == "eager sum")["ratio"]
     assert lines["eager sum"].tolist() == [[64, row["median"], row["low"], row["high"]]]
     assert "torch.compile" not in lines
+
+
+def test_names_stand_where_their_lines_end(document: dict[str, Any]) -> None:
+    one = [c for c in document["operator"] if (c["dtype"], c["threads"]) == ("float32", 1)]
+    for axes in draw(one).axes:
+        bottom, top = np.log(axes.get_ylim())
+        # The first line is the limit; of names that would meet, the lowest stays in place.
+        lowest = min(float(np.asarray(line.get_ydata())[-1]) for line in axes.lines[1:])
+        heights = [note.xy[1] for note in axes.texts if isinstance(note, Annotation)]
+        assert min(heights) == pytest.approx((np.log(lowest) - bottom) / (top - bottom))
 
 
 @pytest.mark.parametrize("name", ["operator", "functions", "train_step"])
