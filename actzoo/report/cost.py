@@ -45,9 +45,12 @@ def costs(group: Group) -> dict[tuple[str, ...], dict[str, Any]]:
 
 
 def cost(variant: Variant, rows: dict[tuple[str, ...], dict[str, Any]]) -> str:
-    """`1.05 ×`, or a dash."""
+    """`1.05 × [1.01, 1.12]`, or a dash."""
     ratio = rows.get(variant.members, {}).get("ratio")
-    return f"{number(ratio['median'])} ×" if ratio else UNKNOWN
+    if not ratio:
+        return UNKNOWN
+    median, low, high = (number(ratio[name]) for name in ("median", "low", "high"))
+    return f"{median} × [{low}, {high}]"
 
 
 def sentence(study: Study) -> str:
@@ -57,7 +60,7 @@ def sentence(study: Study) -> str:
         return ""
     return (
         "*Cost* is the time of one training step of the network, in units of the same step with "
-        "ReLU, median over interleaved rounds: "
+        "ReLU, median and quartiles over interleaved rounds: "
         f"{'; '.join(dict.fromkeys(map(_conditions, documents)))}."
     )
 

@@ -53,8 +53,8 @@ def test_the_cost_stands_beside_the_accuracy(make_store: Callable[..., Path]) ->
     assert header[at - 1] == "test accuracy (%)"
     below = rows[rows.index(header) + 2 :][:3]
     assert {r[1]: r[at] for r in below} == {
-        "`relu + tanh`": "1.23 ×",
-        "`relu`": "1.00 ×",
+        "`relu + tanh`": "1.23 × [1.00, 2.00]",
+        "`relu`": "1.00 × [1.00, 2.00]",
         "`tanh`": "–",
     }
     assert "batch 128, fp32, kernel auto, a processor, 1 thread." in text
