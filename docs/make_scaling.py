@@ -1,8 +1,8 @@
 """Writes the measured parts of docs/scaling.md: `python docs/make_scaling.py`.
 
-They come from reports/scaling, which `benchmarks/workers.py`, `benchmarks/overhead.py` and
-`tests/sweep/killing.py FOLDER DATA.npz 100 0` write. `--check` says whether the page is what would
-be written now, and writes nothing.
+They come from reports/scaling, which `benchmarks/workers.py`, `benchmarks/overhead.py`,
+`benchmarks/mnist_cell.py` and `tests/sweep/killing.py FOLDER DATA.npz 100 0` write. `--check`
+says whether the page is what would be written now, and writes nothing.
 """
 
 from __future__ import annotations
@@ -73,6 +73,30 @@ def overhead() -> str:
     return "\n".join(lines)
 
 
+def cell() -> str:
+    """How much of a real cell is not training."""
+    told = read("mnist-cell.json")
+    where, parts = told["environment"], []
+    for one in told["cells"]:
+        took = one["seconds"]
+        rest = took["total"] - took["training"] - took["measuring"]
+        parts.append(
+            f"{100 * (1 - took['training'] / took['total']):.1f}% for {' + '.join(one['members'])} "
+            f"({took['total'] / 60:.0f} min in all: {100 * took['measuring'] / took['total']:.1f}% "
+            f"held-out images and gradients after each epoch, {100 * rest / took['total']:.1f}% "
+            f"the start, the test images and files)"
+        )
+    training = sum(one["seconds"]["training"] for one in told["cells"])
+    whole = 100 * (1 - training / told["command_seconds"])
+    return wrapped(
+        f"Inside a real cell, all of MNIST through the whole protocol, what is not a training step "
+        f"took {' and '.join(parts)}. Of the whole command, with the loading of torch and data and "
+        f"the writing of the report, it is {whole:.1f}% (`{told['command']}`; {where['cores']} "
+        f"cores of {where['processor']}, one thread, torch {where['packages']['torch']}, load "
+        f"{told['load_before'][0]:.1f} before it began)."
+    )
+
+
 def kills() -> str:
     """How many interruptions a sweep survived."""
     told = read("kills.json")
@@ -91,7 +115,8 @@ def kills() -> str:
 def page() -> str:
     """The whole page, its measured parts as they are stored now."""
     text = PAGE.read_text(encoding="utf-8")
-    for name, part in {"workers": workers(), "overhead": overhead(), "kills": kills()}.items():
+    parts = {"workers": workers(), "overhead": overhead(), "cell": cell(), "kills": kills()}
+    for name, part in parts.items():
         text = re.sub(
             rf"<!-- {name} -->\n.*?<!-- end -->",
             lambda _, name=name, part=part: f"<!-- {name} -->\n{part}\n<!-- end -->",

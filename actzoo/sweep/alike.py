@@ -9,37 +9,38 @@ import torch
 from actzoo.environment import MADE_WITH, environment, in_words
 from actzoo.errors import StoreError
 from actzoo.experiment.spec import CellSpec
-from actzoo.sweep.store import Store
+from actzoo.sweep.store import ERROR, Store
 
 NAMED = 6
 """So many folders an error names."""
 
 
-def refuse_unlike(store: Store, to_run: Sequence[CellSpec], cells: Sequence[CellSpec]) -> None:
+def refuse_unlike(store: Store, cells: Sequence[CellSpec], retry_failed: bool) -> None:
     """Say no before training where the report would say no after it.
 
     Cells of one dataset, network and seed are compared with each other. Where some of them
     are done and the rest would be made on this machine, both must be made alike.
 
     Args:
-        store: The output folder; what is torn in it has been moved aside.
-        to_run: The cells that are about to run.
-        cells: These and those that they may be compared with.
+        store: The output folder.
+        cells: All cells of the run.
+        retry_failed: Whether cells that failed before run again.
 
     Raises:
         StoreError: They would not be; says in what, for which cells, and the next step.
     """
-    open_keys = {cell.key for cell in to_run}
-    pairs = {_pair(cell) for cell in to_run}
+    made = {cell.key: _made_with(store, cell.key) for cell in cells}
+    grows = {
+        _pair(cell)
+        for cell in cells
+        if made[cell.key] is None and (retry_failed or not _failed(store, cell))
+    }
     odd: list[str] = []
     differences: dict[str, None] = {}
     for cell in cells:
-        if cell.key in open_keys or _pair(cell) not in pairs:
+        there = made[cell.key]
+        if there is None or _pair(cell) not in grows:
             continue
-        result = store.result(cell.key)
-        if result is None:  # it failed, and is not to run again
-            continue
-        there = in_words(result["environment"])
         here = in_words(environment(torch.device(cell.device), cell.threads))
         found = [name for name in MADE_WITH if there[name] != here[name]]
         differences |= {f"{n} was {there[n]}, and is {here[n]} here": None for n in found}
@@ -60,3 +61,16 @@ def refuse_unlike(store: Store, to_run: Sequence[CellSpec], cells: Sequence[Cell
 def _pair(cell: CellSpec) -> tuple[str, str, int]:
     """What cells that are compared with each other have in common."""
     return cell.dataset, cell.model, cell.seed
+
+
+def _made_with(store: Store, key: str) -> dict[str, str] | None:
+    """Of a cell that is done. A torn one is as good as none: it is moved aside and runs again."""
+    try:
+        result = store.result(key)
+    except StoreError:
+        return None
+    return None if result is None else in_words(result["environment"])
+
+
+def _failed(store: Store, cell: CellSpec) -> bool:
+    return (store.cell(cell.key) / ERROR).exists()

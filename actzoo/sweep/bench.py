@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Executor
 from contextlib import suppress
 from dataclasses import asdict, replace
@@ -15,8 +15,10 @@ from torch import Tensor
 from actzoo import data
 from actzoo.activation import Activation
 from actzoo.errors import ActzooError, TuningError, UsageError
+from actzoo.experiment.spec import CellSpec
 from actzoo.files import write_atomically, write_csv
 from actzoo.registry import default, get
+from actzoo.sweep.alike import refuse_unlike
 from actzoo.sweep.config import CONFIG, to_toml
 from actzoo.sweep.hyper import said
 from actzoo.sweep.plan import Run
@@ -67,7 +69,13 @@ def run_plan(
         TuningError: Tuning did not come to its end.
     """
     store = Store(folder)
+
+    def check(cells: Sequence[CellSpec]) -> None:
+        if not (mixed_machines or elsewhere):
+            refuse_unlike(store, cells, retry_failed)
+
     with store.locked(command):
+        check([trial.spec for trial in plan.trials] or plan.cells)
         sweep = Sweep(
             store,
             loaded,
@@ -76,7 +84,6 @@ def run_plan(
             retry_failed,
             fail_fast,
             total=len(plan.trials) + plan.run.cell_count(),
-            alike=not (mixed_machines or elsewhere),
             tries={trial.spec.key: said(trial.setting) for trial in plan.trials},
             expected=DIVERGED,
         )
@@ -90,6 +97,7 @@ def run_plan(
                 _write_spec(store, plan, command)
                 plan = plan.chosen(_tune(sweep, plan))
                 tuning_failed = sweep.failed
+                check(plan.cells)
             _write_spec(store, plan, command)
             sweep.run(plan.cells)
         except BaseException:  # leaves a table of what is done, not an older one

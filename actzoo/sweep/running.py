@@ -14,7 +14,6 @@ from typing import Any
 from actzoo.errors import ActzooError, StoreError
 from actzoo.experiment.spec import CellSpec
 from actzoo.experiment.training import Epoch
-from actzoo.sweep.alike import refuse_unlike
 from actzoo.sweep.prepare import Loaded
 from actzoo.sweep.progress import LOOK_SECONDS, ends
 from actzoo.sweep.results import Event, Kind
@@ -39,7 +38,6 @@ class Sweep:
         retry_failed: Whether cells that failed before run again.
         fail_fast: Whether to stop at the first failure.
         total: How many cells there will be in all calls.
-        alike: Whether to refuse to add to cells that were made otherwise than here.
         tries: What a cell that tunes tries, by its key.
         expected: Names of errors that are no failures of cells that tune.
         seen: How many cells there were.
@@ -54,7 +52,6 @@ class Sweep:
     retry_failed: bool
     fail_fast: bool
     total: int
-    alike: bool = True
     tries: Mapping[str, str] = field(default_factory=dict)
     expected: Sequence[str] = ()
     seen: int = 0
@@ -62,16 +59,10 @@ class Sweep:
     kept_failed: int = 0
 
     def run(self, cells: Sequence[CellSpec]) -> bool:
-        """Run the cells that are not done; False if it stopped at a failure.
-
-        Raises:
-            StoreError: Cells that are done were made otherwise, see `alike`.
-        """
+        """Run the cells that are not done; False if it stopped at a failure."""
         numbered = enumerate(cells, start=self.seen + 1)
         open_cells = [(n, spec) for n, spec in numbered if not self._keep(n, spec)]
         self.seen += len(cells)
-        if self.alike:
-            refuse_unlike(self.store, [spec for _, spec in open_cells], cells)
         done = self._here(open_cells) if self.executor is None else self._apart(open_cells)
         with closing(done):
             for spec, message in done:

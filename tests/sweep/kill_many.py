@@ -114,7 +114,11 @@ def main() -> int:
                 kills += 1
                 stages[stage(out)] += 1
             folders += 1
-            same += code == 0 and plain(out) == whole
+            left = plain(out)
+            same += code == 0 and left == whole
+            for path in sorted(left.keys() | whole.keys()):
+                if left.get(path) != whole.get(path):
+                    print(f"{out.name}: {path} differs", file=sys.stderr)
             print(f"{kills} kills, {folders} folders, {same} the same", file=sys.stderr, flush=True)
     summary = {
         "kills": kills,

@@ -46,6 +46,7 @@ def test_they_are_refused_before_anything_runs(more):
     folder = more("tanh", seeds=(0,))
     old = next(p for p in results(folder) if read_json(p)["spec"]["members"] == ["relu"])
     made_with_torch(old, "1.13")
+    planned = (folder / "spec.json").read_bytes()
     with pytest.raises(StoreError) as error:
         more("tanh", "sin", seeds=(0,))
     said = str(error.value)
@@ -54,6 +55,7 @@ def test_they_are_refused_before_anything_runs(more):
     assert "nothing was run" in said
     assert "--mixed-machines" in said
     assert len(results(folder)) == 2
+    assert (folder / "spec.json").read_bytes() == planned
 
 
 def test_they_are_kept_where_that_is_allowed(more):
