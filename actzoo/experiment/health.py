@@ -23,7 +23,9 @@ SATURATED = 0.01
 """A slope smaller than this, in size, counts as saturated."""
 SHARES_AT = (1.0, 10.0, 100.0)
 PROBE = 256
-"""Images looked at for all of this."""
+"""Images looked at for all of this, before the first phase and after each."""
+EACH_EPOCH = 128
+"""Of these, the images whose gradients are looked at after every epoch, which must cost little."""
 
 
 @contextmanager
@@ -59,8 +61,8 @@ def pre_activations(
 
 
 def gradient_norms(built: Built, x: Tensor, y: Tensor, autocast: torch.autocast) -> list[float]:
-    """For each layer, the norm of dL/dz of one image, root mean square over the probe."""
-    _, gradients = pre_activations(built, x, y, autocast)
+    """For each layer, the norm of dL/dz of one image, root mean square over EACH_EPOCH images."""
+    _, gradients = pre_activations(built, x[:EACH_EPOCH], y[:EACH_EPOCH], autocast)
     return [_norm_of_one(g) for g in gradients]
 
 
