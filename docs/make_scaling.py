@@ -1,7 +1,7 @@
 """Writes the measured parts of docs/scaling.md: `python docs/make_scaling.py`.
 
-They come from reports/scaling, which `benchmarks/workers.py`, `benchmarks/overhead.py`,
-`benchmarks/mnist_cell.py` and `tests/sweep/killing.py FOLDER DATA.npz 100 0` write. `--check`
+They come from reports/scaling, which `benchmarks/workers.py`, `benchmarks/overhead.py` and
+`tests/sweep/killing.py FOLDER DATA.npz 100 0` write, and from the cells of reports/mnist. `--check`
 says whether the page is what would be written now, and writes nothing.
 """
 
@@ -12,11 +12,14 @@ import re
 import sys
 import textwrap
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 HERE = Path(__file__).parent
 PAGE = HERE / "scaling.md"
 MEASURED = HERE.parent / "reports" / "scaling"
+MNIST = HERE.parent / "reports" / "mnist"
+RESULTS = "cells/*/result.json"
 WAYS = {
     "none": "no executor",
     "local": "`local`",
@@ -75,25 +78,24 @@ def overhead() -> str:
 
 def cell() -> str:
     """How much of a real cell is not training."""
-    told = read("mnist-cell.json")
-    where, parts = told["environment"], []
-    for one in told["cells"]:
-        took = one["seconds"]
-        rest = took["total"] - took["training"] - took["measuring"]
-        parts.append(
-            f"{100 * (1 - took['training'] / took['total']):.1f}% for {' + '.join(one['members'])} "
-            f"({took['total'] / 60:.0f} min in all: {100 * took['measuring'] / took['total']:.1f}% "
-            f"held-out images and gradients after each epoch, {100 * rest / took['total']:.1f}% "
-            f"the start, the test images and files)"
-        )
-    training = sum(one["seconds"]["training"] for one in told["cells"])
-    whole = 100 * (1 - training / told["command_seconds"])
+    results = [json.loads(path.read_text("utf-8")) for path in sorted(MNIST.glob(RESULTS))]
+    share: dict[str, list[float]] = {}
+    for result in results:
+        seconds = result["seconds"]
+        name = " + ".join(result["spec"]["members"])
+        share.setdefault(name, []).append(100 * (1 - seconds["training"] / seconds["total"]))
+    parts = [
+        f"{median(found):.1f}% for {name} ({min(found):.1f} to {max(found):.1f})"
+        for name, found in sorted(share.items(), key=lambda item: -len(item[0]))
+    ]
+    where = results[0]["environment"]
     return wrapped(
-        f"Inside a real cell, all of MNIST through the whole protocol, what is not a training step "
-        f"took {' and '.join(parts)}. Of the whole command, with the loading of torch and data and "
-        f"the writing of the report, it is {whole:.1f}% (`{told['command']}`; {where['cores']} "
-        f"cores of {where['processor']}, one thread, torch {where['packages']['torch']}, load "
-        f"{told['load_before'][0]:.1f} before it began)."
+        f"Within a cell, whatever is not a training step (the start, the held-out images and "
+        f"gradients after each epoch, the test images) took these medians of its time over the "
+        f"{len(results)} cells of [reports/mnist](../reports/mnist/report.md), all of MNIST "
+        f"through the whole protocol with a tenth of the images held out: {'; '.join(parts)} "
+        f"({where['threads']} thread a cell, {where['cores']} cores of {where['processor']}, torch "
+        f"{where['packages']['torch']})."
     )
 
 
