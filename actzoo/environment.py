@@ -17,12 +17,14 @@ import torch
 
 import actzoo
 from actzoo.errors import UsageError
+from actzoo.kernels.table import native
 
 OWN = ("actzoo", "pyproject.toml")
 MADE_WITH = (
     "device",
     "processor",
     "vector instructions",
+    "table library",
     "threads",
     "torch",
     "actzoo",
@@ -31,22 +33,23 @@ MADE_WITH = (
 """Facts, as `in_words` names them, that can change a result's last digits, or more.
 
 The kernel is none of them: what is asked for is the same in a run, and what ran is decided by
-the set and the machine."""
+the set and these."""
 PACKAGES = ("torch", "torchvision", "numpy", "pluggy", "pandas", "scipy", "scikit-learn", "sympy")
 
 
 @functools.cache
 def commit() -> dict[str, Any] | None:
-    """actzoo's own commit and whether its checkout was changed since; None outside one.
+    """The last commit that changed actzoo, and whether it was changed since; None outside one.
 
-    It asks the checkout that holds this package, never the working directory's. `changes` is
+    It asks the checkout that holds this package, never the working directory's, and for the
+    package only: a commit of documents makes no other results. `changes` is
     there if it was changed: 12 digits that tell one change from another.
     """
     root = Path(actzoo.__file__).resolve().parent.parent
     if not (root / ".git").exists():
         return None
     try:
-        head = _git(root, "rev-parse", "HEAD")
+        head = _git(root, "log", "-1", "--format=%H", "--", *OWN)
     except (OSError, subprocess.SubprocessError):
         return None
     try:
@@ -54,6 +57,8 @@ def commit() -> dict[str, Any] | None:
         if not changed:
             return {"id": head, "dirty": False}
         changed += _git(root, "diff", "--no-ext-diff", "--no-color", "HEAD", "--", *OWN)
+        for name in _git(root, "ls-files", "-o", "--exclude-standard", "--", *OWN).splitlines():
+            changed += _git(root, "hash-object", "--", name)
     except (OSError, subprocess.SubprocessError):
         return {"id": head, "dirty": True, "changes": "unknown"}
     digest = hashlib.sha256(changed.encode()).hexdigest()[:12]
@@ -91,6 +96,7 @@ def environment(device: torch.device | None = None, threads: int | None = None) 
         threads: The number of torch's threads; the present one if left out.
     """
     kind = device.type if device is not None else "cpu"
+    table = native.load()
     name = torch.cuda.get_device_name(device) if kind == "cuda" else processor()
     return {
         "actzoo": actzoo.__version__,
@@ -100,6 +106,7 @@ def environment(device: torch.device | None = None, threads: int | None = None) 
         "system": f"{platform.system()} {platform.machine()}",
         "processor": processor(),
         "capability": torch.backends.cpu.get_cpu_capability(),
+        "table_library": "none" if table is None else table.isa,
         "cores": os.cpu_count(),
         "device": str(device) if device is not None else "cpu",
         "device_name": name,
@@ -108,7 +115,10 @@ def environment(device: torch.device | None = None, threads: int | None = None) 
 
 
 def in_words(found: Mapping[str, Any]) -> dict[str, str]:
-    """What `environment` said, stored or now, as words by the name that readers know it by."""
+    """What `environment` said, stored or now, as words by the name that readers know it by.
+
+    Whatever is in MADE_WITH is there: "unknown" if an older result does not say.
+    """
     commit = found.get("commit")
     if commit is None:
         known = "unknown: not run from a checkout"
@@ -120,10 +130,12 @@ def in_words(found: Mapping[str, Any]) -> dict[str, str]:
         "actzoo": str(found.get("actzoo", "unknown")),
         "actzoo's commit": known,
         "python": str(found.get("python", "unknown")),
+        "torch": "unknown",
         **{name: str(version) for name, version in found.get("packages", {}).items()},
         "system": str(found.get("system", "unknown")),
         "processor": str(found.get("processor", "unknown")),
         "vector instructions": str(found.get("capability", "unknown")),
+        "table library": str(found.get("table_library", "unknown")),
         "cores": str(found.get("cores", "unknown")),
         "device": f"{found.get('device')} ({found.get('device_name')})",
         "threads": str(found.get("threads", "unknown")),

@@ -20,6 +20,8 @@ from torch import Tensor, nn
 from actzoo.activation import Activation
 from actzoo.errors import UnknownNameError, UsageError
 
+FROM_FILE = "actzoo_file_"
+"""How the names of modules begin that come from a file by its path."""
 _REFERENCE = re.compile(r"(?P<where>[^:]*(?:\.py|[\w.]+)):(?P<attribute>[A-Za-z_]\w*)")
 
 
@@ -82,7 +84,7 @@ def _from_file(path: Path) -> ModuleType:
         raise UnknownNameError(f"no file {str(path)!r}; expected a path to a Python file")
     # One name for each place and content, so that an edited file is read again.
     digest = hashlib.sha256(str(full).encode() + full.read_bytes()).hexdigest()[:12]
-    name = f"actzoo_file_{full.stem}_{digest}"
+    name = f"{FROM_FILE}{full.stem}_{digest}"
     if name in sys.modules:
         return sys.modules[name]
     spec = importlib.util.spec_from_file_location(name, full)

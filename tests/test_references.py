@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import importlib
 import pickle
+import sys
 
 import pytest
 import torch
@@ -124,6 +126,24 @@ def test_a_module_of_torchs_made_in_a_file_is_known_by_the_file(tmp_path):
         path.write_text(f"import torch\nact = torch.nn.LeakyReLU({slope})\n")
         prints.add(of_activation(actzoo.get(f"{path}:act"), default()))
     assert len(prints) == 2
+
+
+def test_a_module_that_was_edited_after_its_import_is_refused(tmp_path, monkeypatch):
+    from actzoo.experiment.fingerprint import of_activation
+    from actzoo.registry import default
+
+    monkeypatch.syspath_prepend(tmp_path)
+    file = tmp_path / "edited_module.py"
+    file.write_text("def f(x):\n    return x + 1\n")
+    before = of_activation(actzoo.get("edited_module:f"), default())
+    assert of_activation(actzoo.get("edited_module:f"), default()) == before
+    file.write_text("def f(x):\n    return x + 100\n")
+    with pytest.raises(UsageError, match="changed after it was imported here"):
+        of_activation(actzoo.get("edited_module:f"), default())
+    importlib.reload(sys.modules["edited_module"])
+    after = of_activation(actzoo.get("edited_module:f"), default())
+    assert after.digest != before.digest
+    assert actzoo.get("edited_module:f")(torch.zeros(1)).item() == 100
 
 
 def test_what_trains_is_part_of_a_fingerprint():

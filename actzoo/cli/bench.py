@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     from actzoo.sweep.plan import Run
     from actzoo.sweep.prepare import Loaded, Plan
+    from actzoo.sweep.store import Store
 
 
 @click.command(cls=Grouped, params=[option for group in GROUPS.values() for option in group])
@@ -39,6 +41,7 @@ def command(context: click.Context, /, **options: Any) -> int:
         from actzoo.report.markdown import write_report
         from actzoo.sweep.bench import run_plan
         from actzoo.sweep.prepare import make_plan
+        from actzoo.sweep.store import Store
 
         run, options = _asked(context, options)
     screen.print(run.summary(), markup=False, soft_wrap=True)
@@ -50,27 +53,29 @@ def command(context: click.Context, /, **options: Any) -> int:
     if options["dry_run"]:
         return _dry_run(plan, as_json, screen)
     tuning = [(trial.spec.dataset, trial.spec.model) for trial in plan.trials]
-    with (
-        display(screen, kinds(plan.run, tuning)) as shown,
-        open_executor(options, plan.run, folder) as pool,
-    ):
-        results = run_plan(
-            plan,
-            loaded,
-            folder,
-            command=shlex.join(["actzoo", *sys.argv[1:]]),
-            show=shown.show,
-            executor=pool,
-            retry_failed=options["retry_failed"],
-            fail_fast=options["fail_fast"],
-            mixed_machines=options["mixed_machines"],
-            elsewhere=elsewhere(options),
-        )
-    form = {name: options[name] for name in ("figure_format", "mixed_machines")}
-    path = write_report(folder, **form)
-    stopped = any(row["status"] not in ("ok", "failed") for row in results.rows)
-    if not (options["no_cost"] or stopped) and _measure_cost(plan.run, loaded, folder, screen):
-        write_report(folder, **form)
+    store, line = Store(folder), shlex.join(["actzoo", *sys.argv[1:]])
+    with ExitStack() as workers:
+        # Refuses its options before there is a folder; ended as soon as the cells are.
+        pool = workers.enter_context(open_executor(options, plan.run, folder))
+        with store.locked(line):  # until the report is written: another run would change it
+            with display(screen, kinds(plan.run, tuning)) as shown, workers:
+                results = run_plan(
+                    plan,
+                    loaded,
+                    store,
+                    command=line,
+                    show=shown.show,
+                    executor=pool,
+                    retry_failed=options["retry_failed"],
+                    fail_fast=options["fail_fast"],
+                    mixed_machines=options["mixed_machines"],
+                )
+            form = {name: options[name] for name in ("figure_format", "mixed_machines")}
+            path = write_report(folder, **form)
+            stopped = any(row["status"] not in ("ok", "failed") for row in results.rows)
+            costs = not (options["no_cost"] or stopped)
+            if costs and _measure_cost(plan.run, loaded, store, screen):
+                write_report(folder, **form)
     if as_json:
         print_json(_document(results, path))
     else:
@@ -126,14 +131,13 @@ def _asked(context: click.Context, options: dict[str, Any]) -> tuple[Any, dict[s
     return resolve(to_run(settings), elsewhere=elsewhere(options)), options
 
 
-def _measure_cost(run: Run, loaded: Loaded, folder: Path, screen: Console) -> bool:
+def _measure_cost(run: Run, loaded: Loaded, store: Store, screen: Console) -> bool:
     """Whether costs were measured; what stops that is said, and stops nothing else."""
     from actzoo.speed.cost import finished, measure_cost
-    from actzoo.sweep.store import Store
 
     try:
         with busy(screen, "measuring cost"):
-            return measure_cost(run, finished(Store(folder)), loaded, folder) is not None
+            return measure_cost(run, finished(store), loaded, store.folder) is not None
     except Exception as error:
         said = f"cost was not measured ({type(error).__name__}: {error}); the report is without it"
         screen.print(said, markup=False, soft_wrap=True)

@@ -16,6 +16,7 @@ from typing import Any
 
 import torch
 
+from actzoo.environment import MADE_WITH, in_words
 from actzoo.errors import StoreError
 from actzoo.experiment.spec import FORMAT
 from actzoo.files import digest, read_bytes, write_atomically
@@ -115,9 +116,12 @@ class Checkpoint:
 
 
 def _same_machine(path: Path, there: dict[str, Any], here: dict[str, Any]) -> None:
-    for name in {**there, **here}:
-        if there.get(name) != here.get(name):
+    """What changes no number, a library for tables or figures, may be another one."""
+    before, now = in_words(there), in_words(here)
+    facts = [(name, before[name], now[name]) for name in MADE_WITH]
+    facts.append(("kernel", str(there.get("kernel")), str(here.get("kernel"))))
+    for name, was, is_now in facts:
+        if was != is_now:
             raise StoreError(
-                f"{path} was written under other conditions: {name} was {there.get(name)}, "
-                f"and is {here.get(name)} here"
+                f"{path} was written under other conditions: {name} was {was}, and is {is_now} here"
             )

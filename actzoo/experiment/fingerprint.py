@@ -16,9 +16,12 @@ from actzoo.activation import Activation
 from actzoo.errors import UsageError
 from actzoo.formula import Formula
 from actzoo.plugins import GROUP, Origin
-from actzoo.references import is_reference, source_of
+from actzoo.references import FROM_FILE, is_reference, source_of
 from actzoo.registry import Registry
 from actzoo.values import Dataset, Images, Network
+
+_SEEN: dict[Path, tuple[Any, str]] = {}
+"""Of files that are modules here: the spec of the import, and the digest when first asked for."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,9 +124,32 @@ def _code_of(origin: Origin) -> set[Path]:
 
 
 def _digest(files: Iterable[Path]) -> str:
-    """One digest over the contents of files, whatever folder they lie in."""
-    digests = sorted(hashlib.sha256(file.read_bytes()).hexdigest() for file in files)
-    return hashlib.sha256("".join(digests).encode()).hexdigest()
+    """One digest over the contents of files, whatever folder they lie in.
+
+    Raises:
+        UsageError: One was changed after it was imported here: what runs is the old code.
+    """
+    loaded = {}
+    for module in list(sys.modules.values()):
+        spec = getattr(module, "__dict__", {}).get("__spec__")
+        if spec is not None and not spec.name.startswith(FROM_FILE):  # those are read again
+            loaded[spec.origin] = spec
+    digests = []
+    for file in files:
+        digest = hashlib.sha256(file.read_bytes()).hexdigest()
+        digests.append(digest)
+        spec = loaded.get(str(file))
+        if spec is None:
+            continue
+        known, before = _SEEN.get(file, (None, ""))
+        if known is not spec:  # first seen, or imported anew
+            _SEEN[file] = (spec, digest)
+        elif before != digest:
+            raise UsageError(
+                f"{file} was changed after it was imported here, so that its old code would run "
+                f"under the new one's name; start Python again"
+            )
+    return hashlib.sha256("".join(sorted(digests)).encode()).hexdigest()
 
 
 def of_dataset(dataset: Dataset, images: Images, registry: Registry) -> Fingerprint:

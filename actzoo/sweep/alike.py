@@ -9,7 +9,7 @@ import torch
 from actzoo.environment import MADE_WITH, environment, in_words
 from actzoo.errors import StoreError
 from actzoo.experiment.spec import CellSpec
-from actzoo.sweep.store import ERROR, Store
+from actzoo.sweep.store import Store
 
 NAMED = 6
 """So many folders an error names."""
@@ -18,8 +18,9 @@ NAMED = 6
 def refuse_unlike(store: Store, cells: Sequence[CellSpec], retry_failed: bool) -> None:
     """Say no before training where the report would say no after it.
 
-    Cells of one dataset, network and seed are compared with each other. Where some of them
-    are done and the rest would be made on this machine, both must be made alike.
+    Cells of one dataset, network and seed are compared with each other, cells that tune
+    among themselves. Where some of them are done and the rest would be made on this machine,
+    both must be made alike.
 
     Args:
         store: The output folder.
@@ -49,11 +50,11 @@ def refuse_unlike(store: Store, cells: Sequence[CellSpec], retry_failed: bool) -
         return
     more = f", and {len(odd) - NAMED} more" if len(odd) > NAMED else ""
     lines = [
-        "cells that are done were made otherwise than those they are to be compared with would be:",
+        "cells that are done were made otherwise than those they are compared with would be here:",
         *(f"  {difference}" for difference in differences),
-        f"nothing was run; allow it with --mixed-machines, which shows it in the report; or give "
-        f"this run another folder with --out; or remove the cells that are unlike "
-        f"({', '.join(odd[:NAMED])}{more}) and run the same command",
+        f"nothing more was run; allow it with --mixed-machines (in Python mixed_machines=True), "
+        f"which shows it in the report; or give this run another folder; or remove the cells that "
+        f"are unlike ({', '.join(odd[:NAMED])}{more}) and run the same command",
     ]
     raise StoreError("\n".join(lines))
 
@@ -69,8 +70,11 @@ def _made_with(store: Store, key: str) -> dict[str, str] | None:
         result = store.result(key)
     except StoreError:
         return None
-    return None if result is None else in_words(result["environment"])
+    return None if result is None else in_words(result.get("environment", {}))
 
 
 def _failed(store: Store, cell: CellSpec) -> bool:
-    return (store.cell(cell.key) / ERROR).exists()
+    try:
+        return store.error(cell.key) is not None
+    except StoreError:
+        return False

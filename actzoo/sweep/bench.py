@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import Executor
+from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -20,6 +20,7 @@ from actzoo.files import write_atomically, write_csv
 from actzoo.registry import default, get
 from actzoo.sweep.alike import refuse_unlike
 from actzoo.sweep.config import CONFIG, to_toml
+from actzoo.sweep.executors.local import LocalPool
 from actzoo.sweep.hyper import said
 from actzoo.sweep.plan import Run
 from actzoo.sweep.prepare import Loaded, Plan, make_plan
@@ -29,13 +30,15 @@ from actzoo.sweep.status import planned
 from actzoo.sweep.store import RESULT, SPEC, Store
 from actzoo.sweep.tune import DIVERGED, Tuning, choose, write_tuning
 
+HERE = (type(None), LocalPool, ProcessPoolExecutor, ThreadPoolExecutor)
+"""Executors, and their absence, whose cells run on this machine."""
 Given = str | Activation | Callable[[Tensor], Tensor]
 
 
 def run_plan(
     plan: Plan,
     loaded: Loaded,
-    folder: Path,
+    store: Store,
     *,
     command: str = "",
     show: Callable[[Event], None] = lambda _: None,
@@ -43,14 +46,14 @@ def run_plan(
     retry_failed: bool = False,
     fail_fast: bool = False,
     mixed_machines: bool = False,
-    elsewhere: bool = False,
 ) -> Results:
     """Run every cell of a plan that is not done yet, and write results.csv.
 
     Args:
         plan: What to run.
         loaded: The datasets.
-        folder: The output folder.
+        store: The output folder, which the caller holds (`Store.locked`) until its results
+            are written up.
         command: How it was asked for; the report shows it.
         show: Called with an Event for everything that happens.
         executor: Where to run the cells; in this process, one after another, if left out. It
@@ -59,53 +62,51 @@ def run_plan(
         fail_fast: Whether the first cell that fails is the last one to run.
         mixed_machines: Whether cells that are compared with each other may be made by
             different machines, versions or commits.
-        elsewhere: Whether the executor's cells run on other machines, of which nothing is
-            known here.
 
     Raises:
         UsageError: A worker's data, functions or network are not the planned ones.
-        StoreError: The folder cannot be written, is in use, or holds another format; or its
-            cells were made otherwise than the others would be.
+        StoreError: The folder cannot be written, or holds another format; or its cells were
+            made otherwise than the others would be.
         TuningError: Tuning did not come to its end.
     """
-    store = Store(folder)
+    folder = store.folder
 
     def check(cells: Sequence[CellSpec]) -> None:
-        if not (mixed_machines or elsewhere):
+        if not mixed_machines and isinstance(executor, HERE):
             refuse_unlike(store, cells, retry_failed)
 
-    with store.locked(command):
-        check([trial.spec for trial in plan.trials] or plan.cells)
-        sweep = Sweep(
-            store,
-            loaded,
-            show,
-            executor,
-            retry_failed,
-            fail_fast,
-            total=len(plan.trials) + plan.run.cell_count(),
-            tries={trial.spec.key: said(trial.setting) for trial in plan.trials},
-            expected=DIVERGED,
-        )
-        for line in [*store.examine_spec(), *_other_threads(store, plan)]:
-            first = plan.trials[0].spec if plan.trials else plan.cells[0]
-            show(Event("moved", 0, sweep.total, first, message=line))
-        tuning_failed = 0
-        write_atomically(folder / CONFIG, to_toml(plan.run).encode(errors="surrogateescape"))
-        try:
-            if plan.trials:
+    check([trial.spec for trial in plan.trials] or plan.cells)
+    sweep = Sweep(
+        store,
+        loaded,
+        show,
+        executor,
+        retry_failed,
+        fail_fast,
+        total=len(plan.trials) + plan.run.cell_count(),
+        tries={trial.spec.key: said(trial.setting) for trial in plan.trials},
+        expected=DIVERGED,
+    )
+    for line in [*store.examine_spec(), *_other_cells(store, plan)]:
+        first = plan.trials[0].spec if plan.trials else plan.cells[0]
+        show(Event("moved", 0, sweep.total, first, message=line))
+    tuning_failed = 0
+    write_atomically(folder / CONFIG, to_toml(plan.run).encode(errors="surrogateescape"))
+    try:
+        if plan.trials:
+            if not _is_of(store, plan):  # whose report would be lost until the choice
                 _write_spec(store, plan, command)
-                plan = plan.chosen(_tune(sweep, plan))
-                tuning_failed = sweep.failed
-                check(plan.cells)
-            _write_spec(store, plan, command)
-            sweep.run(plan.cells)
-        except BaseException:  # leaves a table of what is done, not an older one
-            if plan.cells:
-                with suppress(ActzooError):  # the first error is the one to tell
-                    _write_rows(store, plan)
-            raise
-        rows = _write_rows(store, plan)
+            plan = plan.chosen(_tune(sweep, plan))
+            tuning_failed = sweep.failed
+            check(plan.cells)
+        _write_spec(store, plan, command)
+        sweep.run(plan.cells)
+    except BaseException:  # leaves a table of what is done, not an older one
+        if plan.cells:
+            with suppress(ActzooError):  # the first error is the one to tell
+                _write_rows(store, plan)
+        raise
+    rows = _write_rows(store, plan)
     return Results(folder, rows, sweep.kept_failed, tuning_failed)
 
 
@@ -115,19 +116,28 @@ def _write_rows(store: Store, plan: Plan) -> tuple[dict[str, Any], ...]:
     return rows
 
 
-def _other_threads(store: Store, plan: Plan) -> list[str]:
-    """A line if the folder holds the same run with another number of threads."""
+def _is_of(store: Store, plan: Plan) -> bool:
+    """Whether the folder's spec.json is already of this run that tunes."""
+    spec = store.spec() if (store.folder / SPEC).exists() else {}
+    keys = [trial.spec.key for trial in plan.trials]
+    return spec.get("run") == _plain(plan.run) and spec.get("tuning_keys") == keys
+
+
+def _other_cells(store: Store, plan: Plan) -> list[str]:
+    """A line if the folder holds the same run on another device or number of threads."""
     if not (store.folder / SPEC).exists():
         return []
     before, now = store.spec().get("run", {}), _plain(plan.run)
-    was = before.get("threads")
-    if was == plan.run.threads or {**before, "threads": 0} != {**now, "threads": 0}:
+    changed = [name for name in ("device", "threads") if before.get(name) != now[name]]
+    if not changed or {**before, "device": "", "threads": 0} != {**now, "device": "", "threads": 0}:
         return []
     cells = [*(trial.spec for trial in plan.trials), *plan.cells]
     kept = sum((store.cell(cell.key) / RESULT).exists() for cell in cells)
+    words = ", ".join(f"{name} {before.get(name)} -> {now[name]}" for name in changed)
+    flags = " ".join(f"--{name} {before.get(name)}" for name in changed)
     return [
-        f"{kept} of {len(cells)} cells kept: threads {was} -> {plan.run.threads}, and a cell's "
-        f"numbers depend on them; give --threads {was} to keep what is there"
+        f"{kept} of {len(cells)} cells kept: {words}, and a cell's numbers depend on it; give "
+        f"{flags} to keep what is there"
     ]
 
 
@@ -216,18 +226,19 @@ def bench(
     elsewhere = executor is not None and run.device != "auto"
     plan, loaded = make_plan(run, data.data_root(data_root), elsewhere=elsewhere)
     folder = Path(out) if out is not None else plan.default_folder()
-    return run_plan(
-        plan,
-        loaded,
-        folder,
-        command=_call(given, options),
-        show=show,
-        executor=executor,
-        retry_failed=retry_failed,
-        fail_fast=fail_fast,
-        mixed_machines=mixed_machines,
-        elsewhere=elsewhere,
-    )
+    store, call = Store(folder), _call(given, options)
+    with store.locked(call):
+        return run_plan(
+            plan,
+            loaded,
+            store,
+            command=call,
+            show=show,
+            executor=executor,
+            retry_failed=retry_failed,
+            fail_fast=fail_fast,
+            mixed_machines=mixed_machines,
+        )
 
 
 def _call(sets: list[tuple[str, ...]], options: dict[str, Any]) -> str:

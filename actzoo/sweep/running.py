@@ -152,7 +152,8 @@ class Sweep:
             reason = str(error) or "cancelled"
             return f"not finished, its worker was lost ({reason}); the same command goes on"
         except Exception as error:
-            self.store.fail(spec, error, traceback.format_exc())
+            if self.store.result(spec.key) is None:
+                self.store.fail(spec, error, traceback.format_exc())
             return f"{type(error).__name__}: {error}"
         if not message:
             self._await(spec)

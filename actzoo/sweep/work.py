@@ -6,10 +6,13 @@ import functools
 import platform
 import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
+
+import torch
 
 from actzoo import data
 from actzoo.errors import ActzooError, DataError, StoreError, UsageError
@@ -48,36 +51,70 @@ def work(
     Returns:
         "" or the message of the failure.
 
+    A failure of the machine (a full disk, a lost device) is none of the cell's: it is not
+    stored, so that the same command tries again.
+
     Raises:
         StoreError: The folder cannot be written.
+        Exception: Whatever `report` or `moved` raises.
     """
 
     def told(epoch: Epoch) -> None:
         progress.tell(epoch)
-        report(epoch)
+        with _passing():
+            report(epoch)
+
+    def tell_moved(line: str) -> None:
+        with _passing():
+            moved(line)
 
     def waits() -> None:
         other = read_progress(store.cell(spec.key))
         who = f"process {other.pid} on {other.host}" if other else "another process"
-        moved(f"waiting for the cell at {store.cell(spec.key)}: {who} is at it")
+        tell_moved(f"waiting for the cell at {store.cell(spec.key)}: {who} is at it")
 
-    with store.cell_locked(spec.key, waits):
+    # The process's own lock is second: who waits for another process holds up nobody here.
+    with _raising(), store.cell_locked(spec.key, waits), _one_at_a_time:
         if store.result(spec.key) is not None:
             return ""
         store.begin(spec)
         try:
             with ProgressFile(store.cell(spec.key)) as progress:
-                result = run_cell(spec, images, told, store.checkpoint(spec, moved))
+                result = run_cell(spec, images, told, store.checkpoint(spec, tell_moved))
         except StoreError:
             raise
         except Exception as error:
-            store.fail(spec, error, traceback.format_exc())
             message = f"{type(error).__name__}: {error}"
-            if kind_of(error) == "out of memory":
+            kind = kind_of(error)
+            if kind != "out of memory" and isinstance(error, OSError | torch.AcceleratorError):
+                return f"not finished, {message}; the same command goes on"
+            store.fail(spec, error, traceback.format_exc())
+            if kind == "out of memory":
                 message += "; a smaller --batch-size needs less"
             return message
         store.finish(spec, result)
         return ""
+
+
+class _OfTheCaller(BaseException):
+    """An exception of whoever is told, on its way past what makes failures of exceptions."""
+
+
+@contextmanager
+def _passing() -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        raise _OfTheCaller from error
+
+
+@contextmanager
+def _raising() -> Iterator[None]:
+    try:
+        yield
+    except _OfTheCaller as error:
+        assert error.__cause__ is not None
+        raise error.__cause__ from None
 
 
 def work_apart(folder: str, spec: dict[str, Any], root: str) -> str:
@@ -89,18 +126,17 @@ def work_apart(folder: str, spec: dict[str, Any], root: str) -> str:
         StoreError: The output folder is not there, or cannot be written.
     """
     cell = CellSpec.from_json(spec)
-    with _one_at_a_time:
-        try:
-            if not (Path(folder) / SPEC).exists():
-                raise StoreError(
-                    f"{folder} holds no {SPEC}; every worker needs the output folder under the "
-                    f"same path, on storage that they share"
-                )
-            _check_sources(cell)
-            images = _checked_images(cell, root)
-            return work(Store(Path(folder)), cell, images, lambda _: None)
-        except ActzooError as error:
-            raise type(error)(f"the worker on {platform.node()}: {error}") from None
+    try:
+        if not (Path(folder) / SPEC).exists():
+            raise StoreError(
+                f"{folder} holds no {SPEC}; every worker needs the output folder under the same "
+                f"path, on storage that they share"
+            )
+        _check_sources(cell)
+        images = _checked_images(cell, root)
+        return work(Store(Path(folder)), cell, images, lambda _: None)
+    except ActzooError as error:
+        raise type(error)(f"the worker on {platform.node()}: {error}") from None
 
 
 def _check_sources(cell: CellSpec) -> None:

@@ -182,14 +182,20 @@ class TestRefused:
         assert stopped.key in reason and other.key in reason
 
     @pytest.mark.parametrize(
-        ("name", "value"), [("processor", "an abacus"), ("packages", {"torch": "1.0"})]
+        ("name", "value", "said"),
+        [
+            ("processor", "an abacus", "processor was an abacus"),
+            ("packages", {"torch": "1.0"}, "torch was 1.0"),
+            ("table_library", "abacus", "table library was abacus"),
+            ("kernel", "fused", "kernel was fused"),
+        ],
     )
-    def test_from_another_machine(self, stopped, tiny_images, timeless, place, name, value):
+    def test_from_another_machine(self, stopped, tiny_images, timeless, place, name, value, said):
         head, packed = checkpoints.read(place.path, stopped.key)
         head["machine"][name] = value
         place.path.write_bytes(json.dumps(head).encode() + b"\n" + packed)
         reason = self.begins_anew(stopped, tiny_images, timeless, place)
-        assert f"{name} was {value}" in reason
+        assert said in reason
 
     def test_of_another_format(self, stopped, place):
         head, packed = checkpoints.read(place.path, stopped.key)

@@ -117,8 +117,8 @@ def main() -> int:
                 kills += 1
                 stages[stage(out)] += 1
             folders += 1
-            left = plain(out)
-            same += code == 0 and left == whole
+            left = plain(out) if code == 0 else {}
+            same += left == whole
             for path in sorted(left.keys() | whole.keys()):
                 if left.get(path) != whole.get(path):
                     print(f"{out.name}: {path} differs", file=sys.stderr)

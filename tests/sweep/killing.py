@@ -25,6 +25,7 @@ from actzoo.experiment.protocol import PAPER
 from actzoo.sweep.bench import run_plan
 from actzoo.sweep.plan import Run
 from actzoo.sweep.prepare import make_plan
+from actzoo.sweep.store import Store
 
 WRITES = [
     ("half", "spec.json", 1),
@@ -118,7 +119,9 @@ def main(folder: Path, data: Path, random_kills: int, seed: int) -> dict[str, ob
         if pid == 0:
             try:
                 prepare()
-                run_plan(plan, loaded, out)
+                store = Store(out)
+                with store.locked():
+                    run_plan(plan, loaded, store)
                 os._exit(0)
             except BaseException as error:
                 print(repr(error), file=sys.stderr, flush=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
@@ -11,6 +11,19 @@ import actzoo
 from actzoo.errors import StoreError
 from actzoo.experiment.protocol import PAPER
 from actzoo.files import read_json, write_json
+
+
+class Remote(Executor):
+    """Stands for an executor of other machines."""
+
+    def __init__(self):
+        self._pool = ThreadPoolExecutor(1)
+
+    def submit(self, fn, /, *args, **kwargs):
+        return self._pool.submit(fn, *args, **kwargs)
+
+    def shutdown(self, wait=True, *, cancel_futures=False):
+        self._pool.shutdown(wait, cancel_futures=cancel_futures)
 
 
 @pytest.fixture
@@ -52,7 +65,7 @@ def test_they_are_refused_before_anything_runs(more):
     said = str(error.value)
     assert "torch was 1.13, and is " in said
     assert f"({old.parent})" in said
-    assert "nothing was run" in said
+    assert "nothing more was run" in said
     assert "--mixed-machines" in said
     assert len(results(folder)) == 2
     assert (folder / "spec.json").read_bytes() == planned
@@ -76,8 +89,45 @@ def test_seeds_may_differ_and_what_is_done_stays_readable(more):
 
 def test_other_machines_are_not_asked(more):
     """Of them nothing is known here; the report has its say when they are done."""
-    folder = more("tanh", seeds=(0,), device="cpu")
+    folder = more("tanh", seeds=(0,))
     made_with_torch(results(folder)[0], "1.13")
-    with ThreadPoolExecutor(1) as pool:
-        more("sin", seeds=(0,), device="cpu", executor=pool)
+    with Remote() as pool:
+        more("sin", seeds=(0,), executor=pool)
     assert len(results(folder)) == 3
+
+
+def test_an_executor_of_this_machine_changes_nothing(more):
+    folder = more("tanh", seeds=(0,))
+    for path in results(folder):
+        made_with_torch(path, "1.13")
+    with ThreadPoolExecutor(1) as pool, pytest.raises(StoreError, match=r"torch was 1\.13"):
+        more("sin", seeds=(0,), executor=pool)
+
+
+def test_a_result_that_says_little_is_unlike(more):
+    folder = more("tanh", seeds=(0,))
+    for path in results(folder):
+        write_json(path, {k: v for k, v in read_json(path).items() if k != "environment"})
+    with pytest.raises(StoreError, match="torch was unknown, and is "):
+        more("sin", seeds=(0,))
+
+
+def test_cells_that_tune_are_asked_too(more):
+    folder = more("tanh", seeds=(0,), grid={"lr_network": (1e-3, 3e-3)}, tune_seeds=(5,))
+    for path in results(folder):
+        made_with_torch(path, "1.13")
+    count = len(results(folder))
+    with pytest.raises(StoreError, match=r"torch was 1\.13"):
+        more("tanh", seeds=(0,), grid={"lr_network": (1e-3, 3e-3, 1e-2)}, tune_seeds=(5,))
+    assert len(results(folder)) == count
+    more("tanh", seeds=(0,), grid={"lr_network": (1e-3, 3e-3)}, tune_seeds=(5,))  # nothing to run
+
+
+def test_a_failure_that_is_kept_does_not_run(more, tmp_path):
+    code = tmp_path / "mine.py"
+    code.write_text("def f(x):\n    return x * float('nan')\n")
+    more(f"{code}:f", seeds=(0,))
+    made_with_torch(results(tmp_path)[0], "1.13")
+    more(f"{code}:f", seeds=(0,))
+    with pytest.raises(StoreError, match=r"torch was 1\.13"):
+        more(f"{code}:f", seeds=(0,), retry_failed=True)

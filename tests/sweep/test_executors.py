@@ -45,6 +45,27 @@ def test_two_workers_give_the_numbers_of_none_though_one_is_killed(tmp_path, qui
     assert plain(torn) == plain(whole)
 
 
+def test_two_runs_in_two_threads_do_not_mix_their_random_numbers(tmp_path, quick, plain):
+    # rrelu draws from torch's global generator, which belongs to the process.
+    quick = {**quick, "members": False, "protocol": LONG}
+
+    def run(name):
+        return actzoo.bench(["rrelu"], out=tmp_path / name, **quick)
+
+    with ThreadPoolExecutor(2) as threads:
+        both = list(threads.map(run, ["one", "two"]))
+    assert plain(both[0]) == plain(both[1]) == plain(run("alone"))
+
+
+def test_an_exception_that_cannot_be_sent_is_told_in_words():
+    local = LocalPool(1)
+    code = "class Own(Exception): pass\nraise Own('out of luck')"  # a class known there alone
+    with pytest.raises(RuntimeError, match="Own: out of luck") as caught:
+        local.submit(exec, code, {}).result()
+    assert "Traceback" in "".join(caught.value.__notes__)
+    local.shutdown()
+
+
 def test_a_call_that_kills_its_process_twice_fails_alone():
     local = LocalPool(1)
     wrong = local.submit(divmod, 1, 0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import os
@@ -16,6 +17,7 @@ from actzoo.errors import DivergedError, MixtureError, StoreError
 from actzoo.experiment import checkpoint
 from actzoo.experiment.spec import CellSpec
 from actzoo.files import npz_bytes, read_json, write_json
+from actzoo.sweep.progress import ProgressFile
 from actzoo.sweep.store import Store
 from actzoo.sweep.work import work
 
@@ -249,13 +251,36 @@ def test_a_cell_that_diverged_begins_anew_and_one_that_ran_out_of_memory_goes_on
     monkeypatch.setattr(checkpoint, "EVERY", 0.0)
     for error, stays in ((DivergedError("nan"), False), (MemoryError(), True)):
 
-        def stop(event, error=error):
-            if event.kind == "epoch":
-                raise error
+        def stop(*_, error=error):
+            raise error
 
-        results, _ = tanh(type(error).__name__, show=stop)
+        monkeypatch.setattr(ProgressFile, "tell", stop)  # after the checkpoint of an epoch
+        results, _ = tanh(type(error).__name__)
         folder = tmp_path / type(error).__name__ / "cells" / results.rows[0]["key"]
         assert (folder / "checkpoint.pt").exists() == stays
+
+
+def test_a_fault_of_the_machine_is_no_failure_of_the_cell(tanh, tmp_path, monkeypatch):
+    def stop(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ProgressFile, "tell", stop)
+        results, _ = tanh()
+    assert [row["status"] for row in results.rows] == ["not finished"] * 2
+    assert results.failed == 2 and not list(tmp_path.rglob("error.json"))
+    assert tanh()[0].failed == 0
+
+
+def test_what_the_caller_raises_reaches_the_caller(tanh, tmp_path):
+    def stop(event):
+        if event.kind == "epoch":
+            raise OSError(errno.EIO, "nowhere to write to")
+
+    with pytest.raises(OSError, match="nowhere to write to"):
+        tanh(show=stop)
+    assert not list(tmp_path.rglob("error.json"))
+    assert tanh()[0].failed == 0
 
 
 def test_the_old_failure_is_forgotten_before_a_cell_runs_again(tanh, tmp_path):

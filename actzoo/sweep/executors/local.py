@@ -148,8 +148,19 @@ def _serve(pipe: Connection, gpu: str | None) -> None:
             answer = (function(*args, **kwargs), None)
         except Exception as raised:
             raised.add_note(traceback.format_exc())  # the way it took here
-            answer = (None, raised)
+            answer = (None, _sendable(raised))
         pipe.send(answer)
+
+
+def _sendable(error: Exception) -> Exception:
+    """The exception, or what it says where it does not survive pickling."""
+    try:
+        pickle.loads(pickle.dumps(error))
+    except Exception:
+        said = RuntimeError(f"{type(error).__name__}: {error}")
+        said.__notes__ = error.__notes__
+        return said
+    return error
 
 
 def _end_with_the_parent() -> None:
