@@ -116,6 +116,10 @@ def _try(function: Callable[..., Tensor], name: str) -> None:
     if not isinstance(y, Tensor) or y.shape != x.shape:
         got = f"a tensor of shape {tuple(y.shape)}" if isinstance(y, Tensor) else repr(y)
         raise UsageError(f"{name} made {got} of a tensor of shape (5,); expected the same shape")
+    if y.isnan().all():
+        raise UsageError(
+            f"{name} made nan of all of {given.tolist()}; a network cannot train on it"
+        )
     if not torch.equal(x, given):
         raise UsageError(f"{name} changes its input in place; let it return a new tensor")
 

@@ -82,10 +82,11 @@ def command(context: click.Context, /, **options: Any) -> int:
         from actzoo.cli.summary import print_summary
 
         print_summary(screen, folder, path)
-    if results.kept_failed:
-        kept = f"{results.kept_failed} failed cell{'s' if results.kept_failed > 1 else ''} kept"
-        verb = "them" if results.kept_failed > 1 else "it"
-        screen.print(f"{kept}; --retry-failed runs {verb} again", markup=False, soft_wrap=True)
+    failed = sum(row["status"] == "failed" for row in results.rows)
+    if failed:
+        before = f", {results.kept_failed} of them before" if results.kept_failed else ""
+        said = f"{failed} of {len(results.rows)} cells failed{before}; the report says why, and"
+        screen.print(f"{said} --retry-failed runs them again", markup=False, soft_wrap=True)
     return 1 if results.failed else 0
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from actzoo.cli.output import console, json_option, print_json
+from actzoo.errors import StoreError, UsageError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -50,7 +51,10 @@ def command(
     from actzoo.report.folders_text import markdown
     from actzoo.report.study import read_study
 
-    beside = hold(read_study(a), read_study(b), set_a=set_a, set_b=set_b)
+    try:
+        beside = hold(read_study(a), read_study(b), set_a=set_a, set_b=set_b)
+    except StoreError as error:  # the exit code 1 says that accuracy fell
+        raise UsageError(str(error)) from None
     falls = dropped(beside, max_drop) if max_drop is not None else []
     _note(console(stderr=as_json), beside)
     if export_markdown is not None:
@@ -113,10 +117,10 @@ def _print(screen: Console, beside: Beside, a: Path, b: Path) -> None:
 
 
 def _cells(row: Row) -> tuple[str, ...]:
-    from actzoo.report.text import UNKNOWN, ends, number, p_value, signed
+    from actzoo.report.text import UNKNOWN, ends, number, p_value, points, signed
 
     interval = ends(row.difference)
     difference = signed(row.difference.mean) + (f" {interval}" if interval != UNKNOWN else "")
     accuracies = (number(row.accuracy_a.mean), number(row.accuracy_b.mean))
-    numbers = (difference, p_value(row.adjusted_p), number(row.smallest))
+    numbers = (difference, p_value(row.adjusted_p), points(row.smallest))
     return (row.name, str(len(row.seeds)), *accuracies, *numbers)

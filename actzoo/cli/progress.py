@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from typing import Any, Protocol
+from typing import Protocol
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -48,17 +48,25 @@ def display(console: Console, kinds: Sequence[Kind] = ()) -> Display:
     return Bars(console, tally) if console.is_terminal else Lines(console, tally)
 
 
-def _name(event: Event, *, wide: bool) -> str:
+def _name(event: Event, tally: Tally, *, wide: bool) -> str:
     spec = event.spec
     label = f"{spec.label} ({event.tries})" if event.tries else spec.label
-    text = f"{label} on {short(spec.dataset)}"
+    where = f"{short(spec.dataset)}, {spec.model}" if tally.networks > 1 else short(spec.dataset)
+    text = f"{label} on {where}"
     if not wide and len(text) > 30:
         text = f"{text[:29]}…"
     return f"{text}, seed {spec.seed}"
 
 
-def _accuracy(result: dict[str, Any] | None) -> str:
-    return f"{100 * result['test']['accuracy']:.2f}% of the test images" if result else ""
+def _outcome(event: Event) -> str:
+    """What a cell came to. Of one that tunes no test image is shown: nobody is to choose by it."""
+    if event.tries or not event.result:
+        return "done"
+    return f"{100 * event.result['test']['accuracy']:.2f}% of the test images"
+
+
+def _kept(count: int, total: int) -> str:
+    return f"{count} of {total} cells were done before and are kept"
 
 
 class Lines:
@@ -68,12 +76,13 @@ class Lines:
         self._console = console
         self._tally = tally
         self._said = time.monotonic()
+        self._kept = 0
 
     def __enter__(self) -> Lines:
         return self
 
     def __exit__(self, *_: object) -> None:
-        return None
+        self._tell_kept()
 
     def show(self, event: Event) -> None:
         """Print what there is to print."""
@@ -81,19 +90,23 @@ class Lines:
             self._console.print(event.message, markup=False, soft_wrap=True)
             return
         self._tally.take(event)
-        head = f"[{event.number}/{event.total}] {_name(event, wide=True)}"
+        if event.kind == "kept":
+            self._kept += 1
+            return
+        self._tell_kept()
+        head = f"[{event.number}/{event.total}] {_name(event, self._tally, wide=True)}"
         text = None
         if event.kind == "done":
-            text = f"{head}: {_accuracy(event.result)}"
-        elif event.kind == "kept":
-            text = f"{head}: {_accuracy(event.result)} (done before)"
+            text = f"{head}: {_outcome(event)}"
         elif event.kind == "failed":
             text = f"{head}: failed: {event.message}"
         elif event.epoch is not None:
             epoch = event.epoch
             if epoch.epoch == event.spec.protocol[epoch.phase - 1].epochs:
                 held = (
-                    f", accuracy {100 * epoch.accuracy:.2f}%" if epoch.accuracy is not None else ""
+                    f", held-out accuracy {100 * epoch.accuracy:.2f}%"
+                    if epoch.accuracy is not None
+                    else ""
                 )
                 text = (
                     f"{head}: phase {epoch.phase} ({epoch.trains}) ends, "
@@ -104,6 +117,12 @@ class Lines:
         if time.monotonic() - self._said >= HEADLINE_SECONDS:
             self._said = time.monotonic()
             self._console.print(headline(self._tally.status()), markup=False, soft_wrap=True)
+
+    def _tell_kept(self) -> None:
+        if self._kept:
+            said = _kept(self._kept, len(self._tally.status().cells))
+            self._console.print(said, markup=False, soft_wrap=True)
+            self._kept = 0
 
 
 class Bars:
@@ -123,6 +142,7 @@ class Bars:
         self._live = Live(get_renderable=self._drawn, console=console, transient=True)
         self._run: TaskID | None = None
         self._cells: dict[int, TaskID] = {}
+        self._kept = 0
 
     def __enter__(self) -> Bars:
         self._live.start()
@@ -130,6 +150,9 @@ class Bars:
 
     def __exit__(self, *_: object) -> None:
         self._live.stop()
+        if self._kept:
+            said = _kept(self._kept, len(self._tally.status().cells))
+            self._console.print(said, markup=False)
 
     def _drawn(self) -> Group:
         status = self._tally.status()
@@ -151,24 +174,27 @@ class Bars:
             self._move(event)
         else:
             progress.advance(self._run)
+            self._kept += event.kind == "kept"
             if event.number in self._cells:
                 progress.remove_task(self._cells.pop(event.number))
                 self._cap()
             if event.kind == "failed":
-                text = f"failed: {_name(event, wide=True)}: {event.message}"
+                text = f"failed: {_name(event, self._tally, wide=True)}: {event.message}"
                 self._console.print(text, markup=False, style="red")
 
     def _move(self, event: Event) -> None:
         if event.number not in self._cells:
-            name = escape(_name(event, wide=False))
+            name = escape(_name(event, self._tally, wide=False))
             self._cells[event.number] = self._progress.add_task(name, total=None)
             self._cap()
         epoch = event.epoch
         if epoch is None:
+            if len(self._cells) == 1:  # what stands there is of the cell before
+                self._state.plain = ""
             return
         self._progress.update(self._cells[event.number], total=epoch.total, completed=epoch.done)
-        held = f", accuracy {100 * epoch.accuracy:.1f}%" if epoch.accuracy is not None else ""
-        whose = f"{_name(event, wide=False)}: " if len(self._cells) > 1 else ""
+        held = f", held-out {100 * epoch.accuracy:.1f}%" if epoch.accuracy is not None else ""
+        whose = f"{_name(event, self._tally, wide=False)}: " if len(self._cells) > 1 else ""
         self._state.plain = (
             f"{whose}phase {epoch.phase} ({epoch.trains}), epoch {epoch.epoch}: "
             f"loss {epoch.loss:.4f}{held}"

@@ -42,6 +42,8 @@ def command(name: str, count: int, as_json: bool) -> None:
             also = ", ".join(n.activation.aliases)
             text = f"{activation.name} is {n.activation.name}" + (f" (also {also})" if also else "")
             screen.print(f"{text}: the same function, to rounding.", markup=False)
+    if not any(n.same for n in found):
+        screen.print(f"No activation here is the same as {activation.name}.", markup=False)
     table = Table(box=None)
     table.add_column("nearest", no_wrap=True)
     table.add_column("largest", justify="right", no_wrap=True)

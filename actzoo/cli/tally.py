@@ -56,6 +56,11 @@ class Tally:
         self._cells[event.number] = cell
         return cell
 
+    @property
+    def networks(self) -> int:
+        """How many networks the run has, as far as is known."""
+        return len({cell.model for cell in self._cells.values() if cell.model})
+
     def status(self) -> Status:
         """How the run stands."""
         return Status(tuple(self._cells.values()), time.time())

@@ -121,7 +121,7 @@ def _verdict(variant: Variant, baseline: Variant, difference: Interval, p: float
     missing = max(len(v.cells) - len(v.done) for v in (variant, baseline))
     if missing:
         whose = "its" if not variant.complete else "the baseline's"
-        return f"no verdict: {missing} of {whose} {len(variant.cells)} cells missing"
+        return f"no verdict: {missing} of {whose} {len(variant.cells)} cells without a result"
     if difference.n <= 1:
         return ONE_SEED if difference.n else NO_SEED
     if math.isnan(p):

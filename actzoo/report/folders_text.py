@@ -7,7 +7,7 @@ from pathlib import Path
 
 from actzoo.report.folders import Beside
 from actzoo.report.statistics import LEVEL, PERMUTE_FROM, POWER
-from actzoo.report.text import code, ends, number, p_value, plural, signed, table
+from actzoo.report.text import code, ends, number, p_value, plural, points, signed, table
 
 
 def markdown(beside: Beside, a: Path, b: Path) -> str:
@@ -34,7 +34,7 @@ def markdown(beside: Beside, a: Path, b: Path) -> str:
                 signed(r.difference.mean),
                 ends(r.difference),
                 p_value(r.adjusted_p),
-                number(r.smallest),
+                points(r.smallest),
                 r.verdict,
             )
             for r in rows
@@ -46,7 +46,9 @@ def markdown(beside: Beside, a: Path, b: Path) -> str:
         parts.append(f"> [!WARNING]\n> **{beside.out_of_reach}**")
     for side, only in (("A", beside.only_a), ("B", beside.only_b)):
         if only:
-            parts.append("\n".join([f"In {side} only:", "", *(f"- {words}" for words in only)]))
+            parts.append(
+                "\n".join([f"In {side} only:", "", *(f"- {code(words)}" for words in only)])
+            )
     parts.append(how_to_read(beside))
     return "\n\n".join(parts) + "\n"
 

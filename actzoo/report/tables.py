@@ -21,6 +21,7 @@ from actzoo.report.text import (
     p_value,
     percent,
     plural,
+    points,
     signed,
     significant,
     table,
@@ -47,7 +48,7 @@ def answer(comparisons: Sequence[Comparison], baseline: Variant) -> str:
                 "" if base else signed(c.difference.mean),
                 "" if base else ends(c.difference),
                 "" if base else p_value(c.adjusted_p),
-                "" if base else number(c.smallest),
+                "" if base else points(c.smallest),
                 verdict,
             )
         )
@@ -266,8 +267,9 @@ def compared(study: Study) -> str:
     groups = study.groups
     sets = plural(len(groups[0].variants), "set")
     datasets = listed(list(dict.fromkeys(shown(g.dataset) for g in groups)))
-    models = listed(list(dict.fromkeys(code(g.model) for g in groups)))
+    models = list(dict.fromkeys(code(g.model) for g in groups))
     return (
-        f"{sets} of activation functions compared on {datasets} in the network {models}, "
+        f"{sets} of activation functions compared on {datasets} in the "
+        f"network{'s' if len(models) > 1 else ''} {listed(models)}, "
         f"{plural(len(study.run.seeds), 'seed')}."
     )

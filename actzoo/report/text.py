@@ -42,6 +42,11 @@ def number(value: float, decimals: int = 2) -> str:
     return text.replace("-", "−") if float(text) else text.replace("-", "")
 
 
+def points(difference: float) -> str:
+    """A size of a difference between accuracies, of which none is over 100 points."""
+    return "over 100" if difference > 100 else number(difference)
+
+
 def signed(value: float, decimals: int = 2) -> str:
     """A number with its sign."""
     text = number(value, decimals)

@@ -68,6 +68,10 @@ class Store:
                 f"{self.folder} is being written by {holder(self.folder)}; wait for it, or "
                 f"give this run a folder of its own with --out"
             ) from None
+        except (FileExistsError, NotADirectoryError):
+            raise StoreError(
+                f"{self.folder} is a file, or lies in one; give a folder with --out"
+            ) from None
         except OSError as error:
             raise StoreError(
                 f"cannot write to {self.folder}: {error.strerror or error}; give a folder that "

@@ -40,8 +40,6 @@ def shown(tiny_npz, tmp_path, *, terminal, columns=80):
 def test_a_terminal_has_bars_with_phase_loss_accuracy_and_failures(tiny_npz, tmp_path):
     text = shown(tiny_npz, tmp_path, terminal=True)
     assert "cells" in text and "/4" in text
-    # Quick cells pass between two refreshes; the last state is always drawn.
-    assert "phase 3 (network), epoch 2: loss" in text and "accuracy" in text
     assert "exp(99*x*x) on npz:tiny.npz" in text
     assert "failed: exp(99*x*x)" in text
     assert "3 of 4 cells done, 1 failed" in text
@@ -98,6 +96,37 @@ def test_cells_at_work_elsewhere_have_a_bar_each():
     assert "relu on digits, seed 1" in last and "2/10" in last
     assert "relu on digits, seed 3" in last and "6/10" in last
     assert "1 of 5 cells done, 2 running" in last
+
+
+def test_a_cell_that_begins_does_not_show_the_numbers_of_the_one_before():
+    def last_frame(*events):
+        out = io.StringIO()
+        console = Console(file=out, force_terminal=True, width=80, height=40, color_system=None)
+        with display(console) as progress:
+            for what in events:
+                progress.show(what)
+        return out.getvalue()
+
+    begun = [event("start", 1), event("epoch", 1, done=2)]
+    assert "loss 0.5000" in last_frame(*begun)
+    next_one = last_frame(*begun, event("done", 1, seconds=1.0), event("start", 2))
+    assert "seed 2" in next_one and "loss" not in next_one
+
+
+def test_networks_are_named_where_there_are_several():
+    out = io.StringIO()
+    console = Console(file=out, width=200, color_system=None)
+    with display(console, [("digits", "mlp"), ("digits", "paper_cnn")]) as progress:
+        progress.show(event("done", 1, seconds=1.0))
+    assert f", {event('done', 1, seconds=1.0).spec.model}, seed 1: " in out.getvalue()
+
+
+def test_a_cell_that_tunes_shows_no_test_accuracy():
+    out = io.StringIO()
+    with display(Console(file=out, width=200, color_system=None)) as progress:
+        tuned = replace(event("done", 1, seconds=1.0), tries="lr_network=0.001")
+        progress.show(replace(tuned, result={**tuned.result, "test": {"accuracy": 0.5}}))
+    assert "(lr_network=0.001) on digits, seed 1: done\n" in out.getvalue()
 
 
 def test_what_was_moved_aside_is_said():

@@ -76,12 +76,14 @@ def test_a_set_with_a_failed_cell_is_never_best(make_store: Make) -> None:
     mixture = rows["relu + tanh"]
     assert (mixture["ok"], mixture["cells"]) == (3, 4)
     assert mixture["best"] is False
-    assert mixture["verdict"] == "no verdict: 1 of its 4 cells missing"
+    assert mixture["verdict"] == "no verdict: 1 of its 4 cells without a result"
 
 
 def test_no_verdict_where_the_baseline_failed(make_store: Make) -> None:
     rows = by_set(make_store({**KNOWN, "relu": [900, None, 899, 902]}, sets=SETS))
-    assert rows["relu + tanh"]["verdict"] == "no verdict: 1 of the baseline's 4 cells missing"
+    assert (
+        rows["relu + tanh"]["verdict"] == "no verdict: 1 of the baseline's 4 cells without a result"
+    )
 
 
 def test_a_set_that_cannot_be_compared_leaves_nobody_best(make_store: Make) -> None:
