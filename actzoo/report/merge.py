@@ -33,10 +33,13 @@ def read_studies(folders: Sequence[Path]) -> Study:
     """Read several runs as one: their cells together, with a common baseline.
 
     Raises:
-        UsageError: The runs differ in more than sets, datasets, networks and seeds, or
-            their data, networks or functions are not the same.
+        UsageError: A folder is given twice; or the runs differ in more than sets, datasets,
+            networks and seeds; or their data, networks or functions are not the same.
         StoreError: A folder holds no run, or a cell is in two with different numbers.
     """
+    for n, folder in enumerate(folders):
+        if folder.resolve() in [other.resolve() for other in folders[:n]]:
+            raise UsageError(f"{folder} is given twice; expected folders of different runs")
     sources = [read_source(folder) for folder in folders]
     run = sources[0].run
     for source in sources[1:]:

@@ -210,10 +210,12 @@ class Run:
         if alone:
             parts.append(f"{'its' if len(mixtures) == 1 else 'their'} {_count(alone, 'member')}")
         others = [n for n in singles if n not in alone]
-        if others == [self.baseline] and mixtures:
+        given = {n for s in self.sets if len(s) == 1 or not self.mixtures for n in s}
+        asked = [n for n in others if n != self.baseline or n in given]
+        if asked:
+            parts.append(_count(asked, "single function"))
+        if len(asked) < len(others):
             parts.append(f"the baseline {self.baseline}")
-        elif others:
-            parts.append(_count(others, "single function"))
         if self.control:
             parts.append(f"{_count(singles, 'control')} of equal epochs")
         if len(self.datasets) > 1:

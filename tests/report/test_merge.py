@@ -47,6 +47,12 @@ def test_sets_of_two_folders_stand_in_one_table(make_store: Make) -> None:
     assert "| command of `two` |" in text(merged)
 
 
+def test_a_folder_twice_is_no_two_folders(make_store: Make) -> None:
+    folder = make_store({"relu": RELU, "tanh": TANH}, sets=(("tanh",),))
+    with pytest.raises(UsageError, match="is given twice"):
+        read_studies([folder, folder.parent / "x" / ".." / folder.name])
+
+
 def test_seeds_of_two_folders_are_one_set_of_pairs(make_store: Make) -> None:
     correct = {"relu": RELU, "tanh": TANH}
     parts = [

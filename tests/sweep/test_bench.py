@@ -49,7 +49,10 @@ def without_times(folder):
         ({}, "1 mixture of 3, its 3 members, 3 seeds: 12 cells"),
         ({"members": False}, "1 mixture of 3, the baseline relu, 3 seeds: 6 cells"),
         ({"mixtures": False}, "3 single functions, 3 seeds: 9 cells"),
-        ({"sets": (("gelu",),), "seeds": (0,)}, "2 single functions, 1 seed: 2 cells"),
+        (
+            {"sets": (("gelu",),), "seeds": (0,)},
+            "1 single function, the baseline relu, 1 seed: 2 cells",
+        ),
         (
             {"sets": (("tanh", "sin"), ("gelu", "silu")), "seeds": (0, 1)},
             "2 mixtures, their 4 members, the baseline relu, 2 seeds: 14 cells",
