@@ -1,8 +1,9 @@
 """Writes the measured parts of docs/scaling.md: `python docs/make_scaling.py`.
 
-They come from reports/scaling, which `benchmarks/workers.py`, `benchmarks/overhead.py` and
-`tests/sweep/killing.py FOLDER DATA.npz 100 0` write, and from the cells of reports/mnist. `--check`
-says whether the page is what would be written now, and writes nothing.
+They come from reports/scaling, which `benchmarks/workers.py`, `benchmarks/overhead.py`,
+`tests/sweep/killing.py FOLDER DATA.npz 100 0` and `tests/sweep/kill_many.py --out FILE` write, and
+from the cells of reports/mnist. `--check` says whether the page is what would be written now, and
+writes nothing.
 """
 
 from __future__ import annotations
@@ -101,7 +102,7 @@ def cell() -> str:
 
 def kills() -> str:
     """How many interruptions a sweep survived."""
-    told = read("kills.json")
+    told, command = read("kills.json"), read("kills-command.json")
     where = told["environment"]
     random = [kill["same"] for kill in told["random"]]
     writes = [kill["same"] for kill in told["writes"] if kill["killed"]]
@@ -110,7 +111,9 @@ def kills() -> str:
         f"chosen ones (half way through writing a file, before or after its rename), and finished "
         f"each time: {sum(random) + sum(writes)} of {len(random) + len(writes)} left the same "
         f"bytes as the run that nothing interrupted, times apart (`tests/sweep/killing.py`, torch "
-        f"{where['packages']['torch']}, one thread, reference kernel)."
+        f"{where['packages']['torch']}, one thread, reference kernel). The whole command, from its "
+        f"options to its report, was killed {command['kills']} times over {command['folders']} "
+        f"runs, of which {command['same']} ended the same (`tests/sweep/kill_many.py`)."
     )
 
 
