@@ -49,11 +49,23 @@ def write_atomically(path: Path, content: bytes) -> None:
         raise StoreError(f"cannot write {path}: {reason}") from None
 
 
+def remove(path: Path) -> None:
+    """Remove a file if it is there.
+
+    Raises:
+        StoreError: It cannot be removed.
+    """
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise StoreError(f"cannot remove {path}: {error.strerror or error}") from None
+
+
 def remove_parts(folder: Path, names: Sequence[str]) -> None:
     """Remove what killed writers left of these files; call it as their only writer."""
     for name in names:
         for part in folder.glob(f"{name}.*{PART}"):
-            part.unlink(missing_ok=True)
+            remove(part)
 
 
 def digest(content: bytes) -> str:

@@ -29,6 +29,7 @@ from actzoo.files import (
     npz_bytes,
     read_bytes,
     read_json,
+    remove,
     remove_parts,
     write_atomically,
     write_json,
@@ -165,7 +166,7 @@ class Store:
         try:
             if self.result(key) is not None:
                 # Killed after its result was written and before this was removed.
-                (folder / CHECKPOINT).unlink(missing_ok=True)
+                remove(folder / CHECKPOINT)
                 return []
         except StoreError as error:
             return [set_aside(self.folder, folder, str(error))]
@@ -197,7 +198,7 @@ class Store:
         folder = self.cell(spec.key)
         remove_parts(folder, ALL)
         write_json(folder / CELL, spec.to_json())
-        (folder / ERROR).unlink(missing_ok=True)  # of an earlier try
+        remove(folder / ERROR)  # of an earlier try
 
     def finish(self, spec: CellSpec, result: CellResult) -> None:
         """Write a finished cell; `result.json` last, with the digests of the others."""
@@ -212,13 +213,13 @@ class Store:
         files = {name: digest(content) for name, content in contents.items()}
         write_json(folder / RESULT, {**result.numbers, "files": files})
         for name in (ERROR, CHECKPOINT):
-            (folder / name).unlink(missing_ok=True)
+            remove(folder / name)
 
     def fail(self, spec: CellSpec, error: Exception, trace: str) -> None:
         """Write a failed cell."""
         if isinstance(error, DivergedError | MixtureError):
             # It would fail at the same batch again; a new try begins at the start.
-            (self.cell(spec.key) / CHECKPOINT).unlink(missing_ok=True)
+            remove(self.cell(spec.key) / CHECKPOINT)
         write_json(
             self.cell(spec.key) / ERROR,
             {
