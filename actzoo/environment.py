@@ -42,7 +42,8 @@ def commit() -> dict[str, Any] | None:
     """The last commit that changed actzoo, and whether it was changed since; None outside one.
 
     It asks the checkout that holds this package, never the working directory's, and for the
-    package only: a commit of documents makes no other results. `changes` is
+    package only: a commit of documents makes no other results (but git cannot tell in a
+    shallow clone). `changes` is
     there if it was changed: 12 digits that tell one change from another.
     """
     root = Path(actzoo.__file__).resolve().parent.parent
@@ -57,7 +58,8 @@ def commit() -> dict[str, Any] | None:
         if not changed:
             return {"id": head, "dirty": False}
         changed += _git(root, "diff", "--no-ext-diff", "--no-color", "HEAD", "--", *OWN)
-        for name in _git(root, "ls-files", "-o", "--exclude-standard", "--", *OWN).splitlines():
+        new = _git(root, "ls-files", "-o", "-z", "--exclude-standard", "--", *OWN)
+        for name in filter(None, new.split("\0")):
             changed += _git(root, "hash-object", "--", name)
     except (OSError, subprocess.SubprocessError):
         return {"id": head, "dirty": True, "changes": "unknown"}

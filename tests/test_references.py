@@ -138,8 +138,11 @@ def test_a_module_that_was_edited_after_its_import_is_refused(tmp_path, monkeypa
     before = of_activation(actzoo.get("edited_module:f"), default())
     assert of_activation(actzoo.get("edited_module:f"), default()) == before
     file.write_text("def f(x):\n    return x + 100\n")
-    with pytest.raises(UsageError, match="changed after it was imported here"):
+    with pytest.raises(UsageError, match="changed after this process began to use it"):
         of_activation(actzoo.get("edited_module:f"), default())
+    path = f"{file}:f"  # by its path the new code runs, and may
+    assert actzoo.get(path)(torch.zeros(1)).item() == 100
+    assert of_activation(actzoo.get(path), default()).digest != before.digest
     importlib.reload(sys.modules["edited_module"])
     after = of_activation(actzoo.get("edited_module:f"), default())
     assert after.digest != before.digest

@@ -28,7 +28,7 @@ def sizes(subject: Subject, dtype: torch.dtype) -> Worst:
     """An input gives the same output in tensors of 1, 7, 67 and 100,000 elements.
 
     Not to the last bit, since torch's vector bodies and tails round differently, but
-    within the bound on the value, or without a formula 8 eps max(1, |value|); with nan and
+    within the bound on the value, or without a formula at least 8 eps; with nan and
     infinities at the same places.
     """
     act = subject.activation
@@ -54,9 +54,10 @@ def sizes(subject: Subject, dtype: torch.dtype) -> Worst:
 def _bound(subject: Subject, dtype: torch.dtype, order: int) -> Array:
     """The bound on the value (order 0) or derivative (1), at the grid, ±inf and nan."""
     if subject.activation.formula is None:
-        # Of what its parts cancel nothing is known, nor of f'': rounding on the scale of 1.
-        own = (subject.value(dtype), subject.slope(dtype))[order]
-        bound = accuracy.plain(Digits(own, np.zeros_like(own)), dtype)
+        known = [Digits(n, 0 * n) for n in (subject.value(dtype), subject.slope(dtype))]
+        through_x = accuracy.conditioned(known[order], known[1], subject.points(dtype), dtype)
+        # Of what its parts cancel nothing is known: rounding on the scale of 1 is allowed.
+        bound = np.maximum(through_x, accuracy.plain(known[order], dtype))
     else:
         exact = subject.exact(dtype)
         bound = accuracy.conditioned(

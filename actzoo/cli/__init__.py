@@ -69,7 +69,7 @@ def main() -> None:
     """Run the command line and exit.
 
     Exit codes: 0 ok; 1 a cell or check failed, or accuracy dropped; 2 usage; 3 internal
-    error; 130 interrupted.
+    error; 130 interrupted; 141 nobody reads the output any more.
     """
     try:
         code = group.main(standalone_mode=False)
@@ -85,9 +85,10 @@ def main() -> None:
     except KeyboardInterrupt:
         code = _say("interrupted; the same command goes on where it stopped", 130)
     except BrokenPipeError:
-        # The reader of our output went away (`actzoo ls | head`): that is not an error.
+        # The reader of our output went away (`actzoo ls | head`): no word, and the exit code
+        # that a shell gives any command to which that happens.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 0
+        code = 141
     except Exception:
         traceback.print_exc()
         code = _say("a defect of actzoo, or of a plugin; please report the lines above", 3)

@@ -76,17 +76,19 @@ def command(context: click.Context, /, **options: Any) -> int:
             costs = not (options["no_cost"] or stopped)
             if costs and _measure_cost(plan.run, loaded, store, screen):
                 write_report(folder, **form)
-    if as_json:
-        print_json(_document(results, path))
-    else:
-        from actzoo.cli.summary import print_summary
+            if as_json:
+                print_json(_document(results, path))
+            else:
+                from actzoo.cli.summary import print_summary
 
-        print_summary(screen, folder, path)
+                print_summary(screen, folder, path)
     failed = sum(row["status"] == "failed" for row in results.rows)
     if failed:
         before = f", {results.kept_failed} of them before" if results.kept_failed else ""
         said = f"{failed} of {len(results.rows)} cells failed{before}; the report says why, and"
         screen.print(f"{said} --retry-failed runs them again", markup=False, soft_wrap=True)
+    if stopped:
+        screen.print("not all cells finished; the same command goes on", markup=False)
     return 1 if results.failed else 0
 
 

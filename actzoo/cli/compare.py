@@ -53,12 +53,12 @@ def command(
 
     try:
         beside = hold(read_study(a), read_study(b), set_a=set_a, set_b=set_b)
+        if export_markdown is not None:
+            write_atomically(export_markdown, markdown(beside, a, b).encode())
     except StoreError as error:  # the exit code 1 says that accuracy fell
         raise UsageError(str(error)) from None
     falls = dropped(beside, max_drop) if max_drop is not None else []
     _note(console(stderr=as_json), beside)
-    if export_markdown is not None:
-        write_atomically(export_markdown, markdown(beside, a, b).encode())
     if as_json:
         sides: dict[str, Any] = {"a": str(a), "b": str(b)}
         print_json(sides | document(beside) | {"max_drop": max_drop, "dropped": falls})

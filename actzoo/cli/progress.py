@@ -93,7 +93,8 @@ class Lines:
         if event.kind == "kept":
             self._kept += 1
             return
-        self._tell_kept()
+        if event.kind != "failed":  # one that failed before may stand among those kept
+            self._tell_kept()
         head = f"[{event.number}/{event.total}] {_name(event, self._tally, wide=True)}"
         text = None
         if event.kind == "done":

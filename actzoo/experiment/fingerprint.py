@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import inspect
 import sys
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -49,13 +49,16 @@ def of_activation(activation: Activation, registry: Registry) -> Fingerprint:
     """
     origin = registry.origin(activation)
     name, files = activation.name, _sources(activation)
+    read_again: set[Path] = set()
     if origin is not None:
         name = f"{origin.distribution}:{name}"
         provider = f"{origin.distribution} {origin.version}"
         files |= _code_of(origin)
     elif is_reference(name):
         provider = "python"
-        files |= _files_of(source_of(name))
+        own = _files_of(source_of(name))
+        files |= own
+        read_again = own if name.rpartition(":")[0].endswith(".py") else set()
     else:
         provider = "formula" if activation.formula is not None else "python"
     if not files and not _is_torchs_own(activation.fn):
@@ -64,7 +67,10 @@ def of_activation(activation: Activation, registry: Registry) -> Fingerprint:
             f"its old results; define it in a file"
         )
     return Fingerprint(
-        name=name, provider=provider, definition=_definition(activation), digest=_digest(files)
+        name=name,
+        provider=provider,
+        definition=_definition(activation),
+        digest=_digest(files, read_again),
     )
 
 
@@ -123,11 +129,15 @@ def _code_of(origin: Origin) -> set[Path]:
     return _files_of(module) | {file for folder in folders for file in folder.rglob("*.py")}
 
 
-def _digest(files: Iterable[Path]) -> str:
+def _digest(files: Iterable[Path], read_again: Collection[Path] = ()) -> str:
     """One digest over the contents of files, whatever folder they lie in.
 
+    Args:
+        files: The files.
+        read_again: Those whose code is read anew when they change.
+
     Raises:
-        UsageError: One was changed after it was imported here: what runs is the old code.
+        UsageError: One was changed after it was first asked for: what runs is the old code.
     """
     loaded = {}
     for module in list(sys.modules.values()):
@@ -139,15 +149,15 @@ def _digest(files: Iterable[Path]) -> str:
         digest = hashlib.sha256(file.read_bytes()).hexdigest()
         digests.append(digest)
         spec = loaded.get(str(file))
-        if spec is None:
+        if spec is None or file in read_again:
             continue
         known, before = _SEEN.get(file, (None, ""))
         if known is not spec:  # first seen, or imported anew
             _SEEN[file] = (spec, digest)
         elif before != digest:
             raise UsageError(
-                f"{file} was changed after it was imported here, so that its old code would run "
-                f"under the new one's name; start Python again"
+                f"{file} was changed after this process began to use it, and its old code would "
+                f"run under the new one's name; start Python again"
             )
     return hashlib.sha256("".join(sorted(digests)).encode()).hexdigest()
 

@@ -61,8 +61,13 @@ def sentence(study: Study) -> str:
     return (
         "*Cost* is the time of one training step of the network, in units of the same step with "
         "ReLU, median and quartiles over interleaved rounds: "
-        f"{'; '.join(dict.fromkeys(map(_conditions, documents)))}. The row of ReLU is that step "
-        f"against itself: how far it is from 1 is how far noise goes."
+        f"{'; '.join(dict.fromkeys(map(_conditions, documents)))}."
+        + (
+            " The row of ReLU is that step against itself: how far it is from 1 is how far noise "
+            "goes."
+            if any(("relu",) in costs(group) for group in study.groups)
+            else ""
+        )
     )
 
 

@@ -152,8 +152,9 @@ class Sweep:
             reason = str(error) or "cancelled"
             return f"not finished, its worker was lost ({reason}); the same command goes on"
         except Exception as error:
-            if self.store.result(spec.key) is None:
-                self.store.fail(spec, error, traceback.format_exc())
+            if self.store.result(spec.key) is not None:  # it died after its work
+                return ""
+            self.store.fail(spec, error, traceback.format_exc())
             return f"{type(error).__name__}: {error}"
         if not message:
             self._await(spec)

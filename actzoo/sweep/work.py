@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import functools
 import platform
 import threading
@@ -11,8 +12,6 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
-
-import torch
 
 from actzoo import data
 from actzoo.errors import ActzooError, DataError, StoreError, UsageError
@@ -25,8 +24,13 @@ from actzoo.sweep.progress import ProgressFile, read_progress
 from actzoo.sweep.store import SPEC, Store, kind_of
 from actzoo.values import Images
 
-_one_at_a_time = threading.Lock()
+_one_at_a_time = threading.RLock()
 """Torch's threads and global generators belong to the process: two cells would mix."""
+_preparing = threading.Lock()
+"""What a process has imported and loaded is shared by its threads."""
+_FAULTS = {
+    errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.ESTALE, errno.EMFILE, errno.ENFILE, errno.ENOMEM,
+}  # fmt: skip
 
 
 def work(
@@ -51,8 +55,8 @@ def work(
     Returns:
         "" or the message of the failure.
 
-    A failure of the machine (a full disk, a lost device) is none of the cell's: it is not
-    stored, so that the same command tries again.
+    A fault of the machine (a full disk, a mount that is gone) is no failure of the cell: it is
+    not stored, so that the same command tries again.
 
     Raises:
         StoreError: The folder cannot be written.
@@ -86,7 +90,7 @@ def work(
         except Exception as error:
             message = f"{type(error).__name__}: {error}"
             kind = kind_of(error)
-            if kind != "out of memory" and isinstance(error, OSError | torch.AcceleratorError):
+            if isinstance(error, OSError) and error.errno in _FAULTS:
                 return f"not finished, {message}; the same command goes on"
             store.fail(spec, error, traceback.format_exc())
             if kind == "out of memory":
@@ -112,9 +116,11 @@ def _passing() -> Iterator[None]:
 def _raising() -> Iterator[None]:
     try:
         yield
+        return
     except _OfTheCaller as error:
-        assert error.__cause__ is not None
-        raise error.__cause__ from None
+        theirs = error.__cause__
+    assert theirs is not None
+    raise theirs
 
 
 def work_apart(folder: str, spec: dict[str, Any], root: str) -> str:
@@ -132,8 +138,9 @@ def work_apart(folder: str, spec: dict[str, Any], root: str) -> str:
                 f"{folder} holds no {SPEC}; every worker needs the output folder under the same "
                 f"path, on storage that they share"
             )
-        _check_sources(cell)
-        images = _checked_images(cell, root)
+        with _preparing:
+            _check_sources(cell)
+            images = _checked_images(cell, root)
         return work(Store(Path(folder)), cell, images, lambda _: None)
     except ActzooError as error:
         raise type(error)(f"the worker on {platform.node()}: {error}") from None

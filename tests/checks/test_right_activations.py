@@ -156,10 +156,14 @@ def test_inductor():
     assert found.status == "passed", found.message
 
 
-def test_a_function_without_a_formula_may_round_as_torch_does():
-    def own(x):
-        return x * torch.tanh(F.softplus(x)) * torch.cos(x / 4)
-
+@pytest.mark.parametrize(
+    "own",
+    [
+        lambda x: x * torch.tanh(F.softplus(x)) * torch.cos(x / 4),
+        lambda x: torch.pow(F.softplus(x), 4),
+    ],
+)
+def test_a_function_without_a_formula_may_round_as_torch_does(own):
     act = Activation(name="own", latex="x", fn=own)
     found = checks.run(act, thorough=True, only=["sizes"])
     assert found and not [result for result in found if result.status == "failed"]
