@@ -271,7 +271,7 @@ def test_the_key_covers_what_is_run(quick, tiny_npz, tmp_path, monkeypatch):
     assert base not in others and len(others) == 9
     from actzoo.experiment import fingerprint
 
-    monkeypatch.setattr(fingerprint, "_digest", lambda files: "edited")
+    monkeypatch.setattr(fingerprint, "_digest", lambda files, again=(): "edited")
     assert key() != base
 
 
