@@ -42,9 +42,8 @@ def commit() -> dict[str, Any] | None:
     """The last commit that changed actzoo, and whether it was changed since; None outside one.
 
     It asks the checkout that holds this package, never the working directory's, and for the
-    package only: a commit of documents makes no other results (but git cannot tell in a
-    shallow clone). `changes` is
-    there if it was changed: 12 digits that tell one change from another.
+    package only: a commit of documents makes no other results (in a shallow clone git cannot
+    tell). `changes` is there if it was changed: 12 digits that tell one change from another.
     """
     root = Path(actzoo.__file__).resolve().parent.parent
     if not (root / ".git").exists():
