@@ -55,17 +55,23 @@ def cost(variant: Variant, rows: dict[tuple[str, ...], dict[str, Any]]) -> str:
 
 def sentence(study: Study) -> str:
     """What the column means and where it was measured; "" without one."""
-    documents = [document for group in study.groups for document, _ in _measured(group)]
-    if not documents:
+    measured = [found for group in study.groups for found in _measured(group)]
+    if not measured:
         return ""
+    conditions = dict.fromkeys(_conditions(document) for document, _ in measured)
+    rounds = min(row["ratio"]["count"] for _, row in measured)
+    # By another kernel it is not that step.
+    itself = any(
+        row["members"] == ["relu"] and row.get("ran") == "reference" for _, row in measured
+    )
     return (
         "*Cost* is the time of one training step of the network, in units of the same step with "
-        "ReLU, median and quartiles over interleaved rounds: "
-        f"{'; '.join(dict.fromkeys(map(_conditions, documents)))}."
+        f"ReLU, median and quartiles over interleaved rounds, of {rounds} or more: "
+        f"{'; '.join(conditions)}."
         + (
             " The row of ReLU is that step against itself: how far it is from 1 is how far noise "
             "goes."
-            if any(("relu",) in costs(group) for group in study.groups)
+            if itself
             else ""
         )
     )

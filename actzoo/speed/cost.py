@@ -28,7 +28,7 @@ from actzoo.values import Images
 BASE = "relu"
 BESIDE = 8
 """Sets that run beside ReLU at a time: a run may have dozens, and each has a network."""
-SECONDS = 1.0
+SECONDS = 3.0
 """Of the rounds of one such group."""
 _SAME = ("packages", "processor", "capability", "table_library", "device_name", "commit")
 """What of the environment must not have changed since, or it is measured again."""

@@ -57,7 +57,10 @@ def test_the_cost_stands_beside_the_accuracy(make_store: Callable[..., Path]) ->
         "`relu`": "1.00 × [1.00, 2.00]",
         "`tanh`": "–",
     }
-    assert "batch 128, fp32, kernel auto, a processor, 1 thread." in text
+    assert "of 5 or more: batch 128, fp32, kernel auto, a processor, 1 thread." in text
+    assert "against itself" not in text  # nothing says by which kernel that row ran
+    write(folder, [{**row(["relu"], 1.03), "ran": "reference"}])
+    assert "against itself" in read(folder)
 
 
 def test_costs_of_other_data_are_not_shown(make_store: Callable[..., Path]) -> None:
