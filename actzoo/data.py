@@ -14,6 +14,7 @@ from torch import Tensor
 from actzoo import downloads, npz, registry
 from actzoo.errors import DataError, UnknownNameError
 from actzoo.hookspecs import hookimpl
+from actzoo.isolation import isolated
 from actzoo.values import Dataset, Images
 
 DATA_ROOT = "ACTZOO_DATA_ROOT"
@@ -66,6 +67,7 @@ def find(dataset: str) -> Dataset:
     return found[0]
 
 
+@isolated()
 def load(dataset: str, root: str | Path | None = None) -> Images:
     """The images of a dataset, downloaded if need be and checked.
 

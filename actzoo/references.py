@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from actzoo.activation import Activation
 from actzoo.errors import UnknownNameError, UsageError
+from actzoo.isolation import isolated
 
 FROM_FILE = "actzoo_file_"
 """How the names of modules begin that come from a file by its path."""
@@ -105,6 +106,7 @@ def _words(error: Exception) -> str:
     return f"{type(error).__name__}: {error}"
 
 
+@isolated()
 def _try(function: Callable[..., Tensor], name: str) -> None:
     """Call a user's function once, so that what is wrong with it is said in one line."""
     given = torch.linspace(-1, 1, 5)

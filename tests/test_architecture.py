@@ -16,7 +16,7 @@ REPOSITORY = PACKAGE.parent
 # modules may import each other.
 FLOORS = (
     ("errors",),
-    ("formula", "naming"),
+    ("formula", "naming", "isolation"),
     ("activation",),
     ("values",),
     ("hookspecs",),

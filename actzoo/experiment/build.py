@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from actzoo.activation import ActivationModule, facts
 from actzoo.experiment.streams import generator, seeded
+from actzoo.isolation import isolated
 from actzoo.kernels import Kernel
 from actzoo.mixture import Init, Mixture
 from actzoo.registry import get
@@ -91,6 +92,7 @@ class Built:
         return [p for p in self.model.parameters() if id(p) not in inside]
 
 
+@isolated()
 def build(
     network: Network,
     options: dict[str, Any],
@@ -108,7 +110,8 @@ def build(
 
     The network's weights come from one stream and whatever the activations draw from
     another, so that every set starts from the same network (or, with `weight_init="gain"`,
-    from the same draws, scaled by each set's own gain).
+    from the same draws, scaled by each set's own gain). A network's code that changes torch's
+    settings changes them for its own building only.
     """
     layers: list[Layer] = []
     draws = generator(mixture_seed)

@@ -10,15 +10,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from actzoo.environment import environment, threads
+from actzoo.environment import environment
 from actzoo.errors import DivergedError
 from actzoo.experiment import health
 from actzoo.experiment.build import Layer, layer_gain
 from actzoo.experiment.checkpoint import Checkpoint
 from actzoo.experiment.setup import Setup, set_up_cell
 from actzoo.experiment.spec import CellSpec
-from actzoo.experiment.training import Epoch, proportions, train, weights
+from actzoo.experiment.training import Epoch, Training, proportions, train, weights
+from actzoo.isolation import isolated
 from actzoo.mixture import Mixture
+from actzoo.registry import default, get
 from actzoo.values import Images
 
 
@@ -60,50 +62,72 @@ def run_cell(
         StoreError: A checkpoint cannot be written.
     """
     started = time.perf_counter()
-    with threads(spec.threads):
+    _import(spec)
+    with isolated(spec.threads):
         setup = set_up_cell(spec, images)
-        before = _Before(setup)
+        with setup.drawing("looks at the start"):
+            before = _Before(setup)
         here = environment(setup.device, spec.threads)
         machine = {**here, "kernel": setup.kernel}
         training = train(spec, setup, report, checkpoint, machine)
         _check_weights(setup)
-        # Its losses may be inf, and are stored as null: a failure would let tuning see them.
-        hits, losses = setup.predict(setup.images.x_test, setup.images.y_test)
-        inputs, _ = health.pre_activations(setup.built, *setup.probe, setup.autocast)
-        numbers = {
-            "key": spec.key,
-            "spec": spec.to_json(),
-            "test": {
-                "correct": int((hits == setup.images.y_test).sum()),
-                "images": len(hits),
-                "accuracy": float((hits == setup.images.y_test).double().mean()),
-                "loss": float(losses.double().mean()),
-            },
-            **_sizes(setup),
-            "layers": [before.with_end(setup, n) for n in range(len(setup.built.layers))],
-            "health": [{"when": "start", "layers": before.health}, *training.health],
-            "phases_skipped": training.skipped,
-            "kernel": setup.kernel,
-            "seconds": {
-                "training": training.seconds,
-                "measuring": training.measuring,
-                "total": training.elapsed + time.perf_counter() - started,
-            },
-            "environment": here,
-        }
-        return CellResult(
-            numbers=numbers,
-            history=training.history,
-            predictions={
-                "predicted": hits.numpy().astype(np.int16),
-                "loss": losses.numpy().astype(np.float32),
-            },
-            layers={
-                **before.curves,
-                **health.curves(setup.built),
-                **health.histograms(inputs),
-            },
-        )
+        with setup.drawing("test"):
+            return _result(spec, setup, before, training, here, started)
+
+
+def _import(spec: CellSpec) -> None:
+    """Bring in the code behind the names: what it sets on its import must not stand in the cell."""
+    for name in spec.members:
+        get(name)
+    default().model(spec.model)
+
+
+def _result(
+    spec: CellSpec,
+    setup: Setup,
+    before: _Before,
+    training: Training,
+    here: dict[str, Any],
+    started: float,
+) -> CellResult:
+    """Test, look at the layers and gather."""
+    # Its losses may be inf, and are stored as null: a failure would let tuning see them.
+    hits, losses = setup.predict(setup.images.x_test, setup.images.y_test)
+    inputs, _ = health.pre_activations(setup.built, *setup.probe, setup.autocast)
+    numbers = {
+        "key": spec.key,
+        "spec": spec.to_json(),
+        "test": {
+            "correct": int((hits == setup.images.y_test).sum()),
+            "images": len(hits),
+            "accuracy": float((hits == setup.images.y_test).double().mean()),
+            "loss": float(losses.double().mean()),
+        },
+        **_sizes(setup),
+        "layers": [before.with_end(setup, n) for n in range(len(setup.built.layers))],
+        "health": [{"when": "start", "layers": before.health}, *training.health],
+        "phases_skipped": training.skipped,
+        "kernel": setup.kernel,
+        "seconds": {
+            "training": training.seconds,
+            "measuring": training.measuring,
+            "total": training.elapsed + time.perf_counter() - started,
+        },
+        "environment": here,
+    }
+    return CellResult(
+        numbers=numbers,
+        history=training.history,
+        predictions={
+            "predicted": hits.numpy().astype(np.int16),
+            "loss": losses.numpy().astype(np.float32),
+        },
+        layers={
+            **before.curves,
+            **health.curves(setup.built),
+            **health.histograms(inputs),
+        },
+    )
 
 
 def _check_weights(setup: Setup) -> None:

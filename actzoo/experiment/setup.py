@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +16,7 @@ from actzoo.experiment import health
 from actzoo.experiment.build import Built, Normalise, build
 from actzoo.experiment.loop import Batches, predict
 from actzoo.experiment.spec import CellSpec
-from actzoo.experiment.streams import stream_seed
+from actzoo.experiment.streams import seeded, stream_seed
 from actzoo.registry import default
 from actzoo.values import Images
 
@@ -46,23 +48,28 @@ class Setup:
     stream: Callable[[str], int]
     kernel: str
 
+    def drawing(self, name: str) -> AbstractContextManager[None]:
+        """Inside the block the global generators stand at the seed of this purpose."""
+        return seeded(self.stream(name), self.device)
+
     def predict(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """Predicted class and loss of each image, on the CPU."""
         x, y = images.to(self.device), labels.to(self.device)
         return predict(self.built, x, y, self.batches.normalise, self.autocast)
 
 
-def set_up_cell(spec: CellSpec, images: Images) -> Setup:
-    """Build the network and bring the data to the device, from the spec's streams alone."""
-
-    # Where a file lies does not matter, only which it is.
+def stream_of(spec: CellSpec) -> Callable[[str], int]:
+    """The seed of each purpose of a cell by its name."""
+    # Where a file lies does not matter: a copy of it elsewhere trains alike.
     dataset = spec.dataset
     if dataset.startswith("npz:"):
         dataset = f"npz:{Path(dataset).name}"
+    return functools.partial(stream_seed, spec.seed, dataset, spec.model)
 
-    def stream(name: str) -> int:
-        return stream_seed(spec.seed, dataset, spec.model, name)
 
+def set_up_cell(spec: CellSpec, images: Images) -> Setup:
+    """Build the network and bring the data to the device, from the spec's streams alone."""
+    stream = stream_of(spec)
     device = torch.device(spec.device)
     if spec.limit is not None:
         images = limit(images, spec.limit)
@@ -82,7 +89,7 @@ def set_up_cell(spec: CellSpec, images: Images) -> Setup:
     built.model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     x, y = images.x_train.to(device), images.y_train.to(device)
     train, held_out = (index.to(device) for index in holdout(images.y_train, spec.validation))
-    normalise = Normalise(x)
+    normalise = Normalise(x[train])
     batches = Batches(
         x,
         y,

@@ -13,7 +13,7 @@ from actzoo.experiment.protocol import Phase, Protocol
 from actzoo.kernels import Kernel
 from actzoo.mixture import Init
 
-FORMAT = 1
+FORMAT = 2
 """Version of the cell format; raised by hand whenever the same spec trains another network or
 tests it otherwise. Which commit measured what goes on inside is in each result."""
 

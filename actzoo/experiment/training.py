@@ -14,7 +14,6 @@ from actzoo.experiment.checkpoint import Checkpoint, State
 from actzoo.experiment.loop import make_schedule, set_up, train_epoch, trainable
 from actzoo.experiment.setup import Setup
 from actzoo.experiment.spec import CellSpec
-from actzoo.experiment.streams import seeded
 from actzoo.mixture import Mixture
 
 
@@ -110,9 +109,8 @@ def train(
             first = done.epoch + 1
         for epoch in range(first, phase.epochs + 1):
             order = batches.order(number, epoch)
-            draws = setup.stream(f"draws {number} {epoch}")  # of dropout, of rrelu
             try:
-                with seeded(draws, setup.device):
+                with setup.drawing(f"draws {number} {epoch}"):  # of dropout, of rrelu
                     loss, seconds = train_epoch(
                         built, batches, order, optimizer, schedule, setup.autocast
                     )
@@ -120,7 +118,9 @@ def train(
                 raise type(error)(f"phase {number}, epoch {epoch}: {error}") from None
             row = {"phase": number, "trains": phase.trains, "epoch": epoch, "loss": loss}
             looked = time.perf_counter()
-            done.history.append({**row, **_look(setup), "seconds": seconds})
+            with setup.drawing(f"looks {number} {epoch}"):
+                seen = _look(setup)
+            done.history.append({**row, **seen, "seconds": seconds})
             done.measuring += time.perf_counter() - looked
             done.seconds += seconds
             done.phase, done.epoch = number, epoch
@@ -139,7 +139,8 @@ def train(
             accuracy = done.history[-1].get("validation_accuracy")
             report(Epoch(number, phase.trains, epoch, len(done.history), total, loss, accuracy))
         # After the checkpoint of the last epoch, so that a cell that goes on from there looks too.
-        layers = health.layer_health(built, *setup.probe, setup.autocast)
+        with setup.drawing(f"looks {number}"):
+            layers = health.layer_health(built, *setup.probe, setup.autocast)
         done.health.append({"when": f"phase {number}", "layers": layers})
     done.elapsed = before
     return done

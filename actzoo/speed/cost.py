@@ -9,11 +9,12 @@ from typing import Any
 
 import torch
 
-from actzoo.environment import environment, threads
+from actzoo.environment import environment
 from actzoo.experiment.build import Normalise, build
 from actzoo.experiment.protocol import Phase, Protocol
 from actzoo.experiment.spec import CellSpec
 from actzoo.files import write_json
+from actzoo.isolation import isolated
 from actzoo.plugins import GROUP
 from actzoo.registry import default
 from actzoo.report.cost import FILE, FORMAT, Place, place, read_costs
@@ -90,7 +91,7 @@ def measure_cost(
     if not groups:
         return None
     rows: list[dict[str, Any]] = []
-    with threads(run.threads):
+    with isolated(run.threads):
         for number, group in enumerate(groups):
             show("cost", number, len(groups))
             rows += _group(group, loaded.images(group[0].dataset), device)

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from actzoo.environment import environment, threads
+from actzoo.environment import environment
+from actzoo.isolation import isolated
 from actzoo.speed import functions, operators, step
 from actzoo.speed.case import Planned, Show
 from actzoo.speed.compiling import compile_times
@@ -89,7 +90,7 @@ def _run(
     found, all_planned = [], list(planned)
     for number, (count, make) in enumerate(all_planned):
         show(what, number, len(all_planned))
-        with threads(count), _unsaid():
+        with isolated(count), _unsaid():
             found.append(make().measure(seconds, device=settings.device, warm_calls=warm_calls))
     show(what, len(all_planned), len(all_planned))
     return found

@@ -16,6 +16,7 @@ from actzoo.errors import DataError
 from actzoo.experiment.build import build
 from actzoo.experiment.fingerprint import Fingerprint, of_dataset
 from actzoo.experiment.spec import CellSpec
+from actzoo.isolation import isolated
 from actzoo.registry import default
 from actzoo.sweep.plan import Run, resolve
 from actzoo.sweep.tune import Trial, Tuning, trials
@@ -31,6 +32,7 @@ class Loaded:
         self._digests: dict[str, str] = {}
         self._images: Images | None = None
 
+    @isolated()
     def images(self, name: str) -> Images:
         """The images of a dataset, loaded unless they are the last ones asked for."""
         if self._images is None or name != self._name:
@@ -88,7 +90,12 @@ def make_plan(run: Run, root: Path, *, elsewhere: bool = False) -> tuple[Plan, L
     Raises:
         UsageError: An unknown name, a missing or broken dataset, an option out of range.
     """
-    run = resolve(run, elsewhere=elsewhere)
+    run = resolve(run, elsewhere=elsewhere)  # this loads the plugins, which may set anything
+    with isolated():
+        return _plan(run, root, elsewhere)
+
+
+def _plan(run: Run, root: Path, elsewhere: bool) -> tuple[Plan, Loaded]:
     loaded = Loaded(root)
     prints: dict[str, Fingerprint] = {}
     about: dict[str, dict[str, Any]] = {}

@@ -19,6 +19,7 @@ from actzoo.experiment.cell import run_cell
 from actzoo.experiment.fingerprint import Fingerprint, of_activation, of_dataset, of_model
 from actzoo.experiment.spec import CellSpec
 from actzoo.experiment.training import Epoch
+from actzoo.isolation import isolated
 from actzoo.registry import default, get
 from actzoo.sweep.progress import ProgressFile, read_progress
 from actzoo.sweep.store import SPEC, Store, kind_of
@@ -183,6 +184,7 @@ def _difference(what: str, name: str, here: Fingerprint, planned: Fingerprint) -
 
 
 @functools.lru_cache(maxsize=1)
+@isolated()
 def _images(name: str, root: str) -> tuple[Images, Fingerprint]:
     dataset = data.find(name)
     images = dataset.load(Path(root))

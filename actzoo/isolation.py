@@ -1,0 +1,200 @@
+"""Settings that torch and NumPy keep for the whole process: our own inside a block.
+
+A script or a plugin may have set a default dtype or device, a precision, a flag. A number that
+depends on them would not follow from its spec.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+
+
+class Setting(NamedTuple):
+    """A setting of the process.
+
+    Attributes:
+        get: Function that returns its value.
+        set: Function that sets it.
+        own: Its value inside the block, which is what torch starts with.
+    """
+
+    get: Callable[[], Any]
+    set: Callable[[Any], Any]
+    own: Any
+
+
+def _attribute(path: str, own: Any) -> Setting:
+    """A setting that is an attribute somewhere below torch."""
+    parent, _, name = path.rpartition(".")
+    owner = operator.attrgetter(parent)
+    return Setting(
+        lambda: getattr(owner(torch), name),
+        lambda value: setattr(owner(torch), name, value),
+        own,
+    )
+
+
+def _deterministic() -> tuple[bool, bool]:
+    return (
+        torch.are_deterministic_algorithms_enabled(),
+        torch.is_deterministic_algorithms_warn_only_enabled(),
+    )
+
+
+def _set_deterministic(value: tuple[bool, bool]) -> None:
+    torch.use_deterministic_algorithms(value[0], warn_only=value[1])
+
+
+def _autocast(kind: str, dtype: torch.dtype) -> Setting:
+    """Whether operators on a kind of device choose a dtype of their own, and which."""
+
+    def set_both(value: tuple[bool, torch.dtype]) -> None:
+        torch.set_autocast_enabled(kind, value[0])
+        torch.set_autocast_dtype(kind, value[1])
+
+    return Setting(
+        lambda: (torch.is_autocast_enabled(kind), torch.get_autocast_dtype(kind)),
+        set_both,
+        (False, dtype),
+    )
+
+
+def _flushes() -> bool:
+    """Whether denormal numbers become 0, which torch tells nobody."""
+    least = torch.full((1,), 2.0**-126, dtype=torch.float32, device="cpu")
+    return bool(least.mul(0.5).eq(0))
+
+
+_GENERAL: Mapping[str, Setting] = {
+    "fp32": _attribute("backends.fp32_precision", "none"),
+    "mkldnn": Setting(
+        lambda: torch.backends.mkldnn.fp32_precision,
+        # The attribute's own setter sets that of all backends.
+        lambda value: torch.backends.mkldnn.set_flags(_fp32_precision=value),  # type: ignore[no-untyped-call]
+        "none",
+    ),
+    "cuda": _attribute("backends.cudnn.fp32_precision", "none"),
+}
+_PARTS: Mapping[str, Setting] = {
+    path: _attribute(f"backends.{path}.fp32_precision", own)
+    for path, own in {
+        "mkldnn.matmul": "none",
+        "mkldnn.conv": "none",
+        "mkldnn.rnn": "none",
+        "cuda.matmul": "none",
+        "cudnn.conv": "tf32",
+        "cudnn.rnn": "tf32",
+    }.items()
+}
+_OLDER: Mapping[str, Setting] = {
+    "matmul": Setting(
+        torch.get_float32_matmul_precision, torch.set_float32_matmul_precision, "highest"
+    ),
+    "cudnn": _attribute("backends.cudnn.allow_tf32", True),
+}
+
+
+def _rounding() -> dict[str, Any]:
+    """How float32 is rounded: in torch's older words and in its newer ones, of which both count."""
+    found = {}
+    for name, setting in _OLDER.items():
+        try:
+            found[name] = setting.get()
+        except RuntimeError:  # the newer words say what the older ones cannot
+            found[name] = setting.own
+    general = {}
+    for name, setting in _GENERAL.items():
+        general[name] = setting.get()
+        setting.set(setting.own)  # or the parts would repeat what is said in general
+    parts = {name: setting.get() for name, setting in _PARTS.items()}
+    for name in reversed(general):
+        _GENERAL[name].set(general[name])
+    return {**found, **general, **parts}
+
+
+def _set_rounding(values: Mapping[str, Any]) -> None:
+    # The older words change the newer ones, so they come first.
+    for name, setting in {**_OLDER, **_GENERAL, **_PARTS}.items():
+        setting.set(values[name])
+
+
+_OWN_ROUNDING = {name: s.own for name, s in {**_OLDER, **_GENERAL, **_PARTS}.items()}
+_ATTENTION = torch.backends.cuda
+
+SETTINGS: Mapping[str, Setting] = {
+    "default dtype": Setting(torch.get_default_dtype, torch.set_default_dtype, torch.float32),
+    "deterministic algorithms": Setting(_deterministic, _set_deterministic, (False, False)),
+    "anomaly detection": Setting(
+        torch.is_anomaly_enabled, torch.autograd.set_detect_anomaly, False
+    ),
+    "denormals to zero": Setting(_flushes, torch.set_flush_denormal, False),
+    "float32 rounding": Setting(_rounding, _set_rounding, _OWN_ROUNDING),
+    "attention by flash": Setting(_ATTENTION.flash_sdp_enabled, _ATTENTION.enable_flash_sdp, True),
+    "attention by memory": Setting(
+        _ATTENTION.mem_efficient_sdp_enabled, _ATTENTION.enable_mem_efficient_sdp, True
+    ),
+    "attention by plain torch": Setting(
+        _ATTENTION.math_sdp_enabled, _ATTENTION.enable_math_sdp, True
+    ),
+    "attention by cudnn": Setting(_ATTENTION.cudnn_sdp_enabled, _ATTENTION.enable_cudnn_sdp, True),
+    "attention of encoders": Setting(
+        torch.backends.mha.get_fastpath_enabled, torch.backends.mha.set_fastpath_enabled, True
+    ),
+    **{
+        path: _attribute(path, own)
+        for path, own in {
+            "backends.mkldnn.enabled": True,
+            "backends.mkldnn.deterministic": False,
+            "backends.cudnn.enabled": True,
+            "backends.cudnn.benchmark": False,
+            "backends.cudnn.deterministic": False,
+            "backends.cuda.matmul.allow_fp16_accumulation": False,
+            "backends.cuda.matmul.allow_fp16_reduced_precision_reduction": True,
+            "backends.cuda.matmul.allow_bf16_reduced_precision_reduction": True,
+        }.items()
+    },
+    "autocast on cpu": _autocast("cpu", torch.bfloat16),
+    "autocast on cuda": _autocast("cuda", torch.float16),
+    "autocast on mps": _autocast("mps", torch.float16),
+    "NumPy's floating-point errors": Setting(
+        np.geterr,
+        lambda value: np.seterr(**value),
+        {"divide": "warn", "over": "warn", "under": "ignore", "invalid": "warn"},
+    ),
+}
+"""What is changed inside the block and put back after it, beside grad mode, device and threads."""
+
+
+def _bring(setting: Setting, value: Any) -> None:
+    """Set it, unless it is so already: some settings import half of torch when they are set."""
+    if setting.get() != value:
+        setting.set(value)
+
+
+@contextmanager
+def isolated(threads: int | None = None) -> Iterator[None]:
+    """Settings of our own inside the block, on the CPU with gradients; the caller's afterwards.
+
+    Also a decorator. Random generators are not among them: see `experiment.streams`.
+
+    Args:
+        threads: Torch's threads inside the block; as many as there are if left out.
+    """
+    count = torch.get_num_threads()
+    with ExitStack() as stack:
+        stack.callback(torch.set_num_threads, count)
+        stack.enter_context(torch.inference_mode(False))
+        stack.enter_context(torch.enable_grad())
+        if torch.empty(0).device.type != "cpu":
+            stack.enter_context(torch.device("cpu"))
+        for setting in SETTINGS.values():
+            stack.callback(_bring, setting, setting.get())
+            _bring(setting, setting.own)
+        torch.set_num_threads(count if threads is None else threads)
+        yield
