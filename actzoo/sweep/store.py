@@ -261,8 +261,10 @@ class Store:
         spec = read_json(path)
         if spec.get("format") != FORMAT:
             raise StoreError(
-                f"{path} is of format {spec.get('format')}, and this actzoo reads {FORMAT}: use "
-                f"the version that wrote it, or run its command again here (its cells stay)"
+                f"{path} is of format {spec.get('format')}, and this actzoo reads {FORMAT}, in "
+                f"which the same run may give other numbers: a report.md beside it stays as it "
+                f"was written; to write it anew use the actzoo and the commit that it names, or "
+                f"run its command again here (its cells stay)"
             )
         return spec
 

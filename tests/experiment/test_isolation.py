@@ -193,9 +193,7 @@ def state() -> dict[str, Any]:
             for kind in ("cpu", "cuda", "mps")
         ],
         "denormals": float(torch.full((1,), 1e-38, device="cpu", dtype=torch.float32) / 4),
-        "others": [
-            (name, s.get()) for name, s in SETTINGS.items() if name != "float32 rounding"
-        ],
+        "others": [(name, s.get()) for name, s in SETTINGS.items() if name != "float32 rounding"],
         "threads": torch.get_num_threads(),
         "numpy": np.geterr(),
         "generators": (

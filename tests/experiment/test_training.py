@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from actzoo.data import find
+from actzoo.data import find, holdout, limit
 from actzoo.errors import DivergedError
 from actzoo.experiment.build import Built, Normalise, build
 from actzoo.experiment.cell import run_cell
@@ -180,6 +180,34 @@ def test_normalise_against_numpy(images):
     assert np.allclose(x.numpy(), (raw - raw.mean()) / raw.std(), atol=1e-5)
     blank = Normalise(torch.zeros(3, 1, 2, 2, dtype=torch.uint8))
     assert torch.equal(blank(torch.zeros(1, 1, 2, 2, dtype=torch.uint8)), torch.zeros(1, 1, 2, 2))
+
+
+@pytest.mark.parametrize("part", ["held out", "beyond the limit", "test"])
+def test_nothing_is_fitted_on_what_does_not_train(part, tiny_cell, images):
+    """Other pixels there, and training goes the same way bit for bit."""
+    spec = tiny_cell("relu", "tanh", "sin", limit=60, validation=0.2)
+    limited = limit(images, 60)
+    train, held_out = holdout(limited.y_train, 0.2)
+    seen = {tuple(x.flatten().tolist()) for x in limited.x_train[train]}
+    trains = torch.tensor([tuple(x.flatten().tolist()) in seen for x in images.x_train])
+    kept = {tuple(x.flatten().tolist()) for x in limited.x_train[held_out]}
+    held = torch.tensor([tuple(x.flatten().tolist()) in kept for x in images.x_train])
+    other = {
+        "held out": {"x_train": torch.where(held.view(-1, 1, 1, 1), 255, images.x_train)},
+        "beyond the limit": {
+            "x_train": torch.where((~trains & ~held).view(-1, 1, 1, 1), 255, images.x_train)
+        },
+        "test": {"x_test": torch.full_like(images.x_test, 255)},
+    }[part]
+    other = {name: value.to(torch.uint8) for name, value in other.items()}
+    changed = replace(images, **other)
+    one, two = run_cell(spec, images), run_cell(spec, changed)
+    for row, same in zip(one.history, two.history, strict=True):
+        assert row["loss"] == same["loss"]
+        assert [v for k, v in row.items() if k.startswith(("w_", "P_"))] == [
+            v for k, v in same.items() if k.startswith(("w_", "P_"))
+        ]
+    assert (one.numbers["test"] == two.numbers["test"]) == (part != "test")
 
 
 def spec_for(tiny_npz, **options):

@@ -6,6 +6,7 @@ import errno
 import io
 import json
 import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,11 +16,14 @@ from rich.console import Console
 from actzoo.cli.progress import display
 from actzoo.errors import DivergedError, MixtureError, StoreError
 from actzoo.experiment import checkpoint
-from actzoo.experiment.spec import CellSpec
+from actzoo.experiment.spec import FORMAT, CellSpec
 from actzoo.files import npz_bytes, read_json, write_json
 from actzoo.sweep.progress import ProgressFile
 from actzoo.sweep.store import Store
 from actzoo.sweep.work import work
+
+REPORTS = Path(__file__).parents[2] / "reports"
+COMMITTED = sorted(path.parent for path in REPORTS.glob("*/spec.json"))
 
 
 def numbers(results):
@@ -163,6 +167,17 @@ def test_a_folder_of_another_format_keeps_all_it_has(tanh, tmp_path, content, me
     (old,) = out.glob("set-aside/*-spec.json")
     assert old.read_text() == content
     assert (out / "cells" / "0123456789abcdef" / "result.json").read_text() == "of old"
+
+
+@pytest.mark.parametrize("folder", COMMITTED, ids=lambda path: path.name)
+def test_a_committed_report_is_written_anew_or_says_why_not(folder):
+    form = read_json(folder / "spec.json")["format"]
+    if form == FORMAT:
+        assert Store(folder).spec()["keys"]
+        return
+    with pytest.raises(StoreError, match=f"of format {form}, .* stays as it was written"):
+        Store(folder).spec()
+    assert "actzoo's commit" in (folder / "report.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("limit", [300, 2000, 6000])
