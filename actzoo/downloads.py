@@ -8,7 +8,6 @@ own and its files move over when all are whole, and every file is checked before
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import math
 import shutil
 import socket
@@ -22,7 +21,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from actzoo import published
 from actzoo.errors import DataError
+from actzoo.published import WAY_OUT
 from actzoo.values import Images
 
 TIMEOUT = 30.0
@@ -41,10 +42,11 @@ class Source:
         description: One line for listings.
         files: Function of that class that gives the files it reads, relative to the data
             root, each with torchvision's md5 of it, or "" for an idx file, which torchvision
-            checks only while it is packed.
+            checks only while it is packed (see `actzoo.published`).
         classes: The number of classes.
         archive: A packed file, relative to the root, from which torchvision can unpack
             them all; besides each file's own `.gz`.
+        archive_md5: The attribute of the class with its md5.
         train, test: Arguments of the class for each part.
         labels: The attribute that holds the labels.
         arrange: Brings the images, as torchvision holds them, to (N, C, H, W).
@@ -55,6 +57,7 @@ class Source:
     files: Callable[[Any], Mapping[str, str]]
     classes: int = 10
     archive: str = ""
+    archive_md5: str = ""
     train: Mapping[str, Any]
     test: Mapping[str, Any]
     labels: str = "targets"
@@ -117,6 +120,7 @@ SOURCES: Mapping[str, Source] = {
         ),
         classes=47,
         archive="EMNIST/raw/gzip.zip",
+        archive_md5="md5",
         train={"split": "balanced", "train": True},
         test={"split": "balanced", "train": False},
         arrange=_upright,
@@ -148,6 +152,7 @@ SOURCES: Mapping[str, Source] = {
         description="50,000 + 10,000 photographs of 10 things, 32x32, colour",
         files=_of_batches,
         archive="cifar-10-python.tar.gz",
+        archive_md5="tgz_md5",
         train={"train": True},
         test={"train": False},
         arrange=lambda x: x.permute(0, 3, 1, 2),
@@ -181,6 +186,7 @@ def load(name: str, root: Path) -> Images:
             _download(name, kind, root, missing)
         for file, md5 in files.items():
             _check(root / file, md5)
+        notes = _unverified(source, kind, root)
     except OSError as error:
         raise DataError(f"{name}: the data root {root} cannot be read: {error}") from error
     x_train, y_train = _read(name, kind, root, source.train)
@@ -192,7 +198,21 @@ def load(name: str, root: Path) -> Images:
         x_test=x_test,
         y_test=y_test,
         classes=source.classes,
+        notes=notes,
     )
+
+
+def _unverified(source: Source, kind: Any, root: Path) -> tuple[str, ...]:
+    """What is to be said of unpacked files that nothing here shows to be the published ones."""
+    packed = published.packed_md5(kind)
+    archive = (root / source.archive, getattr(kind, source.archive_md5)) if source.archive else None
+    unknown = [
+        file
+        for file, md5 in source.files(kind).items()
+        if not md5
+        and not published.verify(root, file, packed.get(f"{Path(file).name}.gz", ""), archive)
+    ]
+    return (published.unverified(unknown),) if unknown else ()
 
 
 def _read(name: str, kind: Any, root: Path, part: Mapping[str, Any]) -> tuple[Tensor, Tensor]:
@@ -223,21 +243,24 @@ def _reason(error: Exception) -> str:
 def _download(name: str, kind: Any, root: Path, missing: list[str]) -> None:
     """Fetch a dataset to a folder beside its place, then move the missing files over."""
     source = SOURCES[name]
-    packed = [source.archive, *(f"{file}.gz" for file in missing)]
+    md5 = published.packed_md5(kind)
     try:
         root.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=f".{name}-", dir=root) as folder, _impatient():
             staging = Path(folder)
-            for archive in filter(None, packed):
-                # One that lies there saves the network; torchvision knows its md5.
-                if (root / archive).is_file():
-                    (staging / archive).parent.mkdir(parents=True, exist_ok=True)
-                    shutil.copyfile(root / archive, staging / archive)
-            for part in (source.train, source.test):
-                kind(staging, **part, download=True)
+            # What lies there packed saves the network.
+            here = [file for file in missing if (root / f"{file}.gz").is_file()]
+            for file in here:
+                packed = root / f"{file}.gz"
+                published.unpack(packed, md5.get(packed.name, ""), file, staging / file)
+            if len(here) < len(missing):
+                _fetch(source, kind, root, staging, here)
             for file in missing:
                 (root / file).parent.mkdir(parents=True, exist_ok=True)
                 (staging / file).replace(root / file)
+            published.keep_record(root, (file for file in missing if not source.files(kind)[file]))
+    except DataError:
+        raise
     except Exception as error:  # sockets, HTTP, archives, disks: whatever it was, it is not here
         shown = ", ".join(Path(file).name for file in missing)
         raise DataError(
@@ -246,6 +269,19 @@ def _download(name: str, kind: Any, root: Path, missing: list[str]) -> None:
             f"Two ways out: put the files there, or name the folder that has them below it with "
             f"--data-root or ACTZOO_DATA_ROOT (now {root}); or run once on a machine with a network"
         ) from error
+
+
+def _fetch(source: Source, kind: Any, root: Path, staging: Path, here: list[str]) -> None:
+    """Have torchvision fetch and unpack into the staging folder what the data root lacks."""
+    if source.archive and (root / source.archive).is_file():
+        published.check_md5(root / source.archive, getattr(kind, source.archive_md5))
+        here = [*here, source.archive]
+    for file in here:
+        archive = file if file == source.archive else f"{file}.gz"
+        (staging / archive).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(root / archive, staging / archive)
+    for part in (source.train, source.test):
+        kind(staging, **part, download=True)
 
 
 @contextlib.contextmanager
@@ -260,26 +296,20 @@ def _impatient() -> Iterator[None]:
 
 def _check(path: Path, md5: str) -> None:
     """Raise a DataError that names the file if it is not whole."""
-    way_out = "delete it and run again where there is a network, or put a whole one there"
+    if md5:
+        published.check_md5(path, md5)
+        return
     with path.open("rb") as file:
-        if md5:
-            found = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False))
-            if found.hexdigest() != md5:
-                raise DataError(
-                    f"{path} is truncated or not the published file: its md5 is "
-                    f"{found.hexdigest()}, expected {md5}; {way_out}"
-                )
-            return
         # idx: 0, 0, type code, number of dimensions, then the dimensions, then the values.
         head = file.read(4)
         rest = file.read(4 * head[3]) if len(head) == 4 else b""
     size = path.stat().st_size
     if len(head) < 4 or head[:2] != b"\0\0" or head[2] not in _IDX_BYTES or len(rest) < 4 * head[3]:
-        raise DataError(f"{path} is not a whole idx file ({size} bytes, no header); {way_out}")
+        raise DataError(f"{path} is not a whole idx file ({size} bytes, no header); {WAY_OUT}")
     shape = struct.unpack(f">{head[3]}I", rest)
     expected = 4 + len(rest) + math.prod(shape) * _IDX_BYTES[head[2]]
     if size != expected:
         raise DataError(
             f"{path} is damaged: it has {size} bytes, and its header, for shape {shape}, "
-            f"promises {expected}; {way_out}"
+            f"promises {expected}; {WAY_OUT}"
         )

@@ -29,6 +29,8 @@ class Images:
         x_train, x_test: uint8 tensors of shape (N, C, H, W), values 0 to 255.
         y_train, y_test: int64 tensors of shape (N,), labels 0 to classes - 1.
         classes: The number of classes.
+        notes: What a reader must know of how they were read; printed in each report. Two
+            datasets that differ in them alone are one.
 
     Raises:
         DataError: A shape, dtype or label is not as said above.
@@ -40,6 +42,7 @@ class Images:
     x_test: Tensor
     y_test: Tensor
     classes: int
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for part in ("train", "test"):

@@ -26,7 +26,7 @@ FLOORS = (
     ("describe",),
     ("checks", "kernels"),
     ("mixture",),
-    ("environment",),
+    ("environment", "published"),
     ("npz", "downloads", "files"),
     ("models", "data"),
     ("experiment",),

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 import torch
 
-from actzoo import data, downloads
+from actzoo import data, downloads, published
 from actzoo.errors import DataError
 
 REAL = Path(__file__).parents[2] / "shared" / "data"
@@ -30,6 +30,12 @@ def offline(monkeypatch: pytest.MonkeyPatch) -> None:
         raise URLError("no route to host")
 
     monkeypatch.setattr(urllib.request, "urlopen", refuse)
+
+
+@pytest.fixture(autouse=True)
+def made_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The files of these tests are nobody's published ones."""
+    monkeypatch.setattr(published, "UNPACKED", {})
 
 
 def idx(array: np.ndarray) -> bytes:
@@ -258,6 +264,11 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, bytes]:
     }
     resources = [(name, md5(files[name])) for name, _ in MNIST.resources]
     monkeypatch.setattr(MNIST, "resources", resources)
+    known = {
+        str(path.relative_to(origin)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in origin.glob("MNIST/raw/*")
+    }
+    monkeypatch.setattr(published, "UNPACKED", known)
 
     def urlopen(request: Any, *_: Any, **__: Any) -> Response:
         name = request.full_url.rpartition("/")[2]
@@ -302,7 +313,10 @@ def test_an_interrupted_download_leaves_nothing(
     assert len(data.load("mnist", root).x_train) == 30
 
 
-def test_a_download_keeps_what_is_there(tmp_path: Path, server: dict[str, bytes]) -> None:
+def test_a_download_keeps_what_is_there(
+    tmp_path: Path, server: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(published, "UNPACKED", {})
     write_mnist(tmp_path)
     (tmp_path / "MNIST/raw/t10k-images-idx3-ubyte").unlink()
     own = idx(np.full(30, 7, np.uint8))

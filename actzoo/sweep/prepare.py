@@ -106,7 +106,7 @@ def _plan(run: Run, root: Path, elsewhere: bool) -> tuple[Plan, Loaded]:
             data.limit(images, run.limit)
         prints[name] = of_dataset(dataset, images, default())
         about[name] = {
-            "caution": dataset.caution,
+            "caution": ". ".join(filter(None, (dataset.caution, *images.notes))),
             "description": dataset.description,
             "train": len(images.y_train),
             "test": len(images.y_test),
