@@ -26,7 +26,7 @@ FLOORS = (
     ("describe",),
     ("checks", "kernels"),
     ("mixture",),
-    ("environment", "published"),
+    ("environment", "labels", "published"),
     ("npz", "downloads", "files"),
     ("models", "data"),
     ("experiment",),

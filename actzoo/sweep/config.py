@@ -15,6 +15,7 @@ from pathlib import Path
 from types import NoneType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
+from actzoo.data import NPZ
 from actzoo.errors import ActzooError, UsageError
 from actzoo.experiment.protocol import Phase
 from actzoo.formula import split_names
@@ -181,12 +182,23 @@ def _sets(key: str, value: Any, source: str) -> tuple[tuple[str, ...], ...]:
 
 
 def _datasets(key: str, value: Any, source: str) -> tuple[str, ...]:
-    # A path may hold a comma; only names are listed by commas.
-    parts = (
-        [text] if text.startswith("npz:") else [part.strip() for part in text.split(",")]
-        for text in _texts(key, value, source)
-    )
-    return tuple(part for some in parts for part in some if part)
+    return tuple(name for text in _texts(key, value, source) for name in split_datasets(text))
+
+
+def split_datasets(text: str) -> tuple[str, ...]:
+    """The datasets of a text that lists them by commas.
+
+    A path may hold a comma: what follows `npz:` is one path up to where it ends in `.npz`, or
+    up to the next `npz:`.
+    """
+    found: list[str] = []
+    for part in text.split(","):
+        open_path = bool(found) and found[-1].startswith(NPZ) and not found[-1].endswith(".npz")
+        if open_path and not part.strip().startswith(NPZ):
+            found[-1] += f",{part}"
+        elif part.strip():
+            found.append(part.strip())
+    return tuple(found)
 
 
 def _models(key: str, value: Any, source: str) -> tuple[str, ...]:
