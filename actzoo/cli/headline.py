@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from actzoo.sweep.status import STATES, Status
 
 
@@ -28,8 +26,3 @@ def duration(seconds: float) -> str:
     if hours < 48:
         return f"{hours} h {minutes} min"
     return f"{hours // 24} d {hours % 24} h"
-
-
-def short(dataset: str) -> str:
-    """A dataset's name; of a file only its own, without the folders."""
-    return f"npz:{Path(dataset).name}" if dataset.startswith("npz:") else dataset

@@ -20,7 +20,7 @@ from rich.progress import (
 from rich.table import Column
 from rich.text import Text
 
-from actzoo.cli.headline import headline, short
+from actzoo.cli.headline import headline
 from actzoo.cli.tally import Tally
 from actzoo.sweep.results import Event
 from actzoo.sweep.status import Kind
@@ -51,7 +51,8 @@ def display(console: Console, kinds: Sequence[Kind] = ()) -> Display:
 def _name(event: Event, tally: Tally, *, wide: bool) -> str:
     spec = event.spec
     label = f"{spec.label} ({event.tries})" if event.tries else spec.label
-    where = f"{short(spec.dataset)}, {spec.model}" if tally.networks > 1 else short(spec.dataset)
+    dataset = tally.shown(spec.dataset)
+    where = f"{dataset}, {spec.model}" if tally.networks > 1 else dataset
     text = f"{label} on {where}"
     if not wide and len(text) > 30:
         text = f"{text[:29]}…"

@@ -12,6 +12,7 @@ import click
 
 from actzoo.cli.output import console, json_option, print_json
 from actzoo.errors import UsageError
+from actzoo.naming import shortest
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -84,13 +85,14 @@ def _lines(status: Status) -> list[str]:
     from actzoo.cli.headline import headline
 
     shown = status.of("running", "silent", "stopped", "failed")
-    return [headline(status), *(_line(cell, status.now) for cell in shown)]
+    names = shortest(cell.dataset for cell in status.cells)
+    return [headline(status), *(_line(c, names[c.dataset], status.now) for c in shown)]
 
 
-def _line(cell: Cell, now: float) -> str:
-    from actzoo.cli.headline import duration, short
+def _line(cell: Cell, dataset: str, now: float) -> str:
+    from actzoo.cli.headline import duration
 
-    what = f"{cell.label} on {short(cell.dataset)}, {cell.model}, seed {cell.seed}"
+    what = f"{cell.label} on {dataset}, {cell.model}, seed {cell.seed}"
     text = f"{cell.state:8} {what}"
     if cell.message:
         return f"{text}: {cell.message}"

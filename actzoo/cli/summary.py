@@ -10,13 +10,16 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from actzoo.naming import shortest
 from actzoo.report.markdown import summary_rows
 from actzoo.sweep.store import Store
 
 
 def print_summary(screen: Console, folder: Path, report: Path) -> None:
     """Print, for each dataset and network, how the sets did, and where the report is."""
-    cautions = {name: d["caution"] for name, d in Store(folder).spec()["datasets"].items()}
+    about = Store(folder).spec()["datasets"]
+    names = shortest(about)
+    cautions = {names[dataset]: facts["caution"] for dataset, facts in about.items()}
     for (dataset, model), rows in groupby(
         summary_rows(folder), key=lambda row: (row["dataset"], row["model"])
     ):

@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 
+from actzoo.naming import shortest
 from actzoo.sweep.plan import Run
 from actzoo.sweep.progress import Progress
 from actzoo.sweep.results import Event
@@ -60,6 +61,11 @@ class Tally:
     def networks(self) -> int:
         """How many networks the run has, as far as is known."""
         return len({cell.model for cell in self._cells.values() if cell.model})
+
+    def shown(self, dataset: str) -> str:
+        """What readers call a dataset, among those that are known of."""
+        known = {cell.dataset for cell in self._cells.values() if cell.dataset}
+        return shortest([*sorted(known), dataset])[dataset]
 
     def status(self) -> Status:
         """How the run stands."""

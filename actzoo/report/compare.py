@@ -15,7 +15,7 @@ from actzoo.report.statistics import (
     smallest_detectable,
     t_interval,
 )
-from actzoo.report.study import Group, Study, Variant, shown
+from actzoo.report.study import Group, Study, Variant
 
 BASELINE = "baseline"
 NO_DIFFERENCE = "no difference shown"
@@ -158,7 +158,7 @@ def rows(study: Study) -> list[dict[str, Any]]:
 
     return [
         {
-            "dataset": shown(group.dataset),
+            "dataset": group.name,
             "model": group.model,
             "set": row.variant.name,
             "control": row.variant.control,

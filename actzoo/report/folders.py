@@ -25,7 +25,7 @@ from actzoo.report.statistics import (
     smallest_detectable,
     t_interval,
 )
-from actzoo.report.study import Cell, Group, Study, Variant, shown
+from actzoo.report.study import Cell, Group, Study, Variant
 from actzoo.report.text import listed, plural, signed
 from actzoo.report.unlike import Unlike, unlike
 
@@ -142,15 +142,12 @@ Where = tuple[str, str, str]
 
 
 def _variants(study: Study, name: str, side: str) -> dict[Where, Variant]:
-    names = [shown(dataset) for dataset in dict.fromkeys(g.dataset for g in study.groups)]
     found: dict[Where, Variant] = {}
     for group in study.groups:
-        short = shown(group.dataset)
-        dataset = short if names.count(short) == 1 else group.dataset
         if name:
-            found[dataset, group.model, ""] = _named(group, name, side)
+            found[group.name, group.model, ""] = _named(group, name, side)
         else:
-            found |= {(dataset, group.model, v.label): v for v in group.variants}
+            found |= {(group.name, group.model, v.label): v for v in group.variants}
     return found
 
 

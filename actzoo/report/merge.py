@@ -9,7 +9,7 @@ from typing import Any
 
 from actzoo.errors import StoreError, UsageError
 from actzoo.report.facts import Facts, asked, environment, phases
-from actzoo.report.study import Cell, Place, Study, assemble, read_source, shown
+from actzoo.report.study import Cell, Place, Study, assemble, read_source
 from actzoo.report.text import UNKNOWN
 from actzoo.sweep.plan import Run
 
@@ -99,9 +99,7 @@ def _same(place: Place, one: Cell, other: Cell) -> Cell:
     if one.result is None or other.result is None:
         return one if other.result is None else other
     paths = [c.store.cell(c.key) for c in (one, other)]
-    what = (
-        f"{' + '.join(place.members)} on {shown(place.dataset)}, {place.model}, seed {place.seed}"
-    )
+    what = f"{' + '.join(place.members)} on {place.dataset}, {place.model}, seed {place.seed}"
     if one.key != other.key:
         unlike = [
             difference
@@ -144,13 +142,13 @@ def _named(place: Place, facts: Facts) -> Iterable[tuple[str, str]]:
     members = f"{' + '.join(place.members)}{f' ({place.control})' if place.control else ''}"
     for name, value in facts.items():
         if name == "data":
-            yield f"the dataset {shown(place.dataset)}", value
+            yield f"the dataset {place.dataset}", value
         elif name == "network":
             yield f"the network {place.model}", value
         elif name.startswith("source of "):
             yield f"the function {name.removeprefix('source of ')}", value
         else:  # of a tuned set it may be its own
-            yield f"{name} of {members} on {shown(place.dataset)}, {place.model}", value
+            yield f"{name} of {members} on {place.dataset}, {place.model}", value
 
 
 def _ordered(run: Run, cells: dict[Place, Cell]) -> dict[Place, Cell]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from actzoo.environment import MADE_WITH
 from actzoo.errors import StoreError
 from actzoo.report.facts import environment
-from actzoo.report.study import Cell, Study, shown
+from actzoo.report.study import Cell, Study
 from actzoo.report.text import UNKNOWN, listed, plural
 
 NAMED = 6
@@ -67,7 +67,7 @@ def differing(study: Study) -> list[Difference]:
                     for _, cell, facts in cells
                     if facts.get(fact, UNKNOWN) != usual
                 )
-                name = shown(group.dataset)
+                name = group.name
                 found.append(Difference(name, group.model, seed, fact, values, others))
     return found
 

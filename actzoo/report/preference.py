@@ -11,7 +11,7 @@ from actzoo.errors import FormulaError
 from actzoo.formula import Formula, split_assignments
 from actzoo.report.paper import published
 from actzoo.report.statistics import r_squared, total_variation
-from actzoo.report.study import Floats, Group, Study, Variant, shown
+from actzoo.report.study import Floats, Group, Study, Variant
 from actzoo.report.text import code, number, spread, table
 
 SIDE_BY_SIDE = 4
@@ -77,7 +77,7 @@ def table_1(found: list[Preference]) -> str:
     equal = all(p.started_equal for p in found)
     rows = [
         (
-            shown(p.group.dataset),
+            p.group.name,
             f"A{n + 1}",
             *(_from(p.end[:, n, m], p.start[:, n, m], equal) for m in range(len(members))),
             *([number(1 / len(members), 4)] if equal else []),
@@ -95,7 +95,7 @@ def table_1(found: list[Preference]) -> str:
 def _long_table(found: list[Preference]) -> str:
     rows = []
     for p in found:
-        name = shown(p.group.dataset)
+        name = p.group.name
         layers = range(p.variant.layers)
         for m, member in enumerate(p.variant.members):
             equal = p.started_equal
@@ -125,7 +125,7 @@ def beside_the_paper(study: Study, found: list[Preference]) -> str:
             its = max(members, key=lambda name: theirs[name])
             rows.append(
                 (
-                    shown(p.group.dataset),
+                    p.group.name,
                     f"A{n + 1}",
                     *(
                         f"{theirs[name]:.4f} / {spread(p.end[:, n, m])}"

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from actzoo.experiment.protocol import Phase
 from actzoo.report.facts import environment
-from actzoo.report.study import Study, shown
+from actzoo.report.study import Study
 from actzoo.report.text import UNKNOWN, code, duration, listed, plural, significant, table
 from actzoo.sweep.hyper import OF_PHASES, phase_with
 from actzoo.sweep.plan import Run
@@ -99,18 +99,17 @@ def total_seconds(study: Study) -> float:
 
 def datasets(study: Study) -> str:
     """What the store says of the datasets."""
-    about = {g.dataset: g.about for g in study.groups}
+    groups = {g.name: g for g in study.groups}
     rows = []
-    for name, facts in about.items():
+    for name, group in groups.items():
+        facts = group.about
         if not facts:
-            rows.append((shown(name), *[UNKNOWN] * 5))
+            rows.append((name, *[UNKNOWN] * 5))
             continue
-        used = next((r for r in study.results if r["spec"]["dataset"] == name), None)
+        used = next((r for r in study.results if r["spec"]["dataset"] == group.dataset), None)
         split = f"{used['train_images']:,} + {used['validation_images']:,}" if used else UNKNOWN
         shape = " × ".join(map(str, facts["shape"]))
-        rows.append(
-            (shown(name), facts["description"], shape, facts["classes"], split, facts["test"])
-        )
+        rows.append((name, facts["description"], shape, facts["classes"], split, facts["test"]))
     headers = ("dataset", "what", "shape", "classes", "trained on + held out", "test images")
     return table(headers, rows, left=2)
 
@@ -148,7 +147,7 @@ def limits(study: Study) -> list[str]:
         else f"Its intervals are over {plural(len(run.seeds), 'seed')}: they cover the chance "
         "in first weights and batches, not the choice of test images.",
         f"It says nothing of other networks than {listed([code(m) for m in run.models])}, nor of "
-        f"other data than {listed([shown(d) for d in run.datasets])}.",
+        f"other data than {listed(list(dict.fromkeys(g.name for g in study.groups)))}.",
         "Times are those of this run, on a machine that may have had "
         "other work: information, not a measurement.",
     ]

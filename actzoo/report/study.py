@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from actzoo.errors import StoreError
 from actzoo.experiment.protocol import Phase, Protocol
 from actzoo.files import read_json
+from actzoo.naming import shortest
 from actzoo.sweep.plan import Control, Run
 from actzoo.sweep.store import Store
 
@@ -154,6 +155,7 @@ class Group:
         about: What the store says of the dataset.
         variants: The sets, in the order of the run.
         baseline: What they are compared with.
+        short: The dataset with no more of its path than tells it from the others of the report.
     """
 
     dataset: str
@@ -161,16 +163,22 @@ class Group:
     about: dict[str, Any]
     variants: tuple[Variant, ...]
     baseline: Variant
+    short: str = ""
+
+    @property
+    def name(self) -> str:
+        """What readers call the dataset."""
+        return self.short or self.dataset
 
     @property
     def title(self) -> str:
         """`digits, paper_cnn`."""
-        return f"{shown(self.dataset)}, {self.model}"
+        return f"{self.name}, {self.model}"
 
     @property
     def slug(self) -> str:
         """A word for the names of files."""
-        return slug(f"{shown(self.dataset)}-{self.model}")
+        return slug(f"{self.name}-{self.model}")
 
     @property
     def mixtures(self) -> tuple[Variant, ...]:
@@ -213,12 +221,6 @@ class Study:
     def mixtures(self) -> tuple[tuple[str, ...], ...]:
         """The sets of several functions of which a cell is done."""
         return tuple(dict.fromkeys(v.members for g in self.groups for v in g.mixtures))
-
-
-def shown(dataset: str) -> str:
-    """A dataset's name for readers: of a user's own file the name, not the folder."""
-    kind, colon, path = dataset.partition(":")
-    return f"{kind}:{Path(path).name}" if colon else dataset
 
 
 def short_names(sets: tuple[tuple[str, ...], ...]) -> dict[tuple[str, ...], str]:
@@ -296,6 +298,7 @@ def assemble(
 ) -> Study:
     """A study of cells by their place; a variant has the seeds that there are cells of."""
     names = short_names(tuple(dict.fromkeys(place.members for place in cells)))
+    shown = shortest(place.dataset for place in cells)
     groups = []
     for dataset, model in dict.fromkeys((place.dataset, place.model) for place in cells):
         here = {p: c for p, c in cells.items() if (p.dataset, p.model) == (dataset, model)}
@@ -305,7 +308,9 @@ def assemble(
             name = names[members] + (f" ({control})" if control else "")
             variants.append(Variant(members, control, name, _protocol(run, control, some), some))
         baseline = next(v for v in variants if v.members == (run.baseline,) and not v.control)
-        groups.append(Group(dataset, model, about.get(dataset, {}), tuple(variants), baseline))
+        groups.append(
+            Group(dataset, model, about.get(dataset, {}), tuple(variants), baseline, shown[dataset])
+        )
     return Study(run, tuple(groups), sources)
 
 

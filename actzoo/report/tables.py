@@ -10,7 +10,7 @@ import numpy as np
 from actzoo.report.compare import ONE_SEED, Comparison
 from actzoo.report.cost import cost, costs
 from actzoo.report.statistics import t_interval
-from actzoo.report.study import Floats, Group, Study, Variant, shown
+from actzoo.report.study import Floats, Group, Study, Variant
 from actzoo.report.text import (
     UNKNOWN,
     code,
@@ -179,7 +179,7 @@ def _first_weights(study: Study) -> str:
     if study.run.weight_init == "gain":
         return f"{own}, scaled by each set's gain,"
     sizes = {
-        (group.slug, result["parameters"]["network"])
+        (group.title, result["parameters"]["network"])
         for group in study.groups
         for variant in group.variants
         for result in (cell.result for cell in variant.done)
@@ -193,7 +193,7 @@ def _first_weights(study: Study) -> str:
 def failures(study: Study) -> str:
     """Every cell without a result, with the reason; "" where there is none."""
     rows = [
-        (shown(g.dataset), g.model, code(v.name), cell.seed, _one_line(cell.failure))
+        (g.name, g.model, code(v.name), cell.seed, _one_line(cell.failure))
         for g in study.groups
         for v in g.variants
         for cell in v.cells
@@ -256,8 +256,8 @@ def vanishing(group: Group) -> str:
 def cautions(study: Study) -> list[str]:
     """What the datasets want said of themselves."""
     return [
-        f"**{shown(name)}: {about['caution']}.**"
-        for name, about in {g.dataset: g.about for g in study.groups}.items()
+        f"**{name}: {about['caution']}.**"
+        for name, about in {g.name: g.about for g in study.groups}.items()
         if about.get("caution")
     ]
 
@@ -266,7 +266,7 @@ def compared(study: Study) -> str:
     """What was compared, in one line."""
     groups = study.groups
     sets = plural(len(groups[0].variants), "set")
-    datasets = listed(list(dict.fromkeys(shown(g.dataset) for g in groups)))
+    datasets = listed(list(dict.fromkeys(g.name for g in groups)))
     models = list(dict.fromkeys(code(g.model) for g in groups))
     return (
         f"{sets} of activation functions compared on {datasets} in the "

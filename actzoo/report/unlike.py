@@ -6,8 +6,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from actzoo.environment import MADE_WITH
+from actzoo.naming import shortest
 from actzoo.report.facts import Facts, asked, environment
-from actzoo.report.study import Cell, shown
+from actzoo.report.study import Cell
 from actzoo.report.text import UNKNOWN
 
 
@@ -23,8 +24,13 @@ class Unlike:
 def unlike(pairs: Iterable[tuple[Cell, Cell]]) -> tuple[Unlike, ...]:
     """Machine, versions, settings, protocol and sources in which the cells of a pair differ."""
     said: dict[str, tuple[dict[str, None], dict[str, None]]] = {}
-    for a, b in pairs:
-        one, other = _facts(a), _facts(b)
+    found = list(pairs)
+    # Each side names its own datasets, as its tables do: a file may have moved in between.
+    names = [shortest(map(_dataset, side)) for side in zip(*found, strict=True)]
+    for pair in found:
+        one, other = (
+            _facts(cell, name[_dataset(cell)]) for cell, name in zip(pair, names, strict=True)
+        )
         for what in dict.fromkeys([*one, *other]):
             x, y = one.get(what, UNKNOWN), other.get(what, UNKNOWN)
             # A function that only one of two different sets has is no surprise.
@@ -35,11 +41,14 @@ def unlike(pairs: Iterable[tuple[Cell, Cell]]) -> tuple[Unlike, ...]:
     return tuple(Unlike(what, "; ".join(a), "; ".join(b)) for what, (a, b) in said.items())
 
 
-def _facts(cell: Cell) -> Facts:
+def _dataset(cell: Cell) -> str:
+    return str((cell.result or {})["spec"]["dataset"])
+
+
+def _facts(cell: Cell, dataset: str) -> Facts:
     result = cell.result or {}
     made, requested = environment(result), asked(result)
-    spec = result["spec"]
-    for what, name in (("data", shown(spec["dataset"])), ("network", spec["model"])):
+    for what, name in (("data", dataset), ("network", result["spec"]["model"])):
         if what in requested:
             requested[f"{what} {name}"] = requested.pop(what)
     facts = ("system", "cores", *MADE_WITH, "kernel")

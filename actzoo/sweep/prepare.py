@@ -17,6 +17,7 @@ from actzoo.experiment.build import build
 from actzoo.experiment.fingerprint import Fingerprint, of_dataset
 from actzoo.experiment.spec import CellSpec
 from actzoo.isolation import isolated
+from actzoo.naming import shortest
 from actzoo.registry import default
 from actzoo.sweep.plan import Run, resolve
 from actzoo.sweep.tune import Trial, Tuning, trials
@@ -70,7 +71,7 @@ class Plan:
     def default_folder(self) -> Path:
         """`reports/<sets>-<datasets>-<short hash>`; the hash is over what is asked for."""
         sets = "_".join("+".join(names) for names in self.run.sets)
-        words = f"{sets}-{'_'.join(self.run.datasets)}"
+        words = f"{sets}-{'_'.join(shortest(self.run.datasets).values())}"
         slug = re.sub(r"[^a-z0-9_+.]+", "-", words.lower()).strip("-")[:60]
         cells = [*self.cells, *(trial.spec for trial in self.trials)]
         asked = json.dumps([cell.to_json() for cell in cells], sort_keys=True)
