@@ -34,6 +34,8 @@ MADE_WITH = (
 
 The kernel is none of them: what is asked for is the same in a run, and what ran is decided by
 the set and these."""
+MOST_THREADS = 1024
+"""Many more than any machine has use for end the process instead of an error."""
 PACKAGES = ("torch", "torchvision", "numpy", "pluggy", "pandas", "scipy", "scikit-learn", "sympy")
 
 
@@ -196,4 +198,8 @@ def pick_device(text: str) -> torch.device:
             f"device {text!r} cannot be used here ({reason}); "
             f"expected auto, cpu, cuda, cuda:N or mps"
         ) from None
+    if device.type == "cpu":
+        if device.index:
+            raise UsageError(f"device {text!r}: there is one CPU to torch; expected cpu")
+        return torch.device("cpu")  # cpu:0 is no other one
     return device

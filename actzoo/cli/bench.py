@@ -49,6 +49,8 @@ def command(context: click.Context, /, **options: Any) -> int:
 
     root = data_root(options["data_root"])
     plan, loaded = make_plan(run, root, elsewhere=elsewhere(options))
+    for note in plan.notes:
+        screen.print(note, markup=False, soft_wrap=True)
     folder = options["out"] or plan.default_folder()
     if options["dry_run"]:
         return _dry_run(plan, as_json, screen)

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from actzoo.activation import Activation
+from actzoo.environment import MOST_THREADS
 from actzoo.errors import UsageError
 from actzoo.kernels.table.fit import table
 from actzoo.registry import default, get
@@ -86,8 +87,11 @@ class Settings:
             for name in given:
                 if name not in allowed:
                     raise UsageError(f"{what} {name!r}; expected some of {', '.join(allowed)}")
-        if any(n < 1 for n in self.threads):
-            raise UsageError(f"threads {self.threads}; expected whole numbers of 1 or more")
+        if not all(1 <= n <= MOST_THREADS for n in self.threads):
+            raise UsageError(
+                f"threads {self.threads}; expected whole numbers, 1 or more and at most "
+                f"{MOST_THREADS:,}"
+            )
 
 
 def fixed_functions() -> tuple[Activation, ...]:

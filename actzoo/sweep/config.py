@@ -15,13 +15,12 @@ from pathlib import Path
 from types import NoneType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-from actzoo.data import NPZ
 from actzoo.errors import ActzooError, UsageError
 from actzoo.experiment.protocol import Phase
 from actzoo.formula import split_names
 from actzoo.registry import default
 from actzoo.sweep.hyper import OF_PHASES, TUNABLE, WORDS, fits, unknown
-from actzoo.sweep.plan import Run
+from actzoo.sweep.plan import LARGEST, Run
 
 CONFIG = "sweep.toml"
 Settings = dict[str, Any]
@@ -182,23 +181,12 @@ def _sets(key: str, value: Any, source: str) -> tuple[tuple[str, ...], ...]:
 
 
 def _datasets(key: str, value: Any, source: str) -> tuple[str, ...]:
-    return tuple(name for text in _texts(key, value, source) for name in split_datasets(text))
-
-
-def split_datasets(text: str) -> tuple[str, ...]:
-    """The datasets of a text that lists them by commas.
-
-    A path may hold a comma: what follows `npz:` is one path up to where it ends in `.npz`, or
-    up to the next `npz:`.
-    """
-    found: list[str] = []
-    for part in text.split(","):
-        open_path = bool(found) and found[-1].startswith(NPZ) and not found[-1].endswith(".npz")
-        if open_path and not part.strip().startswith(NPZ):
-            found[-1] += f",{part}"
-        elif part.strip():
-            found.append(part.strip())
-    return tuple(found)
+    # A path may hold a comma; only names are listed by commas.
+    parts = (
+        [text] if text.startswith("npz:") else [part.strip() for part in text.split(",")]
+        for text in _texts(key, value, source)
+    )
+    return tuple(part for some in parts for part in some if part)
 
 
 def _models(key: str, value: Any, source: str) -> tuple[str, ...]:
@@ -216,6 +204,8 @@ def parse_seeds(text: str) -> tuple[int, ...]:
         first, dash, last = part.strip().partition("-")
         if not first.isdecimal() or (dash and not last.isdecimal()):
             raise UsageError(f"seeds {text!r}; expected for example 0-2 or 0,3,7")
+        if max(len(first), len(last)) > len(str(LARGEST)):
+            raise UsageError(f"seeds {text[:60]!r}: expected whole numbers of at most {LARGEST:,}")
         low, high = int(first), int(last or first)
         if high < low or high - low > 100_000:
             raise UsageError(f"seeds {text!r}: {part!r} is no range; expected for example 0-9")

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from actzoo import data
-from actzoo.environment import device_elsewhere, pick_device
+from actzoo.environment import MOST_THREADS, device_elsewhere, pick_device
 from actzoo.errors import UsageError
 from actzoo.experiment.build import WeightInit
 from actzoo.experiment.fingerprint import Fingerprint, of_activation, of_model
@@ -18,9 +18,21 @@ from actzoo.experiment.spec import CellSpec, Precision
 from actzoo.kernels import KERNELS, Kernel
 from actzoo.mixture import Init
 from actzoo.registry import default, get
-from actzoo.sweep.hyper import OF_RUN, TUNABLE, Grid, Setting, check, phase_with, typed, unknown
+from actzoo.sweep.hyper import (
+    OF_RUN,
+    TUNABLE,
+    Grid,
+    Setting,
+    check,
+    fits,
+    phase_with,
+    typed,
+    unknown,
+)
 
 Control = Literal["", "equal-epochs"]
+LARGEST = 2**63 - 1
+"""What torch, tables and other readers of the stored files can take for a whole number."""
 
 
 class Subject(NamedTuple):
@@ -104,15 +116,14 @@ class Run:
         if not self.members and not self.mixtures and all(len(s) > 1 for s in self.sets):
             raise UsageError("neither mixtures nor members: nothing but the baseline would run")
         for what in ("seeds", "tune_seeds"):
-            seeds = getattr(self, what)
-            if any(isinstance(s, bool) or not isinstance(s, int) or s < 0 for s in seeds):
-                raise UsageError(f"{what}={seeds}; expected whole numbers, 0 or more")
-        if self.batch_size < 1:
-            raise UsageError(f"batch size {self.batch_size}; expected 1 or more")
-        if self.threads < 1:
-            raise UsageError(f"threads={self.threads}; expected 1 or more")
-        if not 0 <= self.validation <= 0.9:
-            raise UsageError(f"validation={self.validation}; expected a share from 0 to 0.9")
+            for seed in getattr(self, what):
+                _whole(f"{what}: ", seed, 0, LARGEST)
+        _whole("batch size ", self.batch_size, 1, LARGEST)
+        _whole("threads=", self.threads, 1, MOST_THREADS)
+        if self.limit is not None:
+            _whole("limit ", self.limit, 1, LARGEST)
+        if not fits(self.validation, float) or not 0 <= self.validation <= 0.9:
+            raise UsageError(f"validation={self.validation!r}; expected a share from 0 to 0.9")
         object.__setattr__(self, "validation", float(self.validation))  # 0 and 0.0 are one cell
         if self.init not in ("equal", "random"):
             raise UsageError(f"mixture init {self.init!r}; expected 'equal' or 'random'")
@@ -316,6 +327,13 @@ def _several(what: str, given: Any) -> tuple[Any, ...]:
     if isinstance(given, str) or not isinstance(given, Iterable):
         raise UsageError(f"{what}={given!r}; expected several, e.g. a list of one")
     return tuple(given)
+
+
+def _whole(what: str, value: Any, low: int, high: int) -> None:
+    if not fits(value, int) or not low <= value <= high:
+        raise UsageError(
+            f"{what}{value!r}; expected a whole number, {low} or more and at most {high:,}"
+        )
 
 
 def _count(things: Any, noun: str) -> str:

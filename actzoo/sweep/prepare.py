@@ -19,6 +19,7 @@ from actzoo.experiment.spec import CellSpec
 from actzoo.isolation import isolated
 from actzoo.naming import shortest
 from actzoo.registry import default
+from actzoo.sweep.feasible import check_data
 from actzoo.sweep.plan import Run, resolve
 from actzoo.sweep.tune import Trial, Tuning, trials
 from actzoo.values import Images
@@ -56,6 +57,7 @@ class Plan:
         datasets: What to say of each dataset.
         trials: The cells that tune.
         prints: The fingerprint of each dataset.
+        notes: What is to be said of how each dataset was read, in lines.
     """
 
     run: Run
@@ -63,6 +65,7 @@ class Plan:
     datasets: dict[str, dict[str, Any]]
     trials: tuple[Trial, ...]
     prints: dict[str, Fingerprint]
+    notes: tuple[str, ...] = ()
 
     def chosen(self, tuning: Tuning) -> Plan:
         """The same plan with the cells that follow from the choice."""
@@ -100,11 +103,12 @@ def _plan(run: Run, root: Path, elsewhere: bool) -> tuple[Plan, Loaded]:
     loaded = Loaded(root)
     prints: dict[str, Fingerprint] = {}
     about: dict[str, dict[str, Any]] = {}
+    shown, notes = shortest(run.datasets), []
     for name in run.datasets:
         dataset = data.find(name)
         images = loaded.images(name)
-        if run.limit is not None:
-            data.limit(images, run.limit)
+        check_data(run, images)
+        notes += [f"{shown[name]}: {note}" for note in images.notes]
         prints[name] = of_dataset(dataset, images, default())
         about[name] = {
             "caution": ". ".join(filter(None, (dataset.caution, *images.notes))),
@@ -116,7 +120,7 @@ def _plan(run: Run, root: Path, elsewhere: bool) -> tuple[Plan, Loaded]:
         }
         _check_networks(run, images, elsewhere)
     cells = () if run.tunes else run.cells(prints)
-    return Plan(run, cells, about, trials(run, prints), prints), loaded
+    return Plan(run, cells, about, trials(run, prints), prints, tuple(notes)), loaded
 
 
 def _check_networks(run: Run, images: Images, elsewhere: bool) -> None:

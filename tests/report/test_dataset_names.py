@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import re
 import shutil
+import struct
 from pathlib import Path, PurePosixPath
 
+import numpy as np
 import pytest
-from actzoo.cli import group
 from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
 import actzoo
+from actzoo import downloads
+from actzoo.cli import group
 from actzoo.naming import shortest
 from actzoo.report.markdown import summary_rows, write_report
 
@@ -68,11 +71,11 @@ def test_the_report_and_its_figures(two):
 def test_the_commands(two):
     said = CliRunner().invoke(group, ["compare", str(two / "out"), str(two / "out")]).output
     assert all(name in said for name in NAMES)
-    paths = [f"npz:{two / where / 'own.npz'}" for where in ("clean", "noisy")]
-    plan = ["--model", "mlp(depth=1)", "--seeds", "0", "--epochs", "1", "--no-cost"]
-    out = ["--out", str(two / "again")]
-    said = CliRunner().invoke(group, ["bench", "--set", "tanh", "--dataset", ",".join(paths),
-                                     *plan, *out]).output  # fmt: skip
+    words = ["bench", "--set", "tanh", "--model", "mlp(depth=1)", "--seeds", "0", "--epochs", "1"]
+    for where in ("clean", "noisy"):
+        words += ["--dataset", f"npz:{two / where / 'own.npz'}"]
+    words += ["--no-cost", "--out", str(two / "again")]
+    said = CliRunner().invoke(group, words).output
     assert all(name in said for name in NAMES)
     assert "on npz:own.npz" not in said
 
@@ -101,3 +104,43 @@ def test_folders_with_files_of_one_name_are_merged(two, tiny_npz, tmp_path):
     assert not done.exception, done.output
     text = (tmp_path / "both" / "report.md").read_text(encoding="utf-8")
     assert all(name in text for name in NAMES)
+
+
+def test_what_was_changed_in_reading_is_said_in_the_plan_and_the_report(tiny_npz, tmp_path):
+    with np.load(tiny_npz) as file:
+        arrays = dict(file)
+    for part in ("train", "test"):
+        arrays[f"y_{part}"] += 1
+    np.savez(tmp_path / "own.npz", **arrays)
+    words = ["bench", "--set", "tanh", "--dataset", f"npz:{tmp_path / 'own.npz'}", "--no-cost",
+             "--model", "mlp(depth=1)", "--seeds", "0", "--epochs", "1",
+             "--out", str(tmp_path / "out")]  # fmt: skip
+    note = "npz:own.npz: the labels 1 to 3 were read as the classes 0 to 2"
+    assert note in CliRunner().invoke(group, [*words, "--dry-run"]).stderr
+    assert note in CliRunner().invoke(group, words).output
+    text = (tmp_path / "out" / "report.md").read_text(encoding="utf-8")
+    assert "the labels 1 to 3 were read as the classes 0 to 2" in text
+
+
+@pytest.mark.parametrize("name", ["kmnist", "emnist", "qmnist"])
+def test_noise_under_the_name_of_a_dataset_is_no_result_of_it(name, tmp_path):
+    """Of these no digest of unpacked files is known, so the report says what it cannot know."""
+    source = downloads.SOURCES[name]
+    labels = np.arange(30 * source.classes, dtype=np.uint8) % source.classes
+    noise = np.random.default_rng(0).integers(0, 256, (len(labels), 8, 8), dtype=np.uint8)
+    for file in source.files(None):
+        rows = np.stack([labels] * 8, axis=1).astype(">i4") if "idx2" in file else labels
+        array = noise if "idx3" in file else rows
+        head = struct.pack(">BBBB", 0, 0, {1: 8, 4: 12}[array.itemsize], array.ndim)
+        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / file).write_bytes(
+            head + struct.pack(f">{array.ndim}I", *array.shape) + array.tobytes()
+        )
+    done = CliRunner().invoke(group, [
+        "bench", "--set", "tanh", "--dataset", name, "--model", "mlp(depth=1)", "--epochs", "1",
+        "--seeds", "0", "--no-cost", "--data-root", str(tmp_path), "--out", str(tmp_path / "out"),
+    ])  # fmt: skip
+    assert not done.exception, done.output
+    assert "not the published dataset" in done.output
+    text = (tmp_path / "out" / "report.md").read_text(encoding="utf-8")
+    assert f"**{name}: not verified, so take it as not the published dataset" in text
