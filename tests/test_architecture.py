@@ -16,7 +16,7 @@ REPOSITORY = PACKAGE.parent
 # modules may import each other.
 FLOORS = (
     ("errors",),
-    ("formula", "naming"),
+    ("formula", "naming", "escaping"),
     ("activation",),
     ("values",),
     ("hookspecs",),

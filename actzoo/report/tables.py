@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from actzoo.escaping import markdown, one_line
 from actzoo.report.compare import ONE_SEED, Comparison
 from actzoo.report.cost import cost, costs
 from actzoo.report.statistics import t_interval
@@ -193,7 +194,7 @@ def _first_weights(study: Study) -> str:
 def failures(study: Study) -> str:
     """Every cell without a result, with the reason; "" where there is none."""
     rows = [
-        (shown(g.dataset), g.model, code(v.name), cell.seed, _one_line(cell.failure))
+        (*_where(g), code(v.name), cell.seed, markdown(one_line(cell.failure)))
         for g in study.groups
         for v in g.variants
         for cell in v.cells
@@ -202,8 +203,8 @@ def failures(study: Study) -> str:
     return table(("dataset", "network", "set", "seed", "reason"), rows, left=5) if rows else ""
 
 
-def _one_line(message: str) -> str:
-    return " ".join(message.split()).replace("|", "\\|")
+def _where(group: Group) -> tuple[str, str]:
+    return markdown(shown(group.dataset)), markdown(group.model)
 
 
 def health(group: Group) -> str:
@@ -256,7 +257,7 @@ def vanishing(group: Group) -> str:
 def cautions(study: Study) -> list[str]:
     """What the datasets want said of themselves."""
     return [
-        f"**{shown(name)}: {about['caution']}.**"
+        f"**{markdown(shown(name))}: {markdown(about['caution'])}.**"
         for name, about in {g.dataset: g.about for g in study.groups}.items()
         if about.get("caution")
     ]
@@ -266,7 +267,7 @@ def compared(study: Study) -> str:
     """What was compared, in one line."""
     groups = study.groups
     sets = plural(len(groups[0].variants), "set")
-    datasets = listed(list(dict.fromkeys(shown(g.dataset) for g in groups)))
+    datasets = listed(list(dict.fromkeys(markdown(shown(g.dataset)) for g in groups)))
     models = list(dict.fromkeys(code(g.model) for g in groups))
     return (
         f"{sets} of activation functions compared on {datasets} in the "

@@ -41,6 +41,7 @@ ELSEWHERE: Mapping[str, Any] = {
     "fail_fast": bool,
     "mixed_machines": bool,
     "no_cost": bool,
+    "keep_order": bool,
 }
 """Keys that say where a run goes and what becomes of it: no result depends on them."""
 WITH_EXECUTOR = ("workers", "address", "executor_options")
