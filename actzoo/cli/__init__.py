@@ -52,6 +52,20 @@ class LazyGroup(click.Group):
         with _no_broken_pipe():
             return super().make_context(*args, **more)
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command, and refuse words without content: none of its options takes one."""
+        before = ""
+        for word in args:
+            name, equals, value = word.partition("=")
+            option = name.startswith("--") and equals
+            if not (value if option else word).strip():
+                what = name if option else before if before.startswith("-") else "an argument"
+                raise click.UsageError(f"{what} is empty; give it a value or leave it out", ctx)
+            before = word
+        return super().resolve_command(ctx, args)
+
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command."""
         with _no_broken_pipe():
