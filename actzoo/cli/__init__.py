@@ -62,7 +62,8 @@ class LazyGroup(click.Group):
             option = name.startswith("--") and equals
             if not (value if option else word).strip():
                 what = name if option else before if before.startswith("-") else "an argument"
-                raise click.UsageError(f"{what} is empty; give it a value or leave it out", ctx)
+                said = f"{what} is empty: no {what.removeprefix('an ').lstrip('-')}; "
+                raise click.UsageError(f"{said}give it a value or leave it out", ctx)
             before = word
         return super().resolve_command(ctx, args)
 

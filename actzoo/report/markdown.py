@@ -15,7 +15,8 @@ from actzoo.escaping import markdown, markdown_code
 from actzoo.files import write_atomically
 from actzoo.report import cost, preference, provenance, shape, tables, tuning
 from actzoo.report.compare import Comparison, compare, out_of_reach, rows
-from actzoo.report.figures import Figures, write_figures
+from actzoo.report.figures import Figures, mixtures_to_draw, write_figures
+from actzoo.report.figures.overview import MANY
 from actzoo.report.figures.training import FEW_SEEDS
 from actzoo.report.learned import learned
 from actzoo.report.merge import read_studies
@@ -27,6 +28,8 @@ from actzoo.report.statistics import LEVEL, PERMUTE_FROM, POWER
 from actzoo.report.study import Group, Study, Variant, read_study
 from actzoo.report.text import listed, number, percent, plural
 
+TITLED = 6
+"""So many sets stand in the title."""
 FOLDED = 24
 """A table of more rows than this is folded away."""
 
@@ -138,6 +141,9 @@ def _context(study: Study, figures: Figures) -> dict[str, Any]:
         "compared": tables.compared(study),
         "cost": cost.sentence(study),
         "large_sets": _large_sets(study),
+        "title": _title(study),
+        "many": any(len(g.variants) > MANY for g in study.groups),
+        "undrawn": any(len(mixtures_to_draw(g)) < len(g.mixtures) for g in study.groups),
         "done": done,
         "missing": len(study.cells) - done,
         "failures": tables.failures(study),
@@ -178,6 +184,17 @@ def _context(study: Study, figures: Figures) -> dict[str, Any]:
         "straight": shape.STRAIGHT,
         "leaky": shape.LEAKY,
     }
+
+
+def _title(study: Study) -> str:
+    """The sets that were asked for; of many the first few."""
+    sets = study.run.sets
+    names = [
+        markdown_code(" + ".join(members[:5]) + (" + …" if len(members) > 5 else ""))
+        for members in sets[:TITLED]
+    ]
+    more = f" and {len(sets) - TITLED} more" if len(sets) > TITLED else ""
+    return "; ".join(names) + more
 
 
 def _large_sets(study: Study) -> list[tuple[str, str]]:
@@ -241,6 +258,7 @@ def _mixture(group: Group, mixture: Variant, figures: Figures) -> dict[str, Any]
         "name": markdown(mixture.name),
         "code": markdown_code(mixture.name),
         "has_curves": mixture.has_curves,
+        "drawn": mixture in mixtures_to_draw(group),
         "weights": figures.of("weights", group, mixture),
     }
     if mixture.has_curves:

@@ -29,6 +29,9 @@ from actzoo.report.text import (
     with_half,
 )
 
+NAMED = 8
+"""So many sets a sentence names."""
+
 
 def ok(variant: Variant) -> str:
     """`2 of 3`: how many cells of a set are done."""
@@ -89,11 +92,18 @@ def headline(comparisons: Sequence[Comparison], baseline: Variant) -> str:
     for verdict, lead in words.items():
         names = [code(c.variant.name) for c in others if c.verdict == verdict]
         if names:
-            parts.append(f"{lead}: {listed(names)}.")
+            parts.append(f"{lead}: {listed(_few(names))}.")
     rest = [code(c.variant.name) for c in others if c.verdict not in (*words, ONE_SEED)]
     if rest:
-        parts.append(f"Without a verdict: {listed(rest)}.")
+        parts.append(f"Without a verdict: {listed(_few(rest))}.")
     return " ".join([first, *parts])
+
+
+def _few(names: list[str]) -> list[str]:
+    """Names for a sentence: of many the first, and how many more there are."""
+    if len(names) <= NAMED:
+        return names
+    return [*names[: NAMED - 1], f"{len(names) - NAMED + 1} more"]
 
 
 def accuracy(group: Group, comparisons: Sequence[Comparison]) -> str:

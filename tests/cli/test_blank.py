@@ -47,7 +47,7 @@ def test_an_option_without_content_is_refused(run, name, flag):
             code, out, err = run(name, *NEEDED.get(name, []), *words)
             assert (code, out) == (2, "")
             assert err.splitlines()[-1] == (
-                f"error: {flag} is empty; give it a value or leave it out"
+                f"error: {flag} is empty: no {flag[2:]}; give it a value or leave it out"
             )
 
 

@@ -10,9 +10,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from actzoo.report.compare import Comparison, differences
-from actzoo.report.figures.style import COLOURS, GREY, new
+from actzoo.report.figures.style import COLOURS, GREY, label, new
 from actzoo.report.statistics import Interval
 from actzoo.report.study import Group
+
+FEW = 12
+"""Up to so many sets have wide rows."""
 
 
 class Dots(NamedTuple):
@@ -48,7 +51,9 @@ def collect_accuracy(group: Group, comparisons: Sequence[Comparison]) -> list[Do
 
 def draw_accuracy(rows: Sequence[Dots], baseline: str) -> Figure:
     """Two panels: accuracy on the left, difference to the baseline on the right."""
-    figure = new(1.0 + 0.45 * len(rows))
+    names = [_name(row.name) for row in rows]
+    lines = sum(name.count("\n") for name in names)
+    figure = new(1.0 + (0.45 if len(rows) <= FEW else 0.27) * len(rows) + 0.1 * lines)
     differ = any(row.differences for row in rows)
     both = figure.subplots(1, 2 if differ else 1, sharey=True, squeeze=False)[0]
     left = both[0]
@@ -58,7 +63,7 @@ def draw_accuracy(rows: Sequence[Dots], baseline: str) -> Figure:
         _draw_row(left, y, row.values, row.interval)
     if differ:
         _draw_differences(both[1], rows, baseline)
-    left.set_yticks(range(len(rows)), [row.name for row in rows])
+    left.set_yticks(range(len(rows)), names)
     left.set_ylim(len(rows) - 0.5, -0.5)
     left.set_xlabel("test accuracy (%)")
     low, high = left.get_xlim()
@@ -70,9 +75,15 @@ def draw_accuracy(rows: Sequence[Dots], baseline: str) -> Figure:
     return figure
 
 
+def _name(text: str) -> str:
+    """A row's name: the set on lines of some width, then what is missing of it."""
+    name, line, missing = text.partition("\n")
+    return label(name, 30) + line + missing
+
+
 def _draw_differences(axes: Axes, rows: Sequence[Dots], baseline: str) -> None:
     axes.axvline(0, color=GREY, linewidth=0.8)
-    axes.set_xlabel(f"difference to {baseline} (percentage points)")
+    axes.set_xlabel(f"difference to {label(baseline)} (percentage points)")
     for y, row in enumerate(rows):
         _draw_row(axes, y, row.differences, row.difference)
         if row.name.partition("\n")[0] == baseline:

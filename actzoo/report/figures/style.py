@@ -30,6 +30,8 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000", "#E69F00", "#5
 DASHES: tuple[Any, ...] = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)))
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 GREY = "#666666"
+PALE: dict[str, Any] = {"color": "#8f8f8f", "linewidth": 0.6}
+"""Of lines that are not drawn out."""
 SHADES = ("#f1f1f1", "#dcdcdc")
 """Of phases, in turn."""
 
