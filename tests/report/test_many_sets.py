@@ -152,11 +152,16 @@ def _pairs(count: int) -> Pairs:
 def test_tuning_of_many_is_one_figure(tmp_path: Path) -> None:
     panels = tuning.collect_sensitivity(_pairs(40))
     few = [p._replace(lines=(p.lines[0], p.lines[20], p.lines[39])) for p in panels]
+    out = {"x + 0": "lowest accuracy", "x + 20": "baseline", "x + 39": "highest accuracy"}
     with style.styled():
-        figure = tuning.draw_sensitivity(few, panels, others=True)
+        figure = tuning.draw_sensitivity(few, panels, out)
     (axes,) = figure.axes
     assert len(axes.lines) == 37 + 2 * 3
-    style.write(tmp_path / "a.png", lambda: tuning.draw_sensitivity(few, panels, others=True))
+    (legend,) = figure.legends
+    assert {text.get_text() for text in legend.get_texts()} == {
+        *(f"{name} ({what})" for name, what in out.items()), "the other 37 sets",
+    }  # fmt: skip
+    style.write(tmp_path / "a.png", lambda: tuning.draw_sensitivity(few, panels, out))
 
 
 def test_of_many_mixtures_the_best_and_the_worst_are_drawn(make_store: Make) -> None:

@@ -114,7 +114,7 @@ def _of_tuning(group: Group, comparisons: list[Comparison], pairs: Pairs, figure
     if len(pairs) > overview.MANY:
         out = overview.drawn_out(group, comparisons, [variant for variant, _ in pairs])
         few = [p._replace(lines=tuple(n for n in p.lines if n.name in out)) for p in panels]
-        draw = partial(tuning.draw_sensitivity, few, panels, others=True)
+        draw = partial(tuning.draw_sensitivity, few, panels, out)
         figures.write(draw, "tuning", group)
         return
     for some in tuning.figures_of(panels):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -83,14 +83,14 @@ def figures_of(panels: Sequence[Panel]) -> Iterator[list[Panel]]:
 
 
 def draw_sensitivity(
-    panels: Sequence[Panel], everyone: Sequence[Panel], *, others: bool = False
+    panels: Sequence[Panel], everyone: Sequence[Panel], out: Mapping[str, str] | None = None
 ) -> Figure:
     """A panel a hyper-parameter, a line a set, a ring around what the set runs with.
 
     Args:
         panels: What to draw.
         everyone: The panels of all sets, which share their scale over several figures.
-        others: Whether the sets that are not to be drawn are there in grey.
+        out: What to say of the sets of `panels`, by name; all other sets are then grey lines.
     """
     columns = columns_for(len(panels), 3)
     rows = -(-len(panels) // columns)
@@ -98,7 +98,7 @@ def draw_sensitivity(
     figure = new(0.6 + 2.3 * rows + 0.16 * -(-names // 3))
     grid = figure.subplots(rows, columns, sharey=True, squeeze=False)
     for axes, panel, every in zip(grid.flat, panels, everyone, strict=False):
-        _draw(axes, panel, [n for n in every.lines if others and n not in panel.lines])
+        _draw(axes, panel, every.lines, out or {})
     for axes in grid.flat[len(panels) :]:
         axes.set_axis_off()
     seen = np.concatenate([line.accuracy for panel in everyone for line in panel.lines])
@@ -113,15 +113,19 @@ def draw_sensitivity(
     return figure
 
 
-def _draw(axes: Axes, panel: Panel, others: Sequence[Line]) -> None:
+def _draw(axes: Axes, panel: Panel, every: Sequence[Line], out: Mapping[str, str]) -> None:
     x = np.array(panel.values, float) if panel.numeric else np.arange(len(panel.values))
+    others = [line for line in every if out and line.name not in out]
     for number, line in enumerate(others):
         text = f"the other {len(others)} sets" if number == 0 else None
         axes.plot(x, line.accuracy, label=text, **PALE)
     for number, line in enumerate(panel.lines):
         style = line_style(number)
+        said = f" ({out[line.name]})" if line.name in out else ""
         marker = MARKERS[number % len(MARKERS)]
-        axes.plot(x, line.accuracy, label=label(line.name), marker=marker, markersize=3.5, **style)
+        axes.plot(
+            x, line.accuracy, label=label(line.name) + said, marker=marker, markersize=3.5, **style
+        )
         axes.plot(
             x[line.picked],
             line.accuracy[line.picked],
