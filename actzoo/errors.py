@@ -13,13 +13,21 @@
      ├─ TuningError           tuning that did not come to its end
      └─ StoreError            an output folder that cannot be used as it is
 
-The command line turns UsageError and DeclarationError into exit code 2 and the
-others into 1; none of them shows a traceback there.
+The command line turns MixtureError, DivergedError and TuningError into exit code 1 and the
+others into 2; none of them shows a traceback there.
 """
 
 
 class ActzooError(Exception):
-    """Base of all errors that actzoo raises on purpose."""
+    """Base of all errors that actzoo raises on purpose.
+
+    Args:
+        args: The message; of a message of several lines each line.
+    """
+
+    def __str__(self) -> str:
+        """The lines of the message."""
+        return "\n".join(map(str, self.args))
 
 
 class UsageError(ActzooError):

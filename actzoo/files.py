@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from actzoo.errors import StoreError
+from actzoo.escaping import spreadsheet
 
 PART = ".part"
 """How the name of a file ends while it is being written."""
@@ -73,20 +74,20 @@ def digest(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def _plain(value: Any) -> Any:
-    """JSON has no nan and no infinity: they become null."""
+def finite(value: Any) -> Any:
+    """A value for JSON, which has no nan and no infinity: they become null."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, dict):
-        return {k: _plain(v) for k, v in value.items()}
+        return {k: finite(v) for k, v in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(v) for v in value]
+        return [finite(v) for v in value]
     return value
 
 
 def write_json(path: Path, value: Any) -> None:
     """Write a JSON document atomically."""
-    text = json.dumps(_plain(value), indent=1, allow_nan=False)
+    text = json.dumps(finite(value), indent=1, allow_nan=False)
     write_atomically(path, f"{text}\n".encode())
 
 
@@ -96,7 +97,7 @@ def csv_bytes(rows: Sequence[Mapping[str, Any]]) -> bytes:
     buffer = io.StringIO(newline="")
     writer = csv.DictWriter(buffer, columns, restval="", lineterminator="\n")
     writer.writeheader()
-    writer.writerows(rows)
+    writer.writerows({name: spreadsheet(value) for name, value in row.items()} for row in rows)
     return buffer.getvalue().encode()
 
 

@@ -16,7 +16,7 @@ REPOSITORY = PACKAGE.parent
 # modules may import each other.
 FLOORS = (
     ("errors",),
-    ("formula", "naming", "isolation"),
+    ("formula", "naming", "isolation", "escaping"),
     ("activation",),
     ("values",),
     ("hookspecs",),

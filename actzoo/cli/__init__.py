@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
+from typing import Any
 
 import click
 
 from actzoo import __version__
-from actzoo.errors import ActzooError, DeclarationError, UsageError
+from actzoo.cli.ending import ending
+from actzoo.cli.streams import Unread, prepare
 
 COMMANDS = {
     "bench": "Train sets of activations and write a report that compares them.",
@@ -29,8 +32,45 @@ COMMANDS = {
 """Name and help of each command, here so that --help imports none of them."""
 
 
+@contextmanager
+def _no_broken_pipe() -> Iterator[None]:
+    """Tell a reader of our output that left from a worker that did; click takes both for one."""
+    try:
+        yield
+    except BrokenPipeError as error:
+        *_, (frame, _) = traceback.walk_tb(error.__traceback__)
+        if frame.f_globals["__name__"].startswith("click."):  # it wrote a help page
+            raise Unread from None
+        raise RuntimeError("a pipe to another process is broken") from error
+
+
 class LazyGroup(click.Group):
     """A group whose commands are `actzoo.cli.<name>.command`, imported on demand."""
+
+    def make_context(self, *args: Any, **more: Any) -> click.Context:
+        """Read the words before the command's name."""
+        with _no_broken_pipe():
+            return super().make_context(*args, **more)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command, and refuse words without content: none of its options takes one."""
+        before = ""
+        for word in args:
+            name, equals, value = word.partition("=")
+            option = name.startswith("--") and equals
+            if not (value if option else word).strip():
+                what = name if option else before if before.startswith("-") else "an argument"
+                said = f"{what} is empty: no {what.removeprefix('an ').lstrip('-')}; "
+                raise click.UsageError(f"{said}give it a value or leave it out", ctx)
+            before = word
+        return super().resolve_command(ctx, args)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command."""
+        with _no_broken_pipe():
+            return super().invoke(ctx)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """The commands, in the order of use."""
@@ -68,33 +108,15 @@ def group() -> None:
 def main() -> None:
     """Run the command line and exit.
 
-    Exit codes: 0 ok; 1 a cell or check failed, or accuracy dropped; 2 usage; 3 internal
-    error; 130 interrupted; 141 nobody reads the output any more.
+    Exit codes: 0 ok; 1 a cell or check failed, or accuracy dropped; 2 usage, or a file or folder
+    that cannot be used; 3 internal error, or no memory or no torch to run with; 130 interrupted;
+    141 nobody reads the output any more.
     """
+    prepare()
     try:
         code = group.main(standalone_mode=False)
-    except click.exceptions.Abort:
-        code = _say("interrupted; the same command goes on where it stopped", 130)
-    except click.ClickException as error:
-        error.show()
-        code = error.exit_code
-    except (UsageError, DeclarationError) as error:
-        code = _say(f"error: {error}", 2)
-    except ActzooError as error:
-        code = _say(f"error: {error}", 1)
-    except KeyboardInterrupt:
-        code = _say("interrupted; the same command goes on where it stopped", 130)
-    except BrokenPipeError:
-        # The reader of our output went away (`actzoo ls | head`): no word, and the exit code
-        # that a shell gives any command to which that happens.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 141
-    except Exception:
-        traceback.print_exc()
-        code = _say("a defect of actzoo, or of a plugin; please report the lines above", 3)
+    except Exception as error:
+        code = ending(error)
+    except KeyboardInterrupt as error:
+        code = ending(error)
     sys.exit(code if isinstance(code, int) else 0)
-
-
-def _say(text: str, code: int) -> int:
-    print(text, file=sys.stderr)
-    return code

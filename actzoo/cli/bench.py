@@ -13,16 +13,19 @@ from click.core import ParameterSource
 
 from actzoo.cli.bench_options import GROUPS, Grouped, grid_of
 from actzoo.cli.executor_options import elsewhere, open_executor, threads_of
-from actzoo.cli.output import busy, console, print_json
+from actzoo.cli.output import Screen, busy, console, print_json, say
 from actzoo.cli.progress import display
+from actzoo.cli.streams import echo
 from actzoo.errors import UsageError
+from actzoo.escaping import visible
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from actzoo.sweep.plan import Run
     from actzoo.sweep.prepare import Loaded, Plan
     from actzoo.sweep.store import Store
+
+FORM = ("figure_format", "mixed_machines", "keep_order")
+"""Options of the report."""
 
 
 @click.command(cls=Grouped, params=[option for group in GROUPS.values() for option in group])
@@ -35,7 +38,7 @@ def command(context: click.Context, /, **options: Any) -> int:
     that are done already are not run again.
     """
     as_json = options["as_json"]
-    screen = console(stderr=as_json or options["dry_run"])  # a plan's lines are its cells
+    screen = console(stderr=as_json or options["dry_run"], outlives=not options["dry_run"])
     with busy(screen, "loading torch"):
         from actzoo.cli.tally import kinds
         from actzoo.report.markdown import write_report
@@ -44,13 +47,13 @@ def command(context: click.Context, /, **options: Any) -> int:
         from actzoo.sweep.store import Store
 
         run, options = _asked(context, options)
-    screen.print(run.summary(), markup=False, soft_wrap=True)
+    say(screen, run.summary())
     from actzoo.data import data_root
 
     root = data_root(options["data_root"])
     plan, loaded = make_plan(run, root, elsewhere=elsewhere(options))
     for note in plan.notes:
-        screen.print(note, markup=False, soft_wrap=True)
+        say(screen, note)
     folder = options["out"] or plan.default_folder()
     if options["dry_run"]:
         return _dry_run(plan, as_json, screen)
@@ -72,25 +75,26 @@ def command(context: click.Context, /, **options: Any) -> int:
                     fail_fast=options["fail_fast"],
                     mixed_machines=options["mixed_machines"],
                 )
-            form = {name: options[name] for name in ("figure_format", "mixed_machines")}
+            form = {name: options[name] for name in FORM}
             path = write_report(folder, **form)
             stopped = any(row["status"] not in ("ok", "failed") for row in results.rows)
             costs = not (options["no_cost"] or stopped)
             if costs and _measure_cost(plan.run, loaded, store, screen):
                 write_report(folder, **form)
             if as_json:
-                print_json(_document(results, path))
+                print_json(_document(results, path, options["keep_order"]))
             else:
                 from actzoo.cli.summary import print_summary
 
-                print_summary(screen, folder, path)
+                print_summary(screen, folder, path, keep_order=options["keep_order"])
     failed = sum(row["status"] == "failed" for row in results.rows)
     if failed:
         before = f", {results.kept_failed} of them before" if results.kept_failed else ""
         said = f"{failed} of {len(results.rows)} cells failed{before}; the report says why, and"
-        screen.print(f"{said} --retry-failed runs them again", markup=False, soft_wrap=True)
+        say(screen, f"{said} --retry-failed runs them again")
     if stopped:
-        screen.print("not all cells finished; the same command goes on", markup=False)
+        say(screen, "not all cells finished; the same command goes on")
+    screen.settle()
     return 1 if results.failed else 0
 
 
@@ -136,7 +140,7 @@ def _asked(context: click.Context, options: dict[str, Any]) -> tuple[Any, dict[s
     return resolve(to_run(settings), elsewhere=elsewhere(options)), options
 
 
-def _measure_cost(run: Run, loaded: Loaded, store: Store, screen: Console) -> bool:
+def _measure_cost(run: Run, loaded: Loaded, store: Store, screen: Screen) -> bool:
     """Whether costs were measured; what stops that is said, and stops nothing else."""
     from actzoo.speed.cost import finished, measure_cost
 
@@ -145,11 +149,11 @@ def _measure_cost(run: Run, loaded: Loaded, store: Store, screen: Console) -> bo
             return measure_cost(run, finished(store), loaded, store.folder) is not None
     except Exception as error:
         said = f"cost was not measured ({type(error).__name__}: {error}); the report is without it"
-        screen.print(said, markup=False, soft_wrap=True)
+        say(screen, said)
         return False
 
 
-def _dry_run(plan: Plan, as_json: bool, screen: Console) -> int:
+def _dry_run(plan: Plan, as_json: bool, screen: Screen) -> int:
     from actzoo.sweep.hyper import said
 
     tries = {trial.spec.key: said(trial.setting) for trial in plan.trials}
@@ -168,24 +172,24 @@ def _dry_run(plan: Plan, as_json: bool, screen: Console) -> int:
         print_json(rows)
     else:
         for row in rows:
-            click.echo("  ".join(str(value) for value in row.values()))
+            echo("  ".join(visible(value) for value in row.values()))
     if plan.trials:
         count = plan.run.cell_count()
-        screen.print(
+        say(
+            screen,
             f"{count} cell{'s' if count > 1 else ''} to report follow{'' if count > 1 else 's'} "
             f"the choice, and cannot be listed before it",
-            soft_wrap=True,
         )
     return 0
 
 
-def _document(results: Any, path: Path) -> dict[str, Any]:
+def _document(results: Any, path: Path, keep_order: bool) -> dict[str, Any]:
     from actzoo.report.markdown import summary_rows
 
     return {
         "folder": str(results.folder),
         "report": str(path),
         "failed": results.failed,
-        "summary": summary_rows(results.folder),
+        "summary": summary_rows(results.folder, keep_order=keep_order),
         "cells": list(results.rows),
     }

@@ -146,6 +146,10 @@ GROUPS: Mapping[str, tuple[click.Option, ...]] = {
             help="Compare cells of unlike machines or versions, and say so.",
         ),
         _option("--no-cost", is_flag=True, help="Do not measure what each set costs."),
+        _option(
+            "--keep-order", is_flag=True,
+            help="Report the sets in the order given [the best first].",
+        ),
         _choice("--figure-format", of="png svg pdf", default="png", help="Of figures [png]."),
         _option("--dry-run", is_flag=True, help="List the cells and stop."),
         _option("--json", "as_json", is_flag=True, help="One JSON document on stdout."),

@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from actzoo.cli.output import console, json_option, print_json
+from actzoo.cli.output import Screen, console, json_option, print_json
+from actzoo.escaping import visible
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from actzoo.activation import Activation
     from actzoo.checks import Result
 
@@ -88,7 +87,7 @@ class _Progress:
         self._total = total
         self._done = 0
         self._start = self._said = time.monotonic()
-        self._screen: Console = console(stderr=True)
+        self._screen: Screen = console(stderr=True)
 
     def show(self, name: str) -> None:
         self._done += 1
@@ -98,7 +97,7 @@ class _Progress:
         if now - self._start > 2 and (live or now - self._said > 10):
             self._said = now
             line = f"[{self._done}/{self._total}] {name}"
-            self._screen.print(line.ljust(60), markup=False, end="\r" if live else "\n")
+            self._screen.print(visible(line).ljust(60), end="\r" if live else "\n")
 
     def clear(self) -> None:
         if self._screen.is_terminal and self._said > self._start:

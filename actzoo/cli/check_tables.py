@@ -8,8 +8,11 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from rich.console import Console
 from rich.table import Table
+from rich.text import Text
+
+from actzoo.cli.output import Screen, say
+from actzoo.escaping import one_line, visible
 
 if TYPE_CHECKING:
     from actzoo.activation import Activation
@@ -28,9 +31,9 @@ _WORDS: tuple[tuple[Status, str], ...] = (
 _COLUMNS: tuple[Status, ...] = ("passed", "skipped", "expected", "failed")
 
 
-def page(screen: Console, activation: Activation, results: Sequence[Result]) -> None:
+def page(screen: Screen, activation: Activation, results: Sequence[Result]) -> None:
     """One activation: counts, errors by dtype, and what did not pass."""
-    screen.print(f"{activation.name}: {_counts(results)}", markup=False, soft_wrap=True)
+    say(screen, f"{activation.name}: {_counts(results)}")
     table = _errors(results)
     if table.row_count:
         screen.print("\nworst error, in units of the bound (1 is the most allowed), and where:")
@@ -46,7 +49,7 @@ def page(screen: Console, activation: Activation, results: Sequence[Result]) -> 
     _list(screen, results, activation.name)
 
 
-def overview(screen: Console, checked: Iterable[tuple[Activation, Sequence[Result]]]) -> None:
+def overview(screen: Screen, checked: Iterable[tuple[Activation, Sequence[Result]]]) -> None:
     """Many activations: one row each, then whatever failed."""
     table = Table(box=None, pad_edge=False)
     table.add_column("activation", no_wrap=True)
@@ -66,7 +69,7 @@ def overview(screen: Console, checked: Iterable[tuple[Activation, Sequence[Resul
         if worst is not None and worst.worst is not None:
             error, where = _size(worst.worst.error), f"{worst.key} at {_place(worst.worst.x)}"
         numbers = (str(counts[s] or "-") for s in _COLUMNS)
-        table.add_row(activation.name, *numbers, error, where)
+        table.add_row(visible(activation.name), *numbers, error, where)
     screen.print(table)
     screen.print(f"\n{_counts(everything)}")
     _list(screen, [r for r in everything if r.status == "failed"], "")
@@ -115,7 +118,7 @@ def _counts(results: Sequence[Result]) -> str:
     return f"{ran} checks ran, {', '.join(parts) or 'none'}{skipped}"
 
 
-def _list(screen: Console, results: Iterable[Result], own: str) -> None:
+def _list(screen: Screen, results: Iterable[Result], own: str) -> None:
     """What failed, failed as declared, or was skipped; the same reason once."""
     for status, word in (("failed", "failed"), ("expected", "declared"), ("skipped", "skipped")):
         reasons: dict[str, list[str]] = {}
@@ -137,10 +140,9 @@ def _joined(keys: list[str]) -> str:
     return ", ".join(shown)
 
 
-def _block(screen: Console, word: str, text: str) -> None:
+def _block(screen: Screen, word: str, text: str) -> None:
     style = {"failed": "red", "declared": "yellow", "passed": "green"}.get(word, "dim")
-    lines = textwrap.wrap(text, _WIDTH - 10, break_on_hyphens=False)
+    lines = textwrap.wrap(one_line(text), _WIDTH - 10, break_on_hyphens=False)
     for number, line in enumerate(lines):
-        head = f"[{style}]{word:9}[/{style}]" if number == 0 else " " * 9
-        screen.print(head, end=" ")
-        screen.print(line, markup=False, soft_wrap=True)
+        screen.print(Text(f"{'' if number else word:9}", style=style), end=" ")
+        say(screen, line)

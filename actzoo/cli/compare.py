@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from actzoo.cli.output import console, json_option, print_json
-from actzoo.errors import StoreError, UsageError
+from actzoo.cli.output import Screen, console, json_option, print_json, say
+from actzoo.cli.streams import echo
+from actzoo.escaping import visible
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from actzoo.report.folders import Beside, Row
 
 
@@ -51,12 +50,9 @@ def command(
     from actzoo.report.folders_text import markdown
     from actzoo.report.study import read_study
 
-    try:
-        beside = hold(read_study(a), read_study(b), set_a=set_a, set_b=set_b)
-        if export_markdown is not None:
-            write_atomically(export_markdown, markdown(beside, a, b).encode())
-    except StoreError as error:  # the exit code 1 says that accuracy fell
-        raise UsageError(str(error)) from None
+    beside = hold(read_study(a), read_study(b), set_a=set_a, set_b=set_b)
+    if export_markdown is not None:
+        write_atomically(export_markdown, markdown(beside, a, b).encode())
     falls = dropped(beside, max_drop) if max_drop is not None else []
     _note(console(stderr=as_json), beside)
     if as_json:
@@ -65,55 +61,55 @@ def command(
     else:
         _print(console(), beside, a, b)
     for fall in falls:
-        click.echo(fall, err=True)
+        echo(visible(fall), err=True)
     return 1 if falls else 0
 
 
-def _note(screen: Console, beside: Beside) -> None:
-    from rich.markup import escape
+def _note(screen: Screen, beside: Beside) -> None:
     from rich.table import Table
 
     if not beside.unlike:
         return
-    screen.print(
+    say(
+        screen,
         "NOTE: A and B were not made alike; a difference may come from any of these:",
-        style="bold yellow", markup=False, soft_wrap=True,
-    )  # fmt: skip
+        style="bold yellow",
+    )
     table = Table(box=None, padding=(0, 2, 0, 0))
     for heading in ("what", "A", "B"):
         table.add_column(heading, overflow="fold")
     for fact in beside.unlike:
-        table.add_row(*map(escape, (fact.what, fact.a, fact.b)))
+        table.add_row(*map(visible, (fact.what, fact.a, fact.b)))
     screen.print(table)
     screen.print()
 
 
-def _print(screen: Console, beside: Beside, a: Path, b: Path) -> None:
-    from rich.markup import escape
+def _print(screen: Screen, beside: Beside, a: Path, b: Path) -> None:
     from rich.table import Table
 
     from actzoo.report.folders_text import how_to_read
 
-    screen.print(f"A: {a}", markup=False, soft_wrap=True)
-    screen.print(f"B: {b}", markup=False, soft_wrap=True)
+    say(screen, f"A: {a}")
+    say(screen, f"B: {b}")
     for (dataset, model), rows in groupby(beside.rows, key=lambda r: (r.dataset, r.model)):
-        table = Table(title=f"{escape(dataset)}, {escape(model)}", title_justify="left", box=None)
+        table = Table(title=visible(f"{dataset}, {model}"), title_justify="left", box=None)
         table.add_column("set", overflow="fold")
         for heading in ("seeds", "A %", "B %", "B − A [95%]", "p (Holm)", "smallest"):
             table.add_column(heading, justify="right", no_wrap=True)
         shown = list(rows)
         for row in shown:
-            table.add_row(*map(escape, _cells(row)))
+            table.add_row(*map(visible, _cells(row)))
         screen.print()
         screen.print(table)
         for verdict, sets in groupby(sorted(shown, key=lambda r: r.verdict), lambda r: r.verdict):
-            screen.print(f"{verdict}: {', '.join(row.name for row in sets)}", markup=False)
+            screen.print(visible(f"{verdict}: {', '.join(row.name for row in sets)}"))
     for side, only in (("A", beside.only_a), ("B", beside.only_b)):
         if only:
-            screen.print(f"\nin {side} only: {'; '.join(only)}", markup=False)
-    screen.print(f"\n{how_to_read(beside)}", markup=False)
+            screen.print()
+            screen.print(visible(f"in {side} only: {'; '.join(only)}"))
+    screen.print(f"\n{how_to_read(beside)}")
     if beside.out_of_reach:
-        screen.print(f"\n{beside.out_of_reach}", style="bold yellow", markup=False)
+        screen.print(f"\n{beside.out_of_reach}", style="bold yellow")
 
 
 def _cells(row: Row) -> tuple[str, ...]:

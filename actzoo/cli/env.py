@@ -7,6 +7,8 @@ from typing import Any
 import click
 
 from actzoo.cli.output import json_option, print_json
+from actzoo.cli.streams import echo
+from actzoo.escaping import visible
 
 
 @click.command()
@@ -39,7 +41,7 @@ def command(as_json: bool) -> None:
         facts[kernel] = facts[kernel]["reason"] or facts[kernel]["how"]
     packages = facts.pop("packages")
     for name, value in {**facts, **packages}.items():
-        click.echo(f"{name.replace('_', ' '):14} {value}")
+        echo(visible(f"{name.replace('_', ' '):14} {value}"))
 
 
 def table_kernel() -> dict[str, str]:

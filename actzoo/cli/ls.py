@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import click
-from rich.markup import escape
 from rich.table import Table
 
 from actzoo.cli.output import console, json_option, print_json
+from actzoo.escaping import visible
 
 
 @click.command()
@@ -48,14 +48,14 @@ def command(
         return
     screen = console()
     if not rows:
-        screen.print("nothing matches; `actzoo ls` lists all", markup=False)
+        screen.print("nothing matches; `actzoo ls` lists all")
         return
     table = Table(box=None)
     shown = ["name", "family", "formula"] if what is None else ["name", "description"]
     for column in shown:
         table.add_column(column, no_wrap=column != shown[-1])
     for row in rows:
-        table.add_row(*(escape(str(row[c] or "")) for c in shown))
+        table.add_row(*(visible(row[c] or "") for c in shown))
     screen.print(table)
 
 

@@ -12,7 +12,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from actzoo import __version__
+from actzoo.cli.output import json_option, print_json
+from actzoo.cli.streams import echo
 from actzoo.errors import UsageError
+from actzoo.escaping import visible
 
 if TYPE_CHECKING:
     from actzoo.activation import Activation
@@ -29,7 +32,8 @@ _NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
     help="In x and parameters; b=1 is fixed, b=layer(1) and b=channel(1) train.",
 )  # fmt: skip
 @click.option("--out", type=click.Path(path_type=Path), help="Its folder [actzoo-NAME].")
-def command(name: str, formula: str, out: Path | None) -> None:
+@json_option
+def command(name: str, formula: str, out: Path | None, as_json: bool) -> None:
     """Write a package that adds the activation NAME to actzoo.
 
     It has a declaration, a README and a test that holds it to the numerics contract. Nothing
@@ -46,9 +50,12 @@ def command(name: str, formula: str, out: Path | None) -> None:
         write(folder, files)
     except OSError as error:
         raise UsageError(f"cannot write {error.filename!r}: {error.strerror}") from None
+    if as_json:
+        print_json({"name": name, "folder": str(folder), "files": list(files)})
+        return
     for place in files:
-        click.echo(str(folder / place))
-    click.echo(f"\nnext: pip install -e {shlex.quote(str(folder))}\n      actzoo check {name}")
+        echo(visible(folder / place))
+    echo(f"\nnext: pip install -e {visible(shlex.quote(str(folder)))}\n      actzoo check {name}")
 
 
 def write(folder: Path, files: Mapping[str, str]) -> None:

@@ -83,15 +83,24 @@ def _raster(
 
 
 def file_plot(path: Path, name: str, x: Curve, f: Curve, slope: Curve) -> None:
-    """Draw f and f' into a PNG, SVG or PDF file, by its ending."""
+    """Draw f and f' into a PNG, SVG or PDF file, by its ending.
+
+    Raises:
+        StoreError: It cannot be written.
+    """
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(6, 4), dpi=150, layout="constrained")
-    axes = figure.add_subplot()
-    axes.axhline(0, color="0.8", linewidth=0.8)
-    axes.axvline(0, color="0.8", linewidth=0.8)
-    axes.plot(x, f, color="#0072B2", linewidth=2, label="f(x)")
-    axes.plot(x, slope, color="#D55E00", linewidth=1.5, linestyle="--", label="f'(x)")
-    axes.set(title=name, xlabel="x", xlim=(x[0], x[-1]))
-    axes.legend(frameon=False)
-    figure.savefig(path, metadata={"Software": None} if path.suffix == ".png" else None)
+    from actzoo.report.figures.style import COLOURS, drawn, write
+
+    def draw() -> Figure:
+        figure = Figure(figsize=(6, 4), layout="constrained")
+        axes = figure.add_subplot()
+        axes.axhline(0, color="0.8", linewidth=0.8)
+        axes.axvline(0, color="0.8", linewidth=0.8)
+        axes.plot(x, f, color=COLOURS[0], linewidth=2, label="f(x)")
+        axes.plot(x, slope, color=COLOURS[1], linewidth=1.5, linestyle="--", label="f'(x)")
+        axes.set(title=drawn(name), xlabel="x", xlim=(x[0], x[-1]))
+        axes.legend()
+        return figure
+
+    write(path, draw)

@@ -6,6 +6,7 @@ import click
 from rich.table import Table
 
 from actzoo.cli.output import console, json_option, print_json
+from actzoo.escaping import one_line, visible
 
 
 @click.command()
@@ -41,12 +42,12 @@ def command(no_load: bool, trace: bool, as_json: bool) -> None:
     table = Table("plugin", "distribution", "version", "status", "provides", box=None)
     for s in states:
         o = s.origin
-        table.add_row(o.plugin, o.distribution, o.version, s.status, str(s.provides))
+        table.add_row(*map(visible, (o.plugin, o.distribution, o.version, s.status, s.provides)))
     screen = console()
     screen.print(table)
     for s in states:
         if s.reason:
-            text = f"\n{s.origin.distribution} ({s.origin.plugin}) {s.status}: {s.reason}"
-            screen.print(text, markup=False)
+            whose = visible(f"{s.origin.distribution} ({s.origin.plugin}) {s.status}")
+            screen.print(f"\n{whose}: {one_line(s.reason)}")
         if s.trace and trace:
-            screen.print(s.trace, markup=False, soft_wrap=True)
+            screen.print(s.trace, soft_wrap=True)

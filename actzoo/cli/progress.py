@@ -9,7 +9,6 @@ from typing import Protocol
 
 from rich.console import Console, Group
 from rich.live import Live
-from rich.markup import escape
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -21,7 +20,9 @@ from rich.table import Column
 from rich.text import Text
 
 from actzoo.cli.headline import headline
+from actzoo.cli.output import say
 from actzoo.cli.tally import Tally
+from actzoo.escaping import one_line, visible
 from actzoo.sweep.results import Event
 from actzoo.sweep.status import Kind
 
@@ -53,7 +54,7 @@ def _name(event: Event, tally: Tally, *, wide: bool) -> str:
     label = f"{spec.label} ({event.tries})" if event.tries else spec.label
     dataset = tally.shown(spec.dataset)
     where = f"{dataset}, {spec.model}" if tally.networks > 1 else dataset
-    text = f"{label} on {where}"
+    text = visible(f"{label} on {where}")
     if not wide and len(text) > 30:
         text = f"{text[:29]}…"
     return f"{text}, seed {spec.seed}"
@@ -88,7 +89,7 @@ class Lines:
     def show(self, event: Event) -> None:
         """Print what there is to print."""
         if event.kind == "moved":
-            self._console.print(event.message, markup=False, soft_wrap=True)
+            say(self._console, event.message)
             return
         self._tally.take(event)
         if event.kind == "kept":
@@ -101,7 +102,7 @@ class Lines:
         if event.kind == "done":
             text = f"{head}: {_outcome(event)}"
         elif event.kind == "failed":
-            text = f"{head}: failed: {event.message}"
+            text = f"{head}: failed: {one_line(event.message)}"
         elif event.epoch is not None:
             epoch = event.epoch
             if epoch.epoch == event.spec.protocol[epoch.phase - 1].epochs:
@@ -115,15 +116,15 @@ class Lines:
                     f"loss {epoch.loss:.4f}{held}"
                 )
         if text is not None:
-            self._console.print(text, markup=False, soft_wrap=True)
+            say(self._console, text)
         if time.monotonic() - self._said >= HEADLINE_SECONDS:
             self._said = time.monotonic()
-            self._console.print(headline(self._tally.status()), markup=False, soft_wrap=True)
+            say(self._console, headline(self._tally.status()))
 
     def _tell_kept(self) -> None:
         if self._kept:
             said = _kept(self._kept, len(self._tally.status().cells))
-            self._console.print(said, markup=False, soft_wrap=True)
+            say(self._console, said)
             self._kept = 0
 
 
@@ -134,7 +135,9 @@ class Bars:
         self._console = console
         self._tally = tally
         self._progress = Progress(
-            TextColumn("{task.description}", table_column=Column(ratio=1, no_wrap=True)),
+            TextColumn(
+                "{task.description}", markup=False, table_column=Column(ratio=1, no_wrap=True)
+            ),
             BarColumn(bar_width=16),
             MofNCompleteColumn(),
             console=console,
@@ -154,7 +157,7 @@ class Bars:
         self._live.stop()
         if self._kept:
             said = _kept(self._kept, len(self._tally.status().cells))
-            self._console.print(said, markup=False)
+            say(self._console, said, wrap=True)
 
     def _drawn(self) -> Group:
         status = self._tally.status()
@@ -166,7 +169,7 @@ class Bars:
     def show(self, event: Event) -> None:
         """Move the bars."""
         if event.kind == "moved":
-            self._console.print(event.message, markup=False, style="yellow")
+            say(self._console, event.message, style="yellow", wrap=True)
             return
         self._tally.take(event)
         progress = self._progress
@@ -181,12 +184,12 @@ class Bars:
                 progress.remove_task(self._cells.pop(event.number))
                 self._cap()
             if event.kind == "failed":
-                text = f"failed: {_name(event, self._tally, wide=True)}: {event.message}"
-                self._console.print(text, markup=False, style="red")
+                text = f"failed: {_name(event, self._tally, wide=True)}: {one_line(event.message)}"
+                say(self._console, text, style="red", wrap=True)
 
     def _move(self, event: Event) -> None:
         if event.number not in self._cells:
-            name = escape(_name(event, self._tally, wide=False))
+            name = _name(event, self._tally, wide=False)
             self._cells[event.number] = self._progress.add_task(name, total=None)
             self._cap()
         epoch = event.epoch

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
+from actzoo.cli.output import json_option, print_json
+from actzoo.cli.streams import echo
 from actzoo.errors import UsageError
+from actzoo.escaping import visible
 
 
 @click.command()
@@ -21,10 +25,19 @@ from actzoo.errors import UsageError
     "the report shows them.",
 )  # fmt: skip
 @click.option(
+    "--keep-order", is_flag=True, help="Keep the order in which the sets were given [best first]."
+)
+@click.option(
     "--figure-format", type=click.Choice(["png", "svg", "pdf"]), default="png", show_default=True
 )
+@json_option
 def command(
-    folders: tuple[Path, ...], out: Path | None, mixed_machines: bool, figure_format: str
+    folders: tuple[Path, ...],
+    out: Path | None,
+    mixed_machines: bool,
+    keep_order: bool,
+    figure_format: str,
+    as_json: bool,
 ) -> None:
     """Write report.md and its figures again from FOLDERS, without training.
 
@@ -37,10 +50,13 @@ def command(
         raise UsageError(
             f"{len(folders)} folders make a report of their own; say where it goes with --out DIR"
         )
-    if out is None:
-        path = write_report(folders[0], figure_format=figure_format, mixed_machines=mixed_machines)
+    form: dict[str, Any] = {
+        "figure_format": figure_format,
+        "mixed_machines": mixed_machines,
+        "keep_order": keep_order,
+    }
+    path = write_report(folders[0], **form) if out is None else write_merged(folders, out, **form)
+    if as_json:
+        print_json({"report": str(path)})
     else:
-        path = write_merged(
-            folders, out, figure_format=figure_format, mixed_machines=mixed_machines
-        )
-    click.echo(path)
+        echo(visible(path))

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from actzoo.cli.output import json_option, print_json
+from actzoo.cli.streams import echo, takes
 from actzoo.errors import UsageError
+from actzoo.escaping import one_line, visible
 
 if TYPE_CHECKING:
     from actzoo.activation import Activation
@@ -29,25 +31,22 @@ def command(name: str, plot: Path | None, as_json: bool) -> None:
     activation = default().get(name)
     if plot is not None and plot.suffix not in (".png", ".svg", ".pdf"):
         raise UsageError(f"--plot {str(plot)!r}: expected a file that ends in .png, .svg or .pdf")
+    drawn = activation.kind in ("elementwise", "channelwise")
+    if drawn and plot is not None:  # first: who reads the rest may leave
+        from actzoo.cli.plot import HALF_RANGE, file_plot
+
+        file_plot(plot, activation.name, *_sample(activation, HALF_RANGE))
+        echo(f"plot in {visible(plot)}", err=True)
     if as_json:
         print_json(describe(activation))
-    else:
-        _print(activation)
-    if activation.kind not in ("elementwise", "channelwise"):
         return
-    from actzoo.cli.plot import HALF_RANGE, file_plot, text_plot
+    _print(activation)
+    if drawn and plot is None:
+        from actzoo.cli.plot import HALF_RANGE, text_plot
 
-    x, f, slope = _sample(activation, HALF_RANGE)
-    if plot is not None:
-        try:
-            plot.parent.mkdir(parents=True, exist_ok=True)
-            file_plot(plot, activation.name, x, f, slope)
-        except OSError as error:
-            raise UsageError(f"cannot write {plot}: {error.strerror}") from None
-        click.echo(f"plot in {plot}", err=True)
-    elif not as_json:
-        click.echo()
-        click.echo(text_plot(f, slope, -HALF_RANGE, HALF_RANGE))
+        _, f, slope = _sample(activation, HALF_RANGE)
+        echo()
+        echo(text_plot(f, slope, -HALF_RANGE, HALF_RANGE))
 
 
 def _sample(activation: Activation, half: float) -> tuple[Any, Any, Any]:
@@ -63,20 +62,22 @@ def _print(activation: Activation) -> None:
     lines = [activation.name]
     if activation.aliases:
         lines[0] += f"   (also {', '.join(activation.aliases)})"
-    click.echo(lines[0])
-    click.echo()
+    echo(visible(lines[0]))
+    echo()
     if activation.formula is not None:
         import sympy
 
         parsed = activation.parsed()
         for head, expression in (("f(x)  = ", parsed.expr), ("f'(x) = ", parsed.derivative())):
-            _pretty(head, sympy.pretty(expression, use_unicode=True, wrap_line=False))
+            _pretty(head, sympy.pretty(expression, use_unicode=takes("⎛"), wrap_line=False))
     for key, value in describe(activation).items():
         if key in ("name", "aliases", "formula", "latex") or value in ("", None, [], {}):
             continue
         margin = " " * 16
-        text = textwrap.fill(_words(value), 79, initial_indent=margin, subsequent_indent=margin)
-        click.echo(f"{key.replace('_', ' '):15} {text.lstrip()}")
+        text = textwrap.fill(
+            one_line(_words(value)), 79, initial_indent=margin, subsequent_indent=margin
+        )
+        echo(f"{key.replace('_', ' '):15} {text.lstrip()}")
 
 
 def _pretty(head: str, drawing: str) -> None:
@@ -85,8 +86,8 @@ def _pretty(head: str, drawing: str) -> None:
         rows = ["(too wide for a terminal; see the LaTeX in --json)"]
     middle = len(rows) // 2
     for number, row in enumerate(rows):
-        click.echo(f"{head if number == middle else ' ' * len(head)}{row}".rstrip())
-    click.echo()
+        echo(f"{head if number == middle else ' ' * len(head)}{row}".rstrip())
+    echo()
 
 
 def _words(value: Any) -> str:

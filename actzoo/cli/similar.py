@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import click
-from rich.markup import escape
 from rich.table import Table
 
 from actzoo.cli.output import console, json_option, print_json
+from actzoo.escaping import visible
 
 
 @click.command()
@@ -41,9 +41,9 @@ def command(name: str, count: int, as_json: bool) -> None:
         if n.same:
             also = ", ".join(n.activation.aliases)
             text = f"{activation.name} is {n.activation.name}" + (f" (also {also})" if also else "")
-            screen.print(f"{text}: the same function, to rounding.", markup=False)
+            screen.print(visible(f"{text}: the same function, to rounding."))
     if not any(n.same for n in found):
-        screen.print(f"No activation here is the same as {activation.name}.", markup=False)
+        screen.print(visible(f"No activation here is the same as {activation.name}."))
     table = Table(box=None)
     table.add_column("nearest", no_wrap=True)
     table.add_column("largest", justify="right", no_wrap=True)
@@ -52,7 +52,7 @@ def command(name: str, count: int, as_json: bool) -> None:
     room = max(16, screen.width - 44)
     for n in found[:count]:
         text = n.activation.formula or ""
-        formula = escape(text if len(text) <= room else f"{text[: room - 1]}…")
-        table.add_row(n.activation.name, f"{n.largest:.3g}", f"{n.mean:.3g}", formula)
+        formula = visible(text if len(text) <= room else f"{text[: room - 1]}…")
+        table.add_row(visible(n.activation.name), f"{n.largest:.3g}", f"{n.mean:.3g}", formula)
     screen.print(table)
-    screen.print("largest and mean of |f(x) - g(x)| for x in [-8, 8]", markup=False)
+    screen.print("largest and mean of |f(x) - g(x)| for x in [-8, 8]")

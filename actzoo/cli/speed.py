@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-from actzoo.cli.output import console, json_option, print_json
+from actzoo.cli.output import Screen, console, json_option, print_json, say
+from actzoo.cli.streams import echo
 from actzoo.errors import UsageError
 
 LINE_SECONDS = 20.0
@@ -67,9 +67,10 @@ def command(**options: Any) -> None:
     if as_json:
         print_json(document)
     else:
-        click.echo(plain(document))
-        click.echo()
-    screen.print(f"report: {folder / 'speed.md'}", markup=False, soft_wrap=True)
+        echo(plain(document))
+        echo()
+    say(screen, f"report: {folder / 'speed.md'}")
+    shown.settle()
 
 
 def _settings(options: dict[str, Any]) -> Any:
@@ -98,10 +99,11 @@ def _settings(options: dict[str, Any]) -> Any:
 class _Shown(AbstractContextManager["_Shown"]):
     """A bar for each table on a terminal; elsewhere a line now and then."""
 
-    def __init__(self, screen: Console) -> None:
+    def __init__(self, screen: Screen) -> None:
         self._screen = screen
+        self._log = console(stderr=True, outlives=True)  # hours of measuring outlive its reader
         self._bar = Progress(
-            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
+            TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(),
             console=screen, transient=True, disable=not screen.is_terminal,
         )  # fmt: skip
         self._tasks: dict[str, Any] = {}
@@ -114,6 +116,10 @@ class _Shown(AbstractContextManager["_Shown"]):
     def __exit__(self, *_: object) -> None:
         self._bar.stop()
 
+    def settle(self) -> None:
+        """End the command if not all was said; see `Screen.settle`."""
+        self._log.settle()
+
     def show(self, what: str, done: int, total: int) -> None:
         """Take in how far a table is."""
         if what not in self._tasks:
@@ -125,5 +131,5 @@ class _Shown(AbstractContextManager["_Shown"]):
 
     def _say(self, line: str) -> None:
         if not self._screen.is_terminal:
-            print(line, file=sys.stderr, flush=True)
+            say(self._log, line)
         self._said = time.monotonic()

@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from actzoo.cli.output import console, json_option, print_json
+from actzoo.cli.output import Screen, console, json_option, print_json, say
 from actzoo.errors import UsageError
+from actzoo.escaping import one_line, visible
 from actzoo.naming import shortest
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from actzoo.sweep.status import Cell, Status
 
 WATCH_SECONDS = 2.0
@@ -43,7 +42,7 @@ def command(folder: Path, watch: bool, as_json: bool) -> None:
     screen = console()
     if not watch:
         for line in _lines(status):
-            screen.print(line, markup=False, soft_wrap=True)
+            say(screen, line)
         return
     try:
         _follow(folder, status, screen)
@@ -51,7 +50,7 @@ def command(folder: Path, watch: bool, as_json: bool) -> None:
         return
 
 
-def _follow(folder: Path, status: Status, screen: Console) -> None:
+def _follow(folder: Path, status: Status, screen: Screen) -> None:
     """Lines that are drawn again on a terminal, and said when they change in a pipe."""
     from rich.live import Live
     from rich.text import Text
@@ -62,13 +61,16 @@ def _follow(folder: Path, status: Status, screen: Console) -> None:
         with Live(console=screen, auto_refresh=False) as live:
             for look in _looks(folder, status):
                 lines = _lines(look)[: screen.height - 1]
-                live.update(Text("\n".join(lines), no_wrap=True, overflow="ellipsis"), refresh=True)
+                live.update(
+                    Text("\n".join(map(visible, lines)), no_wrap=True, overflow="ellipsis"),
+                    refresh=True,
+                )
         return
     said = ""
     for look in _looks(folder, status):
         if (line := headline(look)) != said:
             said = line
-            screen.print(line, markup=False, soft_wrap=True)
+            say(screen, line)
 
 
 def _looks(folder: Path, status: Status) -> Iterator[Status]:
@@ -95,7 +97,7 @@ def _line(cell: Cell, dataset: str, now: float) -> str:
     what = f"{cell.label} on {dataset}, {cell.model}, seed {cell.seed}"
     text = f"{cell.state:8} {what}"
     if cell.message:
-        return f"{text}: {cell.message}"
+        return f"{text}: {one_line(cell.message)}"
     if (progress := cell.progress) is None:
         return text
     if (epoch := progress.epoch) is None:

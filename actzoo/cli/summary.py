@@ -6,36 +6,36 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
+from actzoo.cli.output import Screen, say
+from actzoo.escaping import visible
 from actzoo.naming import shortest
 from actzoo.report.markdown import summary_rows
 from actzoo.sweep.store import Store
 
 
-def print_summary(screen: Console, folder: Path, report: Path) -> None:
+def print_summary(screen: Screen, folder: Path, report: Path, *, keep_order: bool) -> None:
     """Print, for each dataset and network, how the sets did, and where the report is."""
     about = Store(folder).spec()["datasets"]
     names = shortest(about)
     cautions = {names[dataset]: facts["caution"] for dataset, facts in about.items()}
     for (dataset, model), rows in groupby(
-        summary_rows(folder), key=lambda row: (row["dataset"], row["model"])
+        summary_rows(folder, keep_order=keep_order), key=lambda row: (row["dataset"], row["model"])
     ):
-        table = Table(title=f"{escape(dataset)}, {escape(model)}", title_justify="left", box=None)
+        table = Table(title=visible(f"{dataset}, {model}"), title_justify="left", box=None)
         table.add_column("set", overflow="fold")
         table.add_column("accuracy %", justify="right", no_wrap=True)
         table.add_column("difference [95%]", justify="right", no_wrap=True)
         table.add_column("verdict", overflow="fold")
         for row in rows:
-            table.add_row(*map(escape, _cells(row)))
+            table.add_row(*map(visible, _cells(row)))
         screen.print()
         screen.print(table)
         if cautions.get(dataset):
-            screen.print(f"{dataset}: {cautions[dataset]}", markup=False, soft_wrap=True)
+            say(screen, f"{dataset}: {cautions[dataset]}")
     screen.print()
-    screen.print(f"report: {report}", markup=False, soft_wrap=True)
+    say(screen, f"report: {report}")
 
 
 def _cells(row: dict[str, Any]) -> tuple[str, str, str, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import groupby
 from pathlib import Path
 
+from actzoo.escaping import markdown as plain
 from actzoo.report.folders import Beside
 from actzoo.report.statistics import LEVEL, PERMUTE_FROM, POWER
 from actzoo.report.text import code, ends, number, p_value, plural, points, signed, table
@@ -17,14 +18,14 @@ def markdown(beside: Beside, a: Path, b: Path) -> str:
         f"A is {code(str(a))}, B is {code(str(b))}.",
     ]
     if beside.unlike:
-        facts = [(u.what, u.a, u.b) for u in beside.unlike]
+        facts = [tuple(map(plain, (u.what, u.a, u.b))) for u in beside.unlike]
         parts.append(
             "> [!WARNING]\n> **A and B were not made alike**: a difference between them may come "
             "from any of these."
         )
         parts.append(table(("what differs", "A", "B"), facts, left=3))
     for (dataset, model), rows in groupby(beside.rows, key=lambda r: (r.dataset, r.model)):
-        parts.append(f"## {dataset}, {model}")
+        parts.append(f"## {plain(dataset)}, {plain(model)}")
         lines = [
             (
                 code(r.name),

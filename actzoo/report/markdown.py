@@ -11,25 +11,36 @@ from typing import Any
 import jinja2
 
 from actzoo.errors import UsageError
+from actzoo.escaping import markdown, markdown_code
 from actzoo.files import write_atomically
 from actzoo.report import cost, preference, provenance, shape, tables, tuning
 from actzoo.report.compare import Comparison, compare, out_of_reach, rows
-from actzoo.report.figures import Figures, write_figures
+from actzoo.report.figures import Figures, mixtures_to_draw, write_figures
+from actzoo.report.figures.overview import MANY
 from actzoo.report.figures.training import FEW_SEEDS
 from actzoo.report.learned import learned
 from actzoo.report.merge import read_studies
 from actzoo.report.mixed import differing as differing_pairs
 from actzoo.report.mixed import refuse_mixed
+from actzoo.report.order import by_score
 from actzoo.report.paper import SOURCE
 from actzoo.report.statistics import LEVEL, PERMUTE_FROM, POWER
 from actzoo.report.study import Group, Study, Variant, read_study
 from actzoo.report.text import listed, number, percent, plural
 
+TITLED = 6
+"""So many sets stand in the title."""
 FOLDED = 24
 """A table of more rows than this is folded away."""
 
 
-def write_report(folder: Path, *, figure_format: str = "png", mixed_machines: bool = False) -> Path:
+def write_report(
+    folder: Path,
+    *,
+    figure_format: str = "png",
+    mixed_machines: bool = False,
+    keep_order: bool = False,
+) -> Path:
     """Write the report of a run, from its stored cells alone.
 
     Args:
@@ -37,6 +48,7 @@ def write_report(folder: Path, *, figure_format: str = "png", mixed_machines: bo
         figure_format: "png", "svg" or "pdf".
         mixed_machines: Whether cells that are compared with each other may have been made
             on unlike machines or with unlike versions; the report shows in what they differ.
+        keep_order: Whether sets come in the order that was given, and not the best first.
 
     Returns:
         The path of report.md; the figures lie beside it in `figures/`.
@@ -47,7 +59,7 @@ def write_report(folder: Path, *, figure_format: str = "png", mixed_machines: bo
         UsageError: The figure format is none that is offered.
     """
     folder = Path(folder)
-    return _write(read_study(folder), folder, figure_format, mixed_machines)
+    return _write(read_study(folder), folder, figure_format, mixed_machines, keep_order)
 
 
 def write_merged(
@@ -56,6 +68,7 @@ def write_merged(
     *,
     figure_format: str = "png",
     mixed_machines: bool = False,
+    keep_order: bool = False,
 ) -> Path:
     """Write one report of several runs; its arguments and errors are those of `write_report`.
 
@@ -63,27 +76,31 @@ def write_merged(
         folders: Output folders of `actzoo bench`; one will do.
         out: Where the report goes: no output folder itself.
         figure_format: "png", "svg" or "pdf".
-        mixed_machines: As for `write_report`.
+        mixed_machines, keep_order: As for `write_report`.
 
     Raises:
         UsageError: The runs cannot be one report; says what they differ in.
     """
     if (out / "spec.json").exists():
         raise UsageError(f"{out} holds a run of its own; give a new folder with --out")
-    return _write(read_studies(folders), out, figure_format, mixed_machines)
+    return _write(read_studies(folders), out, figure_format, mixed_machines, keep_order)
 
 
-def _write(study: Study, folder: Path, figure_format: str, mixed_machines: bool) -> Path:
+def _write(
+    study: Study, folder: Path, figure_format: str, mixed_machines: bool, keep_order: bool
+) -> Path:
     if not mixed_machines:
         refuse_mixed(study)
+    if not keep_order:
+        study = by_score(study)
     figures = write_figures(study, folder, figure_format)
     path = folder / "report.md"
     write_atomically(path, render(study, figures).encode())
     return path
 
 
-def summary_rows(folder: Path) -> list[dict[str, Any]]:
-    """One dict for each dataset, network and set, for a terminal.
+def summary_rows(folder: Path, *, keep_order: bool = False) -> list[dict[str, Any]]:
+    """One dict for each dataset, network and set, for a terminal; in the report's order.
 
     Keys: dataset, model, set, control, ok, cells, accuracy and half_width (in %), difference,
     difference_low and difference_high (to the baseline, in points), adjusted_p,
@@ -92,7 +109,8 @@ def summary_rows(folder: Path) -> list[dict[str, Any]]:
     Raises:
         StoreError: The folder holds no run, or a torn one.
     """
-    return rows(read_study(Path(folder)))
+    study = read_study(Path(folder))
+    return rows(study if keep_order else by_score(study))
 
 
 def render(study: Study, figures: Figures) -> str:
@@ -106,6 +124,7 @@ def render(study: Study, figures: Figures) -> str:
         autoescape=False,  # markdown, not HTML
     )
     environment.filters.update(percent=percent, number=number, plural=plural, listed=listed)
+    environment.filters.update(markdown=markdown, code=markdown_code)
     text = environment.get_template("report.md.j2").render(_context(study, figures))
     return re.sub(r"\n{3,}", "\n\n", text)
 
@@ -122,6 +141,9 @@ def _context(study: Study, figures: Figures) -> dict[str, Any]:
         "compared": tables.compared(study),
         "cost": cost.sentence(study),
         "large_sets": _large_sets(study),
+        "title": _title(study),
+        "many": any(len(g.variants) > MANY for g in study.groups),
+        "undrawn": any(len(mixtures_to_draw(g)) < len(g.mixtures) for g in study.groups),
         "done": done,
         "missing": len(study.cells) - done,
         "failures": tables.failures(study),
@@ -164,16 +186,31 @@ def _context(study: Study, figures: Figures) -> dict[str, Any]:
     }
 
 
+def _title(study: Study) -> str:
+    """The sets that were asked for; of many the first few."""
+    sets = study.run.sets
+    names = [
+        markdown_code(" + ".join(members[:5]) + (" + …" if len(members) > 5 else ""))
+        for members in sets[:TITLED]
+    ]
+    more = f" and {len(sets) - TITLED} more" if len(sets) > TITLED else ""
+    return "; ".join(names) + more
+
+
 def _large_sets(study: Study) -> list[tuple[str, str]]:
     """Sets that go by a shorter name, with all their functions."""
     variants = study.groups[0].variants
-    return [(v.name, ", ".join(v.members)) for v in variants if v.name != v.label and not v.control]
+    return [
+        (v.name, markdown(", ".join(v.members)))
+        for v in variants
+        if v.name != v.label and not v.control
+    ]
 
 
 def _group(group: Group, comparisons: list[Comparison], figures: Figures) -> dict[str, Any]:
     health = tables.health(group)
     return {
-        "title": group.title,
+        "title": markdown(group.title),
         "headline": tables.headline(comparisons, group.baseline),
         "answer": tables.answer(comparisons, group.baseline),
         "accuracy": tables.accuracy(group, comparisons),
@@ -197,17 +234,19 @@ def _choices(study: Study) -> list[dict[str, Any]]:
                 continue
             found.append(
                 {
-                    "name": preferences[0].variant.name,
-                    "model": model,
+                    "name": markdown(preferences[0].variant.name),
+                    "model": markdown(model),
                     "table": preference.table_1(preferences),
                     "paper": preference.beside_the_paper(study, preferences),
                     "followed": [
-                        (p.group.title, number(p.followed))
+                        (markdown(p.group.title), number(p.followed))
                         for p in preferences
                         if p.followed == p.followed
                     ],
                     "functions": preference.functions(preferences[0].variant),
-                    "equations": [(p.group.title, preference.equations(p)) for p in preferences],
+                    "equations": [
+                        (markdown(p.group.title), preference.equations(p)) for p in preferences
+                    ],
                 }
             )
     return found
@@ -215,9 +254,11 @@ def _choices(study: Study) -> list[dict[str, Any]]:
 
 def _mixture(group: Group, mixture: Variant, figures: Figures) -> dict[str, Any]:
     content: dict[str, Any] = {
-        "title": group.title,
-        "name": mixture.name,
+        "title": markdown(group.title),
+        "name": markdown(mixture.name),
+        "code": markdown_code(mixture.name),
         "has_curves": mixture.has_curves,
+        "drawn": mixture in mixtures_to_draw(group),
         "weights": figures.of("weights", group, mixture),
     }
     if mixture.has_curves:

@@ -92,4 +92,4 @@ def refuse_mixed(study: Study) -> None:
         f"make them all: remove the cells that are unlike the others "
         f"({', '.join(map(str, odd[:NAMED]))}{more}) and run the same command there"
     )
-    raise StoreError("\n".join(lines))
+    raise StoreError(*lines)

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from actzoo.errors import FormulaError
+from actzoo.escaping import latex, markdown, one_line
 from actzoo.formula import Formula, split_assignments
 from actzoo.report.paper import published
 from actzoo.report.statistics import r_squared, total_variation
@@ -77,7 +78,7 @@ def table_1(found: list[Preference]) -> str:
     equal = all(p.started_equal for p in found)
     rows = [
         (
-            p.group.name,
+            markdown(p.group.name),
             f"A{n + 1}",
             *(_from(p.end[:, n, m], p.start[:, n, m], equal) for m in range(len(members))),
             *([number(1 / len(members), 4)] if equal else []),
@@ -95,7 +96,7 @@ def table_1(found: list[Preference]) -> str:
 def _long_table(found: list[Preference]) -> str:
     rows = []
     for p in found:
-        name = p.group.name
+        name = markdown(p.group.name)
         layers = range(p.variant.layers)
         for m, member in enumerate(p.variant.members):
             equal = p.started_equal
@@ -125,7 +126,7 @@ def beside_the_paper(study: Study, found: list[Preference]) -> str:
             its = max(members, key=lambda name: theirs[name])
             rows.append(
                 (
-                    p.group.name,
+                    markdown(p.group.name),
                     f"A{n + 1}",
                     *(
                         f"{theirs[name]:.4f} / {spread(p.end[:, n, m])}"
@@ -160,20 +161,16 @@ def functions(mixture: Variant) -> str:
     definitions = [found["definition"] for found in result["spec"]["fingerprints"]]
     both = itertools.zip_longest(mixture.members, definitions[: len(mixture.members)], fillvalue="")
     lines = [
-        f"f_{{{m}}}(x) &= \\mathrm{{{_upright(name)}}}(x){_written_out(definition)}"
+        f"f_{{{m}}}(x) &= \\mathrm{{{latex(name)}}}(x){_written_out(definition)}"
         for m, (name, definition) in enumerate(both, start=1)
     ]
     return "\\begin{aligned}\n" + " \\\\\n".join(lines) + "\n\\end{aligned}"
 
 
-def _upright(name: str) -> str:
-    return "".join(f"\\{sign}" if sign in "_#%&$^{}" else sign for sign in name)
-
-
 def _written_out(definition: str) -> str:
     """` = ...` from a stored definition: a formula or LaTeX, then the parameters' values."""
     trains = " per " in definition
-    head, *rest = (part.partition(" per ")[0] for part in definition.split("; "))
+    head, *rest = (part.partition(" per ")[0] for part in one_line(definition).split("; "))
     if not head:
         return ""
     body, values = head, ""
@@ -182,7 +179,7 @@ def _written_out(definition: str) -> str:
         vectors = {k: len(v) for k, v in declared.values.items() if isinstance(v, tuple)}
         body = Formula(declared.formula, tuple(declared.values), vectors).latex()
         values = ",\\ ".join(
-            f"\\mathit{{{_upright(k)}}} = {v:g}"
+            f"\\mathit{{{latex(k)}}} = {v:g}"
             for k, v in declared.values.items()
             if not isinstance(v, tuple)
         )

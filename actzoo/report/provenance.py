@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
+from actzoo.escaping import markdown
 from actzoo.experiment.protocol import Phase
 from actzoo.report.facts import environment
 from actzoo.report.study import Study
@@ -104,12 +105,21 @@ def datasets(study: Study) -> str:
     for name, group in groups.items():
         facts = group.about
         if not facts:
-            rows.append((name, *[UNKNOWN] * 5))
+            rows.append((markdown(name), *[UNKNOWN] * 5))
             continue
         used = next((r for r in study.results if r["spec"]["dataset"] == group.dataset), None)
         split = f"{used['train_images']:,} + {used['validation_images']:,}" if used else UNKNOWN
         shape = " × ".join(map(str, facts["shape"]))
-        rows.append((name, facts["description"], shape, facts["classes"], split, facts["test"]))
+        rows.append(
+            (
+                markdown(name),
+                markdown(facts["description"]),
+                shape,
+                facts["classes"],
+                split,
+                facts["test"],
+            )
+        )
     headers = ("dataset", "what", "shape", "classes", "trained on + held out", "test images")
     return table(headers, rows, left=2)
 
@@ -122,9 +132,9 @@ def environments(study: Study) -> tuple[str, list[str]]:
     for name in names:
         counts = Counter(flat.get(name, UNKNOWN) for flat in flats)
         if len(counts) == 1:
-            rows.append((name, next(iter(counts))))
+            rows.append((name, markdown(next(iter(counts)))))
             continue
-        text = "; ".join(f"{v} ({plural(n, 'cell')})" for v, n in sorted(counts.items()))
+        text = "; ".join(f"{markdown(v)} ({plural(n, 'cell')})" for v, n in sorted(counts.items()))
         if name == "kernel":  # the set decides it: no sign of another environment
             rows.append((name, text))
         else:
@@ -147,7 +157,7 @@ def limits(study: Study) -> list[str]:
         else f"Its intervals are over {plural(len(run.seeds), 'seed')}: they cover the chance "
         "in first weights and batches, not the choice of test images.",
         f"It says nothing of other networks than {listed([code(m) for m in run.models])}, nor of "
-        f"other data than {listed(list(dict.fromkeys(g.name for g in study.groups)))}.",
+        f"other data than {listed(list(dict.fromkeys(markdown(g.name) for g in study.groups)))}.",
         "Times are those of this run, on a machine that may have had "
         "other work: information, not a measurement.",
     ]

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from actzoo.escaping import markdown, one_line
 from actzoo.report.compare import ONE_SEED, Comparison
 from actzoo.report.cost import cost, costs
 from actzoo.report.statistics import t_interval
@@ -27,6 +28,9 @@ from actzoo.report.text import (
     table,
     with_half,
 )
+
+NAMED = 8
+"""So many sets a sentence names."""
 
 
 def ok(variant: Variant) -> str:
@@ -88,11 +92,18 @@ def headline(comparisons: Sequence[Comparison], baseline: Variant) -> str:
     for verdict, lead in words.items():
         names = [code(c.variant.name) for c in others if c.verdict == verdict]
         if names:
-            parts.append(f"{lead}: {listed(names)}.")
+            parts.append(f"{lead}: {listed(_few(names))}.")
     rest = [code(c.variant.name) for c in others if c.verdict not in (*words, ONE_SEED)]
     if rest:
-        parts.append(f"Without a verdict: {listed(rest)}.")
+        parts.append(f"Without a verdict: {listed(_few(rest))}.")
     return " ".join([first, *parts])
+
+
+def _few(names: list[str]) -> list[str]:
+    """Names for a sentence: of many the first, and how many more there are."""
+    if len(names) <= NAMED:
+        return names
+    return [*names[: NAMED - 1], f"{len(names) - NAMED + 1} more"]
 
 
 def accuracy(group: Group, comparisons: Sequence[Comparison]) -> str:
@@ -193,7 +204,7 @@ def _first_weights(study: Study) -> str:
 def failures(study: Study) -> str:
     """Every cell without a result, with the reason; "" where there is none."""
     rows = [
-        (g.name, g.model, code(v.name), cell.seed, _one_line(cell.failure))
+        (*_where(g), code(v.name), cell.seed, markdown(one_line(cell.failure)))
         for g in study.groups
         for v in g.variants
         for cell in v.cells
@@ -202,8 +213,8 @@ def failures(study: Study) -> str:
     return table(("dataset", "network", "set", "seed", "reason"), rows, left=5) if rows else ""
 
 
-def _one_line(message: str) -> str:
-    return " ".join(message.split()).replace("|", "\\|")
+def _where(group: Group) -> tuple[str, str]:
+    return markdown(group.name), markdown(group.model)
 
 
 def health(group: Group) -> str:
@@ -256,7 +267,7 @@ def vanishing(group: Group) -> str:
 def cautions(study: Study) -> list[str]:
     """What the datasets want said of themselves."""
     return [
-        f"**{name}: {about['caution']}.**"
+        f"**{markdown(name)}: {markdown(about['caution'])}.**"
         for name, about in {g.name: g.about for g in study.groups}.items()
         if about.get("caution")
     ]
@@ -266,7 +277,7 @@ def compared(study: Study) -> str:
     """What was compared, in one line."""
     groups = study.groups
     sets = plural(len(groups[0].variants), "set")
-    datasets = listed(list(dict.fromkeys(g.name for g in groups)))
+    datasets = listed(list(dict.fromkeys(markdown(g.name) for g in groups)))
     models = list(dict.fromkeys(code(g.model) for g in groups))
     return (
         f"{sets} of activation functions compared on {datasets} in the "

@@ -3,35 +3,47 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 from tabulate import tabulate
 
+from actzoo.escaping import markdown_code
 from actzoo.report.statistics import Interval
 
 UNKNOWN = "–"
+_BARE_PIPE = re.compile(r"(?<!\\)((?:\\\\)*)\|")
 
 
 def table(
     headers: Sequence[str], rows: Iterable[Sequence[Any]], left: int = 1, words: int = 0
 ) -> str:
     """A GitHub table: the first columns and the last `words` to the left, numbers to the right."""
-    lines = [[str(cell) for cell in row] for row in rows]
+    lines = [[_in_cell(str(cell)) for cell in row] for row in rows]
     if not lines:
         return "Nothing yet."
     last = len(headers) - words
     alignment = ["left" if n < left or n >= last else "right" for n in range(len(headers))]
     text: str = tabulate(
-        lines, list(headers), tablefmt="github", colalign=alignment, disable_numparse=True
+        lines,
+        list(map(_in_cell, headers)),
+        tablefmt="github",
+        colalign=alignment,
+        disable_numparse=True,
     )
     return text
 
 
+def _in_cell(text: str) -> str:
+    """A cell's text with its upright lines escaped, which end a cell even within code."""
+    return _BARE_PIPE.sub(r"\1\\|", text)
+
+
 def code(name: str) -> str:
     """A name as it would be typed; of a shortened or controlled set too."""
-    return f"`{name}`"
+    return markdown_code(name)
 
 
 def number(value: float, decimals: int = 2) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from actzoo.report.figures.style import COLOURS, GREY, line_style, log_scale, new, write
+from actzoo.report.figures.style import COLOURS, GREY, drawn, line_style, log_scale, new, write
 from actzoo.speed.operators import MODES
 
 LINES = ("eager sum", "torch.compile", "reference", "fused", "table", "F.relu", "F.gelu")
@@ -53,7 +53,7 @@ def draw(cases: list[dict[str, Any]]) -> Figure:
             _panel(axes, _of(own, mode))
             if row == 0:
                 axes.set_title(TITLES[mode])
-        grid[row, 0].set_ylabel(f"k = {label}\ntime (units of the limit)")
+        grid[row, 0].set_ylabel(f"k = {drawn(label)}\ntime (units of the limit)")
     sizes = np.array([case["elements"] for case in cases], dtype=float)
     for axes in grid[-1]:
         axes.set_xlabel("elements")

@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 import textwrap
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Any
 
 from tabulate import tabulate
 
+from actzoo import escaping
 from actzoo.speed.operators import BASE, COPY_INTO, KNOWN, MODES
 
 WIDTH = 80
@@ -60,14 +61,24 @@ def markdown(document: dict[str, Any], figures: Sequence[str] = ()) -> str:
     """All tables, figures and where they come from, as a page."""
     parts = ["# What activations cost", _provenance(document)]
     for section in sections(document):
-        parts.append(f"## {section.title}")
-        parts.append(_table(section, "github"))
+        parts.append(f"## {escaping.markdown(section.title)}")
+        parts.append(_table(_named(section), "github"))
         parts.append(section.note)
         if section.reasons:
-            parts.append("\n".join(f"- {reason}" for reason in section.reasons))
+            parts.append("\n".join(f"- {escaping.markdown(r)}" for r in section.reasons))
     for path in figures:
         parts.append(f"![Time over that of a copy, against the number of elements]({path})")
     return "\n\n".join(parts) + "\n"
+
+
+def _named(section: Section) -> Section:
+    """The same table with its names, which are its headers and first column, as markdown."""
+    rows = [[_cell(first), *rest] for first, *rest in section.rows]
+    return replace(section, headers=[_cell(text) for text in section.headers], rows=rows)
+
+
+def _cell(text: str) -> str:
+    return escaping.markdown(text) if text.strip() else text
 
 
 def sections(document: dict[str, Any]) -> Iterator[Section]:
@@ -286,7 +297,7 @@ def _provenance(document: dict[str, Any]) -> str:
         known += " with uncommitted changes"
     versions = ", ".join(f"{name} {version}" for name, version in facts["packages"].items())
     rows = [
-        ("command", f"`{document['command']}`"),
+        ("command", escaping.markdown_code(document["command"]).replace("|", "\\|")),
         ("device", f"{facts['device']} ({facts['device_name']})"),
         ("processor", f"{facts['processor']}, {facts['capability']}, {facts['cores']} cores"),
         ("system", facts["system"]),

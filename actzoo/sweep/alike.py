@@ -56,7 +56,7 @@ def refuse_unlike(store: Store, cells: Sequence[CellSpec], retry_failed: bool) -
         f"which shows it in the report; or give this run another folder; or remove the cells that "
         f"are unlike ({', '.join(odd[:NAMED])}{more}) and run the same command",
     ]
-    raise StoreError("\n".join(lines))
+    raise StoreError(*lines)
 
 
 def _pair(cell: CellSpec) -> tuple[str, str, int]:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from actzoo.experiment.spec import CellSpec
 from actzoo.files import write_atomically, write_csv
 from actzoo.registry import default, get
 from actzoo.sweep.alike import refuse_unlike
-from actzoo.sweep.config import CONFIG, to_toml
+from actzoo.sweep.config import CONFIG, from_python, to_run, to_toml
 from actzoo.sweep.executors.local import LocalPool
 from actzoo.sweep.hyper import said
 from actzoo.sweep.plan import Run
@@ -175,9 +175,9 @@ def _tune(sweep: Sweep, plan: Plan) -> Tuning:
 
 
 def bench(
-    sets: Iterable[Given | Iterable[Given]],
+    sets: Given | Iterable[Given | Iterable[Given]],
     *,
-    epochs: int | None = None,
+    epochs: int | Sequence[int] | None = None,
     out: str | Path | None = None,
     data_root: str | Path | None = None,
     show: Callable[[Event], None] = lambda _: None,
@@ -192,7 +192,7 @@ def bench(
     Args:
         sets: Each a text such as "relu,tanh,sin" or a named set, an Activation, a function
             of a tensor, or an iterable of these; several functions are one mixture.
-        epochs: Of every phase, in place of the protocol's.
+        epochs: Of every phase, in place of the protocol's; several are tuned.
         out: The output folder; `reports/<sets>-<datasets>-<hash>` if left out.
         data_root: Where datasets lie; ACTZOO_DATA_ROOT or ~/.cache/actzoo if left out.
         show: Called with an Event for everything that happens.
@@ -202,9 +202,11 @@ def bench(
         fail_fast: Whether the first cell that fails is the last one to run.
         mixed_machines: Whether cells that are compared with each other may be made by
             different machines, versions or commits.
-        options: The other fields of `actzoo.sweep.plan.Run`: datasets, models, seeds,
-            baseline, members, mixtures, control, protocol, batch_size, limit, validation,
-            init, weight_init, device, precision, threads, kernel, grid, tune_seeds.
+        options: The other settings of the command: datasets, models, seeds, baseline, members,
+            mixtures, control, batch_size, limit, validation, init, weight_init, device,
+            precision, threads, kernel, grid, tune_seeds (see `actzoo.sweep.plan.Run`); and of
+            the phases lr_network, lr_mixture, weight_decay, optimizer, schedule. Several values
+            of a hyper-parameter are tuned. `protocol` takes phases of your own.
 
     Returns:
         The results, already stored; `actzoo report FOLDER` writes them up.
@@ -215,14 +217,20 @@ def bench(
             others would be.
         TuningError: A grid was asked for, and tuning did not come to its end.
     """
-    given = [_names(s) for s in sets]
-    if "grid" in options:
-        grid = {name: tuple(values) for name, values in options["grid"].items()}
-        options = {**options, "grid": grid}
-    run = Run(sets=tuple(given), **options)
+    given = [_names(s) for s in _each(sets)]
+    options = {name: _kept(value) for name, value in options.items()}
     if epochs is not None:
-        run = replace(run, protocol=tuple(replace(p, epochs=epochs) for p in run.protocol))
-        options = {**options, "epochs": epochs}
+        options["epochs"] = epochs
+    run = to_run({"sets": tuple(given), **from_python(options)})
+    for name, folder_given in (("out", out), ("data_root", data_root)):
+        if folder_given is not None and not (
+            isinstance(folder_given, str | Path) and str(folder_given).strip()
+        ):
+            raise UsageError(f"{name}={folder_given!r}; expected a folder")
+    if not callable(show):
+        raise UsageError(f"show={show!r}; expected a function that takes an Event")
+    if executor is not None and not callable(getattr(executor, "submit", None)):
+        raise UsageError(f"executor={executor!r}; expected a concurrent.futures.Executor")
     elsewhere = executor is not None and run.device != "auto"
     plan, loaded = make_plan(run, data.data_root(data_root), elsewhere=elsewhere)
     folder = Path(out) if out is not None else plan.default_folder()
@@ -247,11 +255,30 @@ def _call(sets: list[tuple[str, ...]], options: dict[str, Any]) -> str:
     return f"actzoo.bench({', '.join(words + [f'{k}={v!r}' for k, v in options.items()])})"
 
 
+def _each(sets: Given | Iterable[Given | Iterable[Given]]) -> Iterable[Given | Iterable[Given]]:
+    """Every set; a text or function alone is one."""
+    if isinstance(sets, str | Activation) or callable(sets):
+        return [sets]
+    if not isinstance(sets, Iterable):
+        raise UsageError(f"sets={sets!r}; expected several, e.g. ['relu,tanh', 'gelu']")
+    return sets
+
+
+def _kept(value: Any) -> Any:
+    """An option's value; what can be gone through once only, as a tuple."""
+    if isinstance(value, Mapping):
+        return {name: _kept(values) for name, values in value.items()}
+    lasting = isinstance(value, str | bytes | list) or not isinstance(value, Iterable)
+    return value if lasting else tuple(value)
+
+
 def _names(given: Given | Iterable[Given]) -> tuple[str, ...]:
     if isinstance(given, str):
         return default().members(given)
     if isinstance(given, Activation) or callable(given):
         return (_findable(given),)
+    if not isinstance(given, Iterable):
+        raise UsageError(f"{given!r} is no set; expected a text, a function, or several of them")
     return tuple(_findable(g) for g in given)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, asdict, fields
 from pathlib import Path
 from types import NoneType
@@ -41,6 +41,7 @@ ELSEWHERE: Mapping[str, Any] = {
     "fail_fast": bool,
     "mixed_machines": bool,
     "no_cost": bool,
+    "keep_order": bool,
 }
 """Keys that say where a run goes and what becomes of it: no result depends on them."""
 WITH_EXECUTOR = ("workers", "address", "executor_options")
@@ -86,6 +87,55 @@ def checked(raw: Mapping[str, Any], source: str) -> Settings:
     if grid:
         settings["grid"] = {**settings.get("grid", {}), **grid}
     return settings
+
+
+def from_python(options: Mapping[str, Any]) -> Settings:
+    """Settings from the keywords of `actzoo.bench`: the fields of `Run` and the hyper-parameters.
+
+    What is a text on the command line may be one here: `seeds="0-9"`, `models="mlp"`.
+
+    Raises:
+        UsageError: A name that there is not, or a value of another type.
+    """
+    names = [*(name for name in get_type_hints(Run) if name != "sets"), *OF_PHASES]
+    settings: Settings = {}
+    for name, value in options.items():
+        if name in ELSEWHERE:
+            raise UsageError(
+                f"{name}={value!r}: that is for the command `actzoo bench`; the function runs "
+                f"cells and stores them, and takes any concurrent.futures.Executor as executor"
+            )
+        if name not in names:
+            raise UsageError(f"actzoo.bench: {unknown(name, names)}")
+        settings |= _from_python(name, value)
+    if isinstance(options.get("grid"), Mapping):
+        settings["grid"] = {**settings.get("grid", {}), **options["grid"]}
+    return settings
+
+
+def _from_python(name: str, value: Any) -> Settings:
+    if isinstance(value, bytes):
+        raise _wrong("", name, value, "a text, a number or several of them")
+    if name == "protocol":
+        if not isinstance(value, list | tuple) or not all(isinstance(p, Phase) for p in value):
+            raise _wrong("", name, value, "several Phase")
+        return {"phase": value}
+    hint = KEYS[name]
+    if value is None and NoneType in get_args(hint):
+        return {name: None}
+    if isinstance(value, str) and name in ("datasets", "models", "seeds", "tune_seeds"):
+        return checked({name: value}, "")
+    if name in ("datasets", "models") and isinstance(value, Iterable):
+        return {name: _texts(name, list(value), "")}
+    if name == "grid":
+        if not isinstance(value, Mapping):
+            raise _wrong("", name, value, "values by name, e.g. {'lr_network': (3e-4, 1e-3)}")
+        return {}
+    several = name in TUNABLE and isinstance(value, list | tuple)
+    # The fields of a run of one of a few words are checked by the run.
+    if several or name in OF_PHASES or hint in WORDS or NoneType in get_args(hint):
+        return checked({name: value}, "")
+    return {name: value}
 
 
 def merged(file: Settings, flags: Settings) -> Settings:
@@ -145,7 +195,8 @@ def _one(key: str, value: Any, source: str, hint: Any = None) -> Any:
             names = ", ".join(name for name in get_args(hint) if name)
             raise _wrong(source, key, value, f"one of {names}")
         return value
-    if not fits(value, hint):
+    blank = key in ELSEWHERE and isinstance(value, str) and not value.strip()
+    if blank or not fits(value, hint):
         raise _wrong(source, key, value, WORDS[hint])
     return float(value) if hint is float else value
 
@@ -181,12 +232,21 @@ def _sets(key: str, value: Any, source: str) -> tuple[tuple[str, ...], ...]:
 
 
 def _datasets(key: str, value: Any, source: str) -> tuple[str, ...]:
-    # A path may hold a comma; only names are listed by commas.
-    parts = (
-        [text] if text.startswith("npz:") else [part.strip() for part in text.split(",")]
-        for text in _texts(key, value, source)
-    )
-    return tuple(part for some in parts for part in some if part)
+    return tuple(name for text in _texts(key, value, source) for name in _listed(text) if name)
+
+
+def _listed(text: str) -> list[str]:
+    """The datasets of a list; a comma within `npz:PATH` ends the path after `.npz` alone."""
+    names: list[str] = []
+    for part in text.split(","):
+        before = names[-1].strip() if names else ""
+        open_path = before.startswith("npz:") and not before.lower().endswith(".npz")
+        if open_path and not part.strip().startswith("npz:"):
+            names[-1] += f",{part}"
+        else:
+            names.append(part)
+    alone = text.startswith("npz:") and (len(names) == 1 or Path(text[len("npz:") :]).is_file())
+    return [text] if alone else [name.strip() for name in names]
 
 
 def _models(key: str, value: Any, source: str) -> tuple[str, ...]:

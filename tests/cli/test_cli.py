@@ -130,9 +130,9 @@ def test_bad_usage_is_exit_code_2(run, words, message, tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
-def test_report_of_no_run_is_exit_code_1(run, tmp_path):
+def test_report_of_no_run_is_exit_code_2(run, tmp_path):
     done = run("report", str(tmp_path))
-    assert done.returncode == 1 and "holds no run" in done.stderr
+    assert done.returncode == 2 and "holds no run" in done.stderr
 
 
 def test_ls_and_show_tell_every_activation(run, tmp_path):

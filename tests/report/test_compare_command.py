@@ -160,7 +160,7 @@ def test_report_of_several_folders(
     edit(two, newer, members=["sin"])
     out = tmp_path / "both"
     done = run("report", one, two, "--out", out)
-    assert done.code == 1
+    assert done.code == 2
     assert "torch is 2.11.0 for tanh and relu; 2.12.0 for sin" in done.err
     done = run("report", one, two, "--out", out, "--mixed-machines")
     assert done.out.strip() == str(out / "report.md")

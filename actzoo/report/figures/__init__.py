@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from actzoo.errors import UsageError
 from actzoo.report.compare import Comparison, compare
-from actzoo.report.figures import accuracy, curves, style, training, tuning
+from actzoo.report.figures import accuracy, curves, overview, style, training, tuning
 from actzoo.report.study import Group, Study, Variant, slug
 from actzoo.report.tuning import Pairs, of_group, read_tuned
 
@@ -86,17 +86,37 @@ def write_figures(study: Study, folder: Path, figure_format: str = "png") -> Fig
     figures = Figures(folder, figure_format)
     tuned = read_tuned(study)
     for group, comparisons in zip(study.groups, compare(study), strict=True):
-        _of_tuning(group, of_group(group, tuned), figures)
+        _of_tuning(group, comparisons, of_group(group, tuned), figures)
         if any(v.done for v in group.variants):
             _of_group(group, comparisons, figures)
-        for mixture in group.mixtures:
+        for mixture in mixtures_to_draw(group):
             _of_mixture(group, mixture, figures)
     figures.remove_older()
     return figures
 
 
-def _of_tuning(group: Group, pairs: Pairs, figures: Figures) -> None:
+def mixtures_to_draw(group: Group) -> tuple[Variant, ...]:
+    """The mixtures whose layers are drawn: all, or of many the most and the least accurate."""
+    mixtures = group.mixtures
+    if len(mixtures) <= overview.MANY:
+        return mixtures
+    ends = [pick(mixtures, key=_mean_accuracy) for pick in (max, min)]
+    return tuple(m for m in mixtures if m in ends)
+
+
+def _mean_accuracy(variant: Variant) -> float:
+    values = list(variant.accuracy.values())
+    return sum(values) / len(values)
+
+
+def _of_tuning(group: Group, comparisons: list[Comparison], pairs: Pairs, figures: Figures) -> None:
     panels = tuning.collect_sensitivity(pairs)
+    if len(pairs) > overview.MANY:
+        out = overview.drawn_out(group, comparisons, [variant for variant, _ in pairs])
+        few = [p._replace(lines=tuple(n for n in p.lines if n.name in out)) for p in panels]
+        draw = partial(tuning.draw_sensitivity, few, panels, out)
+        figures.write(draw, "tuning", group)
+        return
     for some in tuning.figures_of(panels):
         figures.write(partial(tuning.draw_sensitivity, some, panels), "tuning", group)
 
@@ -104,12 +124,31 @@ def _of_tuning(group: Group, pairs: Pairs, figures: Figures) -> None:
 def _of_group(group: Group, comparisons: list[Comparison], figures: Figures) -> None:
     dots = accuracy.collect_accuracy(group, comparisons)
     figures.write(partial(accuracy.draw_accuracy, dots, group.baseline.name), "accuracy", group)
-    losses = training.collect_training(training.trained(group))
+    trained = training.trained(group)
+    if len(trained) > overview.MANY:
+        _of_many(group, comparisons, trained, figures)
+        return
+    losses = training.collect_training(trained)
     for some in training.figures_of(losses):
         figures.write(partial(training.draw_training, some, losses), "training", group)
-    norms = training.collect_gradients(training.trained(group))
+    norms = training.collect_gradients(trained)
     for few in training.figures_of(norms):
         figures.write(partial(training.draw_gradients, few, norms), "gradients", group)
+
+
+def _of_many(
+    group: Group, comparisons: list[Comparison], trained: list[Variant], figures: Figures
+) -> None:
+    """One figure of training, one of gradients, however many sets there are."""
+    out = overview.drawn_out(group, comparisons, trained)
+    losses = training.collect_training(trained)
+    figures.write(partial(overview.draw_overview, losses, out), "training", group)
+    few = sorted((v for v in trained if v.name in out), key=lambda v: list(out).index(v.name))
+    norms = [
+        norm._replace(name=f"{norm.name} ({out[norm.name]})")
+        for norm in training.collect_gradients(few)
+    ]
+    figures.write(partial(training.draw_gradients, norms, norms), "gradients", group)
 
 
 def _of_mixture(group: Group, mixture: Variant, figures: Figures) -> None:

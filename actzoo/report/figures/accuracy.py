@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -10,9 +11,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from actzoo.report.compare import Comparison, differences
-from actzoo.report.figures.style import COLOURS, GREY, new
+from actzoo.report.figures.style import COLOURS, GREY, label, new
 from actzoo.report.statistics import Interval
 from actzoo.report.study import Group
+
+FEW = 12
+"""Up to so many sets have wide rows."""
+WIDE, NARROW, LINE = 0.45, 0.27, 0.15
+"""Inches of a row, of one among many, and of a line of its name."""
 
 
 class Dots(NamedTuple):
@@ -48,18 +54,23 @@ def collect_accuracy(group: Group, comparisons: Sequence[Comparison]) -> list[Do
 
 def draw_accuracy(rows: Sequence[Dots], baseline: str) -> Figure:
     """Two panels: accuracy on the left, difference to the baseline on the right."""
-    figure = new(1.0 + 0.45 * len(rows))
+    names = [_name(row.name) for row in rows]
+    inches = WIDE if len(rows) <= FEW else NARROW
+    units = [max(1.0, LINE * (name.count("\n") + 1) / inches) for name in names]
+    ends = list(itertools.accumulate(units, initial=-0.5))
+    places = [(low + high) / 2 for low, high in itertools.pairwise(ends)]
+    figure = new(1.0 + inches * sum(units))
     differ = any(row.differences for row in rows)
     both = figure.subplots(1, 2 if differ else 1, sharey=True, squeeze=False)[0]
     left = both[0]
     for axes in both:
         axes.margins(x=0.08)
-    for y, row in enumerate(rows):
+    for y, row in zip(places, rows, strict=True):
         _draw_row(left, y, row.values, row.interval)
     if differ:
-        _draw_differences(both[1], rows, baseline)
-    left.set_yticks(range(len(rows)), [row.name for row in rows])
-    left.set_ylim(len(rows) - 0.5, -0.5)
+        _draw_differences(both[1], places, rows, baseline)
+    left.set_yticks(places, names)
+    left.set_ylim(ends[-1], ends[0])
     left.set_xlabel("test accuracy (%)")
     low, high = left.get_xlim()
     left.set_xlim(max(low, 0.0), min(high, 100.0))  # an interval may reach further
@@ -70,17 +81,25 @@ def draw_accuracy(rows: Sequence[Dots], baseline: str) -> Figure:
     return figure
 
 
-def _draw_differences(axes: Axes, rows: Sequence[Dots], baseline: str) -> None:
+def _name(text: str) -> str:
+    """A row's name: the set on lines of some width, then what is missing of it."""
+    name, line, missing = text.partition("\n")
+    return label(name, 30) + line + missing
+
+
+def _draw_differences(
+    axes: Axes, places: Sequence[float], rows: Sequence[Dots], baseline: str
+) -> None:
     axes.axvline(0, color=GREY, linewidth=0.8)
-    axes.set_xlabel(f"difference to {baseline} (percentage points)")
-    for y, row in enumerate(rows):
+    axes.set_xlabel(f"difference to {label(baseline)} (percentage points)")
+    for y, row in zip(places, rows, strict=True):
         _draw_row(axes, y, row.differences, row.difference)
         if row.name.partition("\n")[0] == baseline:
             words: dict[str, Any] = {"textcoords": "offset points", "fontsize": 8, "color": GREY}
             axes.annotate("baseline", (0, y), xytext=(5, 0), va="center", **words)
 
 
-def _draw_row(axes: Axes, y: int, values: Sequence[float], interval: Interval) -> None:
+def _draw_row(axes: Axes, y: float, values: Sequence[float], interval: Interval) -> None:
     if not values:
         return
     # Two lines of circles above the mean, so that near ones do not hide each other.

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import io
 import itertools
+import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.font_manager import findfont
+from matplotlib.ft2font import FT2Font
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
+from actzoo.escaping import coded, visible
 from actzoo.files import write_atomically
 from actzoo.report.series import Band, Span
 from actzoo.report.study import Floats
@@ -25,6 +30,8 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000", "#E69F00", "#5
 DASHES: tuple[Any, ...] = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)))
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 GREY = "#666666"
+PALE: dict[str, Any] = {"color": "#8f8f8f", "linewidth": 0.6}
+"""Of lines that are not drawn out."""
 SHADES = ("#f1f1f1", "#dcdcdc")
 """Of phases, in turn."""
 
@@ -33,12 +40,13 @@ _METADATA: dict[str, dict[str, None]] = {
     "svg": {"Date": None, "Creator": None},
     "pdf": {"CreationDate": None, "ModDate": None, "Creator": None, "Producer": None},
 }
+_FONT = "DejaVu Sans"
 _RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 FORMATS = tuple(_METADATA)
 
 _STYLE: Any = {
     "figure.dpi": 150,
-    "font.family": "DejaVu Sans",
+    "font.family": _FONT,
     "font.size": 8.5,
     "axes.titlesize": 9,
     "axes.labelsize": 8.5,
@@ -74,6 +82,21 @@ def write(path: Path, draw: Callable[[], Figure]) -> None:
     with styled():
         draw().savefig(buffer, format=kind, dpi=150, metadata=_METADATA[kind])
     write_atomically(path, buffer.getvalue())
+
+
+@cache
+def _letters() -> frozenset[int]:
+    return frozenset(FT2Font(findfont(_FONT)).get_charmap())
+
+
+def drawn(name: object) -> str:
+    """A name as a figure can draw it: what the font lacks is shown by its number."""
+    return "".join(c if ord(c) in _letters() else coded(c) for c in visible(name))
+
+
+def label(name: object, width: int = 40) -> str:
+    """A name as a figure can draw it, on lines of that width."""
+    return "\n".join(textwrap.wrap(drawn(name), width)) or " "
 
 
 def new(height: float) -> Figure:

@@ -15,6 +15,7 @@ from actzoo.report.figures.style import (
     chosen,
     columns_for,
     draw_band,
+    label,
     line_style,
     log_scale,
     new,
@@ -105,14 +106,14 @@ def draw_training(panels: Sequence[Training], everyone: Sequence[Training]) -> F
             if band is not None:
                 shade(grid[line, column], panel.phases, band.x, named=line == 0)
                 draw_band(grid[line, column], band, color=COLOURS[0], marker=".", markersize=3)
-        grid[0, column].set_title(_wrap(panel.name), pad=11)
+        grid[0, column].set_title(label(panel.name, 24 if columns > 3 else 30), pad=11)
         grid[-1, column].set_xlabel("epoch")
     losses = [p.loss for p in everyone]
     if min(float(np.nanmin(b.low)) for b in losses) > 0:
-        log_scale(grid[0, 0], *_reach(losses))
+        log_scale(grid[0, 0], *reach(losses))
     grid[0, 0].set_ylabel("training loss\n(cross-entropy, nats)")
     if lines == 2:
-        low, high = _reach([p.accuracy for p in everyone if p.accuracy is not None])
+        low, high = reach([p.accuracy for p in everyone if p.accuracy is not None])
         room = 0.04 * (high - low) + 0.1
         grid[1, 0].set_ylim(low - room, high + room)
         grid[1, 0].set_ylabel("validation\naccuracy (%)")
@@ -121,7 +122,7 @@ def draw_training(panels: Sequence[Training], everyone: Sequence[Training]) -> F
     return figure
 
 
-def _reach(bands: Sequence[Band]) -> tuple[float, float]:
+def reach(bands: Sequence[Band]) -> tuple[float, float]:
     """The least and the largest value of some bands."""
     return (
         min(float(np.nanmin(band.lines)) for band in bands),
@@ -158,12 +159,12 @@ def draw_gradients(panels: Sequence[Gradients], everyone: Sequence[Gradients]) -
         for number, band in panel.layers:
             draw_band(axes, band, label=f"A{number + 1}", **line_style(number))
         shade(axes, panel.phases, panel.layers[0][1].x[1:])
-        axes.set_title(_wrap(panel.name), pad=11)
+        axes.set_title(label(panel.name, 24 if columns > 3 else 30), pad=11)
         axes.set_xlabel("epoch")
     bands = [band for panel in everyone for _, band in panel.layers]
     there = [band for band in bands if np.isfinite(band.lines).any()]
     if there:
-        log_scale(grid[0, 0], *_reach(there))
+        log_scale(grid[0, 0], *reach(there))
     for axes in grid[0, len(panels) :]:
         axes.set_axis_off()
     grid[0, 0].set_ylabel("gradient norm ‖∂L/∂z‖")
@@ -209,9 +210,9 @@ def draw_proportions(panels: Sequence[Proportions], phases: Sequence[Span]) -> F
             style = line_style(number)
             if len(band.lines) <= FEW_SEEDS:
                 axes.plot(band.x, band.lines.T, color=style["color"], linewidth=0.6, alpha=0.6)
-                axes.plot(band.x, band.mean, label=name, **style)
+                axes.plot(band.x, band.mean, label=label(name), **style)
             else:
-                draw_band(axes, band, label=name, **style)
+                draw_band(axes, band, label=label(name), **style)
         axes.set_title(panel.layer)
         axes.set_xlim(phases[0].start, phases[-1].stop)
         axes.set_ylim(0, top)
@@ -227,14 +228,3 @@ def draw_proportions(panels: Sequence[Proportions], phases: Sequence[Span]) -> F
     handles, labels = grid[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=min(5, len(labels)))
     return figure
-
-
-def _wrap(name: str) -> str:
-    """A set's name on lines that fit over a narrow panel."""
-    lines = [""]
-    for word in name.split(" "):
-        if lines[-1] and len(lines[-1]) + len(word) > 19:
-            lines.append(word)
-        else:
-            lines[-1] = f"{lines[-1]} {word}".strip()
-    return "\n".join(lines)

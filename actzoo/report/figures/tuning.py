@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullFormatter, NullLocator
 
-from actzoo.report.figures.style import COLOURS, MARKERS, columns_for, line_style, new
+from actzoo.report.figures.style import COLOURS, MARKERS, PALE, columns_for, label, line_style, new
 from actzoo.report.study import Floats
 from actzoo.report.tuning import Pairs
 from actzoo.sweep.hyper import Value
@@ -82,20 +82,23 @@ def figures_of(panels: Sequence[Panel]) -> Iterator[list[Panel]]:
         yield [p._replace(lines=p.lines[first : first + MOST_LINES]) for p in panels]
 
 
-def draw_sensitivity(panels: Sequence[Panel], everyone: Sequence[Panel]) -> Figure:
+def draw_sensitivity(
+    panels: Sequence[Panel], everyone: Sequence[Panel], out: Mapping[str, str] | None = None
+) -> Figure:
     """A panel a hyper-parameter, a line a set, a ring around what the set runs with.
 
     Args:
         panels: What to draw.
         everyone: The panels of all sets, which share their scale over several figures.
+        out: What to say of the sets of `panels`, by name; all other sets are then grey lines.
     """
     columns = columns_for(len(panels), 3)
     rows = -(-len(panels) // columns)
     names = len(panels[0].lines)
     figure = new(0.6 + 2.3 * rows + 0.16 * -(-names // 3))
     grid = figure.subplots(rows, columns, sharey=True, squeeze=False)
-    for axes, panel in zip(grid.flat, panels, strict=False):
-        _draw(axes, panel)
+    for axes, panel, every in zip(grid.flat, panels, everyone, strict=False):
+        _draw(axes, panel, every.lines, out or {})
     for axes in grid.flat[len(panels) :]:
         axes.set_axis_off()
     seen = np.concatenate([line.accuracy for panel in everyone for line in panel.lines])
@@ -110,12 +113,19 @@ def draw_sensitivity(panels: Sequence[Panel], everyone: Sequence[Panel]) -> Figu
     return figure
 
 
-def _draw(axes: Axes, panel: Panel) -> None:
+def _draw(axes: Axes, panel: Panel, every: Sequence[Line], out: Mapping[str, str]) -> None:
     x = np.array(panel.values, float) if panel.numeric else np.arange(len(panel.values))
+    others = [line for line in every if out and line.name not in out]
+    for number, line in enumerate(others):
+        text = f"the other {len(others)} sets" if number == 0 else None
+        axes.plot(x, line.accuracy, label=text, **PALE)
     for number, line in enumerate(panel.lines):
         style = line_style(number)
+        said = f" ({out[line.name]})" if line.name in out else ""
         marker = MARKERS[number % len(MARKERS)]
-        axes.plot(x, line.accuracy, label=line.name, marker=marker, markersize=3.5, **style)
+        axes.plot(
+            x, line.accuracy, label=label(line.name) + said, marker=marker, markersize=3.5, **style
+        )
         axes.plot(
             x[line.picked],
             line.accuracy[line.picked],

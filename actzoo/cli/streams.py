@@ -1,0 +1,104 @@
+"""Standard output and error: readable in any encoding, and what becomes of a reader that left."""
+
+from __future__ import annotations
+
+import codecs
+import os
+import sys
+import unicodedata
+from contextlib import suppress
+from pathlib import Path
+from typing import IO
+
+from actzoo.errors import UsageError
+from actzoo.escaping import visible
+
+_ERRORS = "actzoo.readable"
+_PLAIN = {
+    "±": "+/-", "−": "-", "–": "-", "—": "-", "…": "...", "·": "*", "×": "x", "→": "->",
+    "≤": "<=", "≥": ">=", "≠": "!=", "≈": "~", "∞": "inf", "′": "'", "²": "^2", "³": "^3",
+    "√": "sqrt", "‖": "||", "•": "*", "∂": "d", "∈": "in", "Σ": "Sum", "“": '"', "”": '"',
+    "‘": "'", "’": "'", "ᵢ": "_i",
+}  # fmt: skip
+_LINES = {"─": "-", "━": "-", "═": "-", "│": "|", "┃": "|", "║": "|"}
+
+
+class Unread(Exception):
+    """Nobody reads the output any more."""
+
+
+def readable(character: str) -> str:
+    """A character in ASCII: `+/-` for ±, `beta` for β, else its number as `\\u4e2d`."""
+    if character in _PLAIN or character in _LINES:
+        return _PLAIN.get(character) or _LINES[character]
+    if "\u2500" <= character <= "\u257f":  # where lines meet
+        return "+"
+    if "\u2800" < character <= "\u28ff":  # dots of a drawing
+        return "*"
+    name = unicodedata.name(character, "")
+    if name.startswith("GREEK ") and name.split()[-2] == "LETTER":
+        letter = name.split()[-1]
+        return letter.title() if "CAPITAL" in name else letter.lower()
+    return character.encode("ascii", "backslashreplace").decode()
+
+
+def _replace(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    return "".join(map(readable, error.object[error.start : error.end])), error.end
+
+
+def prepare() -> None:
+    """Make both streams take any text; one that was closed from the start swallows it."""
+    codecs.register_error(_ERRORS, _replace)
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115
+        elif hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors=_ERRORS)
+
+
+def echo(text: object = "", *, err: bool = False) -> None:
+    """Write a text and the end of a line; what acts on a terminal is shown as its escape.
+
+    Raises:
+        Unread: Nobody reads it.
+        UsageError: It cannot be written.
+    """
+    stream = sys.stderr if err else sys.stdout
+    try:
+        stream.write(f"{visible(text, keep=chr(10))}\n")
+        stream.flush()
+    except OSError as error:
+        refuse(error, stream)
+
+
+def refuse(error: OSError, stream: IO[str]) -> None:
+    """Say what an error of writing means; the stream is silent from now on.
+
+    Raises:
+        Unread: Nobody reads it.
+        UsageError: It cannot be written.
+    """
+    silence(stream)
+    if isinstance(error, BrokenPipeError):
+        raise Unread from None
+    raise UsageError(f"cannot write the output: {error.strerror or error}") from None
+
+
+def takes(character: str) -> bool:
+    """Whether standard output can write a character."""
+    try:
+        character.encode(sys.stdout.encoding or "ascii")
+    except (UnicodeEncodeError, LookupError):
+        return False
+    return True
+
+
+def silence(stream: IO[str]) -> None:
+    """Let a stream swallow what it still holds and all that comes."""
+    with suppress(OSError, ValueError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)

@@ -1,0 +1,87 @@
+"""Many sets in one figure: the best, the worst and the baseline drawn out, the others grey."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from actzoo.report.compare import Comparison
+from actzoo.report.figures.style import PALE, draw_band, label, line_style, log_scale, new, shade
+from actzoo.report.figures.training import Training, reach
+from actzoo.report.series import Band
+from actzoo.report.study import Group, Variant
+
+MANY = 8
+"""More sets than this are not drawn out one by one."""
+
+
+def drawn_out(
+    group: Group, comparisons: Sequence[Comparison], among: Sequence[Variant]
+) -> dict[str, str]:
+    """What to say of the sets to draw out, by their names: the best, the worst, the baseline.
+
+    Args:
+        group: The group.
+        comparisons: Of the group.
+        among: The sets that can be drawn.
+    """
+    scores = {c.variant.name: c.accuracy.mean for c in comparisons if c.variant in among}
+    words: dict[str, list[str]] = {}
+    if scores:
+        words.setdefault(max(scores, key=lambda name: scores[name]), []).append("highest accuracy")
+        words.setdefault(min(scores, key=lambda name: scores[name]), []).append("lowest accuracy")
+    if group.baseline in among:
+        words.setdefault(group.baseline.name, []).append("baseline")
+    return {name: ", ".join(what) for name, what in words.items()}
+
+
+def draw_overview(panels: Sequence[Training], out: dict[str, str]) -> Figure:
+    """Loss on the left and accuracy on the right, a line a set.
+
+    Args:
+        panels: Every set.
+        out: Those to draw out, with what to say of them.
+    """
+    both = 2 if any(p.accuracy for p in panels) else 1
+    figure = new(3.3 + 0.17 * len(out))
+    grid = figure.subplots(1, both, squeeze=False)[0]
+    epochs = np.unique(np.concatenate([p.loss.x for p in panels]))
+    alike = len({tuple(p.phases) for p in panels}) == 1
+    for axes, bands in zip(grid, _columns(panels), strict=False):
+        _draw(axes, bands, out)
+        axes.set_xlabel("epoch")
+        if alike:
+            shade(axes, panels[0].phases, epochs)
+    losses = [p.loss for p in panels]
+    if min(float(np.nanmin(band.low)) for band in losses) > 0:
+        log_scale(grid[0], *reach(losses))
+    grid[0].set_ylabel("training loss (cross-entropy, nats)")
+    if both == 2:
+        grid[1].set_ylabel("validation accuracy (%)")
+    handles, labels = grid[0].get_legend_handles_labels()
+    order = sorted(range(len(labels)), key=lambda n: labels[n].startswith("the other"))
+    figure.legend(
+        [handles[n] for n in order], [labels[n] for n in order], loc="outside lower center"
+    )
+    return figure
+
+
+def _columns(panels: Sequence[Training]) -> tuple[dict[str, Band], dict[str, Band]]:
+    return (
+        {p.name: p.loss for p in panels},
+        {p.name: p.accuracy for p in panels if p.accuracy is not None},
+    )
+
+
+def _draw(axes: Axes, bands: dict[str, Band], out: dict[str, str]) -> None:
+    others = [band for name, band in bands.items() if name not in out]
+    for number, band in enumerate(others):
+        text = f"the other {len(others)} sets" if number == 0 else None
+        axes.plot(band.x, band.mean, label=text, **PALE)
+    for number, (name, what) in enumerate(out.items()):
+        if name in bands:
+            style = {**line_style(number), "linewidth": 2.0}
+            draw_band(axes, bands[name], label=f"{label(name, 70)} ({what})", **style)

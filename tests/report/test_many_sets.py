@@ -1,0 +1,177 @@
+"""A report of many sets: the best first, and few figures."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from actzoo.report.compare import compare
+from actzoo.report.figures import overview, style, training, tuning
+from actzoo.report.markdown import summary_rows, write_report
+from actzoo.report.order import by_score
+from actzoo.report.study import Variant, read_study
+from actzoo.report.tuning import Pairs
+from actzoo.sweep.plan import Subject
+from actzoo.sweep.tune import Outcome, Tuned
+
+Make = Callable[..., Path]
+FIVE = {"relu": [900, 905], "tanh": [920, 912], "sin": [910, 914], "gelu": [None, None],
+        "elu": [920, 912]}  # fmt: skip
+GIVEN = ["tanh", "sin", "gelu", "elu", "relu"]
+SETS = tuple((name,) for name in GIVEN[:-1])
+
+
+def many(make_store: Make, count: int, **more: object) -> Path:
+    names = [f"x + {n}" for n in range(1, count + 1)]
+    correct = {name: [700 + 3 * n, 702 + 3 * n] for n, name in enumerate(names)}
+    correct["relu"] = [750, 752]
+    return make_store(correct, sets=tuple((name,) for name in names), **more)
+
+
+def column(text: str, header: str) -> list[str]:
+    """The first column of the table whose header line holds a text."""
+    after = text[text.index(header) :].splitlines()[2:]
+    return [
+        line.split("|")[1].strip().strip("`")
+        for line in after[: next(n for n, line in enumerate(after) if not line)]
+    ]
+
+
+@pytest.mark.parametrize("keep", [False, True])
+def test_the_best_is_first_unless_the_order_is_kept(make_store: Make, keep: bool) -> None:
+    folder = make_store(FIVE, sets=SETS)
+    order = GIVEN if keep else ["tanh", "elu", "sin", "relu", "gelu"]  # one without a result last
+    text = write_report(folder, keep_order=keep).read_text()
+    assert column(text, "smallest detectable[^smallest]") == order
+    assert column(text, "test loss (nats)") == order
+    assert [row["set"] for row in summary_rows(folder, keep_order=keep)] == order
+
+
+def test_the_order_changes_no_number(make_store: Make) -> None:
+    study = read_study(make_store(FIVE, sets=SETS, datasets=("digits", "mnist")))
+
+    def numbers(of: object) -> dict[str, str]:
+        return {f"{c.variant.name} {g.dataset}": repr(c) for g, some in zip(
+            of.groups, compare(of), strict=True) for c in some}  # fmt: skip
+
+    assert numbers(study) == numbers(by_score(study))
+    assert [g.baseline.name for g in by_score(study).groups] == ["relu", "relu"]
+
+
+@pytest.mark.parametrize("count", [3, overview.MANY - 1, overview.MANY, 40])
+def test_forty_sets_make_as_few_figures_as_four(make_store: Make, count: int) -> None:
+    folder = many(make_store, count)
+    text = write_report(folder).read_text()
+    written = sorted(path.name.partition("-")[0] for path in (folder / "figures").iterdir())
+    shown = re.findall(r"\]\(figures/(\w+)-", text)
+    assert sorted(shown) == written
+    if count < overview.MANY:  # and the baseline
+        assert written.count("training") == -(-(count + 1) // style.columns_for(count + 1))
+    else:
+        assert written == ["accuracy", "gradients", "training"]
+    assert max(map(len, text.splitlines()[0].split("; "))) < 60
+    sentence = next(line for line in text.splitlines() if "is best" in line or "No set" in line)
+    assert sentence.count("`") <= 2 * 30
+
+
+def test_the_best_the_worst_and_the_baseline_are_drawn_out(make_store: Make) -> None:
+    study = by_score(read_study(many(make_store, 40)))
+    (group,), (comparisons,) = study.groups, compare(study)
+    out = overview.drawn_out(group, comparisons, list(group.variants))
+    assert out == {"x + 40": "highest accuracy", "x + 1": "lowest accuracy", "relu": "baseline"}
+    panels = training.collect_training(training.trained(group))
+    with style.styled():
+        figure = overview.draw_overview(panels, out)
+    axes = figure.axes
+    assert [len(a.lines) for a in axes] == [41, 41]
+    wide = [line for line in axes[0].lines if line.get_linewidth() > 1]
+    looks = {(line.get_color(), line.get_linestyle()) for line in wide}
+    assert len(wide) == len(looks) == 3  # told apart without colour too
+    assert len({line.get_linestyle() for line in wide}) == 3
+    (legend,) = figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == [
+        "x + 40 (highest accuracy)", "x + 1 (lowest accuracy)", "relu (baseline)",
+        "the other 38 sets",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("count", [4, 40])
+def test_nothing_in_a_figure_overlaps_or_leaves_it(make_store: Make, count: int) -> None:
+    """Labels of the rows, legends and titles, as they are drawn."""
+    from actzoo.report.figures import accuracy
+
+    study = by_score(read_study(many(make_store, count)))
+    (group,), (comparisons,) = study.groups, compare(study)
+    rows = accuracy.collect_accuracy(group, comparisons)
+    rows[0] = rows[0]._replace(name="a long name of a set " * 4 + "\n1 of 2 ok")
+    panels = training.collect_training(training.trained(group))
+    panels[0] = panels[0]._replace(name="n" * 100)
+    out = {"n" * 100: "highest accuracy"}
+    with style.styled():
+        for figure in (
+            accuracy.draw_accuracy(rows, "relu"),
+            overview.draw_overview(panels, out),
+        ):
+            figure.draw_without_rendering()
+            whole = figure.bbox
+            for axes in figure.axes:
+                boxes = [
+                    text.get_window_extent()
+                    for text in axes.get_yticklabels()
+                    if text.get_text() and text.get_visible()
+                ]
+                for box in boxes:
+                    assert box.x0 >= whole.x0 - 1 and box.x1 <= whole.x1 + 1
+                boxes.sort(key=lambda box: box.y0)
+                if axes is figure.axes[0]:
+                    for low, high in itertools.pairwise(boxes):
+                        assert low.y1 <= high.y0 + 1
+            for legend in figure.legends:
+                box = legend.get_window_extent()
+                assert box.x0 >= whole.x0 and box.x1 <= whole.x1
+
+
+def _pairs(count: int) -> Pairs:
+    found = []
+    for number in range(count):
+        outcomes = tuple(
+            Outcome({"lr_network": rate}, (f"k{rate}",), (0.5 + number / 100 + rate,), (0.1,), (),
+                    1, 1.0)
+            for rate in (1e-3, 1e-2)
+        )  # fmt: skip
+        name = f"x + {number}"
+        subject = Subject("digits", "mlp", (name,), "")
+        found.append((Variant((name,), "", name, (), ()), Tuned(subject, outcomes, 1)))
+    return found
+
+
+def test_tuning_of_many_is_one_figure(tmp_path: Path) -> None:
+    panels = tuning.collect_sensitivity(_pairs(40))
+    few = [p._replace(lines=(p.lines[0], p.lines[20], p.lines[39])) for p in panels]
+    out = {"x + 0": "lowest accuracy", "x + 20": "baseline", "x + 39": "highest accuracy"}
+    with style.styled():
+        figure = tuning.draw_sensitivity(few, panels, out)
+    (axes,) = figure.axes
+    assert len(axes.lines) == 37 + 2 * 3
+    (legend,) = figure.legends
+    assert {text.get_text() for text in legend.get_texts()} == {
+        *(f"{name} ({what})" for name, what in out.items()), "the other 37 sets",
+    }  # fmt: skip
+    style.write(tmp_path / "a.png", lambda: tuning.draw_sensitivity(few, panels, out))
+
+
+def test_of_many_mixtures_the_best_and_the_worst_are_drawn(make_store: Make) -> None:
+    sets = tuple(("relu", f"x + {n}") for n in range(1, 12))
+    correct = {" + ".join(names): [700 + 3 * n, 702 + 3 * n] for n, names in enumerate(sets)}
+    folder = make_store({**correct, "relu": [750, 752]}, sets=sets, members=False)
+    text = write_report(folder).read_text()
+    kinds = [path.name.partition("-")[0] for path in (folder / "figures").iterdir()]
+    assert {kind: kinds.count(kind) for kind in set(kinds)} == {
+        "accuracy": 1, "training": 1, "gradients": 1, "curves": 2, "ranges": 2, "weights": 2,
+    }  # fmt: skip
+    assert "only the most and the least accurate one are drawn" in text
+    assert text.count("\n### relu + x + 1: ") == 1 or "relu + x + 1" in text
