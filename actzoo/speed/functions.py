@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator
 from importlib import import_module
 from typing import Any
@@ -45,7 +46,10 @@ def timms(name: str) -> nn.Module:
         ImportError: timm is not installed, or has it no longer.
         AttributeError: Likewise.
     """
-    return getattr(import_module("timm.layers.activations_me"), TIMM[name])()  # type: ignore[no-any-return]
+    with warnings.catch_warnings():  # of what timm itself uses while it is imported
+        warnings.filterwarnings("ignore", r"`torch\.jit\.interface` is deprecated", FutureWarning)
+        layers = import_module("timm.layers.activations_me")
+    return getattr(layers, TIMM[name])()  # type: ignore[no-any-return]
 
 
 def contestants(bench: Bench, activation: Activation) -> tuple[Contestant, ...]:
