@@ -15,3 +15,13 @@ def is_plain_name(text: str) -> bool:
 def normal(name: str) -> str:
     """The form in which names are compared: without case, `-` and `_`."""
     return name.lower().replace("-", "").replace("_", "")
+
+
+def same_distribution(one: str, other: str) -> bool:
+    """Whether two texts name one distribution; case, `-`, `_` and `.` make no difference."""
+    return distribution_key(one) == distribution_key(other)
+
+
+def distribution_key(name: str) -> str:
+    """The form in which names of distributions are compared: as PyPI does, and without dashes."""
+    return normal(name).replace(".", "")

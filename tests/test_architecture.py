@@ -20,6 +20,7 @@ FLOORS = (
     ("activation",),
     ("values",),
     ("hookspecs",),
+    ("sources",),
     ("references", "plugins"),
     ("catalogue",),
     ("registry", "similar"),
