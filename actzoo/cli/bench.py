@@ -124,7 +124,7 @@ def _asked(context: click.Context, options: dict[str, Any]) -> tuple[Any, dict[s
         given["grid"] = grid_of(given["grid"])
     flags = {name: v for name, v in given.items() if name in KEYS and name not in ELSEWHERE}
     settings = {
-        "sets": tuple(default().members(s.name) for s, _ in default().sets.entries),
+        "sets": tuple(dict.fromkeys(default().named_sets()[0].values())),
         "device": "auto",
         "threads": threads_of(options),
         **merged(file, checked(flags, "--")),

@@ -14,14 +14,15 @@ from actzoo.cli.output import console, json_option, print_json
 @json_option
 def command(no_load: bool, trace: bool, as_json: bool) -> None:
     """List the plugins and what became of them."""
-    from actzoo.plugins import PluginState, discover, origin_of
+    from actzoo.plugins import PluginState, discover, origin_of, unreadable
 
     if no_load:
         states = [PluginState(origin_of(point), "not loaded") for point in discover()]
+        states += unreadable()
     else:
         from actzoo.registry import default
 
-        states = default().plugins
+        _, states = default().named_sets()
     if as_json:
         print_json(
             [

@@ -32,6 +32,11 @@ def _set_device(device: torch.device) -> None:
     torch.set_default_device(None if device.type == "cpu" else device)
 
 
+def _flushes() -> bool:
+    """Whether the processor makes 0 of numbers too small for all their digits."""
+    return not torch.full((1,), 1e-310, dtype=torch.float64).mul(1).item()
+
+
 def _numpy_state() -> Any:
     return sys.modules["numpy"].random.get_state() if "numpy" in sys.modules else None
 
@@ -55,6 +60,8 @@ _SETTINGS: tuple[_Setting, ...] = (
     _attribute(torch.backends.cudnn, "enabled"),
     _attribute(torch.backends.cudnn, "benchmark"),
     _attribute(torch.backends.cudnn, "deterministic"),
+    (sys.getrecursionlimit, sys.setrecursionlimit),
+    (_flushes, torch.set_flush_denormal),
     (random.getstate, random.setstate),
     (_numpy_state, _set_numpy_state),
     (lambda: torch.get_rng_state().numpy(), lambda s: torch.set_rng_state(torch.from_numpy(s))),
