@@ -145,25 +145,34 @@ class Registry:
             names.append(name)
         return tuple(names)
 
-    def named_sets(self) -> tuple[dict[str, tuple[str, ...]], list[PluginState]]:
-        """The functions of all named sets that can be used, and the plugins, with what is wrong.
+    def named_sets(self) -> tuple[dict[str, tuple[str, ...]], list[str]]:
+        """The functions of all named sets, and why some sets cannot be used.
 
         A set goes by its name, or by `distribution:name` where several have it.
         """
         usable: dict[str, tuple[str, ...]] = {}
-        wrong: dict[Origin, list[str]] = {}
+        refused: list[str] = []
         for chosen, origin in self.sets.entries:
             several = len(self.sets.named(chosen.name)) > 1
             name = f"{origin.distribution}:{chosen.name}" if several else chosen.name
             try:
                 usable[name] = self.members_of(chosen, origin)
             except UsageError as error:
+                refused.append(str(error))
+        return usable, refused
+
+    def states(self) -> list[PluginState]:
+        """What became of each plugin, with what is wrong with its sets."""
+        wrong: dict[Origin, list[str]] = {}
+        for chosen, origin in self.sets.entries:
+            try:
+                self.members_of(chosen, origin)
+            except UsageError as error:
                 wrong.setdefault(origin, []).append(str(error))
-        states = [
+        return [
             replace(s, reason="; ".join(filter(None, [s.reason, *wrong.get(s.origin, ())])))
             for s in self.plugins
         ]
-        return usable, states
 
     def origin(self, value: Activation | Dataset | Network) -> Origin | None:
         """Who provides a value or what it is a variant of; None for a formula."""

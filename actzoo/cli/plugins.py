@@ -22,7 +22,7 @@ def command(no_load: bool, trace: bool, as_json: bool) -> None:
     else:
         from actzoo.registry import default
 
-        _, states = default().named_sets()
+        states = default().states()
     if as_json:
         print_json(
             [

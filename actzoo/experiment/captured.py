@@ -117,4 +117,4 @@ def _numbered(values: Any, word: str) -> Iterator[tuple[str, Any]]:
 def _is_plain_code(value: Any) -> bool:
     """Whether nothing is missing where nothing was found: code, or an empty container."""
     code = (FunctionType, BuiltinFunctionType, dict, list, tuple, set, frozenset)
-    return isinstance(value, code) or type(value).__module__.split(".")[0] in ("torch", "builtins")
+    return isinstance(value, code) or type(value).__module__.split(".")[0] == "torch"

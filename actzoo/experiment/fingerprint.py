@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import inspect
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from importlib.machinery import ModuleSpec
 from pathlib import Path
@@ -116,19 +116,16 @@ def _fingerprint(
         whole: Files that count whoever imports them, by name.
         values: What its functions carry.
     """
-    found, loaded = reach(starts), _loaded()
-    digests = [f"{key} {_digest_of(file, loaded)}" for key, file in whole.items()]
-    for key, file in found.files.items():
-        again = key in found.beside  # whose code is read anew when it changes
-        digests.append(f"{key} {_digest_of(file, {} if again else loaded)}")
-    for key, digest in found.installed.items():
+    found = reach(starts)
+    digests = [_digest({**whole, **found.files}, found.beside), *values]
+    for key, recorded in sorted(found.installed.items()):
         _refuse_if_changed(key.rpartition(" ")[0], "", key, "another version of it")
-        digests.append(f"{key} {digest}")
+        digests.append(f"{key} {recorded}")
     return Fingerprint(
         name=name,
         provider=provider,
         definition=definition,
-        digest=hashlib.sha256("\n".join([*sorted(digests), *values]).encode()).hexdigest(),
+        digest=hashlib.sha256("\n".join(digests).encode()).hexdigest(),
         imports=", ".join(sorted(found.installed)),
         not_covered="; ".join(sorted(found.unknown)),
     )
@@ -219,16 +216,23 @@ def _code_of(origin: Origin) -> tuple[list[Place], dict[str, Path]]:
     return [place] if place is not None else [], files
 
 
-def _digest_of(file: Path, loaded: Mapping[str, ModuleSpec]) -> str:
-    """The digest of a source.
+def _digest(files: Mapping[str, Path], read_again: Collection[str] = ()) -> str:
+    """One digest over the contents of files by name, whatever folder they lie in.
+
+    Args:
+        files: The files.
+        read_again: The names of those whose code is read anew when they change.
 
     Raises:
-        UsageError: It was changed after it was first asked for: what runs is the old code.
+        UsageError: One was changed after it was first asked for: what runs is the old code.
     """
-    digest = hashlib.sha256(file.read_bytes()).hexdigest()
-    if (spec := loaded.get(str(file))) is not None:
-        _refuse_if_changed(str(file), spec, digest, "its old code")
-    return digest
+    loaded, digests = _loaded(), []
+    for name, file in sorted(files.items()):
+        digest = hashlib.sha256(file.read_bytes()).hexdigest()
+        digests.append(f"{name} {digest}")
+        if str(file) in loaded and name not in read_again:
+            _refuse_if_changed(str(file), loaded[str(file)], digest, "its old code")
+    return hashlib.sha256("\n".join(digests).encode()).hexdigest()
 
 
 def _loaded() -> dict[str, ModuleSpec]:
