@@ -11,6 +11,7 @@ takes; the built-ins always load. ACTZOO_STRICT_PLUGINS=1 raises what a plugin r
 from __future__ import annotations
 
 import difflib
+import inspect
 import itertools
 import os
 import traceback
@@ -94,6 +95,8 @@ def unreadable() -> list[PluginState]:
 
 def _survey() -> Iterator[tuple[Distribution, list[EntryPoint], str]]:
     """Each distribution with its plugins, or why they cannot be read; the first of a name."""
+    # The command line makes it forgiving where torch would fail; here the reason is wanted.
+    read = inspect.unwrap(Distribution.entry_points.fget)  # type: ignore[attr-defined]
     seen: set[str] = set()
     for distribution in distributions():
         key = distribution_key(name_of(distribution))
@@ -101,7 +104,7 @@ def _survey() -> Iterator[tuple[Distribution, list[EntryPoint], str]]:
             continue
         seen.add(key)
         try:
-            yield distribution, [p for p in distribution.entry_points if p.group == GROUP], ""
+            yield distribution, [p for p in read(distribution) if p.group == GROUP], ""
         except Exception as error:
             if f"[{GROUP}]".encode() in _entry_points_text(distribution):
                 reason = f"its entry_points.txt cannot be read: {_words(error)}"

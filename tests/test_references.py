@@ -171,6 +171,12 @@ def test_a_class_with_arguments_in_a_set(mine, tiny_npz, tmp_path):
     assert torch.equal(actzoo.get(f"{mine}:Scale(2)")(X), 2 * X)
 
 
+@pytest.mark.parametrize("text", ["torch.nn:Softmax(dim=0)", "torch.nn:LogSoftmax(dim=-1)"])
+def test_a_module_over_a_dimension_is_no_elementwise_one(text):
+    assert actzoo.get(text).kind == "dimwise"
+    assert actzoo.get("torch.nn:Hardswish").kind == "elementwise"
+
+
 def test_a_module_that_is_random_in_training_is_not_in_evaluation():
     for one in ("torch.nn:RReLU", "torch.nn:Dropout(p=0.9)", torch.nn.RReLU()):
         act = actzoo.get(one)
