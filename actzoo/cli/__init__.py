@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import os
 import sys
 import traceback
@@ -11,6 +10,7 @@ from importlib import import_module
 import click
 
 from actzoo import __version__
+from actzoo.backends import spare_torch
 from actzoo.errors import ActzooError, DeclarationError, UsageError
 
 COMMANDS = {
@@ -41,7 +41,7 @@ class LazyGroup(click.Group):
         """Import a command."""
         if cmd_name not in COMMANDS:
             return None
-        _spare_torch()
+        spare_torch()
         command: click.Command = import_module(f"actzoo.cli.{cmd_name.replace('-', '_')}").command
         command.short_help = COMMANDS[cmd_name]
         return command
@@ -95,32 +95,6 @@ def main() -> None:
         traceback.print_exc()
         code = _say("a defect of actzoo, or of a plugin; please report the lines above", 3)
     sys.exit(code if isinstance(code, int) else 0)
-
-
-def _spare_torch() -> None:
-    """Keep torch and triton from failing at a distribution whose entry points cannot be read.
-
-    When they are imported they look through those of all distributions for other backends. In
-    this process such a distribution has none; `actzoo plugins` says of which, if it is of ours.
-    """
-    from importlib import metadata
-
-    try:
-        metadata.entry_points(group="torch.backends")
-        return
-    except Exception:
-        os.environ.setdefault("TORCH_DEVICE_BACKEND_AUTOLOAD", "0")  # for workers
-    read = metadata.Distribution.entry_points.fget  # type: ignore[attr-defined]
-
-    @functools.wraps(read)
-    def read_or_none(distribution: metadata.Distribution) -> metadata.EntryPoints:
-        try:
-            found: metadata.EntryPoints = read(distribution)
-        except Exception:
-            found = metadata.EntryPoints()
-        return found
-
-    metadata.Distribution.entry_points = property(read_or_none)  # type: ignore[assignment]
 
 
 def _say(text: str, code: int) -> int:
