@@ -177,7 +177,7 @@ def test_cells_are_where_they_say_they_are(folder):
 def test_keys_of_another_run_are_refused(folder):
     spec = read_json(folder / "spec.json")
     write_json(folder / "spec.json", {**spec, "run": {**spec["run"], "seeds": [7, 8]}})
-    with pytest.raises(StoreError, match="spec.json names"):
+    with pytest.raises(StoreError, match=r"spec\.json names"):
         read_study(folder)
 
 
