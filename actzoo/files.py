@@ -10,19 +10,22 @@ import io
 import json
 import math
 import os
+import re
 import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from actzoo.errors import StoreError
 from actzoo.escaping import spreadsheet
 
-PART = ".part"
-"""How the name of a file ends while it is being written."""
+PART = ".actzoo-part"
+"""How the name of a file ends while it is being written; no other program ends one so."""
+_OURS = re.compile(rf".+\.\d+{re.escape(PART)}", re.DOTALL)
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time a zip archive knows
 
@@ -62,11 +65,15 @@ def remove(path: Path) -> None:
         raise StoreError(f"cannot remove {path}: {error.strerror or error}") from None
 
 
-def remove_parts(folder: Path, names: Sequence[str]) -> None:
-    """Remove what killed writers left of these files; call it as their only writer."""
-    for name in names:
-        for part in folder.glob(f"{name}.*{PART}"):
-            remove(part)
+def remove_parts(folder: Path) -> None:
+    """Remove what killed writers left in a folder; call it as the only writer there.
+
+    That is `<name>.<process>.actzoo-part` and nothing else: the folder may be anybody's.
+    """
+    with contextlib.suppress(OSError):  # no folder, or one that cannot be read: nothing is ours
+        for path in sorted(folder.iterdir()):
+            if _OURS.fullmatch(path.name) and path.is_file() and not path.is_symlink():
+                remove(path)
 
 
 def digest(content: bytes) -> str:
@@ -134,12 +141,12 @@ def read_json(path: Path) -> dict[str, Any]:
     """Read a JSON object.
 
     Raises:
-        StoreError: The file is torn or no JSON object.
+        StoreError: The file is torn or no JSON object: NaN and Infinity are none.
     """
     content = read_bytes(path)
     try:
-        value = json.loads(content.decode())
-    except ValueError as error:
+        value = msgspec.json.decode(content)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise StoreError(f"{path} cannot be read: it is torn or no JSON ({error})") from None
     if not isinstance(value, dict):
         raise StoreError(f"{path} cannot be read: it holds no JSON object")

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from actzoo.activation import facts
 from actzoo.activation.claims import Claims
-from actzoo.activation.functions import Derivative, Value, arguments
+from actzoo.activation.functions import Derivative, Value, arguments, floating
 from actzoo.activation.module import ActivationModule
 from actzoo.errors import DeclarationError, FormulaError
 from actzoo.formula import Formula
@@ -47,6 +47,8 @@ class Activation:
             number of channels after it; raises DeclarationError if they do not divide.
         training_fn: Function like `fn` that the module uses in training mode (rrelu draws
             at random there); `fn` itself is then the evaluation form.
+        takes_complex: Whether `fn` is defined for complex tensors. All others refuse them, and
+            `derivative` always does: a real slope of a complex argument has no meaning.
         role: Where it belongs: "hidden" layers, the "output", or "both".
         task: For an output, the task it serves.
         claims: What is claimed of it and tested.
@@ -70,6 +72,7 @@ class Activation:
     kind: Kind = "elementwise"
     out_channels: Callable[..., int] | None = None
     training_fn: Callable[..., Tensor] | None = None
+    takes_complex: bool = False
     role: Role = "hidden"
     task: str = ""
     claims: Claims = field(default_factory=Claims)
@@ -134,7 +137,14 @@ class Activation:
         return Formula(self.formula, parameters=tuple(self.parameters), vectors=vectors)
 
     def __call__(self, x: Tensor, **parameters: Tensor | Value) -> Tensor:
-        """f(x), with the declared parameters where none are given."""
+        """f(x), with the declared parameters where none are given.
+
+        Whole numbers and bools are taken in torch's default dtype.
+
+        Raises:
+            UsageError: x is no tensor, or a complex one that it does not take.
+        """
+        x = floating(x, complex_too=self.takes_complex)
         return self.fn(x, **arguments(x, {**self.parameters, **parameters}))
 
     def __repr__(self) -> str:

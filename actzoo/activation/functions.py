@@ -9,6 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from actzoo.errors import UsageError
+
 Value = float | tuple[float, ...]
 
 
@@ -22,6 +24,7 @@ class Derivative:
 
     def __call__(self, x: Tensor, **parameters: Tensor | Value) -> Tensor:
         """f'(x), with the declared parameters where none are given."""
+        x = floating(x)
         given = arguments(x, {**self.parameters, **parameters})
         if self.declared is not None:
             return self.declared(x, **given)
@@ -43,3 +46,31 @@ def arguments(x: Tensor, parameters: Mapping[str, Tensor | Value]) -> dict[str, 
         name: x.new_tensor(value) if isinstance(value, tuple) else value
         for name, value in parameters.items()
     }
+
+
+def floating(x: Tensor, *, complex_too: bool = False) -> Tensor:
+    """Return x as an activation takes it: whole numbers and bools in torch's default dtype.
+
+    Args:
+        x: What was given.
+        complex_too: Whether complex numbers are taken as they are.
+
+    Raises:
+        UsageError: It is no tensor, or one that no activation has a value for.
+    """
+    if isinstance(x, Tensor):
+        if x.is_floating_point() or (complex_too and x.is_complex()):
+            return x
+        if x.is_complex():
+            raise UsageError(
+                f"a tensor of {x.dtype}: activations here are functions of real numbers; "
+                f"give x.real and x.imag one after the other, or x.abs()"
+            )
+        if x.is_quantized:
+            raise UsageError(f"a quantised tensor ({x.dtype}); give x.dequantize()")
+        return x.to(torch.get_default_dtype())
+    if isinstance(x, torch.fx.Proxy):  # stands for a tensor while torch.fx traces
+        return x
+    raise UsageError(
+        f"{type(x).__module__}.{type(x).__qualname__} is no tensor; give torch.as_tensor(x)"
+    )

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import Tensor, nn
 
-from actzoo.activation.functions import arguments
-from actzoo.errors import DeclarationError
+from actzoo.activation.functions import arguments, floating
+from actzoo.activation.names_in_state import keep_names
+from actzoo.errors import DeclarationError, UsageError
 
 if TYPE_CHECKING:
     from actzoo.activation.declaration import Activation
@@ -20,6 +21,8 @@ class ActivationModule(nn.Module):
 
     Input and output have the same shape, dtype and memory format, but for a gated
     activation, which changes dimension 1. Per-channel parameters run along dimension 1.
+    Whole numbers and bools are taken in torch's default dtype. The state of a layer that
+    learns says which function it is of, and another function refuses to load it.
 
     Attributes:
         activation: The function.
@@ -43,30 +46,80 @@ class ActivationModule(nn.Module):
         vectors = any(isinstance(value, tuple) for value in activation.parameters.values())
         # What neither trains nor depends on x is asked for in every step: it is the declared.
         self._is_constant = not self.learned and not vectors
+        if self.learned:
+            keep_names(self)
 
     @property
     def activations(self) -> tuple[Activation, ...]:
         """The functions of the layer: this one."""
         return (self.activation,)
 
+    @property
+    def names_in_state(self) -> tuple[str, ...]:
+        """What the layer's state must be of to be loaded."""
+        return (self.activation.name,)
+
     def parameters_for(self, x: Tensor) -> Mapping[str, Any]:
-        """What to call `fn` with: the learnt values, shaped to broadcast against x."""
+        """What to call `fn` with: the learnt values, shaped to broadcast against x.
+
+        Raises:
+            UsageError: There is one value a channel, and x has another number of channels.
+        """
         if self._is_constant:
             return self.activation.parameters
         values: dict[str, Any] = dict(self.activation.parameters)
         for name, value in self.learned.items():
             if self.activation.learnable[name] == "channel":
-                vector = value.shape[1:]
-                value = value.reshape(value.shape[0], *(1,) * (x.dim() - 2), *vector)
-            values[name] = value.to(x.dtype)  # under autocast x may be narrower
+                value = self._along_channels(name, value, x)
+            values[name] = value.to(x.dtype.to_real())  # under autocast x may be narrower
         return arguments(x, values)
 
+    def _along_channels(self, name: str, value: Tensor, x: Tensor) -> Tensor:
+        """One value a channel, along dimension 1 of x; a single one serves any x, as in PReLU."""
+        channels, *vector = value.shape
+        if channels == 1:
+            ones = (1,) * (x.dim() - 1)
+            return value.reshape((*ones, *vector))
+        if x.dim() < 2 or x.shape[1] != channels:
+            found = f"{x.shape[1]} channels" if x.dim() > 1 else "no dimension 1 for channels"
+            raise UsageError(
+                f"{self.activation.name} has {name!r} for {channels} channels; the input of shape "
+                f"{tuple(x.shape)} has {found}; make the layer with module(channels=...) for it"
+            )
+        return value.reshape((channels, *(1,) * (x.dim() - 2), *vector))
+
     def forward(self, x: Tensor) -> Tensor:
-        """f(x)."""
+        """f(x).
+
+        Raises:
+            UsageError: x is no tensor, a complex one, or has other channels than the layer.
+        """
+        if isinstance(x, torch.fx.Proxy):
+            return as_leaf(self, x)
         act = self.activation
+        x = floating(x, complex_too=act.takes_complex)
         fn = act.training_fn if self.training and act.training_fn is not None else act.fn
         return fn(x, **self.parameters_for(x))
 
     def extra_repr(self) -> str:
         """The activation's name, for `print(model)`."""
         return self.activation.name
+
+
+def as_leaf(layer: nn.Module, x: Any) -> Tensor:
+    """Return what stands for layer(x) in a graph of torch.fx: one call of the whole layer.
+
+    Args:
+        layer: A layer of the model that is traced.
+        x: The `torch.fx.Proxy` that stands for its input.
+
+    Raises:
+        UsageError: The layer itself is the model.
+    """
+    if x.tracer.root is layer:
+        raise UsageError(
+            f"torch.fx traces models that hold a {type(layer).__name__}, not one by itself; "
+            f"put it in nn.Sequential(...)"
+        )
+    target = x.tracer.path_of_module(layer)
+    return cast(Tensor, x.tracer.create_proxy("call_module", target, (x,), {}))

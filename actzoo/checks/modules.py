@@ -87,17 +87,15 @@ def training(subject: Subject) -> None:
 
 def compiled(subject: Subject) -> None:
     """torch.compile takes it as one graph, forward and backward, and computes the same."""
-    import torch._dynamo
-
     # What was compiled for other activations would count against dynamo's recompile limit.
-    torch._dynamo.reset()
+    torch.compiler.reset()
     module = _trained(subject)
     backend = "inductor" if subject.thorough else "aot_eager"
     graph = torch.compile(module, fullgraph=True, backend=backend)
     try:
         found = _with_gradient(graph, subject)
     finally:
-        torch._dynamo.reset()
+        torch.compiler.reset()
     for what, y, expected in zip(
         ("the output", "the gradient"), found, _with_gradient(module, subject), strict=True
     ):

@@ -15,7 +15,6 @@ from actzoo import __version__
 from actzoo.backends import spare_torch
 from actzoo.cli.ending import ending
 from actzoo.cli.streams import Unread, prepare
-from actzoo.errors import ActzooError, DeclarationError, UsageError
 
 COMMANDS = {
     "bench": "Train sets of activations and write a report that compares them.",

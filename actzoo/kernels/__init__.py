@@ -2,5 +2,6 @@
 
 from actzoo.kernels.choice import KERNELS, Kernel, Plan, plan
 from actzoo.kernels.dispatch import alone, weighted_sum
+from actzoo.kernels.watched import is_plain
 
-__all__ = ["KERNELS", "Kernel", "Plan", "alone", "plan", "weighted_sum"]
+__all__ = ["KERNELS", "Kernel", "Plan", "alone", "is_plain", "plan", "weighted_sum"]

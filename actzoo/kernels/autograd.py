@@ -8,30 +8,16 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor, nn
-from torch.autograd import forward_ad
+from torch import Tensor
 
 from actzoo.kernels import reference
 from actzoo.kernels.choice import Plan
 from actzoo.kernels.layout import dense, like
 from actzoo.kernels.table import native, run
+from actzoo.kernels.watched import is_plain
 
 Names = Sequence[tuple[int, str]]
 Given = Mapping[int, Mapping[str, Any]]
-
-
-def is_plain(*tensors: Tensor) -> bool:
-    """Whether these are tensors with values, and nothing of torch looks over our shoulder."""
-    if torch.compiler.is_compiling():  # first, since it cannot look into the rest
-        return False
-    return (
-        all(type(t) in (Tensor, nn.Parameter) and not t.is_meta for t in tensors)
-        and not any(torch._C._functorch.is_legacy_batchedtensor(t) for t in tensors)
-        and not torch._C._get_tracing_state()
-        and torch._C._functorch.peek_interpreter_stack() is None
-        and torch._C._len_torch_dispatch_stack() == 0
-        and forward_ad._current_level < 0
-    )
 
 
 class WeightedSum(torch.autograd.Function):

@@ -107,6 +107,8 @@ def _refusal(
     """Why a member is not computed by the table; "" if it is."""
     if found.refused:
         return found.refused
+    if activation.training_fn is not None:
+        return "it is another function while it trains"
     if alone and not found.faithful:
         return "by itself its table would not pass the numerics contract"
     if alone and kernel == "auto" and found.is_piecewise_linear:
@@ -124,7 +126,10 @@ def _table_absent(device: torch.device) -> str:
 
 
 def _fused_refusal(activations: tuple[Activation, ...], device: torch.device) -> str:
-    from actzoo.kernels import fused  # loads Inductor, which takes a while
+    try:
+        from actzoo.kernels import fused  # loads Inductor, which takes a while
+    except ImportError as error:  # it uses what torch keeps to itself, and may change
+        return f"this torch ({torch.__version__}) does not have what it is made of: {error}"
 
     return fused.refusal(activations, device)
 

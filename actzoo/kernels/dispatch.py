@@ -9,10 +9,12 @@ import torch
 from torch import Tensor
 
 from actzoo.activation import Activation
+from actzoo.activation.functions import floating
 from actzoo.errors import UsageError
 from actzoo.kernels import reference
-from actzoo.kernels.autograd import WeightedSum, is_plain
+from actzoo.kernels.autograd import WeightedSum
 from actzoo.kernels.choice import Kernel, plan
+from actzoo.kernels.watched import is_plain
 
 SMALL = 8192
 """Below so many elements "auto" leaves a function alone to its own operator: one call of
@@ -25,6 +27,8 @@ def weighted_sum(
     x: Tensor,
     parameters: Sequence[Mapping[str, Any]],
     kernel: Kernel = "auto",
+    *,
+    training: bool = False,
 ) -> Tensor:
     """Σ weights[i] · fᵢ(x), differentiable in weights, x and tensors among the parameters.
 
@@ -36,18 +40,25 @@ def weighted_sum(
     Args:
         activations: The functions fᵢ.
         weights: Shape (k,), one for each function.
-        x: Any shape and layout, any floating dtype.
+        x: Any shape and layout, any floating dtype; whole numbers and bools are taken in torch's
+            default dtype.
         parameters: For each function the arguments its `fn` takes beside x.
         kernel: What computes it; see `plan`.
+        training: Whether a function that has a form for training is computed by that. It may
+            draw at random, so autograd keeps what it needs of it, whatever the kernel.
 
     Returns:
         A tensor of x's shape, dtype and (where x is dense) layout.
 
     Raises:
         KernelError: The kernel was asked for by name and cannot run here.
-        UsageError: Not one weight and one mapping for each function, or on another device.
+        UsageError: Not one weight and one mapping for each function, or on another device; x is
+            no tensor, or a complex one.
     """
+    x = floating(x)
     _check(activations, weights, x, parameters)
+    if training and (apart := [i for i, a in enumerate(activations) if a.training_fn is not None]):
+        return _with_training_forms(activations, weights, x, parameters, kernel, apart)
     if kernel == "reference" or x.numel() == 0 or not is_plain(x, weights):
         return reference.weighted_sum(activations, weights, x, parameters)
     chosen = plan(tuple(activations), x.device, x.dtype, kernel)
@@ -67,6 +78,35 @@ def weighted_sum(
                 given[i][name] = value
     result: Tensor = WeightedSum.apply(chosen, given, names, x, weights, *tensors)
     return result
+
+
+def _with_training_forms(
+    activations: Sequence[Activation],
+    weights: Tensor,
+    x: Tensor,
+    parameters: Sequence[Mapping[str, Any]],
+    kernel: Kernel,
+    apart: list[int],
+) -> Tensor:
+    """The sum, with the functions in these places by their form for training."""
+    others = [i for i in range(len(activations)) if i not in apart]
+    each = weights.unbind()
+    total: Tensor | None = None
+    if others:
+        total = weighted_sum(
+            [activations[i] for i in others],
+            torch.stack([each[i] for i in others]),
+            x,
+            [parameters[i] for i in others],
+            kernel,
+        )
+    for i in apart:
+        form = activations[i].training_fn
+        assert form is not None  # it is apart because it has one
+        term = each[i].to(x.dtype) * form(x, **parameters[i])
+        total = term if total is None else total + term
+    assert total is not None
+    return total
 
 
 def _check(
@@ -105,6 +145,7 @@ def alone(
         parameters: The arguments its `fn` takes beside x.
         kernel: What computes it; see `plan`.
     """
+    x = floating(x)
     if kernel == "reference" or not is_plain(x) or (kernel == "auto" and x.numel() < SMALL):
         return activation.fn(x, **parameters)
     if plan((activation,), x.device, x.dtype, kernel).name == "reference":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +11,55 @@ from actzoo.errors import StoreError
 from actzoo.files import read_json
 from actzoo.report.study import Group, Study, Variant
 from actzoo.report.text import UNKNOWN, number, plural
+from actzoo.sweep.schema import fits
 
 FILE = "cost.json"
 FORMAT = 1
 """Version of the file; raised by hand when its form changes."""
 Place = tuple[str, str, tuple[str, ...]]
 """Dataset, network and set."""
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """The time of a step in units of ReLU's, over rounds."""
+
+    median: float
+    low: float
+    high: float
+    count: int
+
+
+@dataclass(frozen=True)
+class Row:
+    """One set."""
+
+    dataset: str
+    model: str
+    members: list[str]
+    ratio: Ratio | None = None
+    ran: str | None = None
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What the measured run asked for, as far as it is said."""
+
+    threads: int
+    device: str
+    batch_size: int
+    precision: str
+    kernel: str
+
+
+@dataclass(frozen=True)
+class Document:
+    """The content of the file, as far as it is read."""
+
+    format: int
+    run: Asked
+    environment: dict[str, Any]
+    costs: list[Row]
 
 
 def read_costs(folder: Path) -> dict[str, Any] | None:
@@ -26,12 +70,10 @@ def read_costs(folder: Path) -> dict[str, Any] | None:
     """
     try:
         found = read_json(folder / FILE)
-        _conditions(found)
-        for row in found["costs"]:
-            place(row)
-    except (StoreError, KeyError, TypeError):
+        fits(found, Document)
+    except StoreError:
         return None
-    return found if found.get("format") == FORMAT else None
+    return found if found["format"] == FORMAT else None
 
 
 def place(row: dict[str, Any]) -> Place:
@@ -83,7 +125,7 @@ def _conditions(document: dict[str, Any]) -> str:
     threads = f", {plural(run['threads'], 'thread')}" if run["device"] == "cpu" else ""
     return (
         f"batch {run['batch_size']}, {run['precision']}, kernel {run['kernel']}, "
-        f"{document['environment']['device_name']}{threads}"
+        f"{document['environment'].get('device_name', UNKNOWN)}{threads}"
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 
 from actzoo.errors import StoreError
 from actzoo.experiment.protocol import Phase, Protocol
-from actzoo.files import read_json
+from actzoo.experiment.spec import CellSpec
 from actzoo.naming import shortest
-from actzoo.sweep.plan import Control, Run
+from actzoo.sweep.plan import Run
+from actzoo.sweep.schema import fits
 from actzoo.sweep.store import Store
 
 Floats = NDArray[np.float64]
@@ -60,7 +61,7 @@ class Place(NamedTuple):
     model: str
     seed: int
     members: tuple[str, ...]
-    control: Control
+    control: str
 
 
 @dataclass(frozen=True)
@@ -260,12 +261,19 @@ def read_source(folder: Path) -> Source:
     store = Store(folder)
     spec = store.spec()
     try:
-        run = Run.from_json(spec["run"])
-    except (TypeError, KeyError) as error:
+        if unknown := sorted(set(spec["run"]) - {f.name for f in fields(Run)}):
+            raise StoreError(f"{unknown[0]!r}")
+        run = fits(spec["run"], Run)
+    except StoreError as error:
         raise StoreError(
             f"{folder / 'spec.json'} asks for what this version of actzoo does not know "
             f"({error}); read it with the version that wrote it"
         ) from None
+    if run.tunes and not spec["keys"]:
+        raise StoreError(
+            f"{folder} has not finished tuning, so that nothing is chosen yet; run the same "
+            f"command again"
+        )
     plan = [
         Place(dataset, model, seed, members, control)
         for dataset in run.datasets
@@ -273,21 +281,39 @@ def read_source(folder: Path) -> Source:
         for seed in run.seeds
         for members, control in run.variants()
     ]
-    if run.tunes and not spec["keys"]:
+    return Source(
+        folder, spec["command"], run, spec["datasets"], _placed(store, plan, spec["keys"])
+    )
+
+
+def _placed(store: Store, plan: list[Place], keys: list[str]) -> dict[Place, Cell]:
+    """The cells of a run, each where it says itself that it belongs, in the order of the plan.
+
+    Raises:
+        StoreError: The cells are not those of the plan.
+    """
+    found: dict[Place, Cell] = {}
+    unknown = []
+    for key in keys:
+        cell, spec = _cell(store, key)
+        if spec is None:  # nothing was written of it yet
+            unknown.append(cell)
+            continue
+        place = Place(spec.dataset, spec.model, spec.seed, spec.members, spec.control)
+        found[place] = cell
+    left = [place for place in plan if place not in found]
+    if len(found) + len(unknown) != len(keys) or len(left) != len(unknown):
         raise StoreError(
-            f"{folder} has not finished tuning, so that nothing is chosen yet; run the same "
+            f"{store.folder / 'spec.json'} names {len(keys)} cells, and its run has {len(plan)}, "
+            f"of which {len(plan) - len(left)} are there; run the command again"
+        )
+    found |= zip(left, unknown, strict=True)
+    if len(found) != len(plan):
+        raise StoreError(
+            f"{store.folder / 'spec.json'} names cells of another run than its own; run the "
             f"command again"
         )
-    if len(plan) != len(spec["keys"]):
-        raise StoreError(
-            f"{folder / 'spec.json'} names {len(spec['keys'])} cells; its run has {len(plan)}; "
-            f"run the command again"
-        )
-    cells = {
-        place: _cell(store, key, seed=place.seed)
-        for place, key in zip(plan, spec["keys"], strict=True)
-    }
-    return Source(folder, spec.get("command", ""), run, spec["datasets"], cells)
+    return {place: replace(found[place], seed=place.seed) for place in plan}
 
 
 def assemble(
@@ -314,7 +340,7 @@ def assemble(
     return Study(run, tuple(groups), sources)
 
 
-def _protocol(run: Run, control: Control, cells: tuple[Cell, ...]) -> Protocol:
+def _protocol(run: Run, control: str, cells: tuple[Cell, ...]) -> Protocol:
     """The phases that a set's cells ran: what was tuned is in them, and not in the run."""
     for cell in cells:
         if cell.result is not None:
@@ -322,16 +348,17 @@ def _protocol(run: Run, control: Control, cells: tuple[Cell, ...]) -> Protocol:
     return run.phases(control)
 
 
-def _cell(store: Store, key: str, seed: int) -> Cell:
+def _cell(store: Store, key: str) -> tuple[Cell, CellSpec | None]:
+    """A cell as it is stored, and what it is; None where nothing says so yet."""
     result = store.result(key)
-    failure = ""
-    if result is None:
-        error = store.error(key)
-        if error is not None:
-            failure = f"{error['error']}: {error['message']}"
-        elif (store.cell(key) / "cell.json").exists():
-            read_json(store.cell(key) / "cell.json")
-            failure = "did not finish: it was interrupted, or is still running"
-        else:
-            failure = "was not started"
-    return Cell(key, seed, result, failure, store)
+    if result is not None:
+        return Cell(key, result["spec"]["seed"], result, "", store), fits(result["spec"], CellSpec)
+    error = store.error(key)
+    if error is not None:
+        failure = f"{error['error']}: {error['message']}"
+        return Cell(key, 0, None, failure, store), fits(error["spec"], CellSpec)
+    begun = store.begun(key)
+    failure = "was not started"
+    if begun is not None:
+        failure = "did not finish: it was interrupted, or is still running"
+    return Cell(key, 0, None, failure, store), begun

@@ -97,7 +97,7 @@ def _compiled(
     activations: tuple[Activation, ...], dtype: torch.dtype, device: torch.device, threads: int
 ) -> Sum:
     """One is kept: a set's lengths come one after another, and share what was compiled."""
-    torch._dynamo.reset()  # the sums share a code object, of which it compiles eight at most
+    torch.compiler.reset()  # the sums share a code object, of which it compiles eight at most
     x = torch.empty(0, dtype=dtype, device=device)
     return torch.compile(eager_sum(activations, x), fullgraph=True)
 

@@ -27,7 +27,7 @@ from actzoo.sweep.prepare import Loaded, Plan, make_plan
 from actzoo.sweep.results import Event, Results, cell_row
 from actzoo.sweep.running import Sweep
 from actzoo.sweep.status import planned
-from actzoo.sweep.store import RESULT, SPEC, Store
+from actzoo.sweep.store import RESULT, SPEC, TABLE, Store
 from actzoo.sweep.tune import DIVERGED, Tuning, choose, write_tuning
 
 HERE = (type(None), LocalPool, ProcessPoolExecutor, ThreadPoolExecutor)
@@ -112,7 +112,7 @@ def run_plan(
 
 def _write_rows(store: Store, plan: Plan) -> tuple[dict[str, Any], ...]:
     rows = tuple(cell_row(store, spec) for spec in plan.cells)
-    write_csv(store.folder / "results.csv", rows)
+    write_csv(store.folder / TABLE, rows)
     return rows
 
 

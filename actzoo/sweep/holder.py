@@ -11,6 +11,7 @@ from pathlib import Path
 
 from actzoo.errors import StoreError
 from actzoo.files import read_json, write_json
+from actzoo.sweep.schema import fits
 
 NAME = ".running.json"
 
@@ -27,7 +28,8 @@ def note_holder(folder: Path, command: str) -> Iterator[None]:
         "since": f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC",
         "command": command,
     }
-    write_json(folder / NAME, note)
+    with suppress(StoreError):
+        write_json(folder / NAME, note)
     try:
         yield
     finally:
@@ -38,7 +40,7 @@ def note_holder(folder: Path, command: str) -> Iterator[None]:
 def holder(folder: Path) -> str:
     """The process that holds the folder, in words, as far as its note says."""
     try:
-        note = read_json(folder / NAME)
+        note = fits(read_json(folder / NAME), dict[str, str | int])
         command = f": {note['command']}" if note["command"] else ""
         return f"process {note['pid']} on {note['host']} (since {note['since']}{command})"
     except (StoreError, KeyError):

@@ -19,7 +19,8 @@ from typing import Any
 from actzoo.errors import StoreError
 from actzoo.experiment.spec import CellSpec
 from actzoo.experiment.training import Epoch
-from actzoo.files import read_json, remove_parts, write_json
+from actzoo.files import read_json, write_json
+from actzoo.sweep.schema import fits
 from actzoo.sweep.store import Store
 
 NAME = "progress.json"
@@ -69,7 +70,6 @@ class ProgressFile:
         self._first: int | None = None
 
     def __enter__(self) -> ProgressFile:
-        remove_parts(self._path.parent, (NAME,))
         self._write(None)
         return self
 
@@ -96,10 +96,8 @@ class ProgressFile:
 def read_progress(folder: Path) -> Progress | None:
     """What the file in a cell's folder says; None if there is none."""
     try:
-        told: dict[str, Any] = read_json(folder / NAME)
-        epoch = told.pop("epoch")
-        return Progress(**told, epoch=Epoch(**epoch) if epoch else None)
-    except (StoreError, TypeError, KeyError, AttributeError):
+        return fits(read_json(folder / NAME), Progress)
+    except StoreError:
         return None
 
 

@@ -69,6 +69,18 @@ class Results:
         return pandas.DataFrame(list(self.rows))
 
 
+MEASURED = (
+    "test_accuracy",
+    "test_loss",
+    "test_correct",
+    "test_images",
+    "parameters",
+    "training_seconds",
+    "total_seconds",
+)
+"""Columns that a row has whatever became of its cell; empty where there is no result."""
+
+
 def cell_row(store: Store, spec: CellSpec) -> dict[str, Any]:
     """A cell as a row of results.csv; columns that depend on the clock end in `_seconds`."""
     row: dict[str, Any] = {
@@ -83,9 +95,11 @@ def cell_row(store: Store, spec: CellSpec) -> dict[str, Any]:
     if result is None:
         failure = store.error(spec.key)
         if failure is None:
-            begun = (store.cell(spec.key) / "cell.json").exists()
-            return {**row, "status": "not finished" if begun else "not run", "message": ""}
-        return {**row, "status": "failed", "message": failure["message"]}
+            begun = store.begun(spec.key) is not None
+            row |= {"status": "not finished" if begun else "not run", "message": ""}
+        else:
+            row |= {"status": "failed", "message": failure["message"]}
+        return {**row, **dict.fromkeys(MEASURED)}
     test = result["test"]
     return {
         **row,

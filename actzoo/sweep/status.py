@@ -15,6 +15,7 @@ from actzoo.errors import StoreError
 from actzoo.experiment.spec import CellSpec
 from actzoo.files import read_json
 from actzoo.sweep.progress import Progress, alive, read_progress
+from actzoo.sweep.schema import Failure, Result, fits
 from actzoo.sweep.store import CELL, ERROR, RESULT, Store
 
 State = Literal["done", "failed", "running", "silent", "stopped", "waiting"]
@@ -165,7 +166,7 @@ def _planned(store: Store) -> list[dict[str, Any]]:
         return told
     paths = {key: store.cell(key) / CELL for key in asked["keys"]}
     return [  # a run of before this was noted: what its cells say of themselves
-        {**planned(CellSpec.from_json(read_json(path))), "key": key}
+        {**planned(fits(read_json(path), CellSpec)), "key": key}
         for key, path in paths.items()
         if path.exists()
     ]
@@ -176,21 +177,19 @@ def _look(store: Store, cell: Cell, now: float) -> Cell:
     folder = store.cell(cell.key)
     # Whoever reports on a cell checks all its files; here it is read as often as every second.
     try:
-        if (result := _read(folder / RESULT)) is not None:
-            return replace(cell, state="done", seconds=float(result["seconds"]["total"]))
+        if (folder / RESULT).exists():
+            result = fits(read_json(folder / RESULT), Result)
+            return replace(cell, state="done", seconds=result.seconds.total)
         # Before the progress, which a worker that died leaves as it was.
-        if (error := _read(folder / ERROR)) is not None:
-            return replace(cell, state="failed", message=f"{error['error']}: {error['message']}")
+        if (folder / ERROR).exists():
+            error = fits(read_json(folder / ERROR), Failure)
+            return replace(cell, state="failed", message=f"{error.error}: {error.message}")
         progress = read_progress(folder)
         if progress is not None:
             return replace(cell, state=_state(progress, now), progress=progress)
-    except (StoreError, KeyError, TypeError) as unreadable:
+    except StoreError as unreadable:
         return replace(cell, state="stopped", message=f"a file that cannot be used: {unreadable}")
     return cell
-
-
-def _read(path: Path) -> Any:
-    return read_json(path) if path.exists() else None
 
 
 def _state(progress: Progress, now: float) -> State:

@@ -26,6 +26,7 @@ from actzoo.experiment.spec import FORMAT, CellSpec, key_of
 from actzoo.files import (
     csv_bytes,
     digest,
+    finite,
     npz_bytes,
     read_bytes,
     read_json,
@@ -34,13 +35,16 @@ from actzoo.files import (
     write_atomically,
     write_json,
 )
+from actzoo.sweep import schema
 from actzoo.sweep.holder import holder, note_holder
 from actzoo.sweep.setaside import set_aside
 
 CELL, RESULT, ERROR, CHECKPOINT = "cell.json", "result.json", "error.json", "checkpoint.pt"
 HISTORY, PREDICTIONS, LAYERS = "history.csv", "predictions.npz", "layers.npz"
 SPEC = "spec.json"
-ALL = (CELL, RESULT, ERROR, CHECKPOINT, HISTORY, PREDICTIONS, LAYERS)
+TABLE = "results.csv"
+OWN = (SPEC, TABLE, "sweep.toml", "tuning.json", "cost.json", "report.md", ".figures.json")
+"""Files of the folder that a run writes; a folder of such a name is moved aside."""
 AGAIN = "run the same command again: it moves this aside and repeats what is missing"
 
 
@@ -80,7 +84,8 @@ class Store:
             ) from None
         try:
             with note_holder(self.folder, command):
-                remove_parts(self.folder, ("*",))  # whoever wrote them is dead
+                for folder in (self.folder, self.folder / "figures"):
+                    remove_parts(folder)  # whoever wrote them is dead
                 yield
         finally:
             lock.release()
@@ -124,9 +129,8 @@ class Store:
         path = self.cell(key) / RESULT
         if not path.exists():
             return None
-        result = _of_cell(path, lambda parts: parts.get("spec"), key)
-        # Results from before digests were stored have none.
-        for name, expected in result.get("files", {}).items():
+        result = _of_cell(path, schema.Result, key)
+        for name, expected in result["files"].items():
             if digest(read_bytes(path.parent / name)) != expected:
                 raise StoreError(f"{path.parent / name} is not what {RESULT} says it is; {AGAIN}")
         return result
@@ -138,20 +142,46 @@ class Store:
             StoreError: It is torn, or of another cell or format.
         """
         path = self.cell(key) / ERROR
-        return _of_cell(path, lambda parts: parts.get("spec"), key) if path.exists() else None
+        return _of_cell(path, schema.Failure, key) if path.exists() else None
+
+    def begun(self, key: str) -> CellSpec | None:
+        """What a cell noted of itself when it began; None if it did not.
+
+        Raises:
+            StoreError: It is torn, or of another cell or format.
+        """
+        path = self.cell(key) / CELL
+        return schema.fits(_of_cell(path, CellSpec, key), CellSpec) if path.exists() else None
 
     def history(self, key: str) -> list[dict[str, float | str]]:
-        """One row an epoch; numbers as floats, `trains` as text, blanks as nan."""
-        text = read_bytes(self.cell(key) / HISTORY).decode()
-        return [
-            {k: v if k == "trains" else float(v or "nan") for k, v in row.items()}
-            for row in csv.DictReader(io.StringIO(text, newline=""))
-        ]
+        """One row an epoch; numbers as floats, `trains` as text, blanks as nan.
+
+        Raises:
+            StoreError: It is not there, or torn.
+        """
+        path = self.cell(key) / HISTORY
+        content = read_bytes(path)
+        try:
+            return [
+                {k: v if k == "trains" else float(v or "nan") for k, v in row.items()}
+                for row in csv.DictReader(io.StringIO(content.decode(), newline=""))
+            ]
+        except (ValueError, TypeError, csv.Error) as error:
+            raise StoreError(f"{path} cannot be read: it is torn ({error}); {AGAIN}") from None
 
     def arrays(self, key: str, name: str) -> dict[str, NDArray[Any]]:
-        """The arrays of `predictions` or `layers`."""
-        with np.load(io.BytesIO(read_bytes(self.cell(key) / f"{name}.npz"))) as file:
-            return {k: file[k] for k in file.files}
+        """The arrays of `predictions` or `layers`.
+
+        Raises:
+            StoreError: They are not there, or torn.
+        """
+        path = self.cell(key) / f"{name}.npz"
+        content = read_bytes(path)
+        try:
+            with np.load(io.BytesIO(content)) as file:
+                return {k: file[k] for k in file.files}
+        except Exception as error:  # numpy, zipfile and zlib each raise their own
+            raise StoreError(f"{path} cannot be read: it is torn ({error}); {AGAIN}") from None
 
     def examine(self, spec: CellSpec) -> list[str]:
         """Move aside what is torn or foreign in a cell's folder, so that it runs again.
@@ -163,6 +193,8 @@ class Store:
             StoreError: The folder cannot be written.
         """
         folder, key = self.cell(spec.key), spec.key
+        if folder.exists() and not folder.is_dir():
+            return [set_aside(self.folder, folder, f"{folder} is no folder")]
         try:
             if self.result(key) is not None:
                 # Killed after its result was written and before this was removed.
@@ -171,7 +203,7 @@ class Store:
         except StoreError as error:
             return [set_aside(self.folder, folder, str(error))]
         checks: tuple[tuple[str, Callable[[Path], object]], ...] = (
-            (CELL, lambda path: _of_cell(path, lambda parts: parts, key)),
+            (CELL, lambda _: self.begun(key)),
             (ERROR, lambda _: self.error(key)),
             (CHECKPOINT, lambda path: checkpoint.read(path, key)),
         )
@@ -196,7 +228,7 @@ class Store:
     def begin(self, spec: CellSpec) -> None:
         """Note what a cell is, before it runs."""
         folder = self.cell(spec.key)
-        remove_parts(folder, ALL)
+        remove_parts(folder)
         write_json(folder / CELL, spec.to_json())
         remove(folder / ERROR)  # of an earlier try
 
@@ -211,7 +243,8 @@ class Store:
         for name, content in contents.items():
             write_atomically(folder / name, content)
         files = {name: digest(content) for name, content in contents.items()}
-        write_json(folder / RESULT, {**result.numbers, "files": files})
+        parts = finite({**result.numbers, "files": files})
+        write_json(folder / RESULT, {**parts, "digest": schema.digest_of(parts)})
         for name in (ERROR, CHECKPOINT):
             remove(folder / name)
 
@@ -237,20 +270,28 @@ class Store:
         write_json(self.folder / SPEC, {"format": FORMAT, **spec})
 
     def examine_spec(self) -> list[str]:
-        """Move a spec.json aside that is torn or of another format; see `examine`."""
+        """Move aside what is not what a run writes under its names; see `examine`.
+
+        That is a spec.json that is torn or of another format, and a folder where a file belongs.
+        """
+        moved = [
+            set_aside(self.folder, self.folder / name, f"{name} is a folder")
+            for name in OWN
+            if (self.folder / name).is_dir()
+        ]
         path = self.folder / SPEC
         if path.exists():
             try:
                 self.spec()
             except StoreError as error:
-                return [set_aside(self.folder, path, str(error))]
-        return []
+                moved.append(set_aside(self.folder, path, str(error)))
+        return moved
 
     def spec(self) -> dict[str, Any]:
         """What the last command asked for.
 
         Raises:
-            StoreError: The folder holds no run, or one of another format.
+            StoreError: The folder holds no run, a torn one, or one of another format.
         """
         path = self.folder / SPEC
         if not path.exists():
@@ -266,6 +307,10 @@ class Store:
                 f"was written; to write it anew use the actzoo and the commit that it names, or "
                 f"run its command again here (its cells stay)"
             )
+        try:
+            schema.fits(spec, schema.Asked)
+        except StoreError as error:
+            raise StoreError(f"{path}: {error}; run the command of this folder again") from None
         return spec
 
 
@@ -281,8 +326,13 @@ def kind_of(error: Exception) -> str:
     return "raised"
 
 
-def _of_cell(path: Path, spec_of: Callable[[dict[str, Any]], Any], key: str) -> dict[str, Any]:
+def _of_cell(path: Path, kind: type[Any], key: str) -> dict[str, Any]:
     """A JSON document that must be of this cell.
+
+    Args:
+        path: The file.
+        kind: What it must hold, a type of `schema`, or CellSpec.
+        key: The cell's.
 
     Raises:
         StoreError: It is torn, or of another cell or format.
@@ -291,11 +341,19 @@ def _of_cell(path: Path, spec_of: Callable[[dict[str, Any]], Any], key: str) -> 
         parts = read_json(path)
     except StoreError as error:
         raise StoreError(f"{error}; {AGAIN}") from None
-    spec = spec_of(parts)
+    spec = parts if kind is CellSpec else parts.get("spec")
     form = spec.get("format") if isinstance(spec, dict) else None
     found = key_of(spec) if isinstance(spec, dict) else None
     if form != FORMAT or found != key or parts.get("key", key) != key:
         raise StoreError(
             f"{path} is of format {form} and cell {found}; expected {FORMAT} and {key}; {AGAIN}"
         )
+    # Results of the first format carry no digest of themselves.
+    carries = kind is schema.Result and (form > 1 or "digest" in parts)
+    if carries and parts.get("digest") != schema.digest_of(parts):
+        raise StoreError(f"{path} was changed after it was written; {AGAIN}")
+    try:
+        schema.fits(parts, kind)
+    except StoreError as error:
+        raise StoreError(f"{path}: {error}; {AGAIN}") from None
     return parts

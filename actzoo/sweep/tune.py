@@ -18,6 +18,7 @@ from actzoo.experiment.spec import FORMAT, CellSpec
 from actzoo.files import read_json, write_json
 from actzoo.sweep.hyper import Grid, Setting, said
 from actzoo.sweep.plan import Run, Subject
+from actzoo.sweep.schema import fits
 from actzoo.sweep.store import Store
 
 FILE = "tuning.json"
@@ -82,7 +83,7 @@ class Outcome:
     setting: Setting
     keys: tuple[str, ...]
     accuracy: tuple[float, ...]
-    loss: tuple[float, ...]
+    loss: tuple[float | None, ...]  # JSON has no inf
     failures: tuple[str, ...]
     epochs: int
     seconds: float
@@ -97,7 +98,8 @@ class Outcome:
         """Least is best: failures, then accuracy, then loss."""
         if not self.accuracy:
             return len(self.failures), 0.0, 0.0
-        return len(self.failures), -self.mean, sum(self.loss) / len(self.loss)
+        losses = [math.inf if value is None else value for value in self.loss]
+        return len(self.failures), -self.mean, sum(losses) / len(losses)
 
 
 @dataclass(frozen=True)
@@ -219,8 +221,7 @@ def write_tuning(folder: Path, tuning: Tuning) -> None:
     Raises:
         StoreError: The folder cannot be written.
     """
-    tuned = [{**asdict(t), "subject": t.subject._asdict()} for t in tuning.tuned]
-    document = {"grid": dict(tuning.grid), "seeds": tuning.seeds, "tuned": tuned}
+    document = {**asdict(tuning), "grid": dict(tuning.grid)}
     write_json(folder / FILE, {"format": FORMAT, **document})
 
 
@@ -235,23 +236,15 @@ def read_tuning(folder: Path) -> Tuning:
         parts = read_json(path)
         if parts.get("format") != FORMAT:
             raise StoreError(f"{path} is of format {parts.get('format')}; expected {FORMAT}")
-        tuned = tuple(map(_read_tuned, parts["tuned"]))
-        grid = {name: tuple(values) for name, values in parts["grid"].items()}
-        return Tuning(grid, tuple(parts["seeds"]), tuned)
-    except (KeyError, TypeError, AttributeError) as error:
-        reason = f"{path} holds no tuning of this version ({type(error).__name__}: {error})"
+        try:
+            tuning = fits(parts, Tuning)
+        except StoreError as error:
+            raise StoreError(f"{path} holds no tuning of this version: {error}") from None
+        if all(0 <= tuned.picked < len(tuned.outcomes) for tuned in tuning.tuned):
+            return tuning
+        reason = f"{path} picks what is not among its outcomes"
     except StoreError as error:
         reason = str(error)
     raise StoreError(
         f"{reason}; run the command of this folder again: it chooses anew from the cells"
     )
-
-
-def _read_tuned(parts: dict[str, Any]) -> Tuned:
-    subject = Subject(**{**parts["subject"], "members": tuple(parts["subject"]["members"])})
-    return Tuned(subject, tuple(map(_read_outcome, parts["outcomes"])), parts["picked"])
-
-
-def _read_outcome(parts: dict[str, Any]) -> Outcome:
-    values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in parts.items()}
-    return Outcome(**values)

@@ -228,6 +228,7 @@ def actzoo_activations() -> tuple[Activation, ...]:
             derivative=_modrelu_derivative,
             parameters={"bias": 0.0},
             learnable={"bias": "channel"},
+            takes_complex=True,
             claims=Claims(
                 lower=-inf,
                 upper=inf,

@@ -18,6 +18,7 @@ import actzoo
 from actzoo.cli import headline, status
 from actzoo.errors import StoreError, UsageError
 from actzoo.experiment.protocol import PAPER
+from actzoo.sweep.schema import digest_of
 
 
 @pytest.fixture
@@ -82,6 +83,7 @@ def undo(cell, **progress):
 def took(cell, seconds):
     result = json.loads((cell / "result.json").read_text())
     result["seconds"]["total"] = seconds
+    result["digest"] = digest_of(result)
     (cell / "result.json").write_text(json.dumps(result))
 
 

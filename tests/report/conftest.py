@@ -17,6 +17,7 @@ from actzoo.experiment.fingerprint import Fingerprint
 from actzoo.experiment.protocol import Phase, Protocol, equal_epochs
 from actzoo.experiment.spec import CellSpec
 from actzoo.sweep.plan import Run
+from actzoo.sweep.schema import digest_of
 from actzoo.sweep.store import Store
 
 IMAGES = 1000
@@ -79,6 +80,16 @@ def _result(spec: CellSpec, correct: int, layers: int) -> CellResult:
             # A quarter of the values lies beyond 1, none beyond 3.
             inside = 0.75 if half == 1 else 1.0
             arrays[f"z{layer['name'][1:]}_in_{half:g}"] = np.full(80, inside / 80)
+    rows = [
+        {
+            "w_start": row["P_start"],
+            "w": row["P"],
+            "gain_start": 1.0,
+            "learned": [{} for _ in spec.members],
+            **row,
+        }
+        for row in rows
+    ]
     healthy = [{"dead": 0.25, "saturated": 0.5, "gradient": 0.1 * n} for n in range(1, layers + 1)]
     numbers = {
         "key": spec.key,
@@ -96,7 +107,7 @@ def _result(spec: CellSpec, correct: int, layers: int) -> CellResult:
         "health": [{"when": "start", "layers": healthy}, {"when": "phase 3", "layers": healthy}],
         "phases_skipped": [] if mixed else [2],
         "kernel": "reference",
-        "seconds": {"training": 3.0, "total": 4.0},
+        "seconds": {"training": 3.0, "measuring": 0.5, "total": 4.0},
         "environment": {
             "actzoo": "0.1.0",
             "commit": {"id": "abc123", "dirty": True},
@@ -213,6 +224,7 @@ def edit() -> Callable[..., None]:
             result = json.loads(path.read_text())
             if all(result["spec"][name] == value for name, value in spec.items()):
                 change(result)
+                result["digest"] = digest_of(result)
                 path.write_text(json.dumps(result))
                 changed += 1
         assert changed

@@ -17,6 +17,7 @@ from actzoo.report.compare import compare
 from actzoo.report.figures import accuracy, curves, style, training
 from actzoo.report.series import Span, along, spans
 from actzoo.report.study import Group, Study, read_study
+from actzoo.sweep.schema import digest_of
 
 Make = Callable[..., Path]
 SETS = (("relu", "tanh"),)
@@ -180,6 +181,7 @@ def test_a_gradient_of_zero_leaves_a_gap(make_store: Make) -> None:
         path.write_text("\n".join([lines[0], *text]) + "\n")
         result = read_json(path.with_name("result.json"))
         result.get("files", {})["history.csv"] = digest(path.read_bytes())
+        result["digest"] = digest_of(result)
         write_json(path.with_name("result.json"), result)
     norms = training.collect_gradients(read_study(folder).groups[0].mixtures)
     assert np.isnan(norms[0].layers[0][1].lines[:, 1:]).all()

@@ -192,7 +192,7 @@ def test_a_full_disk(tanh, tmp_path, monkeypatch, limit):
             tanh()
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    assert list((tmp_path / "out").rglob("*.part")) == []
+    assert list((tmp_path / "out").rglob("*part")) == []
     again, events = tanh()
     assert numbers(again) == numbers(whole)
     assert moved(events) == []
@@ -314,12 +314,12 @@ def test_what_a_killed_writer_left_is_swept_away(tanh, tmp_path):
     folder = tmp_path / "out" / "cells" / key
     spec = CellSpec.from_json(read_json(folder / "cell.json"))
     (folder / "result.json").unlink()
-    (folder / "layers.npz.123.part").write_bytes(b"half")
-    (folder / "checkpoint.pt.7.part").write_bytes(b"half")
+    (folder / "layers.npz.123.actzoo-part").write_bytes(b"half")
+    (folder / "checkpoint.pt.7.actzoo-part").write_bytes(b"half")
     (folder / "notes.npz.part").write_bytes(b"a user's own")
-    (tmp_path / "out" / "spec.json.9.part").write_bytes(b"half")
+    (tmp_path / "out" / "spec.json.9.actzoo-part").write_bytes(b"half")
     tanh()
-    parts = [path.name for path in (tmp_path / "out").rglob("*.part")]
+    parts = [path.name for path in (tmp_path / "out").rglob("*part")]
     assert parts == ["notes.npz.part"]
     # Killed between the last two steps: the result counts, the checkpoint goes.
     (folder / "checkpoint.pt").write_bytes(b"of no use any more")

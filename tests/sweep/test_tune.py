@@ -186,7 +186,16 @@ class TestTheChoice:
                 numbers = {
                     "key": trial.spec.key,
                     "spec": trial.spec.to_json(),
-                    "seconds": {"training": 2.0, "total": 3.0},
+                    "test": {"correct": 1, "images": 2, "accuracy": 0.5, "loss": 0.1},
+                    "train_images": 8,
+                    "validation_images": 2,
+                    "parameters": {"network": 1, "activations": 0, "mixture": 0},
+                    "layers": [],
+                    "health": [],
+                    "phases_skipped": [],
+                    "kernel": "reference",
+                    "environment": {},
+                    "seconds": {"training": 2.0, "measuring": 0.5, "total": 3.0},
                 }
                 store.finish(trial.spec, CellResult(numbers, [row, {**row, **last}]))
             tuning = choose(store, run, some)

@@ -9,14 +9,17 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from actzoo.errors import UsageError
+from actzoo.errors import StoreError, UsageError
+from actzoo.files import digest, read_bytes, read_json, remove, write_json
 from actzoo.report.compare import Comparison, compare
 from actzoo.report.figures import accuracy, curves, overview, style, training, tuning
 from actzoo.report.study import Group, Study, Variant, slug
 from actzoo.report.tuning import Pairs, of_group, read_tuned
+from actzoo.sweep.schema import fits
 
 FOLDER = "figures"
-KINDS = ("accuracy", "tuning", "training", "gradients", "curves", "ranges", "weights")
+LIST = ".figures.json"
+"""The figures that the last report wrote, with their digests: what the next one may remove."""
 Place = tuple[str, str, str, tuple[str, ...]]
 
 
@@ -44,11 +47,25 @@ class Figures:
         return {name for names in self.paths.values() for name in names}
 
     def remove_older(self) -> None:
-        """Remove the figures of an earlier report that this one does not show."""
-        for path in sorted((self.folder / FOLDER).glob("*")):
-            ours = path.suffix[1:] in style.FORMATS and path.name.partition("-")[0] in KINDS
-            if ours and f"{FOLDER}/{path.name}" not in self.written:
-                path.unlink()
+        """Remove the figures of an earlier report that this one does not show.
+
+        Only files that are byte for byte what an earlier report wrote: the folder may hold
+        others.
+        """
+        path = self.folder / LIST
+        try:
+            earlier = fits(read_json(path), dict[str, str])
+        except StoreError:  # none, or a torn one: then nothing is known to be ours
+            earlier = {}
+        for name, written in earlier.items():
+            old = self.folder / FOLDER / name
+            if Path(name).name != name or f"{FOLDER}/{name}" in self.written or not old.is_file():
+                continue
+            if digest(read_bytes(old)) == written:
+                remove(old)
+        ours = sorted(self.folder / name for name in self.written)
+        if ours:
+            write_json(path, {p.name: digest(read_bytes(p)) for p in ours})
 
     def write(
         self, draw: Callable[[], Figure], kind: str, group: Group, mixture: Variant | None = None

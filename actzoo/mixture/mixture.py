@@ -2,52 +2,26 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
-from torch.utils.hooks import RemovableHandle
 
 from actzoo.activation import Activation, ActivationModule
+from actzoo.activation.functions import floating
+from actzoo.activation.module import as_leaf
+from actzoo.activation.names_in_state import keep_names
 from actzoo.errors import DeclarationError, MixtureError
-from actzoo.kernels import Kernel, alone, plan, weighted_sum
-from actzoo.registry import get
+from actzoo.kernels import Kernel, alone, is_plain, plan, weighted_sum
+from actzoo.mixture.rule import RATIO, Rule
+from actzoo.mixture.soundness import examine, holds, keep_scale, project, proportions
+from actzoo.registry import default, get
 
 Init = Literal["equal", "random"]
-
-
-@dataclass(frozen=True)
-class Rule:
-    """How raw weights w become proportions P, and where w may be.
-
-    Attributes:
-        name: What specs and reports call it.
-        normalise: w -> P, differentiable.
-        start: The raw weights that stand for proportions 1 : 1 : ... : 1, as one number.
-        nonnegative: Whether w must stay in w >= 0, by projection after each step.
-    """
-
-    name: str
-    normalise: Callable[[Tensor], Tensor]
-    start: float
-    nonnegative: bool
-
-
-def _ratio(w: Tensor) -> Tensor:
-    return w / w.sum()
-
-
-def _softmax(w: Tensor) -> Tensor:
-    return torch.softmax(w, dim=0)
-
-
-RATIO = Rule("ratio", _ratio, start=1.0, nonnegative=True)
-"""Pᵢ = wᵢ / Σ w with w >= 0: equations (9) and (10) of Bansal 2022."""
-
-SOFTMAX = Rule("softmax", _softmax, start=0.0, nonnegative=False)
-"""Pᵢ = exp(wᵢ) / Σ exp(w): w is free, and no Pᵢ is ever 0."""
+LOOK_EVERY = 16
+"""Steps between two looks at the scale of w where looking makes somebody wait."""
 
 
 class Mixture(nn.Module):
@@ -64,7 +38,8 @@ class Mixture(nn.Module):
     A mixture of one function is that function, and its weight does not train.
 
     Args:
-        members: Names, formulas or Activation values; at least one.
+        members: Names, formulas, Activation values or functions of a tensor; at least one. Or
+            one text, as `actzoo bench --set` takes it: "relu,tanh,sin", or a set's name.
         rule: How w becomes P.
         init: "equal" starts every raw weight at the rule's neutral value (1 for ratio);
             "random" draws w uniformly from (0, 1) (for softmax: log of such a draw). The
@@ -81,7 +56,7 @@ class Mixture(nn.Module):
 
     def __init__(
         self,
-        members: Iterable[str | Activation],
+        members: str | Iterable[str | Activation | Callable[[Tensor], Tensor]],
         *,
         rule: Rule = RATIO,
         init: Init = "equal",
@@ -90,6 +65,12 @@ class Mixture(nn.Module):
         kernel: Kernel = "auto",
     ) -> None:
         super().__init__()
+        if isinstance(members, str):
+            members = default().members(members)
+        if isinstance(members, Activation) or not isinstance(members, Iterable):
+            raise DeclarationError(
+                f"members={members!r}; expected several, such as Mixture(['relu', 'tanh'])"
+            )
         activations = [get(member) for member in members]
         if not activations:
             raise DeclarationError("a mixture needs at least one member, e.g. Mixture(['relu'])")
@@ -105,7 +86,9 @@ class Mixture(nn.Module):
         self.w = nn.Parameter(
             _initial(rule, init, len(activations), generator), requires_grad=len(activations) > 1
         )
-        self._handles: list[RemovableHandle] = []
+        # Of weights on a device that has to be waited for: which were examined.
+        self._examined: tuple[int, int] | None = None
+        keep_names(self, _reorder)
 
     @property
     def activations(self) -> tuple[Activation, ...]:
@@ -118,24 +101,57 @@ class Mixture(nn.Module):
         return tuple(self.members)  # type: ignore[arg-type]  # a ModuleList forgets the type
 
     @property
+    def names_in_state(self) -> tuple[str, ...]:
+        """What the layer's state must be of to be loaded: the rule, then the functions."""
+        return (f"rule {self.rule.name}", *(a.name for a in self.activations))
+
+    @property
     def proportions(self) -> Tensor:
         """P, shape (k,), differentiable in w.
 
         Raises:
-            MixtureError: A weight is negative or all are 0.
+            MixtureError: A weight is negative or not finite, or all are 0.
         """
         self.check()
-        return self.rule.normalise(self.w)
+        return proportions(self.rule, self.w)
 
     def forward(self, x: Tensor) -> Tensor:
-        """A(x): x's shape and dtype."""
+        """A(x): x's shape and dtype; torch's default dtype for whole numbers and bools.
+
+        Raises:
+            MixtureError: A weight is negative or not finite, or all are 0.
+            UsageError: x is no tensor, a complex one, or has other channels than the layer.
+        """
+        if isinstance(x, torch.fx.Proxy):
+            return as_leaf(self, x)
+        x = floating(x)
         if len(self.members) == 1:
             return self._alone(x)
-        if self._may_have_gone_negative():
-            self.check()
         parameters = [member.parameters_for(x) for member in self.layers]
-        proportions = self.rule.normalise(self.w)
-        return weighted_sum(self.activations, proportions, x, parameters, self.kernel)
+        return weighted_sum(
+            self.activations,
+            self._proportions(),
+            x,
+            parameters,
+            self.kernel,
+            training=self.training,
+        )
+
+    def _proportions(self) -> Tensor:
+        """P, of weights that are looked at wherever they have values to look at.
+
+        Looking makes a GPU wait, so there it is done only when they were changed by something
+        else than an attached optimiser.
+        """
+        w = self.w
+        if not is_plain(w):
+            return self.rule.normalise(w)
+        if w.device.type == "cpu":
+            examine(self.rule, w)
+        elif w.is_inference() or self._examined != _version(w):
+            examine(self.rule, w)
+            self._examined = _version(w)
+        return proportions(self.rule, w)
 
     def _alone(self, x: Tensor) -> Tensor:
         member = self.layers[0]
@@ -164,32 +180,43 @@ class Mixture(nn.Module):
         Raises:
             MixtureError: The optimiser does not hold this mixture's weights.
         """
-        if not any(p is self.w for group in optimizer.param_groups for p in group["params"]):
+        if not holds(optimizer, self.w):
             raise MixtureError(
                 "this optimiser does not hold the mixture's weights: attach the one that was "
                 "given mixture.parameters(), or the parameters of the model around it"
             )
+        self.project_()
+        steps = itertools.count(1)
 
         def hook(*_: Any) -> None:
-            self.project_()
+            project(self.rule, self.w)
+            cheap = type(self.w) is nn.Parameter and self.w.device.type == "cpu"
+            if cheap or next(steps) % LOOK_EVERY == 0:
+                keep_scale(self.rule, self.w, optimizer)
+            self._mark()
 
-        handle = optimizer.register_step_post_hook(hook)
-        self._handles.append(handle)
-        return handle
+        return optimizer.register_step_post_hook(hook)
 
     @torch.no_grad()
     def project_(self) -> None:
-        """Move w to the nearest point of w >= 0, in place.
+        """Move w to the nearest point of w >= 0, and back to its scale if it has left it.
+
+        P does not see the scale of w. It is kept because the gradient of w grows as w shrinks,
+        which weight decay would otherwise drive until w is nan.
 
         Raises:
             MixtureError: No weight is left above 0. On a GPU this would make the host wait
                 at each step, so there it is `check` that says so.
         """
-        if not self.rule.nonnegative:
-            return
-        self.w.clamp_(min=0)
-        if self.w.device.type == "cpu":
+        project(self.rule, self.w)
+        keep_scale(self.rule, self.w)
+        self._mark()
+
+    def _mark(self) -> None:
+        if self.w.device.type == "cpu" and len(self.members) > 1:
             self.check()
+        else:
+            self._examined = _version(self.w)
 
     def check(self) -> None:
         """Read w and say what is wrong with it.
@@ -197,51 +224,36 @@ class Mixture(nn.Module):
         Raises:
             MixtureError: A weight is negative, not finite, or all are 0.
         """
-        w = self.w.detach()
-        values = w.tolist()
-        if not torch.isfinite(w).all():
-            raise MixtureError(f"mixture weights are no longer finite: w = {values}")
-        if not self.rule.nonnegative:
-            return
-        if min(values) < 0:
-            raise MixtureError(
-                f"mixture weights went negative: w = {values}; "
-                f"call mixture.attach(optimizer) once, before the first step"
-            )
-        if max(values) == 0:
-            raise MixtureError(
-                f"all {len(values)} mixture weights are 0, so no proportions are left; "
-                f"lower the mixture's learning rate"
-            )
-
-    def _may_have_gone_negative(self) -> bool:
-        """Whether forward must look: w trains, and no attached optimiser keeps it in place.
-
-        Looking makes a GPU wait, so it is done only then. Traced and stand-in tensors have
-        no values to look at.
-        """
-        w = self.w
-        return (
-            self.rule.nonnegative
-            and self.training
-            and w.requires_grad
-            and type(w) is nn.Parameter
-            and not w.is_meta
-            and not torch.compiler.is_compiling()
-            and not any(h.id in (h.hooks_dict_ref() or {}) for h in self._handles)
-        )
-
-    def __getstate__(self) -> dict[str, Any]:
-        # A copy is not attached to the optimiser of the original.
-        return {**self.__dict__, "_handles": []}
+        examine(self.rule, self.w)
 
     def extra_repr(self) -> str:
         """The proportions and names, for `print(model)`."""
         if self.w.is_meta:
             return self.rule.name
-        p = self.rule.normalise(self.w.detach()).tolist()
+        p = proportions(self.rule, self.w.detach()).tolist()
         named = zip(p, self.activations, strict=True)
         return f"{self.rule.name}: " + " + ".join(f"{v:.4f} {a.name}" for v, a in named)
+
+
+def _version(w: Tensor) -> tuple[int, int]:
+    """What changes when a tensor is written to."""
+    # A tensor made in inference mode counts no versions, and is never the same twice.
+    return w.data_ptr(), -1 if w.is_inference() else w._version
+
+
+def _reorder(layer: nn.Module, state: dict[str, Any], prefix: str, places: list[int]) -> None:
+    """Put a mixture's state, whose functions stand in another order, in the layer's."""
+    # The first name is the rule.
+    order = [place - 1 for place in places[1:]]
+    if (w := state.get(f"{prefix}w")) is not None:
+        state[f"{prefix}w"] = w[order]
+    members = f"{prefix}members."
+    inside = {key: state.pop(key) for key in [k for k in state if k.startswith(members)]}
+    for now, before in enumerate(order):
+        own = f"{members}{before}."
+        for key, value in inside.items():
+            if key.startswith(own):
+                state[f"{members}{now}.{key.removeprefix(own)}"] = value
 
 
 def _initial(rule: Rule, init: Init, k: int, generator: torch.Generator | None) -> Tensor:

@@ -1,0 +1,46 @@
+"""Whether torch looks over our shoulder: traces, transforms, compiles, or batches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.autograd import forward_ad
+
+
+def _private(path: str) -> Callable[..., Any] | None:
+    """Return a function that torch keeps to itself, or None where this torch has none."""
+    found: Any = torch
+    for name in path.split("."):
+        found = getattr(found, name, None)
+    return found if callable(found) else None
+
+
+# For these three questions torch has no public answer. Where one of them cannot be asked, every
+# tensor counts as watched, which means plain torch.
+_legacy_batched = _private("_C._functorch.is_legacy_batchedtensor")
+_transform = _private("_C._functorch.peek_interpreter_stack")
+_modes = _private("_C._len_torch_dispatch_stack")
+
+
+def is_plain(*tensors: Tensor) -> bool:
+    """Whether these are tensors with values, and nothing of torch looks over our shoulder."""
+    if torch.compiler.is_compiling():  # first, since it cannot look into the rest
+        return False
+    if _legacy_batched is None or _transform is None or _modes is None:
+        return False
+    return (
+        all(type(t) in (Tensor, nn.Parameter) and not t.is_meta for t in tensors)
+        and not any(_legacy_batched(t) for t in tensors)
+        and not torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]
+        and _transform() is None
+        and _modes() == 0
+        and not any(_has_tangent(t) for t in tensors)
+    )
+
+
+def _has_tangent(tensor: Tensor) -> bool:
+    """Whether a derivative travels forward with it."""
+    return forward_ad.unpack_dual(tensor).tangent is not None  # type: ignore[no-untyped-call]
