@@ -18,6 +18,7 @@ from torch import Tensor
 
 from actzoo.errors import FormulaError
 from actzoo.formula import kinks, torch_ops
+from actzoo.formula.functions import FUNCTIONS
 from actzoo.formula.nodes import Node, names, walk
 from actzoo.formula.scalar import constant
 from actzoo.formula.stable import stable
@@ -34,10 +35,6 @@ _COMPARE: dict[str, Callable[[Any, Any], Any]] = {
     ">": lambda u, v: u > v,
     ">=": lambda u, v: u >= v,
 }
-# Functions whose slope can be infinite or nan where their branch is not taken.
-_HAZARDS = frozenset(
-    "acos acosh asin atanh cosh exp expm1 log log1p sinh sqrt tan".split()  # noqa: SIM905
-)
 
 
 class TorchFunction:
@@ -219,8 +216,11 @@ def _safe_point(
 
 def _hazardous(node: Node) -> bool:
     for part in walk(node):
-        if part.op == "call" and part.name in _HAZARDS:
-            return True
+        if part.op == "call":
+            # A slope can be infinite or nan there.
+            function = FUNCTIONS[part.name]
+            if function.steep or function.domain != (-math.inf, math.inf):
+                return True
         if part.op == "div" and constant(part.args[1]) is None:
             return True
         if part.op == "pow":
