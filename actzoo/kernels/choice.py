@@ -124,9 +124,9 @@ def _table_absent(device: torch.device) -> str:
 
 
 def _fused_refusal(activations: tuple[Activation, ...], device: torch.device) -> str:
-    from actzoo.kernels import fused  # loads Inductor, which takes a while
+    from actzoo.kernels import fitness  # loads Inductor, which takes a while
 
-    return fused.refusal(activations, device)
+    return fitness.refusal(activations, device)
 
 
 def _need(refusal: str, kernel: str) -> None:
