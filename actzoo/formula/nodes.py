@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from fractions import Fraction
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from actzoo.formula.functions import FUNCTIONS
 
@@ -35,6 +35,18 @@ class Node(NamedTuple):
     name: str = ""
     entry: int = 0
     size: int = 1
+
+
+class Parsed(Protocol):
+    """What is read of a `Formula`: its text, the names it may use and does use, its tree."""
+
+    text: str
+    parameters: tuple[str, ...]
+    symbols: frozenset[str]
+
+    @property
+    def tree(self) -> Node:
+        """The formula as a tree."""
 
 
 def number(value: Fraction | int) -> Node:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -19,12 +19,9 @@ from torch import Tensor
 from actzoo.errors import FormulaError
 from actzoo.formula import kinks, torch_ops
 from actzoo.formula.functions import FUNCTIONS
-from actzoo.formula.nodes import Node, names, walk
+from actzoo.formula.nodes import Node, Parsed, names, walk
 from actzoo.formula.scalar import constant
 from actzoo.formula.stable import stable
-
-if TYPE_CHECKING:
-    from actzoo.formula.formula import Formula
 
 # (x, parameters) -> tensor, float, or for a condition a bool or a tensor of them.
 Compiled = Callable[[Any, dict[str, Any]], Any]
@@ -44,7 +41,7 @@ class TorchFunction:
     last dimension is the entry.
     """
 
-    def __init__(self, formula: Formula) -> None:
+    def __init__(self, formula: Parsed) -> None:
         self.formula = formula
         self._needed = tuple(name for name in formula.parameters if name in formula.symbols)
         tree = stable(formula.tree)
