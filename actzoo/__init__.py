@@ -1,75 +1,27 @@
 """actzoo: a zoo of activation functions, learnable mixtures of them, and fair comparisons.
 
 Names are imported when they are first used (PEP 562), so that `import actzoo` is quick and
-the command line can show its help without torch.
+the command line can show its help without torch. Which names there are and where they live says
+`__init__.pyi`, which type checkers read.
 """
 
 from __future__ import annotations
 
+import ast
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from actzoo.activation import Activation as Activation
-    from actzoo.activation import Claims as Claims
-    from actzoo.errors import ActzooError as ActzooError
-    from actzoo.errors import DeclarationError as DeclarationError
-    from actzoo.hookspecs import hookimpl as hookimpl
-    from actzoo.mixture import RATIO as RATIO
-    from actzoo.mixture import SOFTMAX as SOFTMAX
-    from actzoo.mixture import Mixture as Mixture
-    from actzoo.registry import get as get
-    from actzoo.registry import names as names
-    from actzoo.sweep.bench import bench as bench
-    from actzoo.values import ActivationSet as ActivationSet
-    from actzoo.values import Dataset as Dataset
-    from actzoo.values import Images as Images
-    from actzoo.values import Network as Network
-    from actzoo.values import PoolOptions as PoolOptions
-    from actzoo.values import WorkerPool as WorkerPool
+from pathlib import Path
+from typing import Any
 
 __version__ = "0.1.0"
 
 _HOME = {
-    "Activation": "actzoo.activation",
-    "Claims": "actzoo.activation",
-    "ActzooError": "actzoo.errors",
-    "DeclarationError": "actzoo.errors",
-    "hookimpl": "actzoo.hookspecs",
-    "RATIO": "actzoo.mixture",
-    "SOFTMAX": "actzoo.mixture",
-    "Mixture": "actzoo.mixture",
-    "get": "actzoo.registry",
-    "names": "actzoo.registry",
-    "bench": "actzoo.sweep.bench",
-    "ActivationSet": "actzoo.values",
-    "Dataset": "actzoo.values",
-    "Images": "actzoo.values",
-    "Network": "actzoo.values",
-    "PoolOptions": "actzoo.values",
-    "WorkerPool": "actzoo.values",
+    alias.name: str(statement.module)
+    for statement in ast.parse(Path(__file__).with_suffix(".pyi").read_text("utf-8")).body
+    if isinstance(statement, ast.ImportFrom)
+    for alias in statement.names
 }
 
-__all__ = [
-    "RATIO",
-    "SOFTMAX",
-    "Activation",
-    "ActivationSet",
-    "ActzooError",
-    "Claims",
-    "Dataset",
-    "DeclarationError",
-    "Images",
-    "Mixture",
-    "Network",
-    "PoolOptions",
-    "WorkerPool",
-    "__version__",
-    "bench",
-    "get",
-    "hookimpl",
-    "names",
-]
+__all__ = sorted([*_HOME, "__version__"])
 
 
 def __getattr__(name: str) -> Any:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import numpy as np
 import torch
 
-if TYPE_CHECKING:
-    from actzoo.checks.digits import Array
-    from actzoo.checks.subject import Subject
+from actzoo.activation import Activation
+from actzoo.checks.digits import Array
 
 STEP = 2.0**-30
 """How far from a place its two sides are looked at, for places of size 1."""
@@ -22,7 +21,23 @@ _SUSPECTS = 4
 _PART = 0.487
 
 
-def sides(subject: Subject, place: float, order: int) -> tuple[float, float]:
+class Sampled(Protocol):
+    """What is asked of a `Subject` here."""
+
+    activation: Activation
+
+    @property
+    def places(self) -> tuple[float, ...]:
+        """Where f' might jump."""
+
+    def points(self, dtype: torch.dtype) -> list[float]:
+        """The finite points of the grid."""
+
+    def at(self, xs: list[float]) -> Array:
+        """f, f' and f'', one row a point."""
+
+
+def sides(subject: Sampled, place: float, order: int) -> tuple[float, float]:
     """The limits of f (order 0), f' or f'' from the left and the right of a place."""
     step = STEP * max(1.0, abs(place))
     left, right = subject.at([place - step, place + step])
@@ -31,13 +46,13 @@ def sides(subject: Subject, place: float, order: int) -> tuple[float, float]:
     return left[order], right[order]
 
 
-def jumps(subject: Subject, place: float, order: int) -> bool:
+def jumps(subject: Sampled, place: float, order: int) -> bool:
     """Whether f (order 0), f' or f'' jumps at a place."""
     left, right = sides(subject, place, order)
     return abs(right - left) > CLEAR * max(1.0, abs(left), abs(right))
 
 
-def search(subject: Subject, order: int) -> list[float]:
+def search(subject: Sampled, order: int) -> list[float]:
     """Places of jumps on the grid that nothing declares, found by bisection.
 
     A jump shows as a difference over an interval that the next derivative does not
@@ -67,7 +82,7 @@ def _snapped(place: float, grid: Array) -> float:
     return nearest + 0.0 if abs(nearest - place) < STEP * max(1.0, abs(place)) else place
 
 
-def _bisect(subject: Subject, left: float, right: float, order: int) -> float | None:
+def _bisect(subject: Sampled, left: float, right: float, order: int) -> float | None:
     a, b = subject.at([left, right])
     while right - left > STEP * max(1.0, abs(left)) / 64:
         # Not the middle, which is where the undefined points of formulas like to be.

@@ -59,7 +59,7 @@ def fused_kernel() -> dict[str, str]:
     """How the fused kernel runs on the CPU, or the reason why it does not."""
     import torch
 
-    from actzoo.kernels import fused
+    from actzoo.kernels import fitness
 
-    reason = fused.refusal((), torch.device("cpu"))
+    reason = fitness.refusal((), torch.device("cpu"))
     return {"how": "Inductor", "reason": f"absent: {reason}" if reason else ""}

@@ -9,16 +9,13 @@ from __future__ import annotations
 from fractions import Fraction
 from itertools import pairwise
 
-from actzoo.formula import exact, kinks
-from actzoo.formula.nodes import Node, call, names, number, operation, walk
+from actzoo.formula import definitions, exact, kinks
+from actzoo.formula.nodes import COMPARISONS, Node, names, number, operation, walk
 
 # More cases than this read worse than one expression with its cases inside.
 MAX_CASES = 24
 
 _Key = tuple[Node, Node]
-
-_ZERO, _ONE = number(0), number(1)
-_ORDER = ("<", "<=", ">", ">=")
 
 
 def regions(node: Node) -> tuple[list[Fraction], list[Node]] | None:
@@ -64,7 +61,7 @@ def split(node: Node) -> list[tuple[tuple[Node, ...], Node]] | None:
             pending.append((conditions, known, replace(tree, case, branch)))
             continue
         if_false, if_true = dict(known), dict(known)
-        if condition.op in _ORDER:
+        if condition.op in COMPARISONS:
             if_false[_key(condition)], if_true[_key(condition)] = False, True
         pending.append((conditions, if_false, replace(tree, case, otherwise)))
         pending.append(((*conditions, condition), if_true, replace(tree, case, then)))
@@ -83,7 +80,7 @@ def _key(condition: Node) -> _Key:
 
 def _known(condition: Node, known: dict[_Key, bool]) -> bool | None:
     """What earlier conditions say about this one; ties do not matter away from the boundary."""
-    if condition.op not in _ORDER:
+    if condition.op not in COMPARISONS:
         return None
     left, right = _key(condition)
     if (left, right) in known:
@@ -110,7 +107,7 @@ def _first_case(tree: Node) -> Node | None:
     for part in walk(tree):
         if part.op == "if":
             return _first_case(part.args[0]) or part
-        if part.op == "call" and part.name in _CASES:
+        if definitions.has_cases(part):
             # Its operands are compared, so their own cases come before.
             inside = (_first_case(arg) for arg in part.args)
             return next((case for case in inside if case is not None), part)
@@ -122,29 +119,12 @@ def _cases(node: Node) -> tuple[Node, Node, Node]:
     if node.op == "if":
         condition, then, otherwise = node.args
         return condition, then, otherwise
-    u = node.args[0]
-    positive = operation(">", u, _ZERO)
-    if node.name == "abs":
-        return positive, u, operation("neg", u)
-    if node.name == "relu":
-        return positive, u, _ZERO
-    if node.name == "sign":
-        return positive, _ONE, number(-1)
-    if node.name == "step":
-        return positive, _ONE, _ZERO
-    if node.name == "clip":
-        low, high = node.args[1:]
-        rest = operation("if", operation("<", u, high), u, high)
-        return operation("<", u, low), low, rest
-    if len(node.args) > 2:
-        return _cases(call(node.name, call(node.name, *node.args[:-1]), node.args[-1]))
-    v = node.args[1]
-    if u.op == "number":
-        u, v = v, u
-    return operation(">" if node.name == "max" else "<", u, v), u, v
-
-
-_CASES = frozenset(("abs", "relu", "sign", "step", "clip", "max", "min"))
+    written = definitions.cases(node)
+    condition, then, otherwise = written.args
+    left, right = condition.args
+    if node.name in ("max", "min") and left.op == "number":
+        left, right, then, otherwise = right, left, otherwise, then
+    return operation(condition.op[0], left, right), then, otherwise
 
 
 def _resolve(node: Node, plain: Node, x: Fraction) -> Node | None:
@@ -157,8 +137,8 @@ def _resolve(node: Node, plain: Node, x: Fraction) -> Node | None:
             return None
         index = 1 if holds else 2
         return _resolve(node.args[index], plain.args[index], x)
-    if node.op == "call" and node.name in _CASES:
-        return _resolve_call(node, plain, x)
+    if definitions.has_cases(node):
+        return _resolve(definitions.meaning(node), definitions.meaning(plain), x)
     if not node.args:
         return node
     args = []
@@ -168,27 +148,3 @@ def _resolve(node: Node, plain: Node, x: Fraction) -> Node | None:
             return None
         args.append(resolved)
     return node._replace(args=tuple(args))
-
-
-def _resolve_call(node: Node, plain: Node, x: Fraction) -> Node | None:
-    values = [exact.evaluate(arg, {"x": x}) for arg in plain.args]
-    known = [value for value in values if value is not None]
-    if len(known) < len(values):
-        return None
-    branches = [_resolve(a, p, x) for a, p in zip(node.args, plain.args, strict=True)]
-    first = branches[0]
-    if node.name in ("max", "min"):
-        pick = max if node.name == "max" else min
-        return branches[known.index(pick(known))]
-    if node.name == "clip":
-        value, low, high = known
-        inner = 1 if value < low else 0
-        return branches[2 if known[inner] > high else inner]
-    positive = known[0] > 0
-    if node.name == "sign":
-        return number(1 if positive else -1)
-    if node.name == "step":
-        return number(int(positive))
-    if node.name == "relu":
-        return first if positive else _ZERO
-    return first if positive or first is None else operation("neg", first)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
 
+from actzoo.formula.functions import FUNCTIONS
 from actzoo.formula.nodes import Node
 
 Values = Mapping[str, "Fraction | Sequence[Fraction]"]
@@ -76,7 +77,8 @@ def _apply(node: Node, operands: list[Fraction]) -> Fraction | None:
         return first / operands[1] if operands[1] else None
     if op == "pow":
         return _power(first, operands[1])
-    return _call(node.name, operands)
+    function = FUNCTIONS[node.name]
+    return Fraction(function.on_floats()(*operands)) if function.cases else None
 
 
 def _power(base: Fraction, exponent: Fraction) -> Fraction | None:
@@ -86,22 +88,3 @@ def _power(base: Fraction, exponent: Fraction) -> Fraction | None:
     if abs(exponent) * bits > _MAX_BITS:
         return None
     return Fraction(base**exponent.numerator)
-
-
-def _call(name: str, operands: list[Fraction]) -> Fraction | None:
-    first = operands[0]
-    if name == "abs":
-        return abs(first)
-    if name == "max":
-        return max(operands)
-    if name == "min":
-        return min(operands)
-    if name == "clip":
-        return min(max(first, operands[1]), operands[2])
-    if name == "relu":
-        return max(first, Fraction(0))
-    if name == "sign":
-        return Fraction((first > 0) - (first < 0))
-    if name == "step":
-        return Fraction(first >= 0)
-    return None

@@ -9,7 +9,8 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from actzoo.errors import FormulaError
-from actzoo.formula.nodes import ALIASES, CONSTANTS, FUNCTIONS, Node, names
+from actzoo.formula.functions import ALIASES, FUNCTIONS
+from actzoo.formula.nodes import CONSTANTS, Node, names
 from actzoo.formula.parse import parse
 from actzoo.formula.scan import normalise
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
 
-from actzoo.formula import exact
-from actzoo.formula.nodes import Node, call, number, operation, walk
+from actzoo.formula import definitions, exact
+from actzoo.formula.nodes import COMPARISONS, Node, number, operation, walk
 from actzoo.formula.scalar import constant
 
 # slope and offset: one straight piece of a side of a boundary.
@@ -14,7 +14,6 @@ Line = tuple[Fraction, Fraction]
 
 # abs, max and min double the pieces; a formula with more than this is looked at no further.
 _MAX_LINES = 64
-_ZERO = number(0)
 
 
 def kinks(node: Node, values: Mapping[str, Fraction | Sequence[Fraction]]) -> tuple[float, ...]:
@@ -54,19 +53,10 @@ def boundaries(node: Node) -> list[tuple[Node, Node]]:
     """The pairs whose order decides between cases of the formula."""
     pairs: list[tuple[Node, Node]] = []
     for part in walk(node):
-        if part.op in ("<", "<=", ">", ">="):
+        if part.op in COMPARISONS:
             pairs.append((part.args[0], part.args[1]))
-        elif part.op == "call":
-            args = part.args
-            if part.name in ("abs", "sign", "step", "relu"):
-                pairs.append((args[0], _ZERO))
-            elif part.name == "clip":
-                pairs += [(args[0], args[1]), (args[0], args[2])]
-            elif part.name in ("max", "min"):
-                best = args[0]
-                for arg in args[1:]:
-                    pairs.append((best, arg))
-                    best = call(part.name, best, arg)
+        elif definitions.has_cases(part):
+            pairs += definitions.boundaries(part)
     return pairs
 
 
@@ -90,7 +80,9 @@ def _lines(node: Node) -> list[Line] | None:
         return [(Fraction(0), node.value)]
     if node.op == "name" and node.name == "x":
         return [(Fraction(1), Fraction(0))]
-    if node.op not in ("add", "neg", "mul", "div", "if", "call"):
+    if definitions.has_cases(node):
+        return _lines(definitions.meaning(node))
+    if node.op not in ("add", "neg", "mul", "div", "if"):
         return None
     operands = [_lines(arg) for arg in (node.args[1:] if node.op == "if" else node.args)]
     parts = [lines for lines in operands if lines is not None]
@@ -115,17 +107,7 @@ def _combine(node: Node, parts: list[list[Line]]) -> list[Line] | None:
             if len(total) > _MAX_LINES**2:
                 return None
         return total
-    if node.op in ("mul", "div"):
-        return _product(parts[0], parts[1], node.op == "div")
-    if node.name == "abs":
-        return [*parts[0], *_scaled(parts[0], Fraction(-1))]
-    if node.name == "relu":
-        return [*parts[0], (Fraction(0), Fraction(0))]
-    if node.name in ("max", "min", "clip"):
-        return [line for part in parts for line in part]
-    if node.name in ("sign", "step"):
-        return [(Fraction(0), Fraction(level)) for level in (-1, 0, 1)]
-    return None
+    return _product(parts[0], parts[1], node.op == "div")
 
 
 def _product(left: list[Line], right: list[Line], divide: bool) -> list[Line] | None:

@@ -1,4 +1,4 @@
-"""The tree a formula becomes, and the table of functions it may call.
+"""The tree a formula becomes.
 
 The tree is our own rather than Python's `ast`: it is small, immutable and can only hold what the
 grammar allows, so nothing that reads it has to check again.
@@ -8,56 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from fractions import Fraction
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
+
+from actzoo.formula.functions import FUNCTIONS
 
 CONSTANTS = ("pi", "e")
-
-# name -> (fewest, most) arguments; None means any number.
-FUNCTIONS: dict[str, tuple[int, int | None]] = {
-    "abs": (1, 1),
-    "acosh": (1, 1),
-    "acos": (1, 1),
-    "asin": (1, 1),
-    "asinh": (1, 1),
-    "atan": (1, 1),
-    "atanh": (1, 1),
-    "clip": (3, 3),
-    "cos": (1, 1),
-    "cosh": (1, 1),
-    "erf": (1, 1),
-    "erfc": (1, 1),
-    "exp": (1, 1),
-    "expm1": (1, 1),
-    "gelu": (1, 1),
-    "log": (1, 1),
-    "log1p": (1, 1),
-    "max": (2, None),
-    "min": (2, None),
-    "relu": (1, 1),
-    "sech": (1, 1),
-    "sigmoid": (1, 1),
-    "sign": (1, 1),
-    "sin": (1, 1),
-    "sinh": (1, 1),
-    "softplus": (1, 1),
-    "sqrt": (1, 1),
-    "step": (1, 1),
-    "tan": (1, 1),
-    "tanh": (1, 1),
-}
-
-ALIASES = {
-    "arccos": "acos",
-    "arccosh": "acosh",
-    "arcsin": "asin",
-    "arcsinh": "asinh",
-    "arctan": "atan",
-    "arctanh": "atanh",
-    "clamp": "clip",
-    "heaviside": "step",
-    "ln": "log",
-    "sgn": "sign",
-}
 
 COMPARISONS = ("<", "<=", ">", ">=")
 
@@ -82,6 +37,18 @@ class Node(NamedTuple):
     size: int = 1
 
 
+class Parsed(Protocol):
+    """What is read of a `Formula`: its text, the names it may use and does use, its tree."""
+
+    text: str
+    parameters: tuple[str, ...]
+    symbols: frozenset[str]
+
+    @property
+    def tree(self) -> Node:
+        """The formula as a tree."""
+
+
 def number(value: Fraction | int) -> Node:
     """A literal."""
     return Node("number", value=Fraction(value))
@@ -98,16 +65,13 @@ def operation(op: str, *args: Node) -> Node:
 
 
 def _call_size(function: str, args: tuple[Node, ...]) -> int:
-    if function in ("max", "min", "clip"):
+    known = FUNCTIONS[function]
+    if known.fewest > 1:
         total = args[0].size
         for arg in args[1:]:
             total = 2 * (total + arg.size)
         return total
-    if function in ("abs", "relu", "gelu"):
-        return 2 + 2 * args[0].size
-    if function in ("sign", "step"):
-        return 3 + 3 * args[0].size
-    return 1 + sum(arg.size for arg in args)
+    return known.copies * (1 + args[0].size)
 
 
 def walk(node: Node) -> Iterator[Node]:

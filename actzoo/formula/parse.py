@@ -12,7 +12,8 @@ from fractions import Fraction
 from typing import NoReturn
 
 from actzoo.formula import scan
-from actzoo.formula.nodes import ALIASES, CONSTANTS, FUNCTIONS, Node, call, number, operation, walk
+from actzoo.formula.functions import ALIASES, FUNCTIONS
+from actzoo.formula.nodes import CONSTANTS, Node, call, number, operation, walk
 from actzoo.formula.scan import complain
 
 MAX_DEPTH = 60
@@ -197,18 +198,18 @@ class _Walker:
         if not isinstance(tree.func, ast.Name):
             self.fail(tree.func, "only named functions are called", "write * for a product")
         name = ALIASES.get(tree.func.id, tree.func.id)
-        arity = FUNCTIONS.get(name)
-        if arity is None:
+        function = FUNCTIONS.get(name)
+        if function is None:
             self.unknown_function(tree.func)
         if tree.keywords:
             self.fail(tree, "arguments have no names here", f"write {name}(x)")
-        fewest, most = arity
+        fewest, most = function.fewest, function.most
         if len(tree.args) < fewest or (most is not None and len(tree.args) > most):
             wanted = f"{fewest}" if most == fewest else f"at least {fewest}"
             self.fail(
                 tree,
                 f"{name} was given {len(tree.args)} arguments",
-                f"expected {wanted}: {_usage(name)}",
+                f"expected {wanted}: {function.usage or f'{name}(x)'}",
             )
         return call(name, *(self.value(arg, depth) for arg in tree.args))
 
@@ -250,12 +251,6 @@ class _Walker:
 
     def fail(self, tree: ast.expr, problem: str, advice: str) -> NoReturn:
         complain(self.text, tree.col_offset, problem, advice)
-
-
-def _usage(name: str) -> str:
-    return {"clip": "clip(x, low, high)", "max": "max(x, 0)", "min": "min(x, 6)"}.get(
-        name, f"{name}(x)"
-    )
 
 
 def _closest(name: str, known: list[str]) -> str | None:

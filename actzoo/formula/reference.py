@@ -22,11 +22,12 @@ from fractions import Fraction
 from typing import Any
 
 import mpmath
-from flint import arb, ctx
+from flint import arb, arb_series, ctx
 
-from actzoo.formula import exact, jets
-from actzoo.formula.jets import Jet, Undecided, Undefined
+from actzoo.formula import definitions, exact, series
+from actzoo.formula.functions import FUNCTIONS, Function
 from actzoo.formula.nodes import Node
+from actzoo.formula.series import Undecided, Undefined
 
 # The fourth step is just enough to prove a number smaller than 1e-5000.
 STEPS = (192, 768, 3072, 17_000, 131_072)
@@ -91,7 +92,9 @@ def _balls(node: Node, values: Exact, order: int, bits: int) -> Any:
         before = ctx.prec
         ctx.prec = bits
         try:
-            return _Evaluation(values, order).jet(node).d
+            found = _Evaluation(values, order).series(node)
+            # The coefficients of a Taylor series, times 0!, 1! and 2!.
+            return [found[k] * max(k, 1) for k in range(order + 1)]
         finally:
             ctx.prec = before
 
@@ -111,79 +114,72 @@ def _to_mpf(ball: Any) -> Any:
 
 
 class _Evaluation:
-    """One formula at one point and one precision."""
+    """One formula at one point and one precision.
 
-    def __init__(self, values: Exact, order: int) -> None:
+    A series in `values` is what an operand of a record's text stands for.
+    """
+
+    def __init__(self, values: Mapping[str, Any], order: int) -> None:
         self.values = values
         self.order = order
 
-    def constant(self, value: Any) -> Jet:
-        return Jet([value, *(arb(0) for _ in range(self.order))])
+    def constant(self, value: Any) -> Any:
+        return arb_series([value], self.order + 1)
 
-    def jet(self, node: Node) -> Jet:
+    def series(self, node: Node) -> Any:
         op = node.op
         if op == "number":
-            return self.constant(jets.rational(node.value))
+            return self.constant(series.rational(node.value))
         if op in ("name", "item"):
             return self.leaf(node)
         if op == "call":
             return self.call(node)
         if op == "if":
-            return self.jet(node.args[1 if self.truth(node.args[0]) else 2])
+            return self.series(node.args[1 if self.truth(node.args[0]) else 2])
+        if op == "pow" and node.args[1].op == "number":
+            return series.power(self.series(node.args[0]), node.args[1].value)
+        first, *rest = (self.series(arg) for arg in node.args)
         if op == "neg":
-            return -self.jet(node.args[0])
+            return -first
         if op == "add":
-            total = self.jet(node.args[0])
-            for arg in node.args[1:]:
-                total = total + self.jet(arg)
-            return total
+            return sum(rest, first)
         if op == "mul":
-            return self.jet(node.args[0]) * self.jet(node.args[1])
-        if op == "div":
-            return self.jet(node.args[0]) / self.jet(node.args[1])
-        base, exponent = node.args
-        if exponent.op == "number":
-            return jets.power(self.jet(base), exponent.value)
-        return jets.general_power(self.jet(base), self.jet(exponent))
+            return first * rest[0]
+        return (series.divide if op == "div" else series.general_power)(first, rest[0])
 
-    def leaf(self, node: Node) -> Jet:
+    def leaf(self, node: Node) -> Any:
         if node.name == "pi":
             return self.constant(arb.pi())
         if node.name == "e":
             return self.constant(arb(1).exp())
         found = self.values[node.name]
-        value = found if isinstance(found, Fraction) else found[node.entry]
-        jet = self.constant(jets.rational(value))
-        if node.name == "x" and self.order:
-            jet.d[1] = arb(1)
-        return jet
+        if isinstance(found, arb_series):
+            return found
+        value = series.rational(found if isinstance(found, Fraction) else found[node.entry])
+        if node.name == "x":
+            return arb_series([value, 1], self.order + 1)
+        return self.constant(value)
 
-    def call(self, node: Node) -> Jet:
-        name, args = node.name, node.args
-        if name in ("max", "min"):
-            best = args[0]
-            for arg in args[1:]:
-                order = self.sign_of_difference(best, arg)
-                if (order < 0) == (name == "max") and order != 0:
-                    best = arg
-            return self.jet(best)
-        if name == "clip":
-            u, low, high = args
-            inner = u if self.sign_of_difference(u, low) >= 0 else low
-            return self.jet(inner if self.sign_of_difference(inner, high) <= 0 else high)
-        if name in ("abs", "relu", "sign", "step"):
-            sign = self.sign_of_difference(args[0], None)
-            if name == "sign":
-                return self.constant(arb(sign))
-            if name == "step":
-                return self.constant(arb(int(sign >= 0)))
-            if name == "relu":
-                return self.jet(args[0]) if sign > 0 else self.constant(arb(0))
-            return self.jet(args[0]) if sign >= 0 else -self.jet(args[0])
-        result: Jet = getattr(jets, name)(self.jet(args[0]))
-        if not result.d[0].is_finite():
-            raise Undecided
-        return result
+    def call(self, node: Node) -> Any:
+        function = FUNCTIONS[node.name]
+        if function.cases:
+            return self.series(definitions.meaning(node))
+        u = self.series(node.args[0])
+        if function.slope:
+            return self.integrated(function, u)
+        return self.on_operand(u, self.order, function.meaning)
+
+    def integrated(self, function: Function, u: Any) -> Any:
+        """f(u) as the integral of f'(u) u' from its value at the point."""
+        value = self.constant(series.value(function, u[0]))
+        if self.order == 0:
+            return value
+        slope = self.on_operand(u, self.order - 1, function.slope)
+        return value + (slope * u.derivative()).integral()
+
+    def on_operand(self, u: Any, order: int, text: str) -> Any:
+        operand = arb_series(u.coeffs()[: order + 1], order + 1)
+        return _Evaluation({"u": operand}, order).series(definitions.template(text))
 
     def truth(self, node: Node) -> bool:
         if node.op == "and":
@@ -192,20 +188,17 @@ class _Evaluation:
             return any(self.truth(arg) for arg in node.args)
         return exact.compare(node.op, self.sign_of_difference(*node.args))
 
-    def sign_of_difference(self, left: Node, right: Node | None) -> int:
-        """The proven sign of left - right (of left alone where right is None)."""
+    def sign_of_difference(self, left: Node, right: Node) -> int:
+        """The proven sign of left - right."""
         flat = self if self.order == 0 else _Evaluation(self.values, 0)
-        difference = flat.jet(left).d[0]
-        if right is not None:
-            difference = difference - flat.jet(right).d[0]
+        difference = flat.series(left)[0] - flat.series(right)[0]
         if difference > 0:
             return 1
         if difference < 0:
             return -1
         if difference.is_zero():
             return 0
-        a = exact.evaluate(left, self.values)
-        b = Fraction(0) if right is None else exact.evaluate(right, self.values)
+        a, b = exact.evaluate(left, self.values), exact.evaluate(right, self.values)
         if a is not None and b is not None:
             return (a > b) - (a < b)
         if difference.is_finite() and _is_tiny(difference):

@@ -8,8 +8,9 @@ from typing import Any
 
 import sympy
 
-from actzoo.formula import cases
-from actzoo.formula.nodes import FUNCTIONS, Node
+from actzoo.formula import cases, definitions
+from actzoo.formula.functions import FUNCTIONS
+from actzoo.formula.nodes import Node
 
 X = sympy.Symbol("x", real=True)
 
@@ -18,12 +19,6 @@ _SIMPLIFIED = 150
 _FACTORED = 40
 
 _RELATIONS = {"<": sympy.Lt, "<=": sympy.Le, ">": sympy.Gt, ">=": sympy.Ge}
-# Functions that go by the same name in SymPy; the others are spelled out in `_Builder.call`.
-_PLAIN = {
-    name: getattr(sympy, name)
-    for name in FUNCTIONS
-    if isinstance(getattr(sympy, name, None), type(sympy.Function)) and name not in ("max", "min")
-}
 
 
 def expression(node: Node, evaluate: bool = False, decimals: bool = False) -> Any:
@@ -137,10 +132,14 @@ class _Builder:
             return sympy.Symbol(node.name, real=True) if fixed is None else fixed
         if op == "item":
             return sympy.Symbol(f"{node.name}_{node.entry}", real=True)
-        args = [self.build(arg) for arg in node.args]
-        if op == "call":
-            return self.call(node.name, args)
         keep = {"evaluate": self.evaluate}
+        if op == "call":
+            function = FUNCTIONS[node.name]
+            if function.meaning and not function.sympy:
+                return self.build(definitions.meaning(node))
+            build = getattr(sympy, function.sympy or function.name)
+            return build(*(self.build(arg) for arg in node.args), **keep)
+        args = [self.build(arg) for arg in node.args]
         if op == "add":
             return sympy.Add(*args, **keep)
         if op == "neg":
@@ -183,38 +182,3 @@ class _Builder:
 
     def piecewise(self, first: tuple[Any, Any], otherwise: Any) -> Any:
         return sympy.Piecewise(first, (otherwise, True), evaluate=self.evaluate)
-
-    def call(self, name: str, args: list[Any]) -> Any:
-        keep = {"evaluate": self.evaluate}
-        u = args[0]
-        if name in _PLAIN:
-            return _PLAIN[name](u, **keep)
-        one = sympy.Integer(1)
-        if name == "abs":
-            return sympy.Abs(u, **keep)
-        if name == "max":
-            return sympy.Max(*args, **keep)
-        if name == "min":
-            return sympy.Min(*args, **keep)
-        if name == "clip":
-            return sympy.Min(sympy.Max(u, args[1], **keep), args[2], **keep)
-        if name == "relu":
-            return sympy.Max(sympy.Integer(0), u, **keep)
-        if name == "sqrt":
-            return sympy.Pow(u, sympy.Rational(1, 2), **keep)
-        if name == "step":
-            return self.piecewise((one, sympy.Ge(u, 0, **keep)), sympy.Integer(0))
-        if name == "expm1":
-            return sympy.Add(sympy.exp(u, **keep), -one, **keep)
-        if name == "log1p":
-            return sympy.log(sympy.Add(one, u, **keep), **keep)
-        if name == "softplus":
-            return sympy.log(sympy.Add(one, sympy.exp(u, **keep), **keep), **keep)
-        minus = self.negative(u)
-        if name == "sigmoid":
-            grown = sympy.Add(one, sympy.exp(minus, **keep), **keep)
-            return sympy.Pow(grown, -1, **keep)
-        # gelu, the one function left.
-        root = sympy.Pow(sympy.Integer(2), sympy.Rational(1, 2), **keep)
-        tail = sympy.erfc(self.product(minus, sympy.Pow(root, -1, **keep)), **keep)
-        return self.product(u, tail, sympy.Pow(sympy.Integer(2), -1, **keep))

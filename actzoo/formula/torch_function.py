@@ -11,19 +11,17 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from actzoo.errors import FormulaError
 from actzoo.formula import kinks, torch_ops
-from actzoo.formula.nodes import Node, names, walk
+from actzoo.formula.functions import FUNCTIONS
+from actzoo.formula.nodes import Node, Parsed, names, walk
 from actzoo.formula.scalar import constant
 from actzoo.formula.stable import stable
-
-if TYPE_CHECKING:
-    from actzoo.formula.formula import Formula
 
 # (x, parameters) -> tensor, float, or for a condition a bool or a tensor of them.
 Compiled = Callable[[Any, dict[str, Any]], Any]
@@ -34,10 +32,6 @@ _COMPARE: dict[str, Callable[[Any, Any], Any]] = {
     ">": lambda u, v: u > v,
     ">=": lambda u, v: u >= v,
 }
-# Functions whose slope can be infinite or nan where their branch is not taken.
-_HAZARDS = frozenset(
-    "acos acosh asin atanh cosh exp expm1 log log1p sinh sqrt tan".split()  # noqa: SIM905
-)
 
 
 class TorchFunction:
@@ -47,7 +41,7 @@ class TorchFunction:
     last dimension is the entry.
     """
 
-    def __init__(self, formula: Formula) -> None:
+    def __init__(self, formula: Parsed) -> None:
         self.formula = formula
         self._needed = tuple(name for name in formula.parameters if name in formula.symbols)
         tree = stable(formula.tree)
@@ -219,8 +213,11 @@ def _safe_point(
 
 def _hazardous(node: Node) -> bool:
     for part in walk(node):
-        if part.op == "call" and part.name in _HAZARDS:
-            return True
+        if part.op == "call":
+            # A slope can be infinite or nan there.
+            function = FUNCTIONS[part.name]
+            if function.steep or function.domain != (-math.inf, math.inf):
+                return True
         if part.op == "div" and constant(part.args[1]) is None:
             return True
         if part.op == "pow":

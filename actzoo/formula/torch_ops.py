@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from actzoo.formula.scalar import SCALAR, apply
+from actzoo.formula.functions import FUNCTIONS
+from actzoo.formula.scalar import apply
 
 # The least round number at which exp overflows.
 _EXP_LIMIT = {
@@ -81,40 +82,23 @@ def _gelu(u: Tensor) -> Tensor:
     return u * torch.erfc(u * -_HALF_ROOT) * 0.5
 
 
-_TENSOR: dict[str, Callable[[Tensor], Tensor]] = {
-    "abs": torch.abs,
-    "acos": torch.acos,
-    "acosh": torch.acosh,
-    "asin": torch.asin,
-    "asinh": torch.asinh,
-    "atan": torch.atan,
-    "atanh": torch.atanh,
-    "cos": torch.cos,
+# What torch's own operator of that name does otherwise.
+_OWN: dict[str, Callable[[Tensor], Tensor]] = {
     "cosh": _symmetric(torch.cosh),
-    "erf": torch.erf,
-    "erfc": torch.erfc,
     "exp": _growing(torch.exp),
     "expm1": _growing(torch.expm1),
     "gelu": _gelu,
-    "log": torch.log,
-    "log1p": torch.log1p,
-    "relu": torch.relu,
     "sech": _sech,
-    "sigmoid": torch.sigmoid,
-    "sign": torch.sign,
-    "sin": torch.sin,
     "sinh": _symmetric(torch.sinh),
     "softplus": _softplus,
-    "sqrt": torch.sqrt,
     "step": _step,
-    "tan": torch.tan,
-    "tanh": torch.tanh,
 }
 
 
 def unary(name: str) -> Callable[[Any], Any]:
     """A one-argument function for a tensor or a float."""
-    on_tensor, on_float = _TENSOR[name], SCALAR[name]
+    on_tensor = _OWN.get(name) or getattr(torch, name)
+    on_float = FUNCTIONS[name].on_floats()
 
     def either(u: Any) -> Any:
         return on_tensor(u) if isinstance(u, Tensor) else apply(on_float, u)

@@ -127,11 +127,11 @@ def _table_absent(device: torch.device) -> str:
 
 def _fused_refusal(activations: tuple[Activation, ...], device: torch.device) -> str:
     try:
-        from actzoo.kernels import fused  # loads Inductor, which takes a while
+        from actzoo.kernels import fitness  # loads Inductor, which takes a while
     except ImportError as error:  # it uses what torch keeps to itself, and may change
         return f"this torch ({torch.__version__}) does not have what it is made of: {error}"
 
-    return fused.refusal(activations, device)
+    return fitness.refusal(activations, device)
 
 
 def _need(refusal: str, kernel: str) -> None:

@@ -28,7 +28,7 @@ def numbers(values):
 
 @pytest.mark.parametrize("order", [0, 1, 2])
 def test_symbols_agree_with_balls(zoo, order):
-    """Two ways to a derivative that share only the parser: SymPy's rules and interval jets."""
+    """Two ways to a derivative that share only the parser: SymPy and Taylor series of balls."""
     formula = make(zoo)
     expr = formula.derivative(order).xreplace(numbers(zoo[1]))
     x = sympy.Symbol("x", real=True)

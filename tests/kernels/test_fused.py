@@ -15,7 +15,7 @@ from torch._inductor import config
 import actzoo
 from actzoo import Activation
 from actzoo.errors import KernelError
-from actzoo.kernels import fused, reference
+from actzoo.kernels import fitness, fused, reference
 
 SET = ("relu", "tanh", "sin")
 CHANNELS = 5
@@ -268,7 +268,7 @@ def _backward_peeks() -> Callable[[Tensor], Tensor]:
 def test_no_built_in_is_refused(kind: str) -> None:
     activations = [a for a in map(actzoo.get, actzoo.names()) if a.kind == kind]
     assert activations
-    assert fused.refusal(activations, torch.device("cpu")) == ""
+    assert fitness.refusal(activations, torch.device("cpu")) == ""
 
 
 @pytest.mark.parametrize(
@@ -283,7 +283,7 @@ def test_no_built_in_is_refused(kind: str) -> None:
     ids=lambda value: getattr(value, "name", ""),
 )
 def test_refused_by_name(activation: Activation, words: tuple[str, ...]) -> None:
-    reason = fused.refusal([actzoo.get("relu"), activation], torch.device("cpu"))
+    reason = fitness.refusal([actzoo.get("relu"), activation], torch.device("cpu"))
     for word in (activation.name, "kernel='reference'", *words):
         assert word in reason
     with pytest.raises(KernelError, match=activation.name):
@@ -297,18 +297,12 @@ def test_a_backward_that_cannot_be_traced_is_refused_by_name() -> None:
 
 def test_devices_dtypes_and_no_compiler() -> None:
     relu = [actzoo.get("relu")]
-    assert fused.refusal(relu, torch.device("cpu")) == ""
-    assert "not on meta" in fused.refusal(relu, torch.device("meta"))
+    assert fitness.refusal(relu, torch.device("cpu")) == ""
+    assert "not on meta" in fitness.refusal(relu, torch.device("meta"))
     with pytest.raises(KernelError, match="int64"):
         Sum(["relu"]).forward(torch.arange(3))
     with config.patch({"cpp.cxx": ("no-such-compiler",)}):
-        assert "C++ compiler" in fused.refusal(relu, torch.device("cpu"))
-
-
-@pytest.mark.parametrize("n", [5, 2048, 4096, 5000])
-def test_rows_and_what_is_left(n: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("actzoo.kernels.fused.calls.ROWS_ON", ("cpu",))  # as on CUDA
-    check(["relu", "star_relu"], sample(n), "xwp")
+        assert "C++ compiler" in fitness.refusal(relu, torch.device("cpu"))
 
 
 @pytest.mark.slow
@@ -322,7 +316,7 @@ def test_more_sets_than_torch_compile_keeps() -> None:
 def test_the_graphs_of_all_built_ins(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     # As they are traced; compiling them all would take minutes.
     monkeypatch.setattr("torch._inductor.standalone_compile", lambda graph, *_, **__: graph)
-    monkeypatch.setattr("actzoo.kernels.fused.compiled._kernels", {})
+    monkeypatch.setattr("actzoo.kernels.fused._compiled", {})
     activations = [actzoo.get(name) for name in actzoo.names()]
     x = sample(4, CHANNELS, 3)
     for activation in activations:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -11,79 +10,38 @@ import torch
 
 import actzoo
 from actzoo.kernels import fused, reference
-from actzoo.kernels.fused.program import Form, Result, arguments_of
 
 pytest.importorskip("triton", reason="without triton Inductor writes no code for CUDA")
 
 from tests.kernels import cuda_without_gpu as cuda
 
-pytestmark = pytest.mark.slow
 
-ALL: tuple[Result, ...] = ("x", "weights", "parameters")
-
-
-def written(
-    members: Sequence[str], results: tuple[Result, ...], form: Form, dtype: torch.dtype
-) -> str:
-    """The module that Inductor writes for such a kernel on CUDA."""
-    x = torch.zeros(3, 5, dtype=dtype)
+@pytest.mark.slow
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last], ids=str)
+@pytest.mark.parametrize("wanted", [None, (True, False, False), (True, True, True)], ids=str)
+@pytest.mark.parametrize("members", [("relu", "gelu", "sin"), ("mish", "prelu", "star_relu")])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_it_is_compiled_for_any_length(
+    dtype: torch.dtype,
+    members: tuple[str, ...],
+    wanted: tuple[bool, bool, bool] | None,
+    layout: torch.memory_format,
+    tmp_path: Path,
+) -> None:
+    x = torch.zeros(3, 5, 2, 2, dtype=dtype).to(memory_format=layout)
     modules = [actzoo.get(member).module(5) for member in members]
     activations = tuple(module.activation for module in modules)
-    arguments = arguments_of(activations, [module.parameters_for(x) for module in modules])
-    program = fused.Program(
-        activations, arguments, results, dtype, torch.float32, torch.device("cpu"), form
-    )
-    return cuda.triton_code(fused.trace(program)[0])
-
-
-def launches(code: str) -> list[str]:
-    return re.findall(r"\w+\.run\(.*", code)
-
-
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-@pytest.mark.parametrize(
-    ("members", "results"),
-    [
-        (("relu", "tanh", "sin"), ("x", "weights")),
-        (("relu", "tanh", "sin"), ("weights",)),
-        (("gelu", "mish", "star_relu", "softexp"), ALL),
-    ],
-    ids=["slope-and-weights", "weights", "learnt"],
-)
-def test_backward_reads_x_once(
-    members: tuple[str, ...], results: tuple[Result, ...], dtype: torch.dtype, tmp_path: Path
-) -> None:
-    code = written(members, results, "rows", dtype)
-    runs = launches(code)
-    (main,) = [run for run in runs if re.search(r"\barg[01]_1\b", run)]
-    assert "arg0_1" in main and "arg1_1" in main  # x, and the gradient that arrives
-    assert re.search(r"\bs\d+, 2048,", main)  # any number of rows
-    assert len(runs) <= 3  # and two over one number a row
+    parameters = [module.parameters_for(x) for module in modules]
+    program, _, _ = fused.prepared(activations, torch.ones(3), x, parameters, wanted)
+    code = cuda.triton_code(fused.trace(program)[0])
+    runs = re.findall(r"\w+\.run\(.*", code)
     assert "extern_kernels." not in code
+    assert any(re.search(r"\bs\d+,", run) for run in runs)
+    if not (wanted and any(wanted[1:])):  # gradients of weights are sums, in more than one step
+        assert len(runs) == 1
     for kernel in cuda.kernels(code, tmp_path):
         for capability in (80, 90):
             assert kernel.cubin(capability)[:4] == b"\x7fELF"
-
-
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-@pytest.mark.parametrize("results", [("value",), ("x",)])
-def test_value_and_slope_are_one_kernel(
-    results: tuple[Result, ...], dtype: torch.dtype, tmp_path: Path
-) -> None:
-    code = written(["relu", "gelu", "sin"], results, "flat", dtype)
-    (run,) = launches(code)
-    assert re.search(r"\bs\d+, stream", run)  # any length
-    (kernel,) = cuda.kernels(code, tmp_path)
-    for capability in (80, 90):
-        assert kernel.cubin(capability)[:4] == b"\x7fELF"
-
-
-@pytest.mark.parametrize("form", ["planes", "last"])
-def test_functions_per_channel_are_compiled(form: Form, tmp_path: Path) -> None:
-    for results in (("value",), ALL):
-        code = written(["relu", "prelu"], results, form, torch.float32)
-        for kernel in cuda.kernels(code, tmp_path):
-            assert kernel.cubin(80)[:4] == b"\x7fELF"
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")

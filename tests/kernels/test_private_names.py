@@ -12,9 +12,8 @@ import actzoo
 PACKAGE = Path(actzoo.__file__).parent
 ALLOWED = {
     "kernels/watched.py": "is a transform of torch at work? there is no public question",
-    "kernels/fused/compiled.py": "Inductor, of the kernel that is refused without it",
-    "kernels/fused/fitness.py": "as above",
-    "kernels/fused/trace.py": "as above",
+    "kernels/fused.py": "Inductor, of the kernel that is refused without it",
+    "kernels/fitness.py": "as above",
     "speed/operators.py": "mark_dynamic, which torch's documentation names",
     "mixture/mixture.py": "_version, which torch's notes on autograd name",
 }

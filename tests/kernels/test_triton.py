@@ -19,7 +19,7 @@ import torch
 
 import actzoo
 from actzoo.activation import Activation
-from actzoo.formula.nodes import FUNCTIONS
+from actzoo.formula.functions import FUNCTIONS
 from actzoo.kernels.table import cuda, triton_exact
 
 HERE = Path(__file__).parent

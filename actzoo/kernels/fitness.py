@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor
@@ -13,15 +13,13 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from actzoo.activation import Activation
 from actzoo.activation.functions import arguments
 
-_known: WeakKeyDictionary[Activation, dict[str, str]] = WeakKeyDictionary()
-
 
 def refusal(activations: Sequence[Activation], device: torch.device) -> str:
     """Why the fused kernel cannot compute their sum on a device, and what can; else "".
 
     The first time it is asked about an activation it calls its functions on a few numbers.
     """
-    return _of_device(device) or next(filter(None, (_of(a, device) for a in activations)), "")
+    return _of_device(device) or next(filter(None, (_examine(a, device) for a in activations)), "")
 
 
 def _of_device(device: torch.device) -> str:
@@ -43,13 +41,7 @@ def _of_device(device: torch.device) -> str:
     return f"the fused kernel runs on cpu and cuda, not on {device.type}: {serves}"
 
 
-def _of(activation: Activation, device: torch.device) -> str:
-    known = _known.setdefault(activation, {})
-    if device.type not in known:
-        known[device.type] = _examine(activation, device)
-    return known[device.type]
-
-
+@functools.lru_cache(maxsize=1024)
 def _examine(activation: Activation, device: torch.device) -> str:
     serves = "kernel='reference' serves it"
     if activation.kind not in ("elementwise", "channelwise"):

@@ -1,0 +1,21 @@
+"""The public names and where they live: `__init__.py` and type checkers read this file."""
+
+from actzoo.activation import Activation as Activation
+from actzoo.activation import Claims as Claims
+from actzoo.errors import ActzooError as ActzooError
+from actzoo.errors import DeclarationError as DeclarationError
+from actzoo.hookspecs import hookimpl as hookimpl
+from actzoo.mixture import RATIO as RATIO
+from actzoo.mixture import SOFTMAX as SOFTMAX
+from actzoo.mixture import Mixture as Mixture
+from actzoo.registry import get as get
+from actzoo.registry import names as names
+from actzoo.sweep.bench import bench as bench
+from actzoo.values import ActivationSet as ActivationSet
+from actzoo.values import Dataset as Dataset
+from actzoo.values import Images as Images
+from actzoo.values import Network as Network
+from actzoo.values import PoolOptions as PoolOptions
+from actzoo.values import WorkerPool as WorkerPool
+
+__version__: str

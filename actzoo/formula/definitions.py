@@ -1,0 +1,58 @@
+"""Calls written out in other functions, as their records say."""
+
+from __future__ import annotations
+
+from functools import cache
+
+from actzoo.formula.functions import FUNCTIONS, OPERANDS
+from actzoo.formula.nodes import COMPARISONS, Node, call, operation, walk
+from actzoo.formula.parse import parse
+
+
+@cache
+def template(text: str) -> Node:
+    """The tree of a text in a record."""
+    return parse(text, OPERANDS, {})
+
+
+def meaning(node: Node) -> Node:
+    """A call in terms of other functions, exact at its kinks too."""
+    function = FUNCTIONS[node.name]
+    return _filled(template(function.meaning or function.cases), _operands(node))
+
+
+def cases(node: Node) -> Node:
+    """A call as a conditional; at its kinks either case will do."""
+    return _filled(template(FUNCTIONS[node.name].cases), _operands(node))
+
+
+def boundaries(node: Node) -> list[tuple[Node, Node]]:
+    """The pairs whose order decides between the cases of a call."""
+    operands = _operands(node)
+    pairs = [
+        (_filled(test.args[0], operands), _filled(test.args[1], operands))
+        for test in walk(template(FUNCTIONS[node.name].cases))
+        if test.op in COMPARISONS
+    ]
+    return pairs if len(operands) == len(node.args) else pairs + boundaries(operands[0])
+
+
+def has_cases(node: Node) -> bool:
+    """Whether a node is a call of a function with a kink or a step."""
+    return node.op == "call" and bool(FUNCTIONS[node.name].cases)
+
+
+def _operands(node: Node) -> tuple[Node, ...]:
+    """The operands; of more than two to `max` and `min`, all but the last as a call."""
+    if FUNCTIONS[node.name].most is None and len(node.args) > 2:
+        return call(node.name, *node.args[:-1]), node.args[-1]
+    return node.args
+
+
+def _filled(tree: Node, operands: tuple[Node, ...]) -> Node:
+    if tree.name in OPERANDS:
+        return operands[OPERANDS.index(tree.name)]
+    if not tree.args:
+        return tree
+    args = (_filled(arg, operands) for arg in tree.args)
+    return call(tree.name, *args) if tree.op == "call" else operation(tree.op, *args)
