@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 from actzoo.errors import NameClashError, UnknownNameError
-from actzoo.naming import normal
+from actzoo.naming import normal, same_distribution
 from actzoo.plugins import Offer, Origin, all_names
 
 T = TypeVar("T", bound=Offer)
@@ -40,7 +40,7 @@ class Catalogue(Generic[T]):
         distribution, _, short = name.rpartition(":")
         found = self.named(short)
         if distribution:
-            found = [e for e in found if normal(e[1].distribution) == normal(distribution)]
+            found = [e for e in found if same_distribution(e[1].distribution, distribution)]
         if len(found) > 1:
             sides = " and ".join(f"{o.distribution}:{v.name} ({o.version})" for v, o in found)
             raise NameClashError(

@@ -41,3 +41,13 @@ def shortest(names: Iterable[str]) -> dict[str, str]:
                 break
         found[name] = f"{kind}:{shown}" if colon else name
     return found
+
+
+def same_distribution(one: str, other: str) -> bool:
+    """Whether two texts name one distribution; case, `-`, `_` and `.` make no difference."""
+    return distribution_key(one) == distribution_key(other)
+
+
+def distribution_key(name: str) -> str:
+    """The form in which names of distributions are compared: as PyPI does, and without dashes."""
+    return normal(name).replace(".", "")

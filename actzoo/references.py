@@ -1,18 +1,22 @@
-"""Activations from where they are written: `module:attribute`, `file.py:attribute`, a callable."""
+"""Activations from where they are written: `module:attribute`, `file.py:attribute`, a callable.
+
+A module class may be given with its arguments: `torch.nn:Threshold(threshold=0.1, value=0)`.
+"""
 
 from __future__ import annotations
 
-import hashlib
+import ast
+import copy
 import importlib
-import importlib.util
 import inspect
 import re
 import sys
+import warnings
 from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -20,15 +24,32 @@ from torch import Tensor, nn
 from actzoo.activation import Activation
 from actzoo.errors import UnknownNameError, UsageError
 from actzoo.isolation import isolated
+from actzoo.sources import neighbours
+from actzoo.sources.guarded import aloud, restored
 
-FROM_FILE = "actzoo_file_"
-"""How the names of modules begin that come from a file by its path."""
-_REFERENCE = re.compile(r"(?P<where>[^:]*(?:\.py|[\w.]+)):(?P<attribute>[A-Za-z_]\w*)")
+_REFERENCE = re.compile(
+    r"(?P<where>.+\.py|[\w.]+):(?P<attribute>[A-Za-z_]\w*)\s*(?P<given>\(.*\))?", re.DOTALL
+)
+_MAX_TEXT = 20_000
+
+
+class Reference(NamedTuple):
+    """The parts of a reference: a module or file, a name in it, the text of arguments."""
+
+    where: str
+    attribute: str
+    given: str
+
+
+def parse(text: str) -> Reference | None:
+    """The parts of a reference; None if a text has not that form."""
+    found = _REFERENCE.fullmatch(text) if len(text) <= _MAX_TEXT else None
+    return Reference(found["where"], found["attribute"], found["given"] or "") if found else None
 
 
 def is_reference(text: str) -> bool:
     """Whether a text has the form of a reference."""
-    return _REFERENCE.fullmatch(text) is not None
+    return parse(text) is not None
 
 
 def load(text: str) -> Activation:
@@ -41,16 +62,86 @@ def load(text: str) -> Activation:
         UnknownNameError: There is no such module, file or attribute.
         UsageError: What is there is no activation, or cannot be imported.
     """
-    module, attribute = source_of(text), text.rpartition(":")[2]
-    if not hasattr(module, attribute):
-        raise UnknownNameError(f"{text!r}: {text.rpartition(':')[0]} has no {attribute!r}")
-    return _named(getattr(module, attribute), text)
+    where, attribute, given = _parsed(text)
+    module = source_of(text)
+    try:
+        value = getattr(module, attribute)
+    except AttributeError:
+        raise UnknownNameError(f"{text!r}: {where} has no {attribute!r}") from None
+    except Exception as error:  # of a module that makes its attributes when asked
+        raise UsageError(f"{text!r} cannot be had: {_words(error)}") from error
+    name = f"{where}:{attribute}"
+    if given:
+        value, said = _called(value, name, given)
+        name = f"{name}({said})"
+    return _named(value, name)
 
 
 def source_of(text: str) -> ModuleType:
     """The module that a reference names, imported."""
-    where = text.rpartition(":")[0]
-    return _from_file(Path(where)) if where.endswith(".py") else _from_name(where, text)
+    where = _parsed(text).where
+    return _from_file(where) if where.endswith(".py") else _from_name(where, text)
+
+
+def _parsed(text: str) -> Reference:
+    found = parse(text)
+    if found is None:
+        raise UsageError(f"{text!r}; expected module:name or file.py:name")
+    return found
+
+
+def _called(value: Any, name: str, given: str) -> tuple[Any, str]:
+    """What a class makes of arguments that are written out, and the arguments by name."""
+    if not inspect.isclass(value):
+        raise UsageError(
+            f"{name}{given}: {name} is no class, so it takes no arguments; leave {given}"
+        )
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            call = ast.parse(f"f{given}", mode="eval").body
+        assert isinstance(call, ast.Call) and all(k.arg for k in call.keywords)
+        positional = [ast.literal_eval(argument) for argument in call.args]
+        keywords = {str(k.arg): ast.literal_eval(k.value) for k in call.keywords}
+    except (SyntaxError, ValueError, TypeError, AssertionError, RecursionError, MemoryError):
+        raise UsageError(
+            f"the arguments of {name}{given} cannot be read; expected numbers, texts, True, False, "
+            f"None or tuples of these, such as {name}(key=1)"
+        ) from None
+    try:
+        names = dict(inspect.signature(value).parameters)
+        inspect.signature(value).bind(*positional, **keywords)
+    except TypeError as error:
+        raise UsageError(f"{name}{given}: {error}; {_how(value, name)}") from None
+    except ValueError:  # a class in C does not tell
+        names = {}
+    if names and all(p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY) for p in names.values()):
+        keywords |= dict(zip(names, positional, strict=False))  # one text for one value
+        positional, keywords = [], {n: keywords[n] for n in names if n in keywords}
+    said = [*map(repr, positional), *(f"{k}={v!r}" for k, v in keywords.items())]
+    return _made(value, name, positional, keywords), ", ".join(said)
+
+
+@isolated()
+def _made(kind: type, name: str, positional: Any = (), keywords: Any = None) -> Any:
+    try:
+        with restored():
+            return kind(*positional, **(keywords or {}))
+    except Exception as error:
+        raise UsageError(f"{name} cannot be made: {_words(error)}; {_how(kind, name)}") from error
+
+
+def _how(kind: type, name: str) -> str:
+    """What to write for a class, with what it needs, or may be given, by name."""
+    try:
+        parameters = inspect.signature(kind).parameters.values()
+    except (TypeError, ValueError):
+        return f"write for example '{name}(key=1)'"
+    by_name = [p for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
+    needed = [p for p in by_name if p.default is p.empty]
+    said = [f"{p.name}=..." if p.default is p.empty else f"{p.name}={p.default!r}"
+            for p in needed or by_name]  # fmt: skip
+    return f"write '{name}({', '.join(said)})'"
 
 
 def from_callable(function: Any) -> Activation:
@@ -68,51 +159,49 @@ def from_callable(function: Any) -> Activation:
 
 def _from_name(name: str, text: str) -> ModuleType:
     try:
-        return importlib.import_module(name)
+        if name in sys.modules:
+            return sys.modules[name]
+        with aloud():
+            return importlib.import_module(name)
+    except KeyboardInterrupt:
+        raise
     except ModuleNotFoundError as error:
         if error.name and not name.startswith(error.name):
             raise UsageError(f"{name} cannot be imported: {_words(error)}") from error
         raise UnknownNameError(
             f"{text!r}: no distribution and no module is called {name!r}"
         ) from None
-    except Exception as error:
+    except BaseException as error:
         raise UsageError(f"{name} cannot be imported: {_words(error)}") from error
 
 
-def _from_file(path: Path) -> ModuleType:
-    full = path.resolve()
-    if not full.is_file():
-        raise UnknownNameError(f"no file {str(path)!r}; expected a path to a Python file")
-    # One name for each place and content, so that an edited file is read again.
-    digest = hashlib.sha256(str(full).encode() + full.read_bytes()).hexdigest()[:12]
-    name = f"{FROM_FILE}{full.stem}_{digest}"
-    if name in sys.modules:
-        return sys.modules[name]
-    spec = importlib.util.spec_from_file_location(name, full)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
+def _from_file(where: str) -> ModuleType:
     try:
-        spec.loader.exec_module(module)
-    except BaseException as error:
-        del sys.modules[name]
-        if isinstance(error, Exception):
-            raise UsageError(f"{path} cannot be imported: {_words(error)}") from error
+        file = Path(where).resolve()
+        there = file.is_file()
+    except (OSError, ValueError, RuntimeError):  # too long, a NUL in it, links in a circle
+        there = False
+    if not there:
+        raise UnknownNameError(f"no file {where!r}; expected a path to a Python file")
+    try:
+        return neighbours.load(file)
+    except KeyboardInterrupt:
         raise
-    return module
+    except BaseException as error:  # it may even call sys.exit
+        raise UsageError(f"{where} cannot be imported: {_words(error)}") from error
 
 
-def _words(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}"
+def _words(error: BaseException) -> str:
+    return neighbours.without_package(f"{type(error).__name__}: {error}")
 
 
-@isolated()
 def _try(function: Callable[..., Tensor], name: str) -> None:
     """Call a user's function once, so that what is wrong with it is said in one line."""
     given = torch.linspace(-1, 1, 5)
     x = given.clone()
     try:
-        y = function(x)
+        with restored():
+            y = function(x)
     except Exception as error:
         raise UsageError(f"{name} failed on a tensor of 5 numbers: {_words(error)}") from error
     if not isinstance(y, Tensor) or y.shape != x.shape:
@@ -126,25 +215,65 @@ def _try(function: Callable[..., Tensor], name: str) -> None:
         raise UsageError(f"{name} changes its input in place; let it return a new tensor")
 
 
+@isolated()
 def _named(value: Any, name: str) -> Activation:
     if isinstance(value, Activation):
         parts = {f.name: getattr(value, f.name) for f in fields(value)}
         return Activation(**{**parts, "name": name, "aliases": ()})
     if inspect.isclass(value) and issubclass(value, nn.Module):
-        value = value()
-    if isinstance(value, nn.Module) and any(True for _ in value.parameters()):
-        raise UsageError(
-            f"{name} has parameters of its own; declare an Activation with `learnable`, "
-            f"so that each layer gets its own"
-        )
+        value = _made(value, name)
+    training: Callable[..., Tensor] | None = None
+    if isinstance(value, nn.Module):
+        if any(True for _ in value.parameters()):
+            raise UsageError(
+                f"{name} has parameters of its own; declare an Activation with `learnable`, "
+                f"so that each layer gets its own"
+            )
+        value, training = _by_mode(value, name)
     if not callable(value):
         raise UsageError(f"{name} is {type(value).__name__}, not a function of a tensor")
     function: Callable[..., Tensor] = value
     _try(function, name)
-    label = name.rpartition(":")[2].replace("_", r"\_")
+    found = parse(name)
+    label = (found.attribute if found else name.rpartition(":")[2]).replace("_", r"\_")
     return Activation(
         name=name,
         fn=function,
+        training_fn=training,
+        kind="elementwise" if _is_elementwise(function) else "dimwise",
         latex=rf"\mathrm{{{label}}}\left(x\right)",
         reference="given as a Python function",
     )
+
+
+def _by_mode(
+    module: nn.Module, name: str
+) -> tuple[Callable[..., Tensor], Callable[..., Tensor] | None]:
+    """A module as a function, and as another one for training if it does otherwise then."""
+    try:
+        quiet, loud = copy.deepcopy(module).eval(), copy.deepcopy(module).train()
+    except Exception:  # what cannot be copied stays as it is
+        return module, None
+    x = torch.linspace(-4, 4, 512)
+    try:
+        with restored(), torch.no_grad():
+            same = all(
+                torch.allclose(quiet(x.clone()), loud(x.clone()), rtol=0, atol=0, equal_nan=True)
+                for _ in range(2)
+            )
+    except Exception:  # `_try` says what is wrong with it
+        same = True
+    return (quiet, None) if same else (quiet, loud)
+
+
+@torch.no_grad()
+def _is_elementwise(function: Callable[..., Tensor]) -> bool:
+    """Whether a number's value is the same whatever stands beside it, as far as can be seen."""
+    x = torch.linspace(-4, 4, 64)
+    try:
+        with restored():
+            whole, again, part = function(x.clone()), function(x.clone()), function(x[::7].clone())
+    except Exception:  # it takes its numbers five at a time, or so
+        return False
+    random = not torch.allclose(whole, again, rtol=0, atol=0, equal_nan=True)
+    return random or torch.allclose(whole[::7], part, rtol=1e-4, atol=1e-6, equal_nan=True)

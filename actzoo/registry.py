@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import functools
+import warnings
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from dataclasses import replace
 from importlib.metadata import EntryPoint
 from typing import Any
 
@@ -12,17 +15,17 @@ from torch import Tensor
 from actzoo import references
 from actzoo.activation import Activation, Value
 from actzoo.catalogue import Catalogue
-from actzoo.errors import FormulaError, NameClashError, UnknownNameError, UsageError
+from actzoo.errors import ActzooError, FormulaError, NameClashError, UnknownNameError, UsageError
 from actzoo.formula import Formula, parse_call, split_assignments, split_names
-from actzoo.naming import is_plain_name, normal
-from actzoo.plugins import GROUP, Loader, Origin, PluginState, discover
+from actzoo.naming import distribution_key, is_plain_name, normal
+from actzoo.plugins import GROUP, Loader, Origin, PluginState, discover, misnamed, unreadable
 from actzoo.values import ActivationSet, Dataset, Network, WorkerPool
 
 
 class Registry:
     """What all plugins together provide. `default()` is the one everybody shares."""
 
-    def __init__(self, points: Iterable[EntryPoint]) -> None:
+    def __init__(self, points: Iterable[EntryPoint], others: Iterable[PluginState] = ()) -> None:
         self.activations: Catalogue[Activation] = Catalogue("activation")
         self.sets: Catalogue[ActivationSet] = Catalogue("set")
         self.datasets: Catalogue[Dataset] = Catalogue("dataset")
@@ -35,6 +38,7 @@ class Registry:
             self.plugins.append(state)
             for offer in offers:
                 self._take(offer, state.origin)
+        self.plugins += others
 
     def _take(self, offer: object, origin: Origin) -> None:
         if isinstance(offer, Activation):
@@ -63,28 +67,31 @@ class Registry:
         if text.endswith(".py"):
             raise UnknownNameError(f"{text!r} is a file; name a function in it: {text}:NAME")
         # `distribution:` before a name with parameters is not part of the call.
-        distribution, colon, rest = text.partition(":")
-        known = {normal(s.origin.distribution) for s in self.plugins}
-        if not colon or normal(distribution) not in known:
-            distribution, rest = "", text
-            if references.is_reference(text):
-                return references.load(text)
+        distribution, rest = self._qualifier(text)
+        if not distribution and references.is_reference(text):
+            return references.load(text)
         try:
             base, values = parse_call(rest)
         except FormulaError:
             return _from_formula(text)
-        found = self.activations.find(f"{distribution}:{base}" if distribution else base)
+        full = f"{distribution}:{base}" if distribution else base
+        found = self.activations.find(full)
+        if found is None and distribution and references.is_reference(text):
+            with suppress(UnknownNameError):  # a module may have the name of a distribution
+                return references.load(text)
         if found is None:
-            raise self.activations.unknown(f"{distribution}:{base}" if distribution else base)
+            raise self.activations.unknown(full)
         numbers = _numbers(text, values)
         return _variant(found[0], tuple((n, repr(v), v) for n, v in sorted(numbers.items())))
 
     def model(self, text: str) -> tuple[Network, dict[str, Any]]:
         """A network and its options, from `mlp` or `mlp(depth=8)`."""
-        base, values = parse_call(text)
-        found = self.models.find(base)
+        distribution, rest = self._qualifier(text)
+        base, values = parse_call(rest)
+        full = f"{distribution}:{base}" if distribution else base
+        found = self.models.find(full)
         if found is None:
-            raise self.models.unknown(base)
+            raise self.models.unknown(full)
         network = found[0]
         unknown = sorted(set(values) - set(network.options))
         if unknown:
@@ -93,6 +100,13 @@ class Registry:
                 f"network {network.name} has no option {unknown[0]!r}; its options: {has}"
             )
         return network, {**network.options, **values}
+
+    def _qualifier(self, text: str) -> tuple[str, str]:
+        """A text without the distribution that it begins with; "" if there is none."""
+        distribution, colon, rest = text.partition(":")
+        known = {distribution_key(s.origin.distribution) for s in self.plugins}
+        is_one = bool(colon) and distribution_key(distribution.strip()) in known
+        return (distribution.strip(), rest) if is_one else ("", text)
 
     def members(self, text: str) -> tuple[str, ...]:
         """The names that `--set TEXT` stands for: a registered set's, or those listed.
@@ -106,7 +120,59 @@ class Registry:
             return split_names(text)
         if self.activations.find(text.strip()) is not None:
             raise NameClashError(f"{text!r} is the name of a set and of an activation")
-        return found[0].members
+        return self.members_of(*found)
+
+    def members_of(self, chosen: ActivationSet, origin: Origin) -> tuple[str, ...]:
+        """The names of a set's functions; where several go by one, its own distribution's.
+
+        Raises:
+            UsageError: One of them is nobody's, or more than one's; names set and plugin.
+        """
+        names = []
+        for name in chosen.members:
+            base = name.partition("(")[0].strip()
+            if len(self.activations.named(base)) > 1 and self.activations.find(
+                f"{origin.distribution}:{base}"
+            ):
+                name = f"{origin.distribution}:{name}"
+            try:
+                self.get(name)
+            except ActzooError as error:
+                raise UsageError(
+                    f"the set {chosen.name!r} of {origin.distribution} (plugin {origin.plugin}) "
+                    f"cannot be used: {error}"
+                ) from None
+            names.append(name)
+        return tuple(names)
+
+    def named_sets(self) -> tuple[dict[str, tuple[str, ...]], list[str]]:
+        """The functions of all named sets, and why some sets cannot be used.
+
+        A set goes by its name, or by `distribution:name` where several have it.
+        """
+        usable: dict[str, tuple[str, ...]] = {}
+        refused: list[str] = []
+        for chosen, origin in self.sets.entries:
+            several = len(self.sets.named(chosen.name)) > 1
+            name = f"{origin.distribution}:{chosen.name}" if several else chosen.name
+            try:
+                usable[name] = self.members_of(chosen, origin)
+            except UsageError as error:
+                refused.append(str(error))
+        return usable, refused
+
+    def states(self) -> list[PluginState]:
+        """What became of each plugin, with what is wrong with its sets."""
+        wrong: dict[Origin, list[str]] = {}
+        for chosen, origin in self.sets.entries:
+            try:
+                self.members_of(chosen, origin)
+            except UsageError as error:
+                wrong.setdefault(origin, []).append(str(error))
+        return [
+            replace(s, reason="; ".join(filter(None, [s.reason, *wrong.get(s.origin, ())])))
+            for s in self.plugins
+        ]
 
     def origin(self, value: Activation | Dataset | Network) -> Origin | None:
         """Who provides a value or what it is a variant of; None for a formula."""
@@ -128,7 +194,16 @@ class Registry:
         origin = self.origin(value)
         if origin is None:
             return value.name
-        if origin.distribution == GROUP and len(self.activations.named(value.name)) == 1:
+        base = value.name.partition("(")[0]
+        if origin.distribution == GROUP and len(self.activations.named(base)) == 1:
+            return value.name
+        return f"{origin.distribution}:{value.name}"
+
+    def found_by(self, value: Dataset | Network) -> str:
+        """The name that finds a dataset or network: its own, qualified where several have it."""
+        catalogue = self.datasets if isinstance(value, Dataset) else self.models
+        origin = self.origin(value)
+        if origin is None or len(catalogue.named(value.name)) == 1:
             return value.name
         return f"{origin.distribution}:{value.name}"
 
@@ -164,7 +239,12 @@ def _from_formula(text: str) -> Activation:
 @functools.cache
 def default() -> Registry:
     """The registry over every installed distribution, loaded at first use."""
-    return Registry(discover())
+    registry = Registry(discover(), unreadable())
+    rows = misnamed(registry.plugins)
+    registry.plugins += rows
+    for row in rows:
+        warnings.warn(row.reason, stacklevel=2)
+    return registry
 
 
 def get(name: str | Activation | Callable[[Tensor], Tensor]) -> Activation:

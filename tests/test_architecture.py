@@ -15,11 +15,12 @@ REPOSITORY = PACKAGE.parent
 # Lowest first. A module imports only from floors below its own; within one folder
 # modules may import each other.
 FLOORS = (
-    ("errors",),
+    ("errors", "backends"),
     ("formula", "naming", "isolation", "escaping"),
     ("activation",),
     ("values",),
     ("hookspecs",),
+    ("sources",),
     ("references", "plugins"),
     ("catalogue",),
     ("registry", "similar"),

@@ -1,15 +1,18 @@
 from __future__ import annotations
 
+import contextlib
 import importlib
 import pickle
 import sys
 
+import hypothesis.strategies
 import pytest
 import torch
 import torch.nn.functional as F
+from hypothesis import example, given, settings
 
 import actzoo
-from actzoo.errors import UnknownNameError, UsageError
+from actzoo.errors import ActzooError, UnknownNameError, UsageError
 
 X = torch.linspace(-3, 3, 7)
 
@@ -100,6 +103,136 @@ def test_a_function_that_is_none_is_told_so_in_one_line(tmp_path, body, message)
 def test_what_is_no_activation_is_refused():
     with pytest.raises(UsageError, match="expected a name, formula or function"):
         actzoo.get(3)
+
+
+ARGUMENTS = {
+    "CELU": "alpha=0.5", "ELU": "alpha=0.5", "GELU": "approximate='tanh'",
+    "Hardshrink": "lambd=0.25", "Hardtanh": "min_val=-2, max_val=0.5",
+    "LeakyReLU": "negative_slope=0.2", "RReLU": "lower=0.1, upper=0.3",
+    "Softplus": "beta=2, threshold=10", "Softshrink": "lambd=0.25",
+    "Threshold": "threshold=0.1, value=0",
+    "Softmax": "dim=0", "Softmin": "dim=0", "LogSoftmax": "dim=0", "GLU": "dim=0",
+    "MultiheadAttention": "embed_dim=4, num_heads=2", "PReLU": "num_parameters=1",
+}  # fmt: skip
+MODULES = sorted(set(torch.nn.modules.activation.__all__) & set(dir(torch.nn)))
+
+
+@pytest.mark.parametrize("with_arguments", [False, True])
+@pytest.mark.parametrize("name", MODULES)
+def test_every_activation_module_of_torchs_works_or_is_one_sentence(name, with_arguments):
+    given = f"({ARGUMENTS.get(name, '')})" if with_arguments else ""
+    try:
+        act = actzoo.get(f"torch.nn:{name}{given}")
+    except UsageError as error:
+        assert "\n" not in str(error) and name in str(error)
+        assert name in {
+            "GLU", "MultiheadAttention", "PReLU", "Softmax2d", "Threshold",
+        } | ({"Softmax", "Softmin", "LogSoftmax"} if not with_arguments else set())  # fmt: skip
+        assert name != "Threshold" or not with_arguments
+        return
+    module = eval(f"torch.nn.{name}({given[1:-1]})").eval()
+    assert torch.equal(act(X), module(X))
+    assert actzoo.get(act.name).name == act.name
+    if act.kind == "elementwise":
+        mixture = actzoo.Mixture([f"torch.nn:{name}{given}", "tanh"]).eval()
+        assert torch.allclose(mixture(X), (module(X) + X.tanh()) / 2, atol=1e-6)
+
+
+def test_a_module_that_needs_arguments_is_told_what_to_write():
+    with pytest.raises(UsageError, match=r"write 'torch\.nn:Threshold\(threshold=\.\.\., value="):
+        actzoo.get("torch.nn:Threshold")
+    with pytest.raises(UsageError, match=r"write 'torch\.nn:ELU\(alpha=1\.0, inplace=False\)'"):
+        actzoo.get("torch.nn:ELU(beta=2)")
+    with pytest.raises(UsageError, match="is no class, so it takes no arguments"):
+        actzoo.get("torch.nn.functional:relu(inplace=False)")
+    for text in ("(alpha=x)", "(alpha=f(1))", "(*[1])", "(**{})", "(alpha=1", "(alpha=)"):
+        with pytest.raises(UsageError):
+            actzoo.get(f"torch.nn:ELU{text}")
+
+
+def test_arguments_by_place_and_by_name_are_one_function():
+    texts = ("Threshold(0.1,0)", "Threshold(value=0, threshold=0.1)", "Threshold (0.1, value=0)")
+    names = {actzoo.get(f"torch.nn:{text}").name for text in texts}
+    assert names == {"torch.nn:Threshold(threshold=0.1, value=0)"}
+
+
+def test_a_class_with_arguments_in_a_set(mine, tiny_npz, tmp_path):
+    mine.write_text(
+        "import torch\n\n\nclass Scale(torch.nn.Module):\n"
+        "    def __init__(self, k, word='a,b'):\n        super().__init__()\n        self.k = k\n\n"
+        "    def forward(self, x):\n        return self.k * x\n"
+    )
+    text = f"relu, {mine}:Scale(k=2, word='c,d'), torch.nn:Threshold(threshold=0.1, value=0)"
+    results = actzoo.bench(
+        [text], datasets=(f"npz:{tiny_npz}",), models=("mlp(width=4)",), seeds=(0,), epochs=1,
+        out=tmp_path / "out",
+    )  # fmt: skip
+    assert {row["status"] for row in results.rows} == {"ok"} and len(results.rows) == 4
+    assert torch.equal(actzoo.get(f"{mine}:Scale(2)")(X), 2 * X)
+
+
+@pytest.mark.parametrize("text", ["torch.nn:Softmax(dim=0)", "torch.nn:LogSoftmax(dim=-1)"])
+def test_a_module_over_a_dimension_is_no_elementwise_one(text):
+    assert actzoo.get(text).kind == "dimwise"
+    assert actzoo.get("torch.nn:Hardswish").kind == "elementwise"
+
+
+def test_a_module_that_is_random_in_training_is_not_in_evaluation():
+    for one in ("torch.nn:RReLU", "torch.nn:Dropout(p=0.9)", torch.nn.RReLU()):
+        act = actzoo.get(one)
+        assert act.training_fn is not None and torch.equal(act(X), act(X))
+        module = act.module()
+        assert not torch.equal(module(X), module.eval()(X))
+    assert actzoo.get("torch.nn:Hardswish").training_fn is None
+
+
+@given(
+    hypothesis.strategies.one_of(
+        hypothesis.strategies.text(max_size=30),
+        hypothesis.strategies.tuples(
+            hypothesis.strategies.text("ab./\\\0\n:*[]()'\" \ud800é~", max_size=12),
+            hypothesis.strategies.sampled_from(
+                (
+                    ".py:f",
+                    ".py",
+                    ":f",
+                    ":f(",
+                    ":f(a=1)",
+                    ":f()",
+                    ".py:f(1,",
+                    "(a=1)",
+                    ":",
+                    "actzoo:",
+                )
+            ),
+        ).map("".join),
+    )
+)
+@settings(max_examples=300, deadline=None)
+@example("file\x00.py:f")
+@example("\ud800.py:f")
+@example("a" * 5000 + ".py:f")
+@example("torch.nn:" + "(" * 3000)
+@example("torch.nn:ELU(alpha=" + "-" * 4000 + "1)")
+@example("torch.nn:ELU(alpha='\\d')")
+@example("..:f")
+@example("/.py:f")
+@example("")
+def test_any_text_is_an_activation_or_a_usage_error(text):
+    with contextlib.suppress(ActzooError):
+        assert isinstance(actzoo.get(text), actzoo.Activation)
+
+
+def test_a_file_that_cannot_be_read_and_a_folder_are_said(tmp_path):
+    (tmp_path / "folder.py").mkdir()
+    (tmp_path / "circle.py").symlink_to("circle.py")
+    for name in ("folder", "circle"):
+        with pytest.raises(UnknownNameError, match=rf"no file '.*{name}\.py'"):
+            actzoo.get(f"{tmp_path / name}.py:f")
+    odd = tmp_path / "a:b (c), d"
+    odd.mkdir()
+    (odd / "f.py").write_text("def f(x):\n    return 2 * x\n")
+    assert torch.equal(actzoo.get(f"{odd / 'f.py'}:f")(X), 2 * X)
 
 
 def test_a_file_runs_in_a_bench_and_its_edit_is_another_cell(mine, tiny_npz, tmp_path):

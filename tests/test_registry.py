@@ -3,7 +3,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from importlib.metadata import EntryPoint
 
 import pytest
 
@@ -103,60 +102,6 @@ def test_a_qualified_name_keeps_its_distribution():
         registry.activations.add(value, Origin(distribution, "1.0", "p", "m"))
     for distribution in ("one", "two"):
         assert registry.full_name(registry.get(f"{distribution}:twin")) == f"{distribution}:twin"
-
-
-class Good:
-    @staticmethod
-    @hookimpl
-    def actzoo_activations():
-        return [actzoo.Activation(name="fine", formula="x")]
-
-
-class Unmarked:
-    @staticmethod
-    def actzoo_activations():
-        return [actzoo.Activation(name="unmarked", formula="x")]
-
-
-class WrongType:
-    @staticmethod
-    @hookimpl
-    def actzoo_activations():
-        return ["relu"]
-
-
-class BadName:
-    @staticmethod
-    @hookimpl
-    def actzoo_activations():
-        return [actzoo.Activation(name="Not-Snake", formula="x")]
-
-
-class Exits:
-    @staticmethod
-    @hookimpl
-    def actzoo_activations():
-        sys.exit(3)
-
-
-def test_a_broken_plugin_breaks_itself_only():
-    here = "tests_test_registry_plugins"
-    sys.modules[here] = sys.modules[__name__]
-    names = ("Good", "Unmarked", "WrongType", "BadName", "Exits", "Missing")
-    points = [EntryPoint(name, f"{here}:{name}", "actzoo") for name in names]
-    try:
-        registry = Registry(points)
-    finally:
-        del sys.modules[here]
-    states = {s.origin.plugin: s for s in registry.plugins}
-    assert states["Good"].status == "ok"
-    assert states["Unmarked"].provides == 0
-    assert registry.get("fine").formula == "x"
-    assert "expected values of type Activation" in states["WrongType"].reason
-    assert "'Not-Snake' is not lower_snake_case" in states["BadName"].reason
-    assert states["Exits"].reason == "SystemExit: 3"
-    assert "Missing" in states["Missing"].reason
-    assert "Traceback" in states["Missing"].trace
 
 
 def loaded_after(code: str) -> set[str]:

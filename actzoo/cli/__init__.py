@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from actzoo import __version__
+from actzoo.backends import spare_torch
 from actzoo.cli.ending import ending
 from actzoo.cli.streams import Unread, prepare
 
@@ -80,6 +81,7 @@ class LazyGroup(click.Group):
         """Import a command."""
         if cmd_name not in COMMANDS:
             return None
+        spare_torch()
         command: click.Command = import_module(f"actzoo.cli.{cmd_name.replace('-', '_')}").command
         command.short_help = COMMANDS[cmd_name]
         return command

@@ -129,8 +129,12 @@ def _asked(context: click.Context, options: dict[str, Any]) -> tuple[Any, dict[s
     if "grid" in given:
         given["grid"] = grid_of(given["grid"])
     flags = {name: v for name, v in given.items() if name in KEYS and name not in ELSEWHERE}
+    named, refused = default().named_sets()
+    if "sets" not in {**file, **flags}:
+        for reason in refused:
+            echo(visible(f"left out: {reason}"), err=True)
     settings = {
-        "sets": tuple(default().members(s.name) for s, _ in default().sets.entries),
+        "sets": tuple(dict.fromkeys(named.values())),
         "device": "auto",
         "threads": threads_of(options),
         **merged(file, checked(flags, "--")),

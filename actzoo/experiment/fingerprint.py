@@ -1,27 +1,37 @@
-"""Fingerprints: what was run, beyond its name."""
+"""Fingerprints: what was run, beyond its name.
+
+`actzoo.sources.reach` says what a function can reach; docs/design.md says it in words.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import inspect
 import sys
-from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import asdict, dataclass
+from importlib.machinery import ModuleSpec
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import torch
 
 from actzoo.activation import Activation
 from actzoo.errors import UsageError
+from actzoo.experiment.captured import Captured, carried
 from actzoo.formula import Formula
 from actzoo.plugins import GROUP, Origin
-from actzoo.references import FROM_FILE, is_reference, source_of
+from actzoo.references import is_reference, source_of
 from actzoo.registry import Registry
+from actzoo.sources.locate import Place, outside
+from actzoo.sources.neighbours import FROM_FILE
+from actzoo.sources.reach import reach
 from actzoo.values import Dataset, Images, Network
 
-_SEEN: dict[Path, tuple[Any, str]] = {}
-"""Of files that are modules here: the spec of the import, and the digest when first asked for."""
+_SEEN: dict[str, tuple[Any, str]] = {}
+"""Of loaded modules, by their file: the spec of the import, and the digest when first asked for;
+of distributions, by their name, the same of their version."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,13 +42,24 @@ class Fingerprint:
         name: As in the spec; of an activation its qualified name, `distribution:name`.
         provider: `distribution version`, or "formula" or "python" for what no plugin declared.
         definition: Formula and parameters, or options; "" for data.
-        digest: SHA-256 of the sources that define it, or of the data's bytes.
+        digest: SHA-256 of the sources that define it and all that they reach, or of the
+            data's bytes.
+        imports: The distributions that the sources import, each as `name version`.
+        not_covered: What of the sources cannot be followed, so that a change of it shows
+            nowhere; "" where there is nothing of that kind.
     """
 
     name: str
     provider: str
     definition: str
     digest: str
+    imports: str = ""
+    not_covered: str = ""
+
+    def to_json(self) -> dict[str, str]:
+        """Plain values; what is empty of the last two is left out, as results had them before."""
+        parts = asdict(self)
+        return {k: v for k, v in parts.items() if v or k not in ("imports", "not_covered")}
 
 
 def of_activation(activation: Activation, registry: Registry) -> Fingerprint:
@@ -48,29 +69,65 @@ def of_activation(activation: Activation, registry: Registry) -> Fingerprint:
         UsageError: It was made in Python from a callable without source.
     """
     origin = registry.origin(activation)
-    name, files = activation.name, _sources(activation)
-    read_again: set[Path] = set()
+    name, functions = activation.name, _declared(activation)
+    starts: list[Place] = []
+    whole: dict[str, Path] = {}
+    values: list[str] = []
     if origin is not None:
         name = f"{origin.distribution}:{name}"
         provider = f"{origin.distribution} {origin.version}"
-        files |= _code_of(origin)
-    elif is_reference(name):
-        provider = "python"
-        own = _files_of(source_of(name))
-        files |= own
-        read_again = own if name.rpartition(":")[0].endswith(".py") else set()
+        starts, whole = _code_of(origin)
+    elif activation.formula is not None and not is_reference(name):
+        provider = "formula"
     else:
-        provider = "formula" if activation.formula is not None else "python"
-    if not files and not _is_torchs_own(activation.fn):
+        provider = "python"
+        found = _carried(activation)
+        values, functions = found.values, [*functions, *found.functions]
+        if is_reference(name):
+            starts = [place for place in [_place_of(source_of(name))] if place is not None]
+    if any(type(f).__module__.startswith("actzoo.formula") for f in functions):
+        # The formula is the definition; what turns it into torch is a part of actzoo.
+        folder = Path(inspect.getfile(Formula)).parent
+        whole |= {f"actzoo.formula.{file.stem}": file for file in folder.glob("*.py")}
+    starts += _places(functions)
+    if not starts and not whole and not all(map(_is_torchs_own, functions)):
         raise UsageError(
             f"{name}: {activation.fn!r} has no source file, so an edit could not be told from "
             f"its old results; define it in a file"
         )
+    return _fingerprint(name, provider, _definition(activation), starts, whole, values)
+
+
+def _fingerprint(
+    name: str,
+    provider: str,
+    definition: str,
+    starts: Iterable[Place],
+    whole: Mapping[str, Path],
+    values: Iterable[str] = (),
+) -> Fingerprint:
+    """The fingerprint of what begins in some modules.
+
+    Args:
+        name: As in the spec.
+        provider: Who provides it.
+        definition: Formula and parameters, or options.
+        starts: The modules that define it.
+        whole: Files that count whoever imports them, by name.
+        values: What its functions carry.
+    """
+    found = reach(starts)
+    digests = [_digest({**whole, **found.files}, found.beside), *values]
+    for key, recorded in sorted(found.installed.items()):
+        _refuse_if_changed(key.rpartition(" ")[0], "", key, "another version of it")
+        digests.append(f"{key} {recorded}")
     return Fingerprint(
         name=name,
         provider=provider,
-        definition=_definition(activation),
-        digest=_digest(files, read_again),
+        definition=definition,
+        digest=hashlib.sha256("\n".join(digests).encode()).hexdigest(),
+        imports=", ".join(sorted(found.installed)),
+        not_covered="; ".join(sorted(found.unknown)),
     )
 
 
@@ -85,31 +142,55 @@ def _definition(activation: Activation) -> str:
     return "; ".join(parts)
 
 
-def _sources(activation: Activation) -> set[Path]:
-    """The files that define its functions; none for torch's own, whose version is recorded."""
-    declared: tuple[Any, ...] = (
-        activation.fn,
-        activation.derivative.declared,  # type: ignore[attr-defined]
-        activation.training_fn,
-    )
-    files: set[Path] = set()
-    for function in declared:
-        if type(function).__module__.startswith("actzoo.formula"):
-            # The formula is the definition; what turns it into torch is a part of actzoo.
-            files |= set(Path(inspect.getfile(Formula)).parent.glob("*.py"))
-        elif function is not None and not _is_torchs_own(function):
-            files |= _files_of(function)
-    return files
+def _declared(activation: Activation) -> list[Any]:
+    """The functions that it was declared with."""
+    derivative = activation.derivative.declared  # type: ignore[attr-defined]
+    return [f for f in (activation.fn, derivative, activation.training_fn) if f is not None]
 
 
-def _files_of(value: Any) -> set[Path]:
-    if isinstance(value, torch.nn.Module):
-        value = type(value)
+def _carried(activation: Activation) -> Captured:
+    """What the functions given in Python carry; a module or file is where the rest comes from."""
+    strict = not is_reference(activation.name)
+    found = [carried(f, activation.name, strict=strict) for f in _declared(activation)]
+    values = [value for one in found for value in one.values]
+    return Captured(values, [f for one in found for f in one.functions])
+
+
+def _places(functions: Iterable[Any]) -> list[Place]:
+    """The modules that define functions; none for torch's own, whose version is recorded."""
+    places = []
+    for function in functions:
+        if not _is_torchs_own(function):
+            place = _place_of_code(function)
+            places += [place] if place is not None else []
+    return places
+
+
+def _place_of_code(value: Any) -> Place | None:
+    value = inspect.unwrap(value)
+    if not hasattr(value, "__code__"):
+        value = type(value) if not inspect.isclass(value) else value
     try:
-        source = inspect.getsourcefile(inspect.unwrap(value))
+        source = inspect.getsourcefile(value)
     except TypeError:
-        return set()
-    return {Path(source)} if source is not None and Path(source).is_file() else set()
+        return None
+    module = sys.modules.get(getattr(value, "__module__", None) or "")
+    if module is not None and getattr(module, "__file__", None) == source:
+        return _place_of(module)
+    return outside(Path(source)) if source is not None and Path(source).is_file() else None
+
+
+def _place_of(module: ModuleType) -> Place | None:
+    package, _, name = module.__name__.partition(".")
+    folder = None
+    if package.startswith(FROM_FILE):
+        folder = Path(sys.modules[package].__path__[0])
+    else:
+        name = module.__name__
+    if isinstance(module.__spec__, ModuleSpec):
+        return Place(name, module.__spec__, folder)
+    file = getattr(module, "__file__", None)
+    return outside(Path(file)) if file is not None else None
 
 
 def _is_torchs_own(function: Any) -> bool:
@@ -119,47 +200,60 @@ def _is_torchs_own(function: Any) -> bool:
     )
 
 
-def _code_of(origin: Origin) -> set[Path]:
-    """A built-in's own module; of anyone else's plugin the whole package, helpers included."""
+def _code_of(origin: Origin) -> tuple[list[Place], dict[str, Path]]:
+    """Where a plugin begins, and all files of its package, whoever imports them."""
     module = sys.modules[origin.module]
     if origin.distribution == GROUP:
-        return _files_of(module)
+        return [], {origin.module: Path(str(module.__file__))}
+    place = _place_of(module)
     top = sys.modules[origin.module.partition(".")[0]]
     folders = [Path(folder) for folder in getattr(top, "__path__", ())]
-    return _files_of(module) | {file for folder in folders for file in folder.rglob("*.py")}
+    files = {
+        str(file.relative_to(folder.parent)): file
+        for folder in folders
+        for file in folder.rglob("*.py")
+    }
+    return [place] if place is not None else [], files
 
 
-def _digest(files: Iterable[Path], read_again: Collection[Path] = ()) -> str:
-    """One digest over the contents of files, whatever folder they lie in.
+def _digest(files: Mapping[str, Path], read_again: Collection[str] = ()) -> str:
+    """One digest over the contents of files by name, whatever folder they lie in.
 
     Args:
         files: The files.
-        read_again: Those whose code is read anew when they change.
+        read_again: The names of those whose code is read anew when they change.
 
     Raises:
         UsageError: One was changed after it was first asked for: what runs is the old code.
     """
-    loaded = {}
+    loaded, digests = _loaded(), []
+    for name, file in sorted(files.items()):
+        digest = hashlib.sha256(file.read_bytes()).hexdigest()
+        digests.append(f"{name} {digest}")
+        if str(file) in loaded and name not in read_again:
+            _refuse_if_changed(str(file), loaded[str(file)], digest, "its old code")
+    return hashlib.sha256("\n".join(digests).encode()).hexdigest()
+
+
+def _loaded() -> dict[str, ModuleSpec]:
+    """The modules of this process by their file; not those that are read again when they change."""
+    found = {}
     for module in list(sys.modules.values()):
         spec = getattr(module, "__dict__", {}).get("__spec__")
-        if spec is not None and not spec.name.startswith(FROM_FILE):  # those are read again
-            loaded[spec.origin] = spec
-    digests = []
-    for file in files:
-        digest = hashlib.sha256(file.read_bytes()).hexdigest()
-        digests.append(digest)
-        spec = loaded.get(str(file))
-        if spec is None or file in read_again:
-            continue
-        known, before = _SEEN.get(file, (None, ""))
-        if known is not spec:  # first seen, or imported anew
-            _SEEN[file] = (spec, digest)
-        elif before != digest:
-            raise UsageError(
-                f"{file} was changed after this process began to use it, and its old code would "
-                f"run under the new one's name; start Python again"
-            )
-    return hashlib.sha256("".join(sorted(digests)).encode()).hexdigest()
+        if spec is not None and not spec.name.startswith(FROM_FILE):
+            found[spec.origin] = spec
+    return found
+
+
+def _refuse_if_changed(what: str, spec: Any, digest: str, old: str) -> None:
+    known, before = _SEEN.get(what, (None, ""))
+    if known is not spec:  # first seen, or imported anew
+        _SEEN[what] = (spec, digest)
+    elif before != digest:
+        raise UsageError(
+            f"{what} was changed after this process began to use it, and {old} would run under "
+            f"the new one's name; start Python again"
+        )
 
 
 def of_dataset(dataset: Dataset, images: Images, registry: Registry) -> Fingerprint:
@@ -174,10 +268,11 @@ def of_dataset(dataset: Dataset, images: Images, registry: Registry) -> Fingerpr
 def of_model(network: Network, options: dict[str, Any], registry: Registry) -> Fingerprint:
     """The fingerprint of a network with its options."""
     origin = registry.origin(network)
-    files = _files_of(network.build) | (_code_of(origin) if origin else set())
-    return Fingerprint(
-        name=network.name,
-        provider=f"{origin.distribution} {origin.version}" if origin else "python",
-        definition=", ".join(f"{n}={v!r}" for n, v in sorted(options.items())),
-        digest=_digest(files),
+    starts, whole = _code_of(origin) if origin else ([], {})
+    return _fingerprint(
+        network.name,
+        f"{origin.distribution} {origin.version}" if origin else "python",
+        ", ".join(f"{n}={v!r}" for n, v in sorted(options.items())),
+        [*starts, *_places([network.build])],
+        whole,
     )

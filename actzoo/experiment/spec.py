@@ -72,6 +72,7 @@ class CellSpec:
     def to_json(self) -> dict[str, Any]:
         """The canonical form: plain JSON values."""
         parts: dict[str, Any] = json.loads(json.dumps(asdict(self)))
+        parts["fingerprints"] = [print_.to_json() for print_ in self.fingerprints]
         return {"format": FORMAT, **parts}
 
     @classmethod

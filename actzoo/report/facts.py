@@ -37,6 +37,8 @@ def asked(result: dict[str, Any]) -> Facts:
     for kind, print_ in zip(kinds, prints, strict=False):
         own = print_["provider"].startswith("actzoo ")  # its version is in the environment
         words = ["" if own else print_["provider"], print_["definition"], print_["digest"][:12]]
+        more = {"with": print_.get("imports"), "not covered:": print_.get("not_covered")}
+        words += [f"{name} {said}" for name, said in more.items() if said]
         found[kind] = ", ".join(word for word in words if word)
     return found
 

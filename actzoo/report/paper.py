@@ -29,7 +29,7 @@ def published(
 ) -> list[dict[str, float]] | None:
     """The paper's P by layer and function; None where the run is not the paper's experiment."""
     same = (
-        set(members) == set(FUNCTIONS)
+        {name.removeprefix("actzoo:") for name in members} == set(FUNCTIONS)
         and model == "paper_cnn"
         and study.run.protocol == PAPER
         and study.run.limit is None

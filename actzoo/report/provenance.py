@@ -61,10 +61,25 @@ def settings(study: Study) -> str:
         ("mixture weights", start),
         ("network weights", _weight_init(study)),
         ("precision", run.precision),
+        *_sources(study),
         ("cells", f"{len(study.results)} of {len(study.cells)} done"),
         ("total time of the cells", duration(total_seconds(study))),
     ]
     return table(("what", "value"), rows, left=2)
+
+
+def _sources(study: Study) -> list[tuple[str, str]]:
+    """What functions and networks import, and what of them no fingerprint covers."""
+    rows = []
+    for field, what in (("imports", "imported by"), ("not_covered", "not covered in")):
+        said = {
+            print_["name"]: print_[field]
+            for result in study.results
+            for print_ in result["spec"]["fingerprints"]
+            if print_.get(field)
+        }
+        rows += [(f"{what} {code(name)}", code(text)) for name, text in sorted(said.items())]
+    return rows
 
 
 def _values(values: Sequence[object]) -> str:

@@ -114,7 +114,7 @@ def named(text: str) -> Functions:
     """
     if text in ("1", "3", "8", "20"):
         names = ["mish"] if text == "1" else TWENTY[: int(text)]
-        return Functions(text, tuple(get(n) for n in names))
+        return Functions(text, tuple(get(f"actzoo:{n}") for n in names))
     if text in ("all", "certified"):
         chosen = fixed_functions()
         if text == "certified":

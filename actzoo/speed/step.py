@@ -102,10 +102,10 @@ def contestants(
             return Contestant(name, refused=str(error))
         return Contestant(name, step, ran=ran)
 
-    found = [entry(BASE, named("relu"), "reference", PAPER[0])]
+    found = [entry(BASE, named("actzoo:relu"), "reference", PAPER[0])]
     for name in ("gelu", "mish"):
         for kernel in ("reference", "auto"):
-            found.append(entry(f"{name}, {kernel}", named(name), kernel, PAPER[0]))
+            found.append(entry(f"{name}, {kernel}", named(f"actzoo:{name}"), kernel, PAPER[0]))
     for functions in sets:
         if functions.names == [BASE]:
             continue

@@ -289,13 +289,15 @@ def _findable(given: Given) -> str:
         found = get(activation.name)
     except ActzooError:
         found = None
-    same = found is not None and (found.fn, found.parameters) == (
-        activation.fn,
-        activation.parameters,
-    )
-    if not same:
+    if found is None or _parts(found) != _parts(activation):
         raise UsageError(
             f"{given!r} cannot be found again by the name {activation.name!r}; a run needs "
             f"functions that stand in a module or file: give 'module:name' or 'file.py:name'"
         )
     return activation.name
+
+
+def _parts(activation: Activation) -> tuple[Any, ...]:
+    """What decides an activation's numbers."""
+    a = activation
+    return a.fn, a.derivative, a.training_fn, a.parameters, a.learnable, a.kind

@@ -17,6 +17,7 @@ from actzoo.experiment.protocol import PAPER, Phase, Protocol, equal_epochs
 from actzoo.experiment.spec import CellSpec, Precision
 from actzoo.kernels import KERNELS, Kernel
 from actzoo.mixture import Init
+from actzoo.plugins import GROUP
 from actzoo.registry import default, get
 from actzoo.sweep.hyper import (
     OF_RUN,
@@ -323,6 +324,9 @@ class Run:
         return cls(**values)
 
 
+_DEFAULTS = (Run.baseline, *Run.datasets, *Run.models)
+
+
 def _several(what: str, given: Any) -> tuple[Any, ...]:
     if isinstance(given, str) or not isinstance(given, Iterable):
         raise UsageError(f"{what}={given!r}; expected several, e.g. a list of one")
@@ -354,13 +358,16 @@ def resolve(run: Run, *, elsewhere: bool = False) -> Run:
     def name(given: str) -> str:
         return default().full_name(get(given))
 
+    def own(given: str) -> str:  # a default is ours, whoever else has one of that name
+        return f"{GROUP}:{given}" if given in _DEFAULTS else given
+
     return replace(
         run.settled(),
-        datasets=tuple(_dataset_name(text) for text in run.datasets),
-        models=tuple(_model_name(text) for text in run.models),
+        datasets=tuple(_dataset_name(own(text)) for text in run.datasets),
+        models=tuple(_model_name(own(text)) for text in run.models),
         device=str((device_elsewhere if elsewhere else pick_device)(run.device)),
         sets=tuple(tuple(name(n) for n in names) for names in run.sets),
-        baseline=name(run.baseline),
+        baseline=name(own(run.baseline)),
     )
 
 
@@ -368,13 +375,14 @@ def _dataset_name(text: str) -> str:
     """The dataset's own name; a file by its full path, so that any worker finds it."""
     if text.startswith("npz:"):
         return f"npz:{Path(text.removeprefix('npz:')).expanduser().resolve()}"
-    return data.find(text).name
+    return default().found_by(data.find(text))
 
 
 def _model_name(text: str) -> str:
     """`MLP(depth=2)` as `mlp`: the network's own name, and the options that differ from its own."""
     network, options = default().model(text)
     own = {k: v for k, v in options.items() if v != network.options[k]}
+    name = default().found_by(network)
     if not own:
-        return network.name
-    return f"{network.name}({', '.join(f'{k}={v!r}' for k, v in sorted(own.items()))})"
+        return name
+    return f"{name}({', '.join(f'{k}={v!r}' for k, v in sorted(own.items()))})"

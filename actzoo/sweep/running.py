@@ -18,7 +18,7 @@ from actzoo.sweep.prepare import Loaded
 from actzoo.sweep.progress import LOOK_SECONDS, ends
 from actzoo.sweep.results import Event, Kind
 from actzoo.sweep.store import RESULT, Store
-from actzoo.sweep.work import work, work_apart
+from actzoo.sweep.work import check_sources, work, work_apart
 
 Cells = list[tuple[int, CellSpec]]
 Ends = Generator[tuple[CellSpec, str], None, None]
@@ -108,6 +108,7 @@ class Sweep:
             def on_move(line: str, number: int = number, spec: CellSpec = spec) -> None:
                 self._tell("moved", number, spec, message=line)
 
+            check_sources(spec, "its file changed while this run was going on; run it again")
             images = self.loaded.images(spec.dataset)
             message = work(self.store, spec, images, on_epoch, on_move)
             self._finished(number, spec, message)

@@ -140,23 +140,28 @@ def work_apart(folder: str, spec: dict[str, Any], root: str) -> str:
                 f"path, on storage that they share"
             )
         with _preparing:
-            _check_sources(cell)
+            check_sources(cell, _SAME)
             images = _checked_images(cell, root)
         return work(Store(Path(folder)), cell, images, lambda _: None)
     except ActzooError as error:
         raise type(error)(f"the worker on {platform.node()}: {error}") from None
 
 
-def _check_sources(cell: CellSpec) -> None:
+def check_sources(cell: CellSpec, advice: str) -> None:
+    """See that a cell's functions and network are the planned ones.
+
+    Raises:
+        UsageError: One is not; ends with the advice.
+    """
     registry = default()
     found = [of_activation(get(name), registry) for name in cell.members]
     network = of_model(*registry.model(cell.model), registry)
     planned = cell.fingerprints
     for name, here, there in zip(cell.members, found, planned, strict=False):
         if here != there:
-            raise UsageError(f"{_difference('function', name, here, there)}; {_SAME}")
+            raise UsageError(f"{_difference('function', name, here, there)}; {advice}")
     if network != planned[-1]:
-        raise UsageError(f"{_difference('network', cell.model, network, planned[-1])}; {_SAME}")
+        raise UsageError(f"{_difference('network', cell.model, network, planned[-1])}; {advice}")
 
 
 def _checked_images(cell: CellSpec, root: str) -> Images:

@@ -20,6 +20,7 @@ from multiprocessing.context import SpawnProcess
 from queue import SimpleQueue
 from typing import Any, TypeVar
 
+from actzoo.backends import spare_torch
 from actzoo.values import PoolOptions
 
 T = TypeVar("T")
@@ -135,6 +136,7 @@ def _serve(pipe: Connection, gpu: str | None) -> None:
     """What a process does: one call after another, until the pipe ends."""
     if gpu is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = gpu  # before CUDA is first used here
+    spare_torch()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches everyone; the parent decides
     threading.Thread(target=_end_with_the_parent, daemon=True).start()
     while True:

@@ -1,0 +1,215 @@
+"""Where a module lies, found without importing it, and whom it belongs to."""
+
+from __future__ import annotations
+
+import functools
+import importlib.machinery
+import importlib.metadata
+import sys
+import sysconfig
+from collections.abc import Iterator
+from contextlib import suppress
+from importlib.machinery import FrozenImporter, ModuleSpec, PathFinder
+from importlib.util import spec_from_file_location
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+
+import actzoo
+from actzoo.naming import same_distribution
+
+_OURS = tuple(Path(module.__file__ or "").resolve().parent for module in (actzoo, torch))
+"""Packages that are recorded with every result: actzoo with its commit, torch with its version."""
+_NEVER_NEIGHBOURS = ("actzoo", "torch")
+
+
+class Place(NamedTuple):
+    """A module by name.
+
+    Attributes:
+        name: Its name; of a neighbour as its neighbours call it.
+        spec: What Python's import system says of it.
+        folder: The folder whose files it takes for modules before all others, if any.
+    """
+
+    name: str
+    spec: ModuleSpec
+    folder: Path | None
+
+
+def outside(file: Path, folder: Path | None = None) -> Place:
+    """A file as a module that was not imported by a name."""
+    name = file.stem.replace(".", "-")
+    spec = spec_from_file_location(name, file)
+    assert spec is not None  # it ends in .py
+    return Place(name, spec, folder)
+
+
+def find(name: str, folder: Path | None = None) -> tuple[list[Place], bool]:
+    """The modules that `import a.b.c` runs, and whether the last of them is there.
+
+    Args:
+        name: The name.
+        folder: Where neighbours lie, as `python FILE.py` finds them beside the file.
+    """
+    parts = name.split(".")
+    if folder is not None and not is_neighbour(parts[0], folder):
+        folder = None
+    found: list[Place] = []
+    for end in range(1, len(parts) + 1):
+        full = ".".join(parts[:end])
+        if end > 1:
+            spec = _below(full, found[-1])
+        else:
+            spec = PathFinder.find_spec(full, [str(folder)]) if folder else _anywhere(full)
+        if spec is None:
+            return found, False
+        found.append(Place(full, spec, folder))
+    return found, True
+
+
+def is_neighbour(top: str, folder: Path) -> bool:
+    """Whether `import top` in a file of this folder means a file beside it.
+
+    It does as it would in `python FILE.py`, but for actzoo and torch, of which there is one, and
+    for a module that was imported from there already under its own name.
+    """
+    if top in _NEVER_NEIGHBOURS or top in sys.builtin_module_names:
+        return False
+    if FrozenImporter.find_spec(top) is not None:
+        return False
+    own = PathFinder.find_spec(top, [str(folder)])
+    if own is None:
+        return False
+    if own.origin is None:  # a folder without __init__.py gives way to any module
+        other = _anywhere(top)
+        return other is None or other.origin is None
+    loaded = _loaded(top)
+    return loaded is None or loaded.origin != own.origin
+
+
+def _loaded(name: str) -> ModuleSpec | None:
+    spec = getattr(sys.modules.get(name), "__dict__", {}).get("__spec__")
+    return spec if isinstance(spec, ModuleSpec) else None
+
+
+def _anywhere(name: str) -> ModuleSpec | None:
+    if (loaded := _loaded(name)) is not None:
+        return loaded
+    for finder in sys.meta_path:
+        with suppress(Exception):  # of somebody's finder
+            if (spec := finder.find_spec(name, None)) is not None:
+                return spec
+    return None
+
+
+def _below(name: str, above: Place) -> ModuleSpec | None:
+    if above.folder is None and (loaded := _loaded(name)) is not None:
+        return loaded
+    search = above.spec.submodule_search_locations
+    if search is None:
+        return None
+    with suppress(Exception):
+        return PathFinder.find_spec(name, list(search))
+    return None
+
+
+def is_recorded(file: Path) -> bool:
+    """Whether a file is the standard library's, torch's or actzoo's: a result names those."""
+    if any(file.is_relative_to(folder) for folder in _OURS):
+        return True
+    for key in ("stdlib", "platstdlib"):
+        with suppress(ValueError):
+            inside = file.relative_to(Path(sysconfig.get_path(key)).resolve())
+            return inside.parts[0] not in ("site-packages", "dist-packages")
+    return False
+
+
+class Owner(NamedTuple):
+    """A distribution that has a module.
+
+    Attributes:
+        distribution: It.
+        whole: Whether the module is one of the files that its installer recorded.
+    """
+
+    distribution: importlib.metadata.Distribution
+    whole: bool
+
+
+def owner(file: Path) -> Owner | None:
+    """The distribution that a module's file was installed by, or that stands beside it."""
+    for place in dict.fromkeys(map(Path, filter(None, sys.path))):
+        with suppress(ValueError, OSError):
+            inside = file.relative_to(place.resolve())
+            found = _owner(place, inside, place.stat().st_mtime_ns)
+            if found is not None:
+                return found
+    return None
+
+
+@functools.lru_cache(maxsize=256)
+def _owner(place: Path, inside: Path, changed: int) -> Owner | None:
+    del changed  # a part of the key
+    top = inside.parts[0].partition(".")[0]
+    beside: Owner | None = None
+    every = list(importlib.metadata.distributions(path=[str(place)]))
+    for distribution in sorted(every, key=lambda d: not same_distribution(name_of(d), top)):
+        record = text_of(distribution, "RECORD")
+        if f"\n{inside.as_posix()}," in f"\n{record}":
+            return Owner(distribution, True)
+        tops = text_of(distribution, "top_level.txt").split()
+        if top in tops or same_distribution(name_of(distribution), top):
+            installed = place.name in ("site-packages", "dist-packages") and not record
+            beside = beside or Owner(distribution, installed)
+    return beside
+
+
+def text_of(distribution: importlib.metadata.Distribution, name: str) -> str:
+    """A file of a distribution's metadata; "" if it is not there or cannot be read."""
+    try:
+        return distribution.read_text(name) or ""
+    except Exception:
+        return ""
+
+
+def name_of(distribution: importlib.metadata.Distribution) -> str:
+    """A distribution's name; from its folder's name if its metadata do not say."""
+    return _said(distribution, "Name") or _stem(distribution)[0] or "unknown"
+
+
+def version_of(distribution: importlib.metadata.Distribution) -> str:
+    """A distribution's version; from its folder's name if its metadata do not say."""
+    return _said(distribution, "Version") or _stem(distribution)[1] or "unknown"
+
+
+def _said(distribution: importlib.metadata.Distribution, key: str) -> str:
+    try:
+        value = distribution.metadata[key]
+        # Bytes that are no UTF-8 come as an object of email's that no one else can use.
+        return value.strip() if isinstance(value, str) else ""
+    except Exception:
+        return ""
+
+
+def _stem(distribution: importlib.metadata.Distribution) -> tuple[str, str]:
+    folder = getattr(distribution, "_path", None)  # all that is left of one without metadata
+    name, _, version = str(getattr(folder, "stem", "")).partition("-")
+    return name, version.partition("-")[0]
+
+
+def requirements(
+    distribution: importlib.metadata.Distribution,
+) -> Iterator[importlib.metadata.Distribution]:
+    """The distributions that one needs and that are here."""
+    from packaging.requirements import Requirement
+
+    lines: list[str] = []
+    with suppress(Exception):
+        lines = list(distribution.requires or ())
+    for line in lines:
+        with suppress(Exception):
+            wanted = Requirement(line)
+            if wanted.marker is None or wanted.marker.evaluate({"extra": ""}):
+                yield importlib.metadata.distribution(wanted.name)

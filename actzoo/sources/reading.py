@@ -1,0 +1,114 @@
+"""What a Python source imports, and what it does that nobody can follow, from its text alone."""
+
+from __future__ import annotations
+
+import ast
+import functools
+import warnings
+from typing import NamedTuple
+
+
+class Import(NamedTuple):
+    """One import, wherever in the code it stands.
+
+    Attributes:
+        module: What stands after `from` or `import`; "" in `from . import a`.
+        names: What is imported from it; "*" for all.
+        level: The number of leading dots.
+    """
+
+    module: str
+    names: tuple[str, ...] = ()
+    level: int = 0
+
+
+class Reading(NamedTuple):
+    """What was read of a source.
+
+    Attributes:
+        imports: What it imports.
+        public: What its `__all__` lists, as far as that is written out.
+        unknown: What it does that decides its numbers and cannot be followed.
+    """
+
+    imports: tuple[Import, ...] = ()
+    public: tuple[str, ...] = ()
+    unknown: tuple[str, ...] = ()
+
+
+_IMPORTERS = ("import_module", "__import__")
+_UNKNOWN = {
+    "code made at run time": (
+        "exec", "eval", "exec_module", "spec_from_file_location", "run_path", "run_module",
+        "load_module", "loads",
+    ),
+    "files that it reads": (
+        "open", "read_text", "read_bytes", "load", "loadtxt", "genfromtxt", "fromfile", "memmap",
+        "read_csv", "read_parquet", "get_data", "load_library", "CDLL", "load_inline",
+    ),
+    "environment variables": ("environ", "getenv"),
+    "other programs": ("Popen", "check_output", "check_call", "popen"),
+    "the network": ("urlopen", "urlretrieve", "load_state_dict_from_url"),
+}  # fmt: skip
+_MEANING = {name: what for what, names in _UNKNOWN.items() for name in names}
+_METHODS = set(_MEANING) - {"exec", "eval"}  # `model.eval()` is no code made at run time
+_PLAIN_NAMES = ("exec", "eval", "open", "getenv", "CDLL")
+
+
+@functools.lru_cache(maxsize=1024)
+def read(source: bytes) -> Reading:
+    """Read a source; of one that Python cannot read, nothing is known."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            tree = ast.parse(source)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return Reading(unknown=("code that cannot be read",))
+    imports: list[Import] = []
+    public: list[str] = []
+    unknown: set[str] = set()
+    for node in ast.walk(tree):
+        match node:
+            case ast.Import(names=names):
+                imports += [Import(alias.name) for alias in names]
+            case ast.ImportFrom(module=module, names=names, level=level):
+                imports.append(Import(module or "", tuple(a.name for a in names), level))
+                unknown |= {_MEANING[a.name] for a in names if a.name in ("environ", "getenv")}
+            case ast.Call(func=func) if _called(func) in _IMPORTERS:
+                found = _literal(node)
+                if found is None:
+                    unknown.add("imports by names made at run time")
+                else:
+                    imports.append(found)
+            case ast.Call(func=ast.Name(id=name)) if name in _PLAIN_NAMES:
+                unknown.add(_MEANING[name])
+            case ast.Call(func=ast.Attribute(attr=name)) if name in _METHODS:
+                unknown.add(_MEANING[name])
+            case ast.Attribute(attr="environ"):
+                unknown.add(_MEANING["environ"])
+            case ast.Assign(targets=[ast.Name(id="__all__")], value=value):
+                public += _texts(value)
+            case ast.AugAssign(target=ast.Name(id="__all__"), value=value):
+                public += _texts(value)
+            case _:
+                pass
+    return Reading(tuple(dict.fromkeys(imports)), tuple(public), tuple(sorted(unknown)))
+
+
+def _called(func: ast.expr) -> str:
+    return func.id if isinstance(func, ast.Name) else getattr(func, "attr", "")
+
+
+def _literal(call: ast.Call) -> Import | None:
+    """The import that a call of `import_module` with a written-out name makes."""
+    match call.args:
+        case [ast.Constant(value=str(name)), *_]:
+            bare = name.lstrip(".")
+            return Import(bare, ("*",), len(name) - len(bare))
+        case _:
+            return None
+
+
+def _texts(value: ast.expr) -> list[str]:
+    parts = value.elts if isinstance(value, ast.List | ast.Tuple) else []
+    return [p.value for p in parts if isinstance(p, ast.Constant) and isinstance(p.value, str)]
