@@ -122,6 +122,7 @@ def _called(value: Any, name: str, given: str) -> tuple[Any, str]:
     return _made(value, name, positional, keywords), ", ".join(said)
 
 
+@isolated()
 def _made(kind: type, name: str, positional: Any = (), keywords: Any = None) -> Any:
     try:
         with restored():
@@ -194,7 +195,6 @@ def _words(error: BaseException) -> str:
     return neighbours.without_package(f"{type(error).__name__}: {error}")
 
 
-@isolated()
 def _try(function: Callable[..., Tensor], name: str) -> None:
     """Call a user's function once, so that what is wrong with it is said in one line."""
     given = torch.linspace(-1, 1, 5)
@@ -215,6 +215,7 @@ def _try(function: Callable[..., Tensor], name: str) -> None:
         raise UsageError(f"{name} changes its input in place; let it return a new tensor")
 
 
+@isolated()
 def _named(value: Any, name: str) -> Activation:
     if isinstance(value, Activation):
         parts = {f.name: getattr(value, f.name) for f in fields(value)}

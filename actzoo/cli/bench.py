@@ -132,7 +132,7 @@ def _asked(context: click.Context, options: dict[str, Any]) -> tuple[Any, dict[s
     named, refused = default().named_sets()
     if "sets" not in {**file, **flags}:
         for reason in refused:
-            click.echo(f"left out: {reason}", err=True)
+            echo(visible(f"left out: {reason}"), err=True)
     settings = {
         "sets": tuple(dict.fromkeys(named.values())),
         "device": "auto",

@@ -13,6 +13,8 @@ from typing import Any
 
 import torch
 
+from actzoo.isolation import SETTINGS
+
 _Setting = tuple[Callable[[], Any], Callable[[Any], Any]]
 
 
@@ -20,21 +22,9 @@ def _attribute(owner: Any, name: str) -> _Setting:
     return lambda: getattr(owner, name), lambda value: setattr(owner, name, value)
 
 
-def _autocast(device: str) -> _Setting:
-    return (
-        lambda: torch.is_autocast_enabled(device),
-        lambda value: torch.set_autocast_enabled(device, value),
-    )
-
-
 def _set_device(device: torch.device) -> None:
     # None is the CPU without asking at every call.
     torch.set_default_device(None if device.type == "cpu" else device)
-
-
-def _flushes() -> bool:
-    """Whether the processor makes 0 of numbers too small for all their digits."""
-    return not torch.full((1,), 1e-310, dtype=torch.float64).mul(1).item()
 
 
 def _numpy_state() -> Any:
@@ -47,21 +37,12 @@ def _set_numpy_state(state: Any) -> None:
 
 
 _SETTINGS: tuple[_Setting, ...] = (
-    (torch.get_default_dtype, torch.set_default_dtype),
+    *((setting.get, setting.set) for setting in SETTINGS.values()),
     (torch.get_default_device, _set_device),
-    (torch.get_deterministic_debug_mode, torch.set_deterministic_debug_mode),
     (torch.get_num_threads, torch.set_num_threads),
-    (torch.get_float32_matmul_precision, torch.set_float32_matmul_precision),
     (torch.is_grad_enabled, torch.set_grad_enabled),
-    (torch.is_anomaly_enabled, torch.autograd.set_detect_anomaly),
-    _autocast("cpu"),
-    _autocast("cuda"),
     _attribute(torch.utils.deterministic, "fill_uninitialized_memory"),
-    _attribute(torch.backends.cudnn, "enabled"),
-    _attribute(torch.backends.cudnn, "benchmark"),
-    _attribute(torch.backends.cudnn, "deterministic"),
     (sys.getrecursionlimit, sys.setrecursionlimit),
-    (_flushes, torch.set_flush_denormal),
     (random.getstate, random.setstate),
     (_numpy_state, _set_numpy_state),
     (lambda: torch.get_rng_state().numpy(), lambda s: torch.set_rng_state(torch.from_numpy(s))),
