@@ -8,7 +8,7 @@
      │   ├─ KernelError       a kernel asked for by name that cannot run here
      │   └─ DataError         a dataset that is missing, truncated or mislabelled
      ├─ DeclarationError      an Activation, Dataset or Model that contradicts itself
-     ├─ MixtureError          weights outside w >= 0, or all of them 0
+     ├─ MixtureError          weights outside w >= 0, not finite, or all of them 0
      ├─ DivergedError         a loss that is no longer finite
      ├─ TuningError           tuning that did not come to its end
      └─ StoreError            an output folder that cannot be used as it is
@@ -59,7 +59,7 @@ class DeclarationError(ActzooError):
 
 
 class MixtureError(ActzooError):
-    """Mixture weights that left w >= 0, or of which none is left above 0."""
+    """Mixture weights that left w >= 0 or are not finite, or of which none is left above 0."""
 
 
 class DivergedError(ActzooError):

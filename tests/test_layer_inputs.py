@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from actzoo import Activation, Mixture, get, names
+from actzoo import SOFTMAX, Activation, ActzooError, Mixture, get, names
 from actzoo.errors import UsageError
 
 EVERY = [get(name) for name in names()]
@@ -142,3 +142,42 @@ def test_members_as_one_text():
     assert [a.name for a in mixture.activations] == ["relu", "x*sigmoid(b*x), b=2", "tanh"]
     with pytest.raises(UsageError, match="'rel'"):
         Mixture("rel,tanh")
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        torch.Tensor.to_sparse,
+        torch.Tensor.to_sparse_csr,
+        torch.Tensor.to_mkldnn,
+        lambda x: torch.nested.nested_tensor([x, x[:1]]),
+        lambda x: torch.nested.nested_tensor([x, x[:1]], layout=torch.jagged),
+        lambda x: torch.quantize_per_tensor(x, 0.1, 0, torch.quint8),
+        lambda x: x.to(torch.float8_e4m3fn),
+    ],
+    ids=["coo", "csr", "mkldnn", "nested", "jagged", "quantised", "float8"],
+)
+@pytest.mark.filterwarnings("ignore:.*torch")  # what torch calls a prototype or deprecated
+def test_other_kinds_of_tensor_are_refused_by_a_mixture_with_what_to_give(make):
+    with pytest.raises(UsageError, match="give "):
+        Mixture(["relu", "tanh"])(make(torch.randn(3, 4)))
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Mixture("relu", "tanh"), "in one list"),
+        (lambda: Mixture(["relu"], SOFTMAX), "by name"),
+        (lambda: Mixture(get("relu")), "in one list"),
+        (lambda: Mixture(3), "in one list"),
+        (lambda: Mixture(["relu"], rule="softmax"), "actzoo.SOFTMAX"),
+        (lambda: Mixture(["relu"], kernel="tabel"), "'tabel'; expected one of auto"),
+        (lambda: Mixture(["prelu", "relu"]), "channels="),
+        (lambda: Mixture(["prelu", "relu"], channels=0), "whole number from 1"),
+        (lambda: get("prelu").module(-3), "whole number from 1"),
+        (lambda: get("prelu").module(4.0), "whole number from 1"),
+    ],
+)
+def test_mistakes_in_what_is_given_are_said_at_once(make, message):
+    with pytest.raises(ActzooError, match=message):
+        make()

@@ -10,8 +10,9 @@ import pickle
 import pytest
 import torch
 from torch import nn
+from torch.distributed.checkpoint.state_dict import get_model_state_dict, set_model_state_dict
 
-from actzoo import SOFTMAX, Mixture, get
+from actzoo import SOFTMAX, Activation, Mixture, get, names
 
 X = torch.linspace(-3, 3, 24).view(6, 4)
 MEMBERS = ("relu", "snake", "prelu")
@@ -99,3 +100,51 @@ def test_a_copy_still_says_it(copied):
     assert torch.allclose(other(X), mixture(X), rtol=1e-6)
     with pytest.raises(RuntimeError):
         copied(Mixture(["sin", "relu"])).load_state_dict(mixture.state_dict())
+
+
+def test_an_older_state_without_names_loads_strictly_with_what_the_members_learnt():
+    mixture = trained(MEMBERS)
+    older = {k: v for k, v in mixture.state_dict().items() if not k.endswith("_extra_state")}
+    other = Mixture(MEMBERS, channels=4)
+    other.load_state_dict(older)
+    assert torch.equal(other(X), mixture(X))
+
+
+def test_what_trains_is_no_part_of_the_name_and_what_does_not_is():
+    def swish(a: float, b: float) -> Activation:
+        return Activation(
+            name="own",
+            formula="x*sigmoid(a*x) + b*x",
+            parameters={"a": a, "b": b},
+            learnable={"a": "layer"},
+        )
+
+    state = Mixture([swish(1.0, 2.0), "tanh"]).state_dict()
+    Mixture([swish(3.0, 2.0), "tanh"]).load_state_dict(state)  # a is in the state
+    with pytest.raises(RuntimeError, match=r"own\(b=2\.0\).*own\(b=1\.0\)"):
+        Mixture([swish(1.0, 1.0), "tanh"]).load_state_dict(state)
+    Mixture(["prelu(slope=0.5)", "tanh"], channels=4).load_state_dict(
+        Mixture(["tanh", "prelu"], channels=4).state_dict()
+    )
+
+
+@pytest.mark.parametrize("name", names())
+def test_every_layer_of_the_zoo_keeps_its_state_through_torch_own_tools(name):
+    if get(name).kind == "gated":
+        return
+    one = nn.Sequential(Mixture([name, "tanh"], channels=4), get(name).module(4)).eval()
+    two = nn.Sequential(Mixture(["tanh", name], channels=4), get(name).module(4)).eval()
+    with torch.no_grad():
+        for parameter in one.parameters():
+            parameter.mul_(1.0625)
+        one[0].w.copy_(torch.tensor([1.0, 3.0]))
+    set_model_state_dict(two, get_model_state_dict(one))
+    assert torch.allclose(two(X), one(X), rtol=1e-5, atol=1e-6)
+    called = torch.func.functional_call(one, one.state_dict(), X)
+    assert torch.equal(called, one(X))
+
+
+def test_a_state_without_values_is_taken_as_it_is():
+    with torch.device("meta"):
+        state = {k: v.to("meta") for k, v in Mixture(["relu", "tanh"]).state_dict().items()}
+    Mixture(["relu", "tanh"]).load_state_dict(state, assign=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import math
 
 import pytest
@@ -175,7 +176,116 @@ def test_a_checkpoint_of_negative_weights_is_said_when_it_is_used():
         mixture.eval()(X)
 
 
+@pytest.mark.parametrize(
+    "run",
+    [
+        lambda m, x: torch.compile(m, backend="eager", fullgraph=True)(x),
+        lambda m, x: torch.export.export(m, (x,)).module()(x),
+        lambda m, x: torch.vmap(m)(x[None])[0],
+        lambda m, x: torch.jit.trace(m, x, check_trace=False)(x),
+        lambda m, x: torch.func.functional_call(m, dict(m.named_parameters()), (x,)),
+    ],
+    ids=["compile", "export", "vmap", "trace", "functional"],
+)
+@pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::torch.jit.TracerWarning")
+@pytest.mark.parametrize("kind", [*BAD, *ODD])
+def test_where_nobody_can_look_bad_weights_are_nan_and_odd_ones_right(kind, run):
+    mixture = Mixture(["relu", "tanh"]).eval()
+    write(mixture, BAD[kind] if kind in BAD else ODD[kind][0])
+    try:
+        y = run(mixture, X)
+    except MixtureError:
+        assert kind in BAD
+        return
+    if kind in BAD:
+        assert y.isnan().all()
+    else:
+        (p, q) = ODD[kind][1]
+        assert torch.allclose(y, p * X.relu() + q * X.tanh(), atol=1e-3)
+
+
+@pytest.mark.parametrize("options", [{}, {"line_search_fn": "strong_wolfe"}], ids=str)
+def test_lbfgs_may_try_negative_weights_on_its_way(options):
+    """The target is outside of what proportions can reach: the best is all of one function."""
+    torch.manual_seed(0)
+    mixture, x = Mixture(["relu", "tanh", "sin"]), torch.randn(256)
+    optimizer = torch.optim.LBFGS(mixture.parameters(), **options)
+    mixture.attach(optimizer)
+
+    def closure():
+        optimizer.zero_grad()
+        loss = (mixture(x) - 2 * x.tanh() + x.relu()).square().mean()
+        loss.backward()
+        return loss
+
+    losses = [float(optimizer.step(closure).detach()) for _ in range(10)]
+    p = mixture.proportions.tolist()
+    assert min(p) >= 0 and sum(p) == pytest.approx(1)
+    assert losses[-1] < losses[0]
+    second = torch.optim.SGD(mixture.parameters(), lr=1.0)  # is not attached: said as ever
+    mixture.w.grad = torch.full((3,), 100.0)
+    second.step()
+    with pytest.raises(MixtureError, match="attach"):
+        mixture(x)
+
+
+KINDS = [
+    (kind, options)
+    for kind, options in [
+        (torch.optim.SGD, {"momentum": 0.9}),
+        (torch.optim.Adam, {"amsgrad": True}),
+        (torch.optim.AdamW, {}),
+        (torch.optim.RMSprop, {"momentum": 0.9}),
+        (torch.optim.RMSprop, {"centered": True, "momentum": 0.9}),
+        *((getattr(torch.optim, n), {}) for n in ("NAdam", "RAdam", "Adamax", "Adagrad")),
+        *((getattr(torch.optim, n), {}) for n in ("Adadelta", "Adafactor", "Rprop", "ASGD")),
+    ]
+]
+ELSEWHERE = {"LBFGS", "Muon", "SparseAdam", "Optimizer"}  # begins anew; matrices; sparse
+
+
+def test_every_optimiser_of_torch_is_looked_at():
+    every = {
+        n
+        for n, kind in vars(torch.optim).items()
+        if isinstance(kind, type) and issubclass(kind, torch.optim.Optimizer)
+    }
+    assert every == {kind.__name__ for kind, _ in KINDS} | ELSEWHERE
+
+
+@pytest.mark.parametrize(("kind", "options"), KINDS, ids=lambda v: getattr(v, "__name__", str(v)))
+@pytest.mark.parametrize("scale", [2.0**-9, 2.0**9])
+def test_what_an_optimiser_remembers_is_what_it_would_at_the_kept_scale(kind, options, scale):
+    """Gradients are seen at another scale, then w is scaled: as if it had been so all along."""
+
+    def remembered(start: float) -> dict[str, torch.Tensor]:
+        torch.manual_seed(0)
+        mixture = Mixture(["relu", "tanh", "sin"]).double()
+        write(mixture, [1.1 * start, 0.9 * start, 1.0 * start])
+        # So little that w stays, at either scale.
+        rate = 1e-30 if kind in (torch.optim.Adafactor, torch.optim.Rprop) else 0.0
+        own = {"step_sizes": (0.0, 1e-30)} if kind is torch.optim.Rprop else {}
+        if "eps" in inspect.signature(kind).parameters and kind is not torch.optim.Adafactor:
+            own["eps"] = 1e-30  # or it would be beside other gradients than before
+        optimizer = kind(mixture.parameters(), lr=rate, **options, **own)
+        for _ in range(3):
+            x = torch.randn(64, dtype=torch.float64)
+            optimizer.zero_grad()
+            (mixture(x) - x.tanh()).square().mean().backward()
+            optimizer.step()
+        handle = mixture.attach(optimizer)
+        handle.remove()
+        return dict(optimizer.state[mixture.w]) | {"w": mixture.w.detach()}
+
+    found, expected = remembered(scale), remembered(1.0)
+    assert found.keys() == expected.keys()
+    for name, value in expected.items():
+        if name not in ("acc_delta", "step_size", "step"):
+            assert torch.allclose(torch.as_tensor(found[name]), torch.as_tensor(value)), name
+
+
 def test_a_sharded_model_trains(tmp_path):
+    from torch.distributed.checkpoint.state_dict import get_model_state_dict, set_model_state_dict
     from torch.distributed.device_mesh import init_device_mesh
     from torch.distributed.fsdp import fully_shard
 
@@ -192,5 +302,12 @@ def test_a_sharded_model_trains(tmp_path):
         w = net[1].w.detach().full_tensor()
         assert (w >= 0).all()
         assert 1 / 64 <= float(w.mean()) <= 64
+        assert net[1].proportions.tolist() == pytest.approx((w / w.sum()).tolist())
+        assert "relu" in repr(net)
+        other = nn.Sequential(nn.Linear(8, 8), Mixture(["sin", "relu", "tanh"]), nn.Linear(8, 2))
+        fully_shard(other, mesh=init_device_mesh("cpu", (1,)))
+        set_model_state_dict(other, get_model_state_dict(net))
+        x = torch.randn(4, 8)
+        assert torch.allclose(other(x), net(x), rtol=1e-5, atol=1e-6)
     finally:
         dist.destroy_process_group()

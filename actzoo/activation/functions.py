@@ -13,6 +13,12 @@ from actzoo.errors import UsageError
 
 Value = float | tuple[float, ...]
 
+_NARROW = frozenset(
+    d
+    for d in vars(torch).values()
+    if isinstance(d, torch.dtype) and d.is_floating_point and d.itemsize < 2
+)
+
 
 @dataclass(frozen=True)
 class Derivative:
@@ -59,6 +65,10 @@ def floating(x: Tensor, *, complex_too: bool = False) -> Tensor:
         UsageError: It is no tensor, or one that no activation has a value for.
     """
     if isinstance(x, Tensor):
+        if x.dtype in _NARROW:
+            raise UsageError(
+                f"a tensor of {x.dtype}, in which torch does no arithmetic; give x.bfloat16()"
+            )
         if x.is_floating_point() or (complex_too and x.is_complex()):
             return x
         if x.is_complex():

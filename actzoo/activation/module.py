@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, cast
 
@@ -9,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from actzoo.activation.functions import arguments, floating
-from actzoo.activation.names_in_state import keep_names
+from actzoo.activation.names_in_state import NamedParameters, name_in_state
 from actzoo.errors import DeclarationError, UsageError
 
 if TYPE_CHECKING:
@@ -32,32 +33,29 @@ class ActivationModule(nn.Module):
     def __init__(self, activation: Activation, channels: int | None = None) -> None:
         super().__init__()
         self.activation = activation
-        self.learned = nn.ParameterDict()
+        self.learned = (
+            NamedParameters(name_in_state(activation))
+            if activation.learnable
+            else nn.ParameterDict()
+        )
         for name, scope in activation.learnable.items():
             value = torch.tensor(activation.parameters[name], dtype=torch.get_default_dtype())
             if scope == "channel":
                 if channels is None:
                     raise DeclarationError(
                         f"{activation.name} learns {name!r} per channel: "
-                        f"say how many, module(channels=...)"
+                        f"say how many, module(channels=...) or Mixture(..., channels=...)"
                     )
-                value = value.expand(channels, *value.shape).clone()
+                value = value.expand(_count(activation.name, channels), *value.shape).clone()
             self.learned[name] = nn.Parameter(value)
         vectors = any(isinstance(value, tuple) for value in activation.parameters.values())
         # What neither trains nor depends on x is asked for in every step: it is the declared.
         self._is_constant = not self.learned and not vectors
-        if self.learned:
-            keep_names(self)
 
     @property
     def activations(self) -> tuple[Activation, ...]:
         """The functions of the layer: this one."""
         return (self.activation,)
-
-    @property
-    def names_in_state(self) -> tuple[str, ...]:
-        """What the layer's state must be of to be loaded."""
-        return (self.activation.name,)
 
     def parameters_for(self, x: Tensor) -> Mapping[str, Any]:
         """What to call `fn` with: the learnt values, shaped to broadcast against x.
@@ -71,7 +69,8 @@ class ActivationModule(nn.Module):
         for name, value in self.learned.items():
             if self.activation.learnable[name] == "channel":
                 value = self._along_channels(name, value, x)
-            values[name] = value.to(x.dtype.to_real())  # under autocast x may be narrower
+            real = x.dtype.to_real() if x.is_complex() else x.dtype
+            values[name] = value.to(real)  # under autocast x may be narrower
         return arguments(x, values)
 
     def _along_channels(self, name: str, value: Tensor, x: Tensor) -> Tensor:
@@ -104,6 +103,19 @@ class ActivationModule(nn.Module):
     def extra_repr(self) -> str:
         """The activation's name, for `print(model)`."""
         return self.activation.name
+
+
+def _count(name: str, channels: Any) -> int:
+    try:
+        count = operator.index(channels)
+    except TypeError:
+        count = 0
+    if count < 1:
+        raise DeclarationError(
+            f"{name} with channels={channels!r}; expected the size of dimension 1 of what the "
+            f"layer will see, a whole number from 1"
+        )
+    return count
 
 
 def as_leaf(layer: nn.Module, x: Any) -> Tensor:

@@ -1,51 +1,101 @@
 """Which functions a layer's state is of: kept in the state dict, looked at on loading.
 
-The names are a tensor, as everything in a state dict should be (safetensors takes nothing
-else), and of floats, which survive a mean over several states.
+They are a layer's extra state, which torch knows of wherever it saves and loads. It is a tensor,
+as everything in a state dict should be (safetensors takes nothing else), and of floats, which
+survive a mean over several states.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from typing import Any, Protocol, cast
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import torch
 from torch import Tensor, nn
 
-KEY = "names"
-"""The key of the names in a layer's part of a state dict."""
+from actzoo.naming import is_plain_name
+
+if TYPE_CHECKING:
+    from actzoo.activation.declaration import Activation
+
+KEY = "_extra_state"
+"""The key of the names in a layer's part of a state dict: torch's own."""
 
 
 class Named(Protocol):
     """A layer with names to keep."""
 
-    names_in_state: tuple[str, ...]
+    names_in_state: Sequence[str]
 
 
 Reorder = Callable[[nn.Module, dict[str, Any], str, list[int]], None]
-"""Takes a layer, a state, the layer's prefix and, for each function of the layer, its place in
+"""Takes a layer, a state, the layer's prefix and, for each name of the layer, its place in
 the state; puts the state in the layer's order."""
 
 
+def name_in_state(activation: Activation) -> str:
+    """Return a function's name with the values that are no part of the state: what does not train.
+
+    `swish` and `swish(b=2.0)`, whose b trains, are one function here.
+    """
+    everything = ", ".join(f"{n}={v!r}" for n, v in activation.parameters.items())
+    base = activation.name.removesuffix(f"({everything})")
+    if not is_plain_name(base):  # a formula says its own values, a Python function has none
+        return activation.name
+    fixed = [
+        f"{name}={value if isinstance(value, tuple) else float(value)!r}"
+        for name, value in activation.parameters.items()
+        if name not in activation.learnable
+    ]
+    return f"{base}({', '.join(fixed)})" if fixed else base
+
+
 def keep_names(layer: nn.Module, reorder: Reorder | None = None) -> None:
-    """Have a layer's state say which functions it is of, from now on.
+    """Have a layer look at the names in every state that it loads, from now on.
 
     A state of other functions is refused with both lists; one without names (of another
     version, or not of ours) is taken as it is.
 
     Args:
-        layer: With `names_in_state`, the names in order.
+        layer: With `names_in_state`, the names in order, and `written` of them as extra state.
         reorder: Puts a state of the same functions in another order right; without it, such
             a state is refused as well.
     """
-    layer.register_state_dict_post_hook(_add)  # type: ignore[no-untyped-call]
     layer.register_load_state_dict_pre_hook(_Look(reorder))  # type: ignore[no-untyped-call]
 
 
-def _add(layer: nn.Module, state: dict[str, Any], prefix: str, _: Any) -> None:
-    text = json.dumps(cast(Named, layer).names_in_state)
-    state[prefix + KEY] = torch.tensor([ord(sign) for sign in text], dtype=torch.float32)
+def written(names: Sequence[str]) -> Tensor:
+    """Return names as the tensor that stands for them in a state dict."""
+    signs = [ord(sign) for sign in json.dumps(list(names))]
+    return torch.tensor(signs, dtype=torch.float32, device="cpu")
+
+
+def _read(stored: Any) -> list[str] | None:
+    """The names; None where they cannot be read, as after other arithmetic on a state."""
+    if not isinstance(stored, Tensor) or stored.is_meta:
+        return None
+    try:
+        text = "".join(chr(round(code)) for code in stored.tolist())
+        return [str(name) for name in json.loads(text)]
+    except (ValueError, TypeError, OverflowError):
+        return None
+
+
+class NamedParameters(nn.ParameterDict):
+    """The parameters that a function learns, with its name in their state."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self.names_in_state = (name,)
+        keep_names(self)
+
+    def get_extra_state(self) -> Tensor:
+        """The name, for the state dict."""
+        return written(self.names_in_state)
+
+    def set_extra_state(self, state: Any) -> None:
+        """Nothing: a state does not change which function this is."""
 
 
 class _Look:
@@ -65,9 +115,9 @@ class _Look:
         _unexpected: list[str],
         errors: list[str],
     ) -> None:
-        stored = state.pop(prefix + KEY, None)
-        theirs = None if stored is None else _read(stored)
-        ours = cast(Named, layer).names_in_state
+        theirs = _read(state.get(prefix + KEY))
+        ours = list(cast(Named, layer).names_in_state)
+        state[prefix + KEY] = written(ours)  # so that torch does not miss it in an older state
         if theirs is None or theirs == ours:
             return
         if self.reorder is not None and sorted(theirs) == sorted(ours):
@@ -79,18 +129,9 @@ class _Look:
                 places.append(found[0])
             self.reorder(layer, state, prefix, places)
             return
+        where = prefix.rstrip(".") or type(layer).__name__
         errors.append(
-            f"{prefix.rstrip('.') or type(layer).__name__}: the state is of "
-            f"[{', '.join(theirs)}], the layer of [{', '.join(ours)}]; build the layer with the "
-            f"functions of the state"
+            f"{where}: the state is of [{', '.join(theirs)}], the layer of [{', '.join(ours)}]; "
+            f"build the layer with the functions of the state (if they are the same under another "
+            f"name, delete {prefix + KEY!r} from the state)"
         )
-
-
-def _read(stored: Any) -> tuple[str, ...] | None:
-    """The names; None where they cannot be read, as after arithmetic on a state."""
-    try:
-        assert isinstance(stored, Tensor)
-        text = "".join(chr(round(code)) for code in stored.tolist())
-        return tuple(str(name) for name in json.loads(text))
-    except (AssertionError, ValueError, TypeError, OverflowError):
-        return None

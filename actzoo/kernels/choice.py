@@ -11,6 +11,7 @@ from torch import Tensor
 
 from actzoo.activation import Activation
 from actzoo.errors import KernelError
+from actzoo.kernels import watched
 from actzoo.kernels.table import cuda, native
 from actzoo.kernels.table.fit import Table, neutral, table
 
@@ -75,8 +76,10 @@ def plan(
     """
     if kernel not in KERNELS:
         raise KernelError(f"kernel {kernel!r}; expected one of {', '.join(KERNELS)}")
-    if kernel == "reference" or (kernel == "auto" and device.type != "cpu"):
+    unwatched = watched.absent()
+    if kernel == "reference" or (kernel == "auto" and (unwatched or device.type != "cpu")):
         return _plan(activations, device, "reference")
+    _need(unwatched, kernel)
     if kernel == "fused":
         _need(_fused_refusal(activations, device), "fused")
         return _plan(activations, device, "fused")

@@ -53,13 +53,13 @@ def weighted_sum(
     Raises:
         KernelError: The kernel was asked for by name and cannot run here.
         UsageError: Not one weight and one mapping for each function, or on another device; x is
-            no tensor, or a complex one.
+            no tensor, or a complex, sparse or nested one.
     """
     x = floating(x)
     _check(activations, weights, x, parameters)
     if training and (apart := [i for i, a in enumerate(activations) if a.training_fn is not None]):
         return _with_training_forms(activations, weights, x, parameters, kernel, apart)
-    if kernel == "reference" or x.numel() == 0 or not is_plain(x, weights):
+    if kernel == "reference" or x.numel() == 0 or not is_plain(x, weights, *_tensors(parameters)):
         return reference.weighted_sum(activations, weights, x, parameters)
     chosen = plan(tuple(activations), x.device, x.dtype, kernel)
     declared = all(_is_declared(activations[i], parameters[i]) for i in chosen.tabled)
@@ -78,6 +78,10 @@ def weighted_sum(
                 given[i][name] = value
     result: Tensor = WeightedSum.apply(chosen, given, names, x, weights, *tensors)
     return result
+
+
+def _tensors(parameters: Sequence[Mapping[str, Any]]) -> list[Tensor]:
+    return [v for values in parameters for v in values.values() if isinstance(v, Tensor)]
 
 
 def _with_training_forms(
@@ -121,6 +125,10 @@ def _check(
             f"{k} activations with weights of shape {tuple(weights.shape)} and "
             f"{len(parameters)} sets of parameters; expected ({k},) and {k}"
         )
+    if x.layout != torch.strided or x.is_nested:
+        kind = "nested" if x.is_nested else str(x.layout)
+        dense = "torch.nested.to_padded_tensor(x, 0.0)" if x.is_nested else "x.to_dense()"
+        raise UsageError(f"a {kind} tensor; a mixture takes dense ones: give {dense}")
     if weights.device != x.device:
         raise UsageError(f"weights on {weights.device} and x on {x.device}; move one to the other")
 

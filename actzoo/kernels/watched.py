@@ -20,9 +20,23 @@ def _private(path: str) -> Callable[..., Any] | None:
 
 # For these three questions torch has no public answer. Where one of them cannot be asked, every
 # tensor counts as watched, which means plain torch.
-_legacy_batched = _private("_C._functorch.is_legacy_batchedtensor")
-_transform = _private("_C._functorch.peek_interpreter_stack")
-_modes = _private("_C._len_torch_dispatch_stack")
+_ASKED = (
+    "_C._functorch.is_legacy_batchedtensor",
+    "_C._functorch.peek_interpreter_stack",
+    "_C._len_torch_dispatch_stack",
+)
+_legacy_batched, _transform, _modes = map(_private, _ASKED)
+
+
+def absent() -> str:
+    """Why no kernel but plain torch can run with this torch; "" if others can."""
+    missing = [f"torch.{path}" for path in _ASKED if _private(path) is None]
+    if not missing:
+        return ""
+    return (
+        f"torch {torch.__version__} has no {', '.join(missing)}, without which it cannot be known "
+        f"whether torch looks into the kernel; use kernel='reference'"
+    )
 
 
 def is_plain(*tensors: Tensor) -> bool:
@@ -32,13 +46,17 @@ def is_plain(*tensors: Tensor) -> bool:
     if _legacy_batched is None or _transform is None or _modes is None:
         return False
     return (
-        all(type(t) in (Tensor, nn.Parameter) and not t.is_meta for t in tensors)
+        all(type(t) in (Tensor, nn.Parameter) and _has_values(t) for t in tensors)
         and not any(_legacy_batched(t) for t in tensors)
         and not torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]
         and _transform() is None
         and _modes() == 0
         and not any(_has_tangent(t) for t in tensors)
     )
+
+
+def _has_values(tensor: Tensor) -> bool:
+    return tensor.layout == torch.strided and not tensor.is_meta and not tensor.is_nested
 
 
 def _has_tangent(tensor: Tensor) -> bool:

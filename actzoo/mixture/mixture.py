@@ -8,15 +8,25 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
 
 from actzoo.activation import Activation, ActivationModule
 from actzoo.activation.functions import floating
 from actzoo.activation.module import as_leaf
-from actzoo.activation.names_in_state import keep_names
-from actzoo.errors import DeclarationError, MixtureError
-from actzoo.kernels import Kernel, alone, is_plain, plan, weighted_sum
+from actzoo.activation.names_in_state import keep_names, name_in_state, written
+from actzoo.errors import DeclarationError, KernelError, MixtureError
+from actzoo.kernels import KERNELS, Kernel, alone, is_plain, plan, weighted_sum
 from actzoo.mixture.rule import RATIO, Rule
-from actzoo.mixture.soundness import examine, holds, keep_scale, project, proportions
+from actzoo.mixture.soundness import (
+    examine,
+    guarded,
+    holds,
+    keep_scale,
+    project,
+    proportions,
+    reordered,
+    whole,
+)
 from actzoo.registry import default, get
 
 Init = Literal["equal", "random"]
@@ -51,13 +61,19 @@ class Mixture(nn.Module):
             "reference" is plain torch.
 
     Raises:
-        DeclarationError: No member, or one that changes the number of channels.
+        DeclarationError: No member, or one that changes the number of channels; or a setting
+            is none.
+        KernelError: There is no such kernel.
     """
+
+    # Of weights on a device that has to be waited for: which were examined.
+    _examined: tuple[int, int] | None = None
+    _stepping = False  # whether an attached optimiser is in the middle of a step
 
     def __init__(
         self,
         members: str | Iterable[str | Activation | Callable[[Tensor], Tensor]],
-        *,
+        *more: Any,
         rule: Rule = RATIO,
         init: Init = "equal",
         channels: int | None = None,
@@ -65,12 +81,18 @@ class Mixture(nn.Module):
         kernel: Kernel = "auto",
     ) -> None:
         super().__init__()
+        if more or isinstance(members, Activation) or not isinstance(members, Iterable):
+            given = ", ".join(map(repr, (members, *more)))
+            raise DeclarationError(
+                f"Mixture({given}): expected the members in one list, such as "
+                f"Mixture(['relu', 'tanh']), and settings by name, such as rule=actzoo.SOFTMAX"
+            )
+        if not isinstance(rule, Rule):
+            raise DeclarationError(f"rule={rule!r}; expected actzoo.RATIO or actzoo.SOFTMAX")
+        if kernel not in KERNELS:
+            raise KernelError(f"kernel={kernel!r}; expected one of {', '.join(KERNELS)}")
         if isinstance(members, str):
             members = default().members(members)
-        if isinstance(members, Activation) or not isinstance(members, Iterable):
-            raise DeclarationError(
-                f"members={members!r}; expected several, such as Mixture(['relu', 'tanh'])"
-            )
         activations = [get(member) for member in members]
         if not activations:
             raise DeclarationError("a mixture needs at least one member, e.g. Mixture(['relu'])")
@@ -86,8 +108,6 @@ class Mixture(nn.Module):
         self.w = nn.Parameter(
             _initial(rule, init, len(activations), generator), requires_grad=len(activations) > 1
         )
-        # Of weights on a device that has to be waited for: which were examined.
-        self._examined: tuple[int, int] | None = None
         keep_names(self, _reorder)
 
     @property
@@ -103,7 +123,14 @@ class Mixture(nn.Module):
     @property
     def names_in_state(self) -> tuple[str, ...]:
         """What the layer's state must be of to be loaded: the rule, then the functions."""
-        return (f"rule {self.rule.name}", *(a.name for a in self.activations))
+        return (f"rule {self.rule.name}", *(name_in_state(a) for a in self.activations))
+
+    def get_extra_state(self) -> Tensor:
+        """The names, for the state dict."""
+        return written(self.names_in_state)
+
+    def set_extra_state(self, state: Any) -> None:
+        """Nothing: a state does not change which functions these are."""
 
     @property
     def proportions(self) -> Tensor:
@@ -113,7 +140,7 @@ class Mixture(nn.Module):
             MixtureError: A weight is negative or not finite, or all are 0.
         """
         self.check()
-        return proportions(self.rule, self.w)
+        return proportions(self.rule, whole(self.w))
 
     def forward(self, x: Tensor) -> Tensor:
         """A(x): x's shape and dtype; torch's default dtype for whole numbers and bools.
@@ -141,11 +168,15 @@ class Mixture(nn.Module):
         """P, of weights that are looked at wherever they have values to look at.
 
         Looking makes a GPU wait, so there it is done only when they were changed by something
-        else than an attached optimiser.
+        else than an attached optimiser. An optimiser that asks for the loss within its step
+        (LBFGS, in its line search) gets that of the weights as the projection after it will
+        leave them.
         """
-        w = self.w
+        w: Tensor = self.w
+        if self._stepping and self.rule.nonnegative:
+            w = w.clamp(min=0)
         if not is_plain(w):
-            return self.rule.normalise(w)
+            return guarded(self.rule, w)
         if w.device.type == "cpu":
             examine(self.rule, w)
         elif w.is_inference() or self._examined != _version(w):
@@ -171,7 +202,7 @@ class Mixture(nn.Module):
         """
         return plan(self.activations, torch.device(device), dtype, self.kernel).name
 
-    def attach(self, optimizer: torch.optim.Optimizer) -> Any:
+    def attach(self, optimizer: torch.optim.Optimizer) -> Attachment:
         """Project w onto w >= 0 after each step of this optimiser, from now on.
 
         Returns:
@@ -185,17 +216,20 @@ class Mixture(nn.Module):
                 "this optimiser does not hold the mixture's weights: attach the one that was "
                 "given mixture.parameters(), or the parameters of the model around it"
             )
-        self.project_()
+        self._project(optimizer)
         steps = itertools.count(1)
 
-        def hook(*_: Any) -> None:
-            project(self.rule, self.w)
-            cheap = type(self.w) is nn.Parameter and self.w.device.type == "cpu"
-            if cheap or next(steps) % LOOK_EVERY == 0:
-                keep_scale(self.rule, self.w, optimizer)
-            self._mark()
+        def before(*_: Any) -> None:
+            self._stepping = True
 
-        return optimizer.register_step_post_hook(hook)
+        def after(*_: Any) -> None:
+            self._stepping = False
+            cheap = type(self.w) is nn.Parameter and self.w.device.type == "cpu"
+            self._project(optimizer, look=cheap or next(steps) % LOOK_EVERY == 0)
+
+        return Attachment(
+            optimizer.register_step_pre_hook(before), optimizer.register_step_post_hook(after)
+        )
 
     @torch.no_grad()
     def project_(self) -> None:
@@ -208,11 +242,12 @@ class Mixture(nn.Module):
             MixtureError: No weight is left above 0. On a GPU this would make the host wait
                 at each step, so there it is `check` that says so.
         """
-        project(self.rule, self.w)
-        keep_scale(self.rule, self.w)
-        self._mark()
+        self._project(None)
 
-    def _mark(self) -> None:
+    def _project(self, optimizer: torch.optim.Optimizer | None, look: bool = True) -> None:
+        project(self.rule, self.w)
+        if look and not self._is_in_parts():
+            keep_scale(self.rule, self.w, optimizer)
         if self.w.device.type == "cpu" and len(self.members) > 1:
             self.check()
         else:
@@ -224,15 +259,32 @@ class Mixture(nn.Module):
         Raises:
             MixtureError: A weight is negative, not finite, or all are 0.
         """
-        examine(self.rule, self.w)
+        if not self._is_in_parts():
+            examine(self.rule, self.w)
+
+    def _is_in_parts(self) -> bool:
+        """Whether only a part of w is here, as FSDP's first form leaves it between two passes."""
+        return self.w.numel() != len(self.members)
 
     def extra_repr(self) -> str:
         """The proportions and names, for `print(model)`."""
         if self.w.is_meta:
             return self.rule.name
-        p = proportions(self.rule, self.w.detach()).tolist()
+        p = proportions(self.rule, whole(self.w.detach())).tolist()
         named = zip(p, self.activations, strict=True)
         return f"{self.rule.name}: " + " + ".join(f"{v:.4f} {a.name}" for v, a in named)
+
+
+class Attachment:
+    """An optimiser's tie to a mixture; `remove()` ends it."""
+
+    def __init__(self, *handles: RemovableHandle) -> None:
+        self._handles = handles
+
+    def remove(self) -> None:
+        """Project no more."""
+        for handle in self._handles:
+            handle.remove()
 
 
 def _version(w: Tensor) -> tuple[int, int]:
@@ -246,7 +298,7 @@ def _reorder(layer: nn.Module, state: dict[str, Any], prefix: str, places: list[
     # The first name is the rule.
     order = [place - 1 for place in places[1:]]
     if (w := state.get(f"{prefix}w")) is not None:
-        state[f"{prefix}w"] = w[order]
+        state[f"{prefix}w"] = reordered(w, order)
     members = f"{prefix}members."
     inside = {key: state.pop(key) for key in [k for k in state if k.startswith(members)]}
     for now, before in enumerate(order):

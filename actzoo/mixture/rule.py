@@ -17,7 +17,8 @@ class Rule:
         name: What specs and reports call it.
         normalise: w -> P, differentiable.
         start: The raw weights that stand for proportions 1 : 1 : ... : 1, as one number.
-        nonnegative: Whether w must stay in w >= 0, by projection after each step.
+        nonnegative: Whether w must stay in w >= 0, by projection after each step; P must then
+            not depend on the scale of w, which is kept near `start`.
     """
 
     name: str
@@ -27,12 +28,7 @@ class Rule:
 
 
 def _ratio(w: Tensor) -> Tensor:
-    if w.device.type == "cpu":
-        return w / w.sum()
-    # Nobody may have looked at these weights, since looking makes a GPU wait: a sum of huge ones
-    # must not overflow, and a negative one must be seen in the result.
-    scaled = w / w.detach().amax()
-    return torch.where(w >= 0, scaled / scaled.sum(), torch.nan)
+    return w / w.sum()
 
 
 def _softmax(w: Tensor) -> Tensor:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -18,9 +18,21 @@ of w grows as the scale falls, until weight decay has made the weights nan."""
 LARGEST, SMALLEST = 2.0**60, 2.0**-60
 """Sums of weights beyond these are scaled before P is made: they and their gradients could
 overflow or vanish in float32."""
-OF_FIRST_ORDER = ("momentum_buffer", "exp_avg")
-OF_SECOND_ORDER = ("exp_avg_sq", "max_exp_avg_sq", "sum", "square_avg")
-"""What torch's optimisers keep of gradients and of their squares, by name."""
+GRADIENTS_IN = {
+    "exp_avg": 1,  # Adam and its kin
+    "exp_avg_sq": 2,
+    "max_exp_avg_sq": 2,
+    "exp_inf": 1,  # Adamax
+    "momentum_buffer": 1,  # SGD
+    "square_avg": 2,  # RMSprop, Adadelta
+    "grad_avg": 1,  # RMSprop
+    "acc_delta": -2,  # Adadelta: squares of steps
+    "sum": 2,  # Adagrad
+    "variance": 2,  # Adafactor
+    "prev": 1,  # Rprop
+    "ax": -1,  # ASGD: a mean of weights
+}
+"""What torch's optimisers keep, by name, and its order in the gradient."""
 
 
 def examine(rule: Rule, w: Tensor) -> None:
@@ -29,7 +41,7 @@ def examine(rule: Rule, w: Tensor) -> None:
     Raises:
         MixtureError: A weight is negative under a rule that takes none, not finite, or all are 0.
     """
-    values = whole(w).tolist()
+    values = whole(w.detach()).tolist()
     if not all(map(math.isfinite, values)):
         raise MixtureError(
             f"mixture weights are no longer finite: w = {values}; lower their learning rate, or "
@@ -51,19 +63,42 @@ def examine(rule: Rule, w: Tensor) -> None:
 
 def whole(w: Tensor) -> Tensor:
     """Return the weights as a plain tensor: those of a sharded model, gathered."""
-    w = w.detach()
     gather = getattr(w, "full_tensor", None)  # a DTensor, as fully_shard makes of parameters
-    return w if gather is None else gather()
+    return w if gather is None else cast(Tensor, gather())
+
+
+def reordered(w: Tensor, order: Sequence[int]) -> Tensor:
+    """Return weights in another order, sharded as they were."""
+    mesh = getattr(w, "device_mesh", None)
+    if mesh is None:
+        return w[list(order)]
+    from torch.distributed.tensor import distribute_tensor
+
+    placements = w.placements  # type: ignore[attr-defined]  # a DTensor has them
+    return distribute_tensor(whole(w)[list(order)], mesh, placements)
 
 
 def proportions(rule: Rule, w: Tensor) -> Tensor:
     """Return P of weights that were examined, however large or small they are together."""
-    if rule.nonnegative and w.device.type == "cpu" and not w.is_meta:
-        total = math.fsum(w.detach().tolist())
-        limits = torch.finfo(w.dtype)
-        if not max(SMALLEST, limits.tiny) <= total <= min(LARGEST, limits.max / 2):
-            w = w / w.detach().amax()
+    if not rule.nonnegative or w.is_meta:
+        return rule.normalise(w)
+    if w.device.type != "cpu":
+        return guarded(rule, w)
+    total = math.fsum(w.detach().tolist())
+    limits = torch.finfo(w.dtype)
+    if not max(SMALLEST, limits.tiny) <= total <= min(LARGEST, limits.max / 2):
+        w = w / w.detach().amax()
     return rule.normalise(w)
+
+
+def guarded(rule: Rule, w: Tensor) -> Tensor:
+    """Return P of weights that nobody may have examined, since that would make somebody wait.
+
+    Huge or tiny ones have the right P, and of negative ones it is nan, to be seen.
+    """
+    if not rule.nonnegative:
+        return rule.normalise(w)
+    return rule.normalise(torch.where(w >= 0, w / w.detach().amax(), torch.nan))
 
 
 @torch.no_grad()
@@ -84,7 +119,7 @@ def keep_scale(rule: Rule, w: Tensor, optimizer: torch.optim.Optimizer | None = 
         w: The weights.
         optimizer: Whose memory of gradients is scaled with w.
     """
-    mean = float(whole(w).double().mean()) if rule.nonnegative else rule.start
+    mean = float(whole(w.detach()).double().mean()) if rule.nonnegative else rule.start
     if 1 / BAND <= mean <= BAND or not 0 < mean < math.inf:
         return
     exponent = -round(math.log2(mean / rule.start))
@@ -104,11 +139,12 @@ def _scale_memory(optimizer: torch.optim.Optimizer, w: Tensor, exponent: int) ->
         optimizer.state.clear()  # its pairs of steps and gradients fit one scale only
         return
     state: dict[str, Any] = optimizer.state.get(w, {})
-    for names, power in ((OF_FIRST_ORDER, 1), (OF_SECOND_ORDER, 2)):
-        for name in names:
-            value = state.get(name)
-            if isinstance(value, Tensor) and value.shape == w.shape:
-                _scale(value, -power * exponent)
+    for name, value in state.items():
+        order = GRADIENTS_IN.get(name, 0)
+        if name == "momentum_buffer" and "square_avg" in state:
+            order = 0  # RMSprop keeps steps of it, which do not know the scale
+        if isinstance(value, Tensor) and value.shape == w.shape:
+            _scale(value, -order * exponent)
 
 
 def holds(optimizer: torch.optim.Optimizer, w: Tensor) -> bool:

@@ -13,6 +13,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
+from torch.autograd import forward_ad
 from torch.utils.checkpoint import checkpoint
 
 import actzoo
@@ -190,6 +191,22 @@ def test_functional_transforms(kernel: Kernel) -> None:
     close((forward,), (right,), torch.float32)
     bend = torch.func.hessian(total)(x[0])
     close((bend,), (torch.func.hessian(exact)(x[0].double()),), torch.float32)
+
+
+@pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated")  # torch's own jvp
+@pytest.mark.parametrize("name", ["w", "members.0.learned.slope"])
+@pytest.mark.parametrize("kernel", both_kernels())
+def test_forward_derivatives_along_what_is_learnt(kernel: Kernel, name: str) -> None:
+    mixture, x = mixture_of(("prelu", "tanh", "sin"), kernel, channels=4), made((6, 4))
+    exact = mixture_of(("prelu", "tanh", "sin"), "reference", channels=4).double()
+    found = []
+    for m, place in ((mixture, x), (exact, x.double())):
+        value = m.get_parameter(name).detach()
+        with forward_ad.dual_level():
+            along = {name: forward_ad.make_dual(value, torch.ones_like(value))}
+            y = torch.func.functional_call(m, along, (place,))
+            found.append(forward_ad.unpack_dual(y).tangent)
+    close(tuple(found[:1]), tuple(found[1:]), torch.float32)
 
 
 @pytest.mark.parametrize("kernel", both_kernels())

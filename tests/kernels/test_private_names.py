@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 import actzoo
 
 PACKAGE = Path(actzoo.__file__).parent
@@ -50,15 +52,31 @@ def test_private_names_stand_in_known_places_only():
     assert not {k: v for k, v in used.items() if k not in ALLOWED}
 
 
-def test_where_they_are_missing_plain_torch_serves():
-    code = """
+ASKED = [
+    "_C._functorch.peek_interpreter_stack",
+    "_C._functorch.is_legacy_batchedtensor",
+    "_C._len_torch_dispatch_stack",
+]
+
+
+@pytest.mark.parametrize("name", ASKED)
+def test_where_they_are_missing_plain_torch_serves_and_says_so(name):
+    code = f"""
 import torch
-del torch._C._functorch.peek_interpreter_stack
+del torch.{name}
 import actzoo
 mixture = actzoo.Mixture(["relu", "tanh"])
 x = torch.linspace(-3, 3, 20000)
 assert torch.allclose(mixture(x), (x.relu() + x.tanh()) / 2, atol=1e-6)
 mixture(x).sum().backward()
+assert mixture.kernel_used("cpu", torch.float32) == "reference"
+for kernel in ("table", "fused"):
+    try:
+        actzoo.Mixture(["relu", "tanh"], kernel=kernel).kernel_used("cpu", torch.float32)
+    except actzoo.ActzooError as error:
+        assert "{name}" in str(error), error
+    else:
+        raise AssertionError(kernel)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
