@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from actzoo.activation import ranges
+from actzoo.activation.ranges import Range
+from actzoo.formula.inputs import real
+
 Value = float | tuple[float, ...]
+
+_SMALLEST, _LARGEST = torch.finfo(torch.float32).tiny, torch.finfo(torch.float32).max
 
 
 @dataclass(frozen=True)
@@ -19,10 +25,13 @@ class Derivative:
     fn: Callable[..., Tensor]
     declared: Callable[..., Tensor] | None
     parameters: Mapping[str, Value]
+    name: str = "the derivative"
+    ranges: Mapping[str, Range] = field(default_factory=dict)
 
     def __call__(self, x: Tensor, **parameters: Tensor | Value) -> Tensor:
         """f'(x), with the declared parameters where none are given."""
-        given = arguments(x, {**self.parameters, **parameters})
+        x = real(x, f"the derivative of {self.name}")
+        given = complete(self.name, x, self.parameters, parameters, self.ranges)
         if self.declared is not None:
             return self.declared(x, **given)
         keep_graph = torch.is_grad_enabled() and x.requires_grad
@@ -37,9 +46,38 @@ class Derivative:
         return slope if keep_graph else slope.detach()
 
 
+def complete(
+    name: str,
+    x: Tensor,
+    declared: Mapping[str, Value],
+    given: Mapping[str, Tensor | Value],
+    allowed: Mapping[str, Range],
+) -> dict[str, Any]:
+    """The declared parameters with those given in their place, as `fn` takes them.
+
+    Raises:
+        DeclarationError: A given number is outside its range.
+    """
+    merged = {**declared, **given} if given else declared
+    if given:
+        ranges.check(name, given, merged, allowed)
+    return arguments(x, merged)
+
+
 def arguments(x: Tensor, parameters: Mapping[str, Tensor | Value]) -> dict[str, Any]:
     """Parameters as `fn` takes them: vectors become tensors like x, numbers stay numbers."""
-    return {
-        name: x.new_tensor(value) if isinstance(value, tuple) else value
-        for name, value in parameters.items()
-    }
+    return {name: _argument(x, value) for name, value in parameters.items()}
+
+
+def _argument(x: Tensor, value: Tensor | Value) -> Any:
+    if isinstance(value, tuple):
+        return x.new_tensor(value)
+    if isinstance(value, float) and needs_fitting(value) and x.dtype != torch.float64:
+        # torch's arithmetic would make it 0 or inf, and 0/0 or 0*inf is nan.
+        return min(max(abs(value), _SMALLEST), _LARGEST) * (1 if value > 0 else -1)
+    return value
+
+
+def needs_fitting(value: float) -> bool:
+    """Whether a number, not 0, is beyond what arithmetic in single precision holds."""
+    return value != 0 and not _SMALLEST <= abs(value) <= _LARGEST

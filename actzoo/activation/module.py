@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from actzoo.activation.functions import arguments
+from actzoo.activation.functions import arguments, needs_fitting
 from actzoo.errors import DeclarationError
 
 if TYPE_CHECKING:
@@ -40,9 +40,12 @@ class ActivationModule(nn.Module):
                     )
                 value = value.expand(channels, *value.shape).clone()
             self.learned[name] = nn.Parameter(value)
-        vectors = any(isinstance(value, tuple) for value in activation.parameters.values())
         # What neither trains nor depends on x is asked for in every step: it is the declared.
-        self._is_constant = not self.learned and not vectors
+        self._is_constant = not self.learned and not any(
+            isinstance(value, tuple) or needs_fitting(value)
+            for value in activation.parameters.values()
+        )
+        self._ranges = {n: r for n, r in activation.allowed().items() if n in activation.learnable}
 
     @property
     def activations(self) -> tuple[Activation, ...]:
@@ -55,6 +58,8 @@ class ActivationModule(nn.Module):
             return self.activation.parameters
         values: dict[str, Any] = dict(self.activation.parameters)
         for name, value in self.learned.items():
+            if name in self._ranges:
+                value = self._ranges[name].hold(value)
             if self.activation.learnable[name] == "channel":
                 vector = value.shape[1:]
                 value = value.reshape(value.shape[0], *(1,) * (x.dim() - 2), *vector)
@@ -64,6 +69,7 @@ class ActivationModule(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """f(x)."""
         act = self.activation
+        x = act.domain(x)
         fn = act.training_fn if self.training and act.training_fn is not None else act.fn
         return fn(x, **self.parameters_for(x))
 

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from actzoo.errors import FormulaError
 from actzoo.formula import kinks, torch_ops
+from actzoo.formula.inputs import real
 from actzoo.formula.nodes import Node, names, walk
 from actzoo.formula.scalar import constant
 from actzoo.formula.stable import stable
@@ -59,6 +60,7 @@ class TorchFunction:
 
     def __call__(self, x: Tensor, **parameters: Any) -> Tensor:
         """The formula at every element of `x`."""
+        x = real(x, f"formula '{self.formula.text}'")
         for name in self._needed:
             if name not in parameters:
                 raise FormulaError(f"formula '{self.formula.text}' needs a value for '{name}'")

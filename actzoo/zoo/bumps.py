@@ -31,6 +31,7 @@ def actzoo_activations() -> tuple[Activation, ...]:
             fn=_gaussian,
             derivative=_gaussian_derivative,
             parameters={"a": 1.0},
+            ranges={"a": "(0, inf)"},
             claims=Claims(
                 lower=0.0,
                 upper=1.0,

@@ -25,8 +25,20 @@ def _finite(x: Tensor) -> Tensor:
     return torch.nan_to_num(x, nan=nan)
 
 
+def _sine_quotient(u: Tensor) -> Tensor:
+    """sin(u)/u, by its series near 0."""
+    small = u.abs() < 0.05
+    z = torch.where(small, u, 0.0).square()
+    series = 1 - z / 6 * (1 - z / 20 * (1 - z / 42 * (1 - z / 72)))
+    z = torch.where(small, 1.0, u)
+    return torch.where(small, series, torch.sin(z) / z)
+
+
 def _snake(x: Tensor, a: Number) -> Tensor:
-    return x + torch.sin(_finite(a * x)).square() / a
+    # x sin(u) sin(u)/u with u = a x: it has a value and slopes at a = 0, too.
+    z = _finite(x)
+    u = _finite(a * z)
+    return x + z * torch.sin(u) * _sine_quotient(u)
 
 
 def _snake_derivative(x: Tensor, a: Number) -> Tensor:
@@ -72,7 +84,7 @@ def actzoo_activations() -> tuple[Activation, ...]:
             parameters={"a": 1.0},
             learnable={"a": "channel"},
             claims=Claims(lower=-inf, upper=inf, monotone=True, limits=(-inf, inf), smoothness=inf),
-            problems="At a = 0 it divides by zero.",
+            problems="At a = 0 it is the identity, its limit.",
             reference="Ziyin, Hartwig & Ueda 2020, arXiv:2006.08195",
         ),
         Activation(

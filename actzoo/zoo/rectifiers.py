@@ -72,10 +72,14 @@ def _star_relu_derivative(x: Tensor, scale: Number, bias: Number) -> Tensor:
 
 
 def _smelu(x: Tensor, beta: float) -> Tensor:
-    return torch.where(x >= beta, x, (x.clamp(-beta, beta) + beta).square() / (4 * beta))
+    return torch.where(
+        x >= beta, x, (x.clamp(-beta, beta) + beta).square() / (4 * beta if beta else 1.0)
+    )
 
 
 def _smelu_derivative(x: Tensor, beta: float) -> Tensor:
+    if not beta:
+        return _relu_derivative(x)
     return (x.clamp(-beta, beta) + beta) / (2 * beta)
 
 
@@ -160,6 +164,7 @@ def actzoo_activations() -> tuple[Activation, ...]:
             derivative=_rrelu_derivative,
             training_fn=_rrelu_training,
             parameters={"lower": 1 / 8, "upper": 1 / 3},
+            ranges={"lower": "(-inf, upper]", "upper": "[lower, inf)"},
             claims=Claims(
                 lower=-inf,
                 upper=inf,
@@ -217,12 +222,14 @@ def actzoo_activations() -> tuple[Activation, ...]:
             fn=_smelu,
             derivative=_smelu_derivative,
             parameters={"beta": 1.0},
+            ranges={"beta": "[0, inf)"},
             claims=Claims(lower=0.0, upper=inf, monotone=True, limits=(0.0, inf), smoothness=1),
-            problems="No gradient below -beta.",
+            problems="No gradient below -beta. At beta = 0 it is ReLU.",
             reference="Shamir, Lin & Coviello 2020, arXiv:2010.09931",
         ),
         Activation(
             name="modrelu",
+            takes_complex=True,
             formula="x + bias*sign(x) if abs(x) + bias >= 0 else 0",
             fn=_modrelu,
             derivative=_modrelu_derivative,

@@ -48,6 +48,7 @@ def actzoo_activations() -> tuple[Activation, ...]:
             fn=_softshrink,
             derivative=_outside,
             parameters={"threshold": 0.5},
+            ranges={"threshold": "[0, inf)"},
             claims=Claims(
                 lower=-inf,
                 upper=inf,
@@ -67,6 +68,7 @@ def actzoo_activations() -> tuple[Activation, ...]:
             fn=_hardshrink,
             derivative=_outside,
             parameters={"threshold": 0.5},
+            ranges={"threshold": "[0, inf)"},
             claims=Claims(
                 lower=-inf,
                 upper=inf,
