@@ -20,7 +20,7 @@ FLOORS = (
     ("activation",),
     ("values",),
     ("hookspecs",),
-    ("references", "plugins"),
+    ("references", "plugins", "spellings"),
     ("catalogue",),
     ("registry", "similar"),
     ("describe",),

@@ -238,7 +238,7 @@ class Activation:
         elif not isinstance(value, tuple) or (
             self.formula is not None and len(value) != len(declared)
         ):
-            raise DeclarationError(f"{what}; expected {len(declared)} numbers, as in {declared}")
+            raise DeclarationError(f"{what}; expected a tuple of {len(declared)} numbers")
 
     def channels_after(self, channels: int) -> int:
         """The number of channels after it: the same but for a gated activation.

@@ -15,7 +15,7 @@ from actzoo.formula.inputs import real
 
 Value = float | tuple[float, ...]
 
-_SMALLEST, _LARGEST = torch.finfo(torch.float32).tiny, torch.finfo(torch.float32).max
+_SMALLEST = torch.finfo(torch.float32).tiny
 
 
 @dataclass(frozen=True)
@@ -72,12 +72,11 @@ def arguments(x: Tensor, parameters: Mapping[str, Tensor | Value]) -> dict[str, 
 def _argument(x: Tensor, value: Tensor | Value) -> Any:
     if isinstance(value, tuple):
         return x.new_tensor(value)
-    if isinstance(value, float) and needs_fitting(value) and x.dtype != torch.float64:
-        # torch's arithmetic would make it 0 or inf, and 0/0 or 0*inf is nan.
-        return min(max(abs(value), _SMALLEST), _LARGEST) * (1 if value > 0 else -1)
+    if isinstance(value, int | float) and needs_fitting(value) and x.dtype != torch.float64:
+        return _SMALLEST if value > 0 else -_SMALLEST  # torch would make it 0, and 0/0 is nan
     return value
 
 
 def needs_fitting(value: float) -> bool:
-    """Whether a number, not 0, is beyond what arithmetic in single precision holds."""
-    return value != 0 and not _SMALLEST <= abs(value) <= _LARGEST
+    """Whether a number, not 0, is below what arithmetic in single precision holds."""
+    return 0 < abs(value) < _SMALLEST

@@ -14,6 +14,11 @@ from actzoo.errors import DeclarationError
 
 _INTERVAL = re.compile(r"(integers in )?([\[(])\s*([^,\s]+)\s*,\s*([^,\s]+)\s*([\])])")
 
+LARGEST = 1e30
+"""No parameter is larger: products with it would overflow in single precision."""
+
+_ANY = f"a finite number, at most {LARGEST:g} in size"
+
 
 @dataclass(frozen=True)
 class Range:
@@ -50,9 +55,7 @@ class Range:
         read = cls(found[0], _end(low), _end(high), left == "[", right == "]", bool(whole))
         if isinstance(read.low, float) and isinstance(read.high, float):
             closed = read.closed_low and read.closed_high
-            if math.isnan(read.low + read.high) or not (
-                read.low < read.high or (closed and read.low == read.high)
-            ):
+            if not (read.low < read.high or (closed and read.low == read.high)):
                 raise DeclarationError(f"the range {text!r} holds no number")
         return read
 
@@ -65,7 +68,9 @@ class Range:
         if self.whole and value != math.floor(value):
             return False
         low, high = (parameters[e] if isinstance(e, str) else e for e in (self.low, self.high))
-        above = isinstance(low, Tensor | tuple) or (value >= low if self.closed_low else value > low)
+        above = isinstance(low, Tensor | tuple) or (
+            value >= low if self.closed_low else value > low
+        )
         below = isinstance(high, Tensor | tuple) or (
             value <= high if self.closed_high else value < high
         )
@@ -98,7 +103,9 @@ def _end(text: str) -> float | str:
         return float(text)
     except ValueError:
         if not text.isidentifier():
-            raise DeclarationError(f"{text!r} is no end of a range: neither number nor name") from None
+            raise DeclarationError(
+                f"{text!r} is no end of a range: neither number nor name"
+            ) from None
         return text
 
 
@@ -114,21 +121,23 @@ def check(
         ranges: The intervals by name.
 
     Raises:
-        DeclarationError: A value is not finite, or outside its range.
+        DeclarationError: A value is not finite, too large, or outside its range.
     """
     for name, value in given.items():
         if isinstance(value, Tensor):
             continue
         numbers = value if isinstance(value, tuple) else (value,)
         allowed = ranges.get(name)
-        expected = f"expected a number in {allowed.text}" if allowed else "expected a finite number"
+        expected = f"expected a number in {allowed.text}" if allowed else f"expected {_ANY}"
         if allowed is not None and allowed.whole:
             expected = f"expected one of the {allowed.text}"
         expected += _named_ends(allowed, parameters)
+        if any(not -LARGEST <= n <= LARGEST for n in numbers if isinstance(n, int | float)):
+            expected = f"expected {_ANY}"
         for number in numbers:
             if isinstance(number, bool) or not isinstance(number, int | float):
                 continue  # what is no number is refused by the declaration
-            if not _is_finite(number) or (
+            if not -LARGEST <= number <= LARGEST or (
                 allowed is not None and not allowed.holds(number, parameters)
             ):
                 raise DeclarationError(f"{who}: {name}={value!r}; {expected}")
@@ -137,10 +146,3 @@ def check(
 def _named_ends(allowed: Range | None, parameters: Mapping[str, Any]) -> str:
     values = ", ".join(f"{n}={parameters[n]}" for n in allowed.names()) if allowed else ""
     return f" with {values}" if values else ""
-
-
-def _is_finite(number: float) -> bool:
-    try:
-        return math.isfinite(float(number))
-    except OverflowError:  # a whole number beyond all floats
-        return False

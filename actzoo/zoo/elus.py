@@ -15,6 +15,8 @@ Number = float | Tensor
 
 _LAMBDA = 1.0507009873554805
 _ALPHA = 1.6732632423543772
+_NONE = 1e-30
+"""What an alpha of CELU up to here adds to ReLU cannot be told from nothing."""
 
 
 def _root(t: Tensor) -> Tensor:
@@ -34,11 +36,12 @@ def _elu_derivative(x: Tensor, alpha: float) -> Tensor:
 
 
 def _celu(x: Tensor, alpha: float) -> Tensor:
-    return F.celu(x, alpha) if alpha else F.relu(x)
+    # torch divides by alpha, and takes no larger one than single precision has.
+    return F.celu(x, alpha) if alpha > _NONE else F.relu(x)
 
 
 def _celu_derivative(x: Tensor, alpha: float) -> Tensor:
-    if not alpha:
+    if alpha <= _NONE:
         return torch.where(x.isnan(), x, (x > 0).to(x.dtype))
     return torch.exp(x.clamp(max=0) / alpha)
 

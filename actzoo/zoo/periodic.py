@@ -12,12 +12,17 @@ from actzoo import Activation, Claims, hookimpl
 Number = float | Tensor
 
 
+def _wide(x: Tensor) -> Tensor:
+    # Of a large phase half precision leaves no digit.
+    return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
+
+
 def _sin(x: Tensor, w0: float) -> Tensor:
-    return torch.sin(x if w0 == 1 else w0 * x)
+    return torch.sin(x) if w0 == 1 else torch.sin(w0 * _wide(x)).to(x.dtype)
 
 
 def _sin_derivative(x: Tensor, w0: float) -> Tensor:
-    return torch.cos(x) if w0 == 1 else w0 * torch.cos(w0 * x)
+    return torch.cos(x) if w0 == 1 else (w0 * torch.cos(w0 * _wide(x))).to(x.dtype)
 
 
 def _finite(x: Tensor) -> Tensor:

@@ -42,6 +42,8 @@ def _rrelu(x: Tensor, lower: float, upper: float) -> Tensor:
 
 
 def _rrelu_training(x: Tensor, lower: float, upper: float) -> Tensor:
+    if x.dtype == torch.float16:  # which torch does not draw on the CPU
+        return F.rrelu(x.float(), lower, upper, training=True).to(x.dtype)
     return F.rrelu(x, lower, upper, training=True)
 
 
@@ -72,15 +74,14 @@ def _star_relu_derivative(x: Tensor, scale: Number, bias: Number) -> Tensor:
 
 
 def _smelu(x: Tensor, beta: float) -> Tensor:
-    return torch.where(
-        x >= beta, x, (x.clamp(-beta, beta) + beta).square() / (4 * beta if beta else 1.0)
-    )
+    return torch.where(x >= beta, x, beta * _smelu_derivative(x, beta).square())
 
 
 def _smelu_derivative(x: Tensor, beta: float) -> Tensor:
     if not beta:
         return _relu_derivative(x)
-    return (x.clamp(-beta, beta) + beta) / (2 * beta)
+    end = min(beta, torch.finfo(x.dtype).max)  # clamp takes no other
+    return (x.clamp(-end, end) + end) / (2 * end)
 
 
 def _modrelu(x: Tensor, bias: Number) -> Tensor:

@@ -36,8 +36,9 @@ def _tanh_derivative(x: Tensor) -> Tensor:
 
 
 def _hard_sigmoid(x: Tensor) -> Tensor:
-    # torch's own operator has no second derivative, and holds 1/6 in single precision.
-    return F.relu6(x + 3) / 6
+    # torch's own operator has no second derivative, and holds 1/6 in single precision. Clipped
+    # in x, so that the slope is right up to the last number before a kink.
+    return (F.hardtanh(x, -3.0, 3.0) + 3) / 6
 
 
 def _hard_sigmoid_derivative(x: Tensor) -> Tensor:
@@ -45,7 +46,8 @@ def _hard_sigmoid_derivative(x: Tensor) -> Tensor:
 
 
 def _hardtanh(x: Tensor, low: float, high: float) -> Tensor:
-    return F.hardtanh(x, low, high)
+    most = torch.finfo(x.dtype).max  # torch takes no bound beyond it
+    return F.hardtanh(x, max(low, -most), min(high, most))
 
 
 def _hardtanh_derivative(x: Tensor, low: float, high: float) -> Tensor:

@@ -35,6 +35,11 @@ def _log_sigmoid_derivative(x: Tensor) -> Tensor:
     return torch.sigmoid(-x)
 
 
+def _wide(x: Tensor) -> Tensor:
+    # A small b has no root in half precision.
+    return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
+
+
 def _root(x: Tensor, b: float) -> Tensor:
     """sqrt(x^2 + b) without overflow; by operators that other formats know, unlike hypot."""
     size, other = torch.where(x > 0, x, -x), math.sqrt(b)
@@ -47,16 +52,19 @@ def _root(x: Tensor, b: float) -> Tensor:
 def _squareplus(x: Tensor, b: float) -> Tensor:
     # The conjugate form b/(|x| + sqrt(x^2 + b))/2 keeps the left tail. Halved first, against
     # overflow.
-    right = 0.5 * torch.where(x > 0, x, -x) + 0.5 * _root(x, b)
-    bottom = right if b else torch.where(right > 0, right, 1.0)
-    return torch.where(x > 0, right, b / 4 / bottom)
+    z = _wide(x)
+    right = 0.5 * torch.where(z > 0, z, -z) + 0.5 * _root(z, b)
+    half = z.new_full((), 0.5 * math.sqrt(b))
+    left = half * (half / (right if b else torch.where(right > 0, right, 1.0)))
+    return torch.where(z > 0, right, left).to(x.dtype)
 
 
 def _squareplus_derivative(x: Tensor, b: float) -> Tensor:
     z = torch.nan_to_num(x, nan=math.nan)  # inf/inf would be nan
     if not b:
         return torch.where(x.isnan(), x, (x > 0).to(x.dtype))
-    return _squareplus(z, b) / _root(z, b)
+    z = _wide(z)
+    return (_squareplus(z, b) / _root(z, b)).to(x.dtype)
 
 
 @hookimpl
