@@ -27,7 +27,7 @@ _REFERENCE = re.compile(r"(?P<where>[^:]*(?:\.py|[\w.]+)):(?P<attribute>[A-Za-z_
 
 def is_reference(text: str) -> bool:
     """Whether a text has the form of a reference."""
-    return _REFERENCE.fullmatch(text) is not None
+    return text.isprintable() and _REFERENCE.fullmatch(text) is not None
 
 
 def load(text: str) -> Activation:

@@ -10,7 +10,6 @@ from typing import Any
 from actzoo.errors import FormulaError, UsageError
 from actzoo.formula import Call, read_value
 from actzoo.formula.nodes import ALIASES, FUNCTIONS
-from actzoo.naming import normal
 
 _PREFIX = re.compile(r"(?:torch\.nn\.functional|torch\.nn|torch|nn\.functional|nn|F)\.(?=[A-Za-z])")
 _WORD = re.compile(r"[A-Za-z_]\w*")
@@ -141,7 +140,7 @@ def own_values(
                 f"{name}: {own}={argument.source} is not a finite number"
                 + (f"; write {example}" if parameters else f"; {name} has no parameters")
             )
-        values[own] = value  # type: ignore[assignment]
+        values[own] = value
     return name, values
 
 

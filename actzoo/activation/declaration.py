@@ -223,6 +223,7 @@ class Activation:
             return self
         parts = {f.name: getattr(self, f.name) for f in fields(self)}
         merged = {**self.parameters, **_plain(values)}
+        check(base, values, merged, self.allowed())
         text = ", ".join(f"{n}={v!r}" for n, v in merged.items())
         parts.update(name=f"{base}({text})", aliases=(), parameters=merged, claims=Claims())
         return Activation(**parts)

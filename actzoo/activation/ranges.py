@@ -68,13 +68,15 @@ class Range:
         if self.whole and value != math.floor(value):
             return False
         low, high = (parameters[e] if isinstance(e, str) else e for e in (self.low, self.high))
-        above = isinstance(low, Tensor | tuple) or (
-            value >= low if self.closed_low else value > low
-        )
-        below = isinstance(high, Tensor | tuple) or (
-            value <= high if self.closed_high else value < high
-        )
-        return above and below
+        for small, large, closed in (
+            (low, value, self.closed_low),
+            (value, high, self.closed_high),
+        ):
+            # Of two tensors, and of vectors, nothing is said.
+            numbers = isinstance(small, int | float) and isinstance(large, int | float)
+            if numbers and not (small <= large if closed else small < large):
+                return False
+        return True
 
     def hold(self, value: Tensor) -> Tensor:
         """A learnt value moved to the nearest end if it is outside; its gradient passes.

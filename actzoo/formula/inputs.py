@@ -1,4 +1,4 @@
-"""What a function of real numbers takes: a real floating tensor, integers promoted as torch does."""
+"""What a function of real numbers takes: floating tensors, and whole numbers promoted."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ import typing
 from typing import NamedTuple
 
 from actzoo.errors import FormulaError
-from actzoo.formula.scan import complain
+from actzoo.formula.scan import complain, read_python
 
 Scope = typing.Literal["layer", "channel"]
 Scalar = float | int | str | bool
@@ -239,7 +239,7 @@ def _scalar(text: str, position: int, source: str, advice: str) -> Scalar:
     if source[:1] in ("+", "-"):
         sign, digits = (-1 if source[0] == "-" else 1), source[1:].lstrip()
     try:
-        tree: object = ast.parse(digits.strip(), mode="eval").body
+        tree: object = read_python(digits.strip())
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         tree = None
     value = tree.value if isinstance(tree, ast.Constant) else None

@@ -106,7 +106,8 @@ def actzoo_activations() -> tuple[Activation, ...]:
             parameters={"b": 4.0},
             ranges={"b": "[0, inf)"},
             claims=Claims(lower=0.0, upper=inf, monotone=True, limits=(0.0, inf), smoothness=inf),
-            problems="Its tails close in on ReLU only as 1/x, not exponentially. ReLU itself at b = 0.",
+            problems="Its tails close in on ReLU only as 1/x, not exponentially. At b = 0 it is "
+            "ReLU.",
             reference="Barron 2021, arXiv:2112.11687",
         ),
         Activation(
