@@ -11,7 +11,9 @@ from actzoo.errors import FormulaError, UsageError
 from actzoo.formula import Call, read_value
 from actzoo.formula.nodes import ALIASES, FUNCTIONS
 
-_PREFIX = re.compile(r"(?:torch\.nn\.functional|torch\.nn|torch|nn\.functional|nn|F)\.(?=[A-Za-z])")
+_PREFIX = re.compile(
+    r"(?:torch\.nn\.functional|torch\.nn|torch|nn\.functional|nn|F)\.(?=[A-Za-z]\w*\s*(?:\(|$))"
+)
 _WORD = re.compile(r"[A-Za-z_]\w*")
 
 
