@@ -38,7 +38,7 @@ def _gate(u: Tensor) -> Tensor:
 
 def _mish(x: Tensor) -> Tensor:
     # Beyond 40 it is x, in every precision; there torch's second derivative would be nan.
-    return torch.where(x > 40, x, F.mish(x.clamp(-1e4, 40)))
+    return torch.where(x > 40, x, F.mish(x.clamp(-1e4, 40.0)))
 
 
 def _mish_derivative(x: Tensor) -> Tensor:
@@ -53,7 +53,7 @@ def _tanhexp(x: Tensor) -> Tensor:
 
 
 def _tanhexp_derivative(x: Tensor) -> Tensor:
-    z = x.clamp(-1e4, 4)
+    z = x.clamp(-1e4, 4.0)
     u = torch.exp(z)
     return torch.tanh(u) + z * u * _sech2(u)
 
@@ -86,7 +86,7 @@ def _golu(x: Tensor) -> Tensor:
 
 
 def _golu_derivative(x: Tensor) -> Tensor:
-    z = x.clamp(-7, 1e4)
+    z = x.clamp(-7.0, 1e4)
     u = torch.exp(-z)
     return torch.exp(-u) * (1 + z * u)
 
