@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from math import inf
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -73,15 +74,16 @@ def _star_relu_derivative(x: Tensor, scale: Number, bias: Number) -> Tensor:
     return 2 * scale * F.relu(x)
 
 
-def _smelu(x: Tensor, beta: float) -> Tensor:
+def _smelu(x: Tensor, beta: Number) -> Tensor:
     return torch.where(x >= beta, x, beta * _smelu_derivative(x, beta).square())
 
 
-def _smelu_derivative(x: Tensor, beta: float) -> Tensor:
-    if not beta:
+def _smelu_derivative(x: Tensor, beta: Number) -> Tensor:
+    info = torch.finfo(x.dtype)
+    end: Any = min(beta, info.max) if isinstance(beta, float | int) else beta.clamp(min=info.tiny)
+    if not isinstance(end, Tensor) and not end:
         return _relu_derivative(x)
-    end = min(beta, torch.finfo(x.dtype).max)  # clamp takes no other
-    return (x.clamp(-end, end) + end) / (2 * end)
+    return (x.clamp(-end, end) + end) / (2 * end)  # clamp takes no number beyond the dtype
 
 
 def _modrelu(x: Tensor, bias: Number) -> Tensor:

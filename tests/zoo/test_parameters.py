@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import mpmath
@@ -126,6 +127,20 @@ def test_the_gradient_for_a_at_zero_is_that_of_the_limit():
     module.learned["a"].data.zero_()
     module(X.double()[None]).sum().backward()
     assert torch.allclose(module.learned["a"].grad, X.double().square(), rtol=1e-15)
+
+
+@pytest.mark.parametrize("scope", ["layer", "channel"])
+@pytest.mark.parametrize("value", [0.0, -0.5, 1e-30, 1.0])
+def test_smelu_trains_from_its_edge_where_a_plugin_lets_it(scope, value):
+    act = dataclasses.replace(get("smelu"), name="own", learnable={"beta": scope})
+    module = act.module(channels=len(X))
+    module.learned["beta"].data.fill_(value)
+    x = X[None].clone().requires_grad_()
+    y = module(x)
+    y.square().sum().backward()
+    assert torch.allclose(y, get("smelu")(X[None], beta=max(value, 0.0)), atol=1e-6)
+    assert x.grad.isfinite().all()
+    assert module.learned["beta"].grad.isfinite().all()
 
 
 @pytest.mark.parametrize("a", [1e-9, 1e-3, 0.04, 0.06, 0.7, 3.0, -0.05, -2.0])
