@@ -23,6 +23,7 @@ def describe(activation: Activation) -> dict[str, Any]:
         "latex": activation.latex or activation.parsed().latex(),
         "parameters": dict(activation.parameters),
         "learnable": {n: f"one per {s}" for n, s in activation.learnable.items()},
+        "ranges": {n: f"in {text}" for n, text in activation.ranges.items()},
         "kind": activation.kind,
         "role": activation.role + (f" ({activation.task})" if activation.task else ""),
     }

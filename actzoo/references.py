@@ -49,7 +49,7 @@ def parse(text: str) -> Reference | None:
 
 def is_reference(text: str) -> bool:
     """Whether a text has the form of a reference."""
-    return parse(text) is not None
+    return text.isprintable() and parse(text) is not None
 
 
 def load(text: str) -> Activation:

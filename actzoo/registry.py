@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import warnings
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import replace
 from importlib.metadata import EntryPoint
@@ -12,11 +12,11 @@ from typing import Any
 
 from torch import Tensor
 
-from actzoo import references
+from actzoo import references, spellings
 from actzoo.activation import Activation, Value
 from actzoo.catalogue import Catalogue
 from actzoo.errors import ActzooError, FormulaError, NameClashError, UnknownNameError, UsageError
-from actzoo.formula import Formula, parse_call, split_assignments, split_names
+from actzoo.formula import Formula, parse_call, split_assignments, split_call, split_names
 from actzoo.naming import distribution_key, is_plain_name, normal
 from actzoo.plugins import GROUP, Loader, Origin, PluginState, discover, misnamed, unreadable
 from actzoo.values import ActivationSet, Dataset, Network, WorkerPool
@@ -58,7 +58,7 @@ class Registry:
             return name
         if not isinstance(name, str):
             return references.from_callable(name)
-        text = name.strip()
+        text = spellings.without_torch(name.strip())
         found = self.activations.find(text)
         if found is not None:
             return found[0]
@@ -71,18 +71,24 @@ class Registry:
         if not distribution and references.is_reference(text):
             return references.load(text)
         try:
-            base, values = parse_call(rest)
+            call = split_call(rest)
         except FormulaError:
+            call = None
+        if call is None or spellings.is_formula(call):
             return _from_formula(text)
-        full = f"{distribution}:{base}" if distribution else base
+        full = f"{distribution}:{call.name}" if distribution else call.name
         found = self.activations.find(full)
         if found is None and distribution and references.is_reference(text):
             with suppress(UnknownNameError):  # a module may have the name of a distribution
                 return references.load(text)
         if found is None:
+            if spellings.may_be_formula(call):
+                return _from_formula(text)
             raise self.activations.unknown(full)
-        numbers = _numbers(text, values)
-        return _variant(found[0], tuple((n, repr(v), v) for n, v in sorted(numbers.items())))
+        meant, values = spellings.own_values(found[0].name, found[0].parameters, call)
+        if meant != found[0].name:
+            return self.get(meant)
+        return _variant(found[0], tuple((n, repr(v), v) for n, v in sorted(values.items())))
 
     def model(self, text: str) -> tuple[Network, dict[str, Any]]:
         """A network and its options, from `mlp` or `mlp(depth=8)`."""
@@ -206,14 +212,6 @@ class Registry:
         if origin is None or len(catalogue.named(value.name)) == 1:
             return value.name
         return f"{origin.distribution}:{value.name}"
-
-
-def _numbers(text: str, values: Mapping[str, Any]) -> dict[str, Value]:
-    for name, value in values.items():
-        parts = value if isinstance(value, tuple) else (value,)
-        if not all(isinstance(p, int | float) and not isinstance(p, bool) for p in parts):
-            raise UsageError(f"{text!r}: {name}={value!r} is not a number")
-    return dict(values)
 
 
 # One text is one value, so that what kernels prepare for a function serves all its layers.

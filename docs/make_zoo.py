@@ -24,7 +24,7 @@ PAGE = HERE / "zoo.md"
 COLUMNS = 4
 HALF_RANGE = 4.0
 SHOWN = (
-    "parameters", "learnable", "kind", "role", "range", "limits", "monotone", "symmetry",
+    "parameters", "ranges", "learnable", "kind", "role", "range", "limits", "monotone", "symmetry",
     "smoothness", "kinks", "gain", "lipschitz",
 )  # fmt: skip
 

@@ -21,7 +21,7 @@ FLOORS = (
     ("values",),
     ("hookspecs",),
     ("sources",),
-    ("references", "plugins"),
+    ("references", "plugins", "spellings"),
     ("catalogue",),
     ("registry", "similar"),
     ("describe",),

@@ -11,10 +11,12 @@ from torch import Tensor
 
 from actzoo.activation import facts
 from actzoo.activation.claims import Claims
-from actzoo.activation.functions import Derivative, Value, arguments, floating
+from actzoo.activation.functions import Derivative, Value, complete
 from actzoo.activation.module import ActivationModule
+from actzoo.activation.ranges import Range, check
 from actzoo.errors import DeclarationError, FormulaError
 from actzoo.formula import Formula
+from actzoo.formula.inputs import real
 
 Scope = Literal["layer", "channel"]
 Kind = Literal["elementwise", "channelwise", "dimwise", "gated"]
@@ -41,6 +43,10 @@ class Activation:
             value itself, `derivative(x)` also fills in the declared parameters.
         parameters: Names and initial values of the parameters.
         learnable: Which of them train, and whether one per "layer" or one per "channel".
+        ranges: Where parameters may lie, each an interval as text: `"(0, inf)"`, `"[0, 1]"`,
+            `"[low, inf)"` with another parameter as its end, `"integers in [1, inf)"`. A
+            number outside is refused when it is given; a learnt value that leaves acts as
+            the nearest end. Without one any finite number goes.
         kind: "elementwise", "channelwise" (elementwise with something learnable per
             channel; set by itself), "dimwise" (softmax) or "gated" (glu).
         out_channels: For "gated": function of `(channels, **parameters)` that returns the
@@ -69,6 +75,7 @@ class Activation:
     derivative: Callable[..., Tensor] = None  # type: ignore[assignment]  # filled in below
     parameters: Mapping[str, Value] = field(default_factory=dict)
     learnable: Mapping[str, Scope] = field(default_factory=dict)
+    ranges: Mapping[str, str] = field(default_factory=dict)
     kind: Kind = "elementwise"
     out_channels: Callable[..., int] | None = None
     training_fn: Callable[..., Tensor] | None = None
@@ -82,7 +89,8 @@ class Activation:
 
     def __post_init__(self) -> None:
         put = object.__setattr__
-        put(self, "parameters", MappingProxyType(dict(self.parameters)))
+        put(self, "parameters", MappingProxyType(_plain(self.parameters)))
+        put(self, "ranges", MappingProxyType(dict(self.ranges)))
         put(self, "learnable", MappingProxyType(dict(self.learnable)))
         put(self, "known_failures", MappingProxyType(dict(self.known_failures)))
         if self.kind == "elementwise" and "channel" in self.learnable.values():
@@ -93,7 +101,12 @@ class Activation:
         declared: Callable[..., Tensor] | None = self.derivative
         if isinstance(declared, Derivative):
             declared = declared.declared
-        put(self, "derivative", Derivative(self.fn, declared, self.parameters))
+        allowed = self.allowed()
+        put(self, "derivative", Derivative(self.fn, declared, self.parameters, self.name, allowed))
+
+    def allowed(self) -> dict[str, Range]:
+        """The intervals of `ranges`, read."""
+        return {name: Range.read(text) for name, text in self.ranges.items()}
 
     def _validate(self) -> None:
         def refuse(reason: str) -> DeclarationError:
@@ -112,18 +125,35 @@ class Activation:
             if not name.isidentifier() or name == "x":
                 raise refuse(f"{name!r} cannot name a parameter")
             numbers = value if isinstance(value, tuple) else (value,)
-            if not numbers or not all(isinstance(v, int | float) for v in numbers):
+            if not numbers or not all(_is_number(v) for v in numbers):
                 raise refuse(f"parameter {name}={value!r} is neither a number nor a tuple of them")
         for name, scope in self.learnable.items():
             if name not in self.parameters:
                 raise refuse(f"learnable {name!r} is not among its parameters")
             if scope not in get_args(Scope):
                 raise refuse(f"learnable {name}={scope!r} is neither 'layer' nor 'channel'")
+        self._validate_ranges(refuse)
         if self.formula is not None:
             try:
                 self.parsed()
             except FormulaError as error:
                 raise refuse(str(error)) from None
+
+    def _validate_ranges(self, refuse: Callable[[str], DeclarationError]) -> None:
+        try:
+            allowed = self.allowed()
+        except DeclarationError as error:
+            raise refuse(str(error)) from None
+        for name, one in allowed.items():
+            for other in (name, *one.names()):
+                if other not in self.parameters:
+                    raise refuse(f"the range of {other!r}, which is not among its parameters")
+            if name in self.learnable and not one.can_hold():
+                raise refuse(
+                    f"learnable {name!r} has the range {one.text}; a learnt value is held at its "
+                    f"ends, so each must be infinite or a number that belongs to it"
+                )
+        check(self.name.partition("(")[0], self.parameters, self.parameters, allowed)
 
     def parsed(self) -> Formula:
         """The formula as an object that typesets, differentiates and evaluates itself.
@@ -142,10 +172,23 @@ class Activation:
         Whole numbers and bools are taken in torch's default dtype.
 
         Raises:
-            UsageError: x is no tensor, or a complex one that it does not take.
+            UsageError: x is no tensor of real numbers.
+            DeclarationError: A parameter is outside its range.
         """
-        x = floating(x, complex_too=self.takes_complex)
-        return self.fn(x, **arguments(x, {**self.parameters, **parameters}))
+        x = self.domain(x)
+        allowed = self.derivative.ranges  # type: ignore[attr-defined]
+        return self.fn(x, **complete(self.name, x, self.parameters, parameters, allowed))
+
+    def domain(self, x: Tensor) -> Tensor:
+        """x as `fn` takes it: whole numbers and bools in torch's default floating dtype.
+
+        Raises:
+            UsageError: x is no tensor, or complex where the function is not.
+        """
+        if self.takes_complex and isinstance(x, Tensor) and x.is_complex():
+            return x
+        tensor: Tensor = real(x, self.name)
+        return tensor
 
     def __repr__(self) -> str:
         return f"Activation({self.name!r})"
@@ -157,7 +200,7 @@ class Activation:
         # Mapping proxies do not pickle, so the declaration travels as plain dicts.
         values = {f.name: getattr(self, f.name) for f in fields(self)}
         values["derivative"] = self.derivative.declared  # type: ignore[attr-defined]
-        for name in ("parameters", "learnable", "known_failures"):
+        for name in ("parameters", "learnable", "ranges", "known_failures"):
             values[name] = dict(values[name])
         return _rebuild, (values,)
 
@@ -167,7 +210,8 @@ class Activation:
         The claims speak of the declared values only, so a variant carries none.
 
         Raises:
-            DeclarationError: It has no parameter of that name.
+            DeclarationError: It has no parameter of that name, or the value is not one that
+                the parameter can have.
         """
         unknown = sorted(set(values) - set(self.parameters))
         if unknown:
@@ -175,14 +219,30 @@ class Activation:
             raise DeclarationError(
                 f"{self.name} has no parameter {unknown[0]!r}; its parameters: {has}"
             )
+        base = self.name.partition("(")[0]
+        for name, value in values.items():
+            self._compare_with_declared(f"{base}: {name}={value!r}", value, self.parameters[name])
         if all(self.parameters[name] == value for name, value in values.items()):
             return self
         parts = {f.name: getattr(self, f.name) for f in fields(self)}
-        base = self.name.partition("(")[0]
-        merged = {**self.parameters, **values}
+        merged = {**self.parameters, **_plain(values)}
+        check(base, values, merged, self.allowed())
         text = ", ".join(f"{n}={v!r}" for n, v in merged.items())
         parts.update(name=f"{base}({text})", aliases=(), parameters=merged, claims=Claims())
         return Activation(**parts)
+
+    def _compare_with_declared(self, what: str, value: Any, declared: Value) -> None:
+        """Refuse a vector for a number, the reverse, and a vector of another length."""
+        numbers = value if isinstance(value, tuple) else (value,)
+        if not all(_is_number(v) for v in numbers):
+            raise DeclarationError(f"{what} is not a number")
+        if not isinstance(declared, tuple):
+            if isinstance(value, tuple):
+                raise DeclarationError(f"{what}; expected one number, such as {declared}")
+        elif not isinstance(value, tuple) or (
+            self.formula is not None and len(value) != len(declared)
+        ):
+            raise DeclarationError(f"{what}; expected a tuple of {len(declared)} numbers")
 
     def channels_after(self, channels: int) -> int:
         """The number of channels after it: the same but for a gated activation.
@@ -234,6 +294,26 @@ class Activation:
                 learnable per channel.
         """
         return ActivationModule(self, channels)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _plain(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """The parameters, whole numbers that torch cannot hold as floats."""
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, tuple):
+            return tuple(map(plain, value))
+        if isinstance(value, int) and abs(value) > 2**53:
+            try:
+                return float(value)
+            except OverflowError:
+                return value  # refused as not finite
+        return value
+
+    return {name: plain(value) for name, value in parameters.items()}
 
 
 def _rebuild(values: dict[str, Any]) -> Activation:

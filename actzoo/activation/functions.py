@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from actzoo.errors import UsageError
+from actzoo.activation import ranges
+from actzoo.activation.ranges import Range
+from actzoo.formula.inputs import real
 
 Value = float | tuple[float, ...]
 
-_NARROW = frozenset(
-    d
-    for d in vars(torch).values()
-    if isinstance(d, torch.dtype) and d.is_floating_point and d.itemsize < 2
-)
+_SMALLEST = torch.finfo(torch.float32).tiny
 
 
 @dataclass(frozen=True)
@@ -27,11 +25,13 @@ class Derivative:
     fn: Callable[..., Tensor]
     declared: Callable[..., Tensor] | None
     parameters: Mapping[str, Value]
+    name: str = "the derivative"
+    ranges: Mapping[str, Range] = field(default_factory=dict)
 
     def __call__(self, x: Tensor, **parameters: Tensor | Value) -> Tensor:
         """f'(x), with the declared parameters where none are given."""
-        x = floating(x)
-        given = arguments(x, {**self.parameters, **parameters})
+        x = real(x, f"the derivative of {self.name}")
+        given = complete(self.name, x, self.parameters, parameters, self.ranges)
         if self.declared is not None:
             return self.declared(x, **given)
         keep_graph = torch.is_grad_enabled() and x.requires_grad
@@ -46,41 +46,37 @@ class Derivative:
         return slope if keep_graph else slope.detach()
 
 
-def arguments(x: Tensor, parameters: Mapping[str, Tensor | Value]) -> dict[str, Any]:
-    """Parameters as `fn` takes them: vectors become tensors like x, numbers stay numbers."""
-    return {
-        name: x.new_tensor(value) if isinstance(value, tuple) else value
-        for name, value in parameters.items()
-    }
-
-
-def floating(x: Tensor, *, complex_too: bool = False) -> Tensor:
-    """Return x as an activation takes it: whole numbers and bools in torch's default dtype.
-
-    Args:
-        x: What was given.
-        complex_too: Whether complex numbers are taken as they are.
+def complete(
+    name: str,
+    x: Tensor,
+    declared: Mapping[str, Value],
+    given: Mapping[str, Tensor | Value],
+    allowed: Mapping[str, Range],
+) -> dict[str, Any]:
+    """The declared parameters with those given in their place, as `fn` takes them.
 
     Raises:
-        UsageError: It is no tensor, or one that no activation has a value for.
+        DeclarationError: A given number is outside its range.
     """
-    if isinstance(x, Tensor):
-        if x.dtype in _NARROW:
-            raise UsageError(
-                f"a tensor of {x.dtype}, in which torch does no arithmetic; give x.bfloat16()"
-            )
-        if x.is_floating_point() or (complex_too and x.is_complex()):
-            return x
-        if x.is_complex():
-            raise UsageError(
-                f"a tensor of {x.dtype}: activations here are functions of real numbers; "
-                f"give x.real and x.imag one after the other, or x.abs()"
-            )
-        if x.is_quantized:
-            raise UsageError(f"a quantised tensor ({x.dtype}); give x.dequantize()")
-        return x.to(torch.get_default_dtype())
-    if isinstance(x, torch.fx.Proxy):  # stands for a tensor while torch.fx traces
-        return x
-    raise UsageError(
-        f"{type(x).__module__}.{type(x).__qualname__} is no tensor; give torch.as_tensor(x)"
-    )
+    merged = {**declared, **given} if given else declared
+    if given:
+        ranges.check(name, given, merged, allowed)
+    return arguments(x, merged)
+
+
+def arguments(x: Tensor, parameters: Mapping[str, Tensor | Value]) -> dict[str, Any]:
+    """Parameters as `fn` takes them: vectors become tensors like x, numbers stay numbers."""
+    return {name: _argument(x, value) for name, value in parameters.items()}
+
+
+def _argument(x: Tensor, value: Tensor | Value) -> Any:
+    if isinstance(value, tuple):
+        return x.new_tensor(value)
+    if isinstance(value, int | float) and needs_fitting(value) and x.dtype != torch.float64:
+        return _SMALLEST if value > 0 else -_SMALLEST  # torch would make it 0, and 0/0 is nan
+    return value
+
+
+def needs_fitting(value: float) -> bool:
+    """Whether a number, not 0, is below what arithmetic in single precision holds."""
+    return 0 < abs(value) < _SMALLEST

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 import torch
 from torch import Tensor, nn
 
-from actzoo.activation.functions import arguments, floating
+from actzoo.activation.functions import arguments, needs_fitting
 from actzoo.activation.names_in_state import NamedParameters, name_in_state
 from actzoo.errors import DeclarationError, UsageError
 
@@ -48,9 +48,12 @@ class ActivationModule(nn.Module):
                     )
                 value = value.expand(_count(activation.name, channels), *value.shape).clone()
             self.learned[name] = nn.Parameter(value)
-        vectors = any(isinstance(value, tuple) for value in activation.parameters.values())
         # What neither trains nor depends on x is asked for in every step: it is the declared.
-        self._is_constant = not self.learned and not vectors
+        self._is_constant = not self.learned and not any(
+            isinstance(value, tuple) or needs_fitting(value)
+            for value in activation.parameters.values()
+        )
+        self._ranges = {n: r for n, r in activation.allowed().items() if n in activation.learnable}
 
     @property
     def activations(self) -> tuple[Activation, ...]:
@@ -67,6 +70,8 @@ class ActivationModule(nn.Module):
             return self.activation.parameters
         values: dict[str, Any] = dict(self.activation.parameters)
         for name, value in self.learned.items():
+            if name in self._ranges:
+                value = self._ranges[name].hold(value)
             if self.activation.learnable[name] == "channel":
                 value = self._along_channels(name, value, x)
             real = x.dtype.to_real() if x.is_complex() else x.dtype
@@ -96,7 +101,7 @@ class ActivationModule(nn.Module):
         if isinstance(x, torch.fx.Proxy):
             return as_leaf(self, x)
         act = self.activation
-        x = floating(x, complex_too=act.takes_complex)
+        x = act.domain(x)
         fn = act.training_fn if self.training and act.training_fn is not None else act.fn
         return fn(x, **self.parameters_for(x))
 

@@ -10,13 +10,15 @@ from torch import Tensor
 from torch.autograd import gradcheck as torch_gradcheck
 from torch.autograd import gradgradcheck as torch_gradgradcheck
 
-from actzoo.activation import ActivationModule
+from actzoo.activation import Activation, ActivationModule
 from actzoo.checks import accuracy, samples
 from actzoo.checks.result import Failure, Skip, Worst
-from actzoo.checks.subject import Subject
+from actzoo.checks.subject import Subject, numbers
 
 _SMOOTH = (-5.3, -3.45, -2.2, -1.1, -0.45, -0.13, 0.17, 0.55, 1.2, 2.3, 3.6, 5.4)
 _AWAY = 0.01
+_FAR = (-1e4, -200.0, -90.0, -20.0, 20.0, 90.0, 200.0, 1e4)
+_CURVATURE = {torch.float64: 1e-9, torch.float32: 1e-3}
 
 
 def consistency(subject: Subject) -> Worst:
@@ -54,6 +56,46 @@ def gradgradcheck(subject: Subject) -> None:
     if not subject.activation(x).requires_grad:
         raise Skip("fn has no gradient; its autograd is taken as 0")
     torch_gradgradcheck(subject.activation, (x,))
+
+
+def curvature(subject: Subject, dtype: torch.dtype) -> Worst:
+    """Differentiating twice gives f'': `fn` by autograd, and `derivative` once more.
+
+    Held to 1e-9 of max(1, |f''|) in float64 and to 1e-3 in float32, where rounding of what
+    the formula of f'' cancels is no fault; also far out, where it is often 0*inf.
+    """
+    act = subject.activation
+    places = subject.kinks + subject.places
+    xs = [x for x in (*_SMOOTH, *_FAR) if all(abs(x - place) > _AWAY for place in places)]
+    x = torch.tensor(xs, dtype=dtype)
+    exact = subject.exact_at(x.tolist(), dtype).curvature.high
+    worst = Worst(0.0, math.nan)
+    for what in ("fn", "derivative"):
+        place = x.clone().requires_grad_()
+        slope = act.derivative(place) if what == "derivative" else _slope_of_fn(act, place)
+        found = torch.zeros_like(place)
+        if slope.requires_grad:
+            (found,) = torch.autograd.grad(slope.sum(), place, materialize_grads=True)
+        with np.errstate(invalid="ignore"):
+            off = np.abs(numbers(found) - exact) / np.maximum(1, np.abs(exact))
+        off = np.where(np.isnan(exact), 0, np.nan_to_num(off, nan=math.inf) / _CURVATURE[dtype])
+        i = int(off.argmax())
+        worst = max(worst, Worst(float(off[i]), xs[i]))
+        if off[i] > 1:
+            raise Failure(
+                f"f'' by autograd of {what} at x = {xs[i]!r} is {numbers(found)[i]:.9g}, exactly "
+                f"{exact[i]:.9g}",
+                worst,
+            )
+    return worst
+
+
+def _slope_of_fn(act: Activation, x: Tensor) -> Tensor:
+    y = act(x)
+    if not y.requires_grad:
+        return torch.zeros_like(x)
+    (slope,) = torch.autograd.grad(y.sum(), x, create_graph=True)
+    return slope
 
 
 def _smooth(subject: Subject) -> Tensor:

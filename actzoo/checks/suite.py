@@ -14,6 +14,7 @@ from actzoo.checks import (
     agreement,
     along,
     bounds,
+    edges,
     finiteness,
     kinks,
     layout,
@@ -69,6 +70,10 @@ def _learns(activation: Activation) -> bool:
     return bool(activation.learnable)
 
 
+def _has_parameters(activation: Activation) -> bool:
+    return bool(activation.parameters)
+
+
 def _no_formula(activation: Activation) -> bool:
     return activation.formula is None
 
@@ -92,7 +97,9 @@ SUITE = (
     Check("kink_slopes", kinks.kink_slopes),
     Check("gradcheck", agreement.gradcheck, kinds=ALL),
     Check("gradgradcheck", agreement.gradgradcheck, kinds=ALL),
+    Check("curvature", agreement.curvature, DTYPES[:2], formula=True),
     Check("parameters", agreement.parameters, kinds=ALL, when=_learns),
+    Check("edges", edges.edges, formula=True, when=_has_parameters),
     Check("range", bounds.span),
     Check("range", along.claims, kinds=ALONG),
     Check("asymptotes", bounds.asymptotes),

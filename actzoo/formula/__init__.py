@@ -4,6 +4,21 @@ Importing this package, and reading a formula, imports neither SymPy, PyTorch no
 """
 
 from actzoo.formula.formula import Formula
-from actzoo.formula.split import parse_call, split_assignments, split_names
+from actzoo.formula.split import (
+    Call,
+    parse_call,
+    read_value,
+    split_assignments,
+    split_call,
+    split_names,
+)
 
-__all__ = ["Formula", "parse_call", "split_assignments", "split_names"]
+__all__ = [
+    "Call",
+    "Formula",
+    "parse_call",
+    "read_value",
+    "split_assignments",
+    "split_call",
+    "split_names",
+]

@@ -43,7 +43,7 @@ def parse(text: str, scalars: Collection[str], vectors: Mapping[str, int]) -> No
     """
     scan.check(text)
     try:
-        tree = ast.parse(text, mode="eval").body
+        tree = scan.read_python(text)
     except SyntaxError as error:
         position = (error.offset or 1) - 1
         reason = (error.msg or "invalid syntax").split(".")[0]

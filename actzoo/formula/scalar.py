@@ -31,6 +31,8 @@ def constant(node: Node) -> float | None:
     if node.op == "name":
         return math.pi if node.name == CONSTANTS[0] else math.e
     values = [constant(arg) for arg in node.args]
+    if None in values:  # there are cases inside
+        return None
     if node.op == "call":
         return apply(FUNCTIONS[node.name].on_floats(), *values)
     return apply(OPERATIONS[node.op], *values)

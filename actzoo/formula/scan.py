@@ -6,8 +6,10 @@ a million digits or a thousand brackets, and so that an error can point at the v
 
 from __future__ import annotations
 
+import ast
 import keyword
 import re
+import warnings
 from typing import NoReturn
 
 from actzoo.errors import FormulaError
@@ -46,6 +48,13 @@ _TEXTBOOK = {
     "\u00b2": "a power is written with **, as in x**2",
     "\u221e": "there is no infinity in a formula",
 }
+
+
+def read_python(text: str) -> ast.expr:
+    """The text as Python reads an expression, without what Python would warn of."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return ast.parse(text, mode="eval").body
 
 
 def complain(text: str, position: int, problem: str, advice: str) -> NoReturn:

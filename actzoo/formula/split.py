@@ -9,7 +9,7 @@ import typing
 from typing import NamedTuple
 
 from actzoo.errors import FormulaError
-from actzoo.formula.scan import complain
+from actzoo.formula.scan import complain, read_python
 
 Scope = typing.Literal["layer", "channel"]
 Scalar = float | int | str | bool
@@ -104,6 +104,62 @@ def split_assignments(text: str) -> Declared:
     return Declared(formula, values, learnable)
 
 
+class Argument(NamedTuple):
+    """One argument of a call, as it was typed.
+
+    Attributes:
+        key: Its name; "" for one without.
+        source: The text of its value.
+        position: Where the item starts in the text.
+        at: Where its value starts.
+    """
+
+    key: str
+    source: str
+    position: int
+    at: int
+
+
+class Call(NamedTuple):
+    """A text of the form NAME or NAME(...), taken apart."""
+
+    name: str
+    arguments: tuple[Argument, ...]
+
+
+def split_call(text: str) -> Call | None:
+    """Takes a call apart without reading its values; None if the text has another form.
+
+    Raises:
+        FormulaError: It is too long, or brackets or quotes inside do not match.
+    """
+    if len(text) > MAX_TEXT:
+        raise FormulaError(f"a name of {len(text)} characters; at most {MAX_TEXT} are read")
+    found = _CALL.fullmatch(text)
+    if not found:
+        return None
+    name, inside = found[1], found[2]
+    if inside is None or not inside.strip():
+        return Call(name, ())
+    arguments = []
+    for at, item in _items(inside):
+        start = found.start(2) + at
+        key = _ASSIGNMENT.match(item)
+        value = item[key.end() :] if key else item
+        begin = start + (key.end() if key else 0)
+        arguments.append(Argument(key[1] if key else "", value.strip(), start, begin))
+    return Call(name, tuple(arguments))
+
+
+def read_value(source: str) -> Literal:
+    """A number, True, False, quoted text or a tuple of these, from its text.
+
+    Raises:
+        FormulaError: It is none.
+    """
+    return _literal(source, 0, source)
+
+
 def parse_call(text: str) -> tuple[str, dict[str, Literal]]:
     """Splits `leaky_relu(slope=0.2)` into its name and its arguments.
 
@@ -114,25 +170,17 @@ def parse_call(text: str) -> tuple[str, dict[str, Literal]]:
     Raises:
         FormulaError: On anything else.
     """
-    if len(text) > MAX_TEXT:
-        raise FormulaError(f"a name of {len(text)} characters; at most {MAX_TEXT} are read")
-    found = _CALL.fullmatch(text)
-    if not found:
+    call = split_call(text)
+    if call is None:
         complain(text, 0, "not a name", "write name or name(key=value), such as relu(slope=0.2)")
-    name, inside = found[1], found[2]
     arguments: dict[str, Literal] = {}
-    if inside is None or not inside.strip():
-        return name, arguments
-    offset = found.start(2)
-    for at, item in _items(inside):
-        position = offset + at
-        key = _ASSIGNMENT.match(item)
+    for key, source, position, at in call.arguments:
         if not key:
             complain(text, position, "not an argument", "write key=value, as in slope=0.2")
-        if key[1] in arguments or keyword.iskeyword(key[1]):
-            complain(text, position, f"'{key[1]}' cannot be given here", "give each name once")
-        arguments[key[1]] = _literal(text, position + key.end(), item[key.end() :])
-    return name, arguments
+        if key in arguments or keyword.iskeyword(key):
+            complain(text, position, f"'{key}' cannot be given here", "give each name once")
+        arguments[key] = _literal(text, at, source)
+    return call.name, arguments
 
 
 def _items(text: str) -> list[tuple[int, str]]:
@@ -191,7 +239,7 @@ def _scalar(text: str, position: int, source: str, advice: str) -> Scalar:
     if source[:1] in ("+", "-"):
         sign, digits = (-1 if source[0] == "-" else 1), source[1:].lstrip()
     try:
-        tree: object = ast.parse(digits.strip(), mode="eval").body
+        tree: object = read_python(digits.strip())
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         tree = None
     value = tree.value if isinstance(tree, ast.Constant) else None

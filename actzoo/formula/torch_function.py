@@ -9,6 +9,7 @@ not taken is kept from spoiling gradients only where its condition depends on `x
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
@@ -19,18 +20,19 @@ from torch import Tensor
 from actzoo.errors import FormulaError
 from actzoo.formula import kinks, torch_ops
 from actzoo.formula.functions import FUNCTIONS
+from actzoo.formula.inputs import real
 from actzoo.formula.nodes import Node, Parsed, names, walk
-from actzoo.formula.scalar import constant
+from actzoo.formula.scalar import apply, constant
 from actzoo.formula.stable import stable
 
 # (x, parameters) -> tensor, float, or for a condition a bool or a tensor of them.
 Compiled = Callable[[Any, dict[str, Any]], Any]
 
 _COMPARE: dict[str, Callable[[Any, Any], Any]] = {
-    "<": lambda u, v: u < v,
-    "<=": lambda u, v: u <= v,
-    ">": lambda u, v: u > v,
-    ">=": lambda u, v: u >= v,
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
 }
 
 
@@ -53,6 +55,7 @@ class TorchFunction:
 
     def __call__(self, x: Tensor, **parameters: Any) -> Tensor:
         """The formula at every element of `x`."""
+        x = real(x, f"formula '{self.formula.text}'")
         for name in self._needed:
             if name not in parameters:
                 raise FormulaError(f"formula '{self.formula.text}' needs a value for '{name}'")
@@ -114,7 +117,7 @@ def _compile(node: Node) -> Compiled:
     if op == "pow":
         return lambda x, p: torch_ops.power(u(x, p), v(x, p))
     compare = _COMPARE[op]
-    return lambda x, p: compare(u(x, p), v(x, p))
+    return lambda x, p: compare(*torch_ops.comparable(u(x, p), v(x, p)))
 
 
 def _item(name: str, index: int) -> Compiled:
@@ -184,12 +187,15 @@ def _if(node: Node) -> Compiled:
             return then(x, p) if taken else otherwise(x, p)
         # The gradient of where(c, u, v) is 0 * v' on the left, which is nan for an infinite v'.
         # So each branch sees a harmless point instead of those inputs that it does not serve.
-        x_then = x if safe_then is None else torch.where(taken, x, safe_then)
-        x_otherwise = x if safe_otherwise is None else torch.where(taken, safe_otherwise, x)
+        x_then = x_otherwise = x
+        if safe_then is not None:
+            x_then = torch.where(taken, *torch_ops.comparable(x, safe_then))
+        if safe_otherwise is not None:
+            x_otherwise = torch.where(taken, *torch_ops.comparable(safe_otherwise, x))
         u, v = then(x_then, p), otherwise(x_otherwise, p)
         if not isinstance(u, Tensor) and not isinstance(v, Tensor):
             u = torch_ops.connected_zero(x) + u
-        return torch.where(taken, u, v)
+        return torch.where(taken, *torch_ops.comparable(u, v))
 
     return cases
 
@@ -203,7 +209,9 @@ def _safe_point(
     points, _ = kinks.boundary_points(test)
     inner = [(a + b) / 2 for a, b in pairwise(points)]
     outer = [points[0] - 1, points[-1] + 1] if points else [0]
-    for point in sorted((float(c) for c in (*inner, *outer)), key=abs):
+    for point in sorted((apply(float, c) for c in (*inner, *outer)), key=abs):
+        if not math.isfinite(point):
+            continue
         if bool(condition(point, {})) is not wanted:
             continue
         if names(branch) - {"x"} or math.isfinite(compiled(point, {})):

@@ -106,6 +106,22 @@ def unary(name: str) -> Callable[[Any], Any]:
     return either
 
 
+def comparable(u: Any, v: Any) -> tuple[Any, Any]:
+    """Two operands; a float beyond the dtype of a tensor beside it becomes infinite."""
+    if isinstance(u, Tensor) and not isinstance(v, Tensor):
+        return u, _rounded(v, u.dtype)
+    if isinstance(v, Tensor) and not isinstance(u, Tensor):
+        return _rounded(u, v.dtype), v
+    return u, v
+
+
+def _rounded(number: Any, dtype: torch.dtype) -> Any:
+    # torch refuses to compare with, or choose, one that the dtype does not hold.
+    if dtype.is_floating_point and abs(number) > torch.finfo(dtype).max:
+        return math.inf if number > 0 else -math.inf
+    return number
+
+
 def larger(u: Any, v: Any) -> Any:
     """max of tensors and floats; against 0 it is relu, whose slope at 0 is 0."""
     if isinstance(u, Tensor) and isinstance(v, Tensor):
@@ -114,7 +130,7 @@ def larger(u: Any, v: Any) -> Any:
         u, v = v, u
     if not isinstance(u, Tensor):
         return max(u, v)
-    return torch.relu(u) if v == 0 else torch.clamp(u, min=v)
+    return torch.relu(u) if v == 0 else torch.clamp(u, min=_rounded(v, u.dtype))
 
 
 def smaller(u: Any, v: Any) -> Any:
@@ -123,7 +139,7 @@ def smaller(u: Any, v: Any) -> Any:
         return torch.minimum(u, v)
     if isinstance(v, Tensor):
         u, v = v, u
-    return torch.clamp(u, max=v) if isinstance(u, Tensor) else min(u, v)
+    return torch.clamp(u, max=_rounded(v, u.dtype)) if isinstance(u, Tensor) else min(u, v)
 
 
 def divide(u: Any, v: Any) -> Any:

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from actzoo.activation import Activation
-from actzoo.activation.functions import floating
 from actzoo.errors import UsageError
+from actzoo.formula.inputs import real
 from actzoo.kernels import reference
 from actzoo.kernels.autograd import WeightedSum
 from actzoo.kernels.choice import Kernel, plan
@@ -55,7 +55,7 @@ def weighted_sum(
         UsageError: Not one weight and one mapping for each function, or on another device; x is
             no tensor, or a complex, sparse or nested one.
     """
-    x = floating(x)
+    x = real(x, "weighted_sum")
     _check(activations, weights, x, parameters)
     if training and (apart := [i for i, a in enumerate(activations) if a.training_fn is not None]):
         return _with_training_forms(activations, weights, x, parameters, kernel, apart)
@@ -153,7 +153,7 @@ def alone(
         parameters: The arguments its `fn` takes beside x.
         kernel: What computes it; see `plan`.
     """
-    x = floating(x)
+    x = real(x, activation.name)
     if kernel == "reference" or not is_plain(x) or (kernel == "auto" and x.numel() < SMALL):
         return activation.fn(x, **parameters)
     if plan((activation,), x.device, x.dtype, kernel).name == "reference":

@@ -11,10 +11,10 @@ from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from actzoo.activation import Activation, ActivationModule
-from actzoo.activation.functions import floating
 from actzoo.activation.module import as_leaf
 from actzoo.activation.names_in_state import keep_names, name_in_state, written
 from actzoo.errors import DeclarationError, KernelError, MixtureError
+from actzoo.formula.inputs import real
 from actzoo.kernels import KERNELS, Kernel, alone, is_plain, plan, weighted_sum
 from actzoo.mixture.rule import RATIO, Rule
 from actzoo.mixture.soundness import (
@@ -151,7 +151,7 @@ class Mixture(nn.Module):
         """
         if isinstance(x, torch.fx.Proxy):
             return as_leaf(self, x)
-        x = floating(x)
+        x = real(x, "a mixture")
         if len(self.members) == 1:
             return self._alone(x)
         parameters = [member.parameters_for(x) for member in self.layers]

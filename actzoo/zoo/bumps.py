@@ -11,12 +11,11 @@ from actzoo import Activation, Claims, hookimpl
 
 
 def _gaussian(x: Tensor, a: float) -> Tensor:
-    z = x / a
+    z = (x / a).clamp(-100, 100)  # the exponential is 0 out there, and inf*0 would be nan
     return torch.exp(-0.5 * z * z)
 
 
 def _gaussian_derivative(x: Tensor, a: float) -> Tensor:
-    # Bounded, since inf*0 would be nan; the exponential is 0 out there.
     z = (x / a).clamp(-100, 100)
     return -z * torch.exp(-0.5 * z * z) / a
 
@@ -31,6 +30,7 @@ def actzoo_activations() -> tuple[Activation, ...]:
             fn=_gaussian,
             derivative=_gaussian_derivative,
             parameters={"a": 1.0},
+            ranges={"a": "(0, inf)"},
             claims=Claims(
                 lower=0.0,
                 upper=1.0,

@@ -39,11 +39,14 @@ def _sparsemax(x: Tensor, dim: int) -> Tensor:
 def _squash(x: Tensor, dim: int) -> Tensor:
     z = _wide(x)
     length: Tensor = torch.linalg.vector_norm(z, dim=int(dim), keepdim=True)
-    # r/(1 + r^2) as (r/h)/h: a square would overflow.
-    hypotenuse = torch.hypot(length, length.new_ones(()))
-    return (z * (length / hypotenuse / hypotenuse)).to(x.dtype)
+    # r/(1 + r^2) as (1/r)/(1 + 1/r^2) beyond 1: a square would overflow.
+    near = torch.where(length > 1, 1.0, length)
+    far = 1 / torch.where(length > 1, length, 1.0)
+    factor = torch.where(length > 1, far / (1 + far * far), near / (1 + near * near))
+    return (z * factor).to(x.dtype)
 
 
+_ANY_DIM = {"dim": "integers in (-inf, inf)"}
 _CONTIGUOUS = "torch returns a contiguous tensor, whatever the memory format of x"
 
 
@@ -56,6 +59,7 @@ def actzoo_activations() -> tuple[Activation, ...]:
             latex=r"\frac{e^{x_i}}{\sum_j e^{x_j}}",
             fn=_softmax,
             parameters={"dim": 1},
+            ranges=_ANY_DIM,
             kind="dimwise",
             role="output",
             task="multi-class classification",
@@ -70,6 +74,7 @@ def actzoo_activations() -> tuple[Activation, ...]:
             latex=r"x_i - \log \sum_j e^{x_j}",
             fn=_log_softmax,
             parameters={"dim": 1},
+            ranges=_ANY_DIM,
             kind="dimwise",
             role="output",
             task="multi-class classification",
@@ -90,6 +95,7 @@ def actzoo_activations() -> tuple[Activation, ...]:
             latex=r"\operatorname{argmin}_{p \in \Delta} \lVert p - x \rVert^2",
             fn=_sparsemax,
             parameters={"dim": 1},
+            ranges=_ANY_DIM,
             kind="dimwise",
             role="output",
             task="multi-class classification",
@@ -102,6 +108,7 @@ def actzoo_activations() -> tuple[Activation, ...]:
             latex=r"\frac{\lVert x \rVert^2}{1 + \lVert x \rVert^2} \frac{x}{\lVert x \rVert}",
             fn=_squash,
             parameters={"dim": 1},
+            ranges=_ANY_DIM,
             kind="dimwise",
             claims=Claims(lower=-1.0, upper=1.0),
             problems="The length of a capsule along `dim` (here the channels, unless told "

@@ -15,6 +15,16 @@ Number = float | Tensor
 
 _LAMBDA = 1.0507009873554805
 _ALPHA = 1.6732632423543772
+_NONE = 1e-30
+"""What an alpha of CELU up to here adds to ReLU cannot be told from nothing."""
+
+
+def _root(t: Tensor) -> Tensor:
+    """sqrt(1 + t^2) without overflow; by operators that other formats know, unlike hypot."""
+    size = torch.where(t > 0, t, -t)
+    far = size > 1
+    ratio = torch.where(far, 1.0, size) / torch.where(far, size, 1.0)
+    return torch.where(far, size, 1.0) * torch.sqrt(1 + ratio * ratio)
 
 
 def _elu(x: Tensor, alpha: float) -> Tensor:
@@ -26,10 +36,13 @@ def _elu_derivative(x: Tensor, alpha: float) -> Tensor:
 
 
 def _celu(x: Tensor, alpha: float) -> Tensor:
-    return F.celu(x, alpha)
+    # torch divides by alpha, and takes no larger one than single precision has.
+    return F.celu(x, alpha) if alpha > _NONE else F.relu(x)
 
 
 def _celu_derivative(x: Tensor, alpha: float) -> Tensor:
+    if alpha <= _NONE:
+        return torch.where(x.isnan(), x, (x > 0).to(x.dtype))
     return torch.exp(x.clamp(max=0) / alpha)
 
 
@@ -51,18 +64,21 @@ def _negative_part(x: Tensor, alpha: float) -> Tensor:
 
 
 def _isrlu(x: Tensor, alpha: float) -> Tensor:
-    # hypot does not overflow where 1 + alpha x^2 would.
     t = _negative_part(x, alpha)
-    return F.relu(x) + t / torch.hypot(t, t.new_ones(())) / math.sqrt(alpha)
+    near = t > -1
+    # Small ones are not scaled: alpha may be 0, and half precision has few small numbers.
+    inner = torch.where(near, torch.where(x > 0, 0.0, x), 0.0) / _root(torch.where(near, t, 0.0))
+    far = torch.where(near, -1.0, t)
+    return F.relu(x) + torch.where(near, inner, far / _root(far) / (math.sqrt(alpha) or 1.0))
 
 
 def _isrlu_derivative(x: Tensor, alpha: float) -> Tensor:
     t = _negative_part(x, alpha)
-    return torch.hypot(t, t.new_ones(())).reciprocal().pow(3)
+    return _root(t).reciprocal().pow(3)
 
 
 def _softplus(p: Number) -> Number:
-    return F.softplus(p) if isinstance(p, Tensor) else math.log1p(math.exp(p))
+    return F.softplus(p) if isinstance(p, Tensor) else max(p, 0.0) + math.log1p(math.exp(-abs(p)))
 
 
 def _xielu(x: Tensor, p: Number, n: Number, beta: float) -> Tensor:
@@ -97,8 +113,10 @@ def actzoo_activations() -> tuple[Activation, ...]:
             fn=_celu,
             derivative=_celu_derivative,
             parameters={"alpha": 1.0},
+            ranges={"alpha": "[0, inf)"},
             claims=Claims(lower=-1.0, upper=inf, monotone=True, limits=(-1.0, inf), smoothness=1),
-            problems="At alpha = 1 it is ELU; unlike ELU it has no kink at any other.",
+            problems="At alpha = 1 it is ELU; unlike ELU it has no kink at any other "
+            "but 0, where it is ReLU.",
             reference="Barron 2017, arXiv:1704.07483",
         ),
         Activation(
@@ -126,8 +144,10 @@ def actzoo_activations() -> tuple[Activation, ...]:
             derivative=_pelu_derivative,
             parameters={"a": 1.0, "b": 1.0},
             learnable={"a": "layer", "b": "layer"},
+            ranges={"a": "[0.01, inf)", "b": "[0.01, inf)"},
             claims=Claims(lower=-1.0, upper=inf, monotone=True, limits=(-1.0, inf), smoothness=1),
-            problems="a and b have to stay above 0; nothing here holds them there.",
+            problems="a and b have to stay above 0: one that training moves below 0.01 "
+            "acts as 0.01.",
             reference="Trottier, Giguere & Chaib-draa 2016, arXiv:1605.09332",
         ),
         Activation(
@@ -136,6 +156,7 @@ def actzoo_activations() -> tuple[Activation, ...]:
             fn=_isrlu,
             derivative=_isrlu_derivative,
             parameters={"alpha": 1.0},
+            ranges={"alpha": "[0, inf)"},
             claims=Claims(lower=-1.0, upper=inf, monotone=True, limits=(-1.0, inf), smoothness=2),
             problems="Saturates on the left, at -1/sqrt(alpha), slowly: as 1/x^2.",
             reference="Carlile, Delamarter, Kinney, Marti & Whitney 2017, arXiv:1710.09967",

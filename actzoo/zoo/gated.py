@@ -62,6 +62,7 @@ def _crelu(x: Tensor, dim: int) -> Tensor:
     return torch.cat((F.relu(x), F.relu(-x)), int(dim))
 
 
+_ANY_DIM = {"dim": "integers in (-inf, inf)"}
 _ANY = Claims(lower=-inf, upper=inf)
 _HALVES = "Halves the channels: the first half is the value, the second the gate."
 
@@ -75,6 +76,7 @@ def actzoo_activations() -> tuple[Activation, ...]:
             latex=r"a \odot \sigma(b), \quad (a, b) = x",
             fn=_glu,
             parameters={"dim": 1},
+            ranges=_ANY_DIM,
             kind="gated",
             out_channels=_halved,
             claims=_ANY,
@@ -86,6 +88,7 @@ def actzoo_activations() -> tuple[Activation, ...]:
             latex=r"a \odot \max(0, b), \quad (a, b) = x",
             fn=_reglu,
             parameters={"dim": 1},
+            ranges=_ANY_DIM,
             kind="gated",
             out_channels=_halved,
             claims=_ANY,
@@ -97,6 +100,7 @@ def actzoo_activations() -> tuple[Activation, ...]:
             latex=r"a \odot \operatorname{gelu}(b), \quad (a, b) = x",
             fn=_geglu,
             parameters={"dim": 1},
+            ranges=_ANY_DIM,
             kind="gated",
             out_channels=_halved,
             claims=_ANY,
@@ -111,6 +115,7 @@ def actzoo_activations() -> tuple[Activation, ...]:
             latex=r"a \odot \operatorname{silu}(b), \quad (a, b) = x",
             fn=_swiglu,
             parameters={"dim": 1},
+            ranges=_ANY_DIM,
             kind="gated",
             out_channels=_halved,
             claims=_ANY,
@@ -125,6 +130,7 @@ def actzoo_activations() -> tuple[Activation, ...]:
             latex=r"\max_{j < k} x_{k i + j}",
             fn=_maxout,
             parameters={"dim": 1, "size": 2},
+            ranges={**_ANY_DIM, "size": "integers in [1, inf)"},
             kind="gated",
             out_channels=_per_group,
             claims=_ANY,
@@ -138,6 +144,7 @@ def actzoo_activations() -> tuple[Activation, ...]:
             latex=r"(\max(0, x), \max(0, -x))",
             fn=_crelu,
             parameters={"dim": 1},
+            ranges=_ANY_DIM,
             kind="gated",
             out_channels=_doubled,
             claims=Claims(lower=0.0, upper=inf),

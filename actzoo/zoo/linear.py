@@ -19,15 +19,23 @@ def _finite(x: Tensor) -> Tensor:
     return torch.nan_to_num(x, nan=nan)
 
 
+def _root(t: Tensor) -> Tensor:
+    """sqrt(1 + t^2) without overflow; by operators that other formats know, unlike hypot."""
+    size = torch.where(t > 0, t, -t)
+    far = size > 1
+    ratio = torch.where(far, 1.0, size) / torch.where(far, size, 1.0)
+    return torch.where(far, size, 1.0) * torch.sqrt(1 + ratio * ratio)
+
+
 def _bent_identity(x: Tensor) -> Tensor:
     # (sqrt(x^2 + 1) - 1)/2 cancels near 0; x^2/(sqrt(x^2 + 1) + 1)/2 does not.
     z = _finite(x)
-    return x * (1 + 0.5 * (z / (torch.hypot(z, z.new_ones(())) + 1)))
+    return x * (1 + 0.5 * (z / (_root(z) + 1)))
 
 
 def _bent_identity_derivative(x: Tensor) -> Tensor:
     z = _finite(x)
-    return 1 + 0.5 * (z / torch.hypot(z, z.new_ones(())))
+    return 1 + 0.5 * (z / _root(z))
 
 
 @hookimpl

@@ -12,12 +12,17 @@ from actzoo import Activation, Claims, hookimpl
 Number = float | Tensor
 
 
+def _wide(x: Tensor) -> Tensor:
+    # Of a large phase half precision leaves no digit.
+    return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
+
+
 def _sin(x: Tensor, w0: float) -> Tensor:
-    return torch.sin(x if w0 == 1 else w0 * x)
+    return torch.sin(x) if w0 == 1 else torch.sin(w0 * _wide(x)).to(x.dtype)
 
 
 def _sin_derivative(x: Tensor, w0: float) -> Tensor:
-    return torch.cos(x) if w0 == 1 else w0 * torch.cos(w0 * x)
+    return torch.cos(x) if w0 == 1 else (w0 * torch.cos(w0 * _wide(x))).to(x.dtype)
 
 
 def _finite(x: Tensor) -> Tensor:
@@ -25,8 +30,20 @@ def _finite(x: Tensor) -> Tensor:
     return torch.nan_to_num(x, nan=nan)
 
 
+def _sine_quotient(u: Tensor) -> Tensor:
+    """sin(u)/u, by its series near 0."""
+    small = u.abs() < 0.05
+    z = torch.where(small, u, 0.0).square()
+    series = 1 - z / 6 * (1 - z / 20 * (1 - z / 42 * (1 - z / 72)))
+    z = torch.where(small, 1.0, u)
+    return torch.where(small, series, torch.sin(z) / z)
+
+
 def _snake(x: Tensor, a: Number) -> Tensor:
-    return x + torch.sin(_finite(a * x)).square() / a
+    # x sin(u) sin(u)/u with u = a x: it has a value and slopes at a = 0, too.
+    z = _finite(x)
+    u = _finite(a * z)
+    return x + z * torch.sin(u) * _sine_quotient(u)
 
 
 def _snake_derivative(x: Tensor, a: Number) -> Tensor:
@@ -72,7 +89,7 @@ def actzoo_activations() -> tuple[Activation, ...]:
             parameters={"a": 1.0},
             learnable={"a": "channel"},
             claims=Claims(lower=-inf, upper=inf, monotone=True, limits=(-inf, inf), smoothness=inf),
-            problems="At a = 0 it divides by zero.",
+            problems="At a = 0 it is the identity, its limit.",
             reference="Ziyin, Hartwig & Ueda 2020, arXiv:2006.08195",
         ),
         Activation(

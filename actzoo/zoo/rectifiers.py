@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from math import inf
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -42,6 +43,8 @@ def _rrelu(x: Tensor, lower: float, upper: float) -> Tensor:
 
 
 def _rrelu_training(x: Tensor, lower: float, upper: float) -> Tensor:
+    if x.dtype == torch.float16:  # which torch does not draw on the CPU
+        return F.rrelu(x.float(), lower, upper, training=True).to(x.dtype)
     return F.rrelu(x, lower, upper, training=True)
 
 
@@ -71,12 +74,16 @@ def _star_relu_derivative(x: Tensor, scale: Number, bias: Number) -> Tensor:
     return 2 * scale * F.relu(x)
 
 
-def _smelu(x: Tensor, beta: float) -> Tensor:
-    return torch.where(x >= beta, x, (x.clamp(-beta, beta) + beta).square() / (4 * beta))
+def _smelu(x: Tensor, beta: Number) -> Tensor:
+    return torch.where(x >= beta, x, beta * _smelu_derivative(x, beta).square())
 
 
-def _smelu_derivative(x: Tensor, beta: float) -> Tensor:
-    return (x.clamp(-beta, beta) + beta) / (2 * beta)
+def _smelu_derivative(x: Tensor, beta: Number) -> Tensor:
+    info = torch.finfo(x.dtype)
+    end: Any = min(beta, info.max) if isinstance(beta, float | int) else beta.clamp(min=info.tiny)
+    if not isinstance(end, Tensor) and not end:
+        return _relu_derivative(x)
+    return (x.clamp(-end, end) + end) / (2 * end)  # clamp takes no number beyond the dtype
 
 
 def _modrelu(x: Tensor, bias: Number) -> Tensor:
@@ -160,6 +167,7 @@ def actzoo_activations() -> tuple[Activation, ...]:
             derivative=_rrelu_derivative,
             training_fn=_rrelu_training,
             parameters={"lower": 1 / 8, "upper": 1 / 3},
+            ranges={"lower": "(-inf, upper]", "upper": "[lower, inf)"},
             claims=Claims(
                 lower=-inf,
                 upper=inf,
@@ -217,18 +225,19 @@ def actzoo_activations() -> tuple[Activation, ...]:
             fn=_smelu,
             derivative=_smelu_derivative,
             parameters={"beta": 1.0},
+            ranges={"beta": "[0, inf)"},
             claims=Claims(lower=0.0, upper=inf, monotone=True, limits=(0.0, inf), smoothness=1),
-            problems="No gradient below -beta.",
+            problems="No gradient below -beta. At beta = 0 it is ReLU.",
             reference="Shamir, Lin & Coviello 2020, arXiv:2010.09931",
         ),
         Activation(
             name="modrelu",
+            takes_complex=True,
             formula="x + bias*sign(x) if abs(x) + bias >= 0 else 0",
             fn=_modrelu,
             derivative=_modrelu_derivative,
             parameters={"bias": 0.0},
             learnable={"bias": "channel"},
-            takes_complex=True,
             claims=Claims(
                 lower=-inf,
                 upper=inf,

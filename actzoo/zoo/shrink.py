@@ -11,12 +11,16 @@ from torch import Tensor
 from actzoo import Activation, Claims, hookimpl
 
 
+def _fit(x: Tensor, threshold: float) -> float:
+    return min(threshold, torch.finfo(x.dtype).max)  # torch takes none beyond it
+
+
 def _softshrink(x: Tensor, threshold: float) -> Tensor:
-    return F.softshrink(x, threshold)
+    return F.softshrink(x, _fit(x, threshold))
 
 
 def _hardshrink(x: Tensor, threshold: float) -> Tensor:
-    return F.hardshrink(x, threshold)
+    return F.hardshrink(x, _fit(x, threshold))
 
 
 def _outside(x: Tensor, threshold: float) -> Tensor:
@@ -48,6 +52,7 @@ def actzoo_activations() -> tuple[Activation, ...]:
             fn=_softshrink,
             derivative=_outside,
             parameters={"threshold": 0.5},
+            ranges={"threshold": "[0, inf)"},
             claims=Claims(
                 lower=-inf,
                 upper=inf,
@@ -67,6 +72,7 @@ def actzoo_activations() -> tuple[Activation, ...]:
             fn=_hardshrink,
             derivative=_outside,
             parameters={"threshold": 0.5},
+            ranges={"threshold": "[0, inf)"},
             claims=Claims(
                 lower=-inf,
                 upper=inf,

@@ -121,6 +121,23 @@ def fixed(x, slope):
     return F.leaky_relu(x, 0.25) + 0 * slope
 
 
+def value_alone_at_0(x, a):
+    if not isinstance(a, torch.Tensor):
+        return x + (torch.sin(a * x) ** 2 / a if a else 0)
+    return torch.where(a == 0, x, x + torch.sin(a * x) ** 2 / a)
+
+
+def per_a(fn):
+    return {
+        "formula": "x + sin(a*x)**2/a",
+        "fn": fn,
+        "derivative": lambda x, a: 1 + torch.sin(2 * a * x),
+        "claims": Claims(),
+        "parameters": {"a": 1.0},
+        "learnable": {"a": "channel"},
+    }
+
+
 def learnable(fn):
     return {
         "formula": "x if x > 0 else slope*x",
@@ -180,12 +197,21 @@ AGREEMENT = [
     Case("consistency", "autograd", {"derivative": lambda x: tanh_slope(x) + 1e-12}),
     Case("gradcheck", "Jacobian", {"fn": Backward.apply}),
     Case("gradgradcheck", "mismatch", {"fn": Once.apply}),
+    Case("curvature-float64", "of fn at x", {"fn": Once.apply}),
+    Case("curvature-float32", "of derivative at x = 90.0 is nan", {
+        "formula": "1/(1 + exp(-x))", "fn": torch.sigmoid,
+        "derivative": lambda x: x.exp() / (1 + x.exp()) ** 2}),
+    Case("edges", "with a = 0 f at x", per_a(lambda x, a: x + torch.sin(a * x) ** 2 / a)),
+    Case("edges", "with a = 0 the gradient for 'a' is nan", per_a(value_alone_at_0)),
+    Case("edges", "math domain error", {
+        "formula": "x*sqrt(a)", "fn": lambda x, a: x * math.sqrt(a), "parameters": {"a": 1.0},
+        "derivative": None, "claims": Claims()}),
     Case("parameters", "expected to be zero", learnable(detached)),
     Case("parameters", "does not use its own", learnable(ignoring_channels)),
     Case("trained-float32", "f at x", learnable(fixed)),
     Case("kink_slopes", "declared 1", relu_claim(kinks=((0, 1),))),
     Case("kink_slopes", "outside of [0, 1]", RELU | {"fn": gradient_two_at_kink}),
-]
+]  # fmt: skip
 CLAIMS = [
     Case("range", "lower = -0.9, but f(", claim(lower=-0.9)),
     Case("range", "lower = -1.1, but f only comes to -1", claim(lower=-1.1)),

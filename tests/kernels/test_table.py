@@ -123,16 +123,11 @@ def test_a_faithful_table_passes_the_contract_that_its_function_passes(
         ("prelu", "channelwise"),
         ("swish", "beta can train"),
         ("softmax", "dimwise"),
-        ("leaky_relu(slope=nan)", "not finite"),
+        ("log(x)", "not finite"),
     ],
 )
 def test_what_cannot_be_tabulated_is_refused_by_name(name: str, reason: str) -> None:
-    activation = (
-        actzoo.get("leaky_relu").with_parameters(slope=float("nan"))
-        if "nan" in name
-        else actzoo.get(name)
-    )
-    assert reason in table(activation).refused
+    assert reason in table(actzoo.get(name)).refused
 
 
 def test_a_function_that_is_not_its_formula_is_refused() -> None:
