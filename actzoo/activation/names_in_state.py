@@ -8,19 +8,32 @@ survive a mean over several states.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol, cast
 
 import torch
 from torch import Tensor, nn
 
 from actzoo.naming import is_plain_name
 
-if TYPE_CHECKING:
-    from actzoo.activation.declaration import Activation
-
 KEY = "_extra_state"
 """The key of the names in a layer's part of a state dict: torch's own."""
+
+
+class Declared(Protocol):
+    """What the name of a function in a state is made of."""
+
+    @property
+    def name(self) -> str:
+        """Its name, with its values."""
+
+    @property
+    def parameters(self) -> Mapping[str, Any]:
+        """Its values by name."""
+
+    @property
+    def learnable(self) -> Mapping[str, Any]:
+        """Which of them train."""
 
 
 class Named(Protocol):
@@ -34,7 +47,7 @@ Reorder = Callable[[nn.Module, dict[str, Any], str, list[int]], None]
 the state; puts the state in the layer's order."""
 
 
-def name_in_state(activation: Activation) -> str:
+def name_in_state(activation: Declared) -> str:
     """Return a function's name with the values that are no part of the state: what does not train.
 
     `swish` and `swish(b=2.0)`, whose b trains, are one function here.
