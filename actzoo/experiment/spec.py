@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal
+
+import msgspec
 
 from actzoo.experiment.build import WeightInit
 from actzoo.experiment.fingerprint import Fingerprint
@@ -71,7 +74,7 @@ class CellSpec:
 
     def to_json(self) -> dict[str, Any]:
         """The canonical form: plain JSON values."""
-        parts: dict[str, Any] = json.loads(json.dumps(asdict(self)))
+        parts: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(self))
         parts["fingerprints"] = [print_.to_json() for print_ in self.fingerprints]
         return {"format": FORMAT, **parts}
 
@@ -84,7 +87,7 @@ class CellSpec:
         values["fingerprints"] = tuple(Fingerprint(**f) for f in values["fingerprints"])
         return cls(**values)
 
-    @property
+    @cached_property
     def key(self) -> str:
         """Hash of the canonical form, 16 hex digits: the name of the cell's folder."""
         return key_of(self.to_json())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,6 +21,8 @@ from actzoo.sweep.schema import fits
 from actzoo.sweep.store import Store
 
 Floats = NDArray[np.float64]
+KEPT = 256
+"""Of so many cells the histories and arrays are kept in memory."""
 SPELLED_OUT = 5
 """A set of more functions than this goes by a shorter name."""
 
@@ -43,15 +45,26 @@ class Cell:
     failure: str
     store: Store = field(repr=False)
 
-    @cached_property
+    @property
     def history(self) -> list[dict[str, Any]]:
         """One row an epoch."""
-        return list(self.store.history(self.key))
+        return _history(self.store.folder, self.key)
 
-    @cached_property
+    @property
     def arrays(self) -> dict[str, Floats]:
         """Curves and histograms of the layers."""
-        return self.store.arrays(self.key, "layers")
+        return _arrays(self.store.folder, self.key)
+
+
+# A report of thousands of cells has no room for all of these at a time.
+@lru_cache(maxsize=KEPT)
+def _history(folder: Path, key: str) -> list[dict[str, Any]]:
+    return list(Store(folder).history(key))
+
+
+@lru_cache(maxsize=KEPT)
+def _arrays(folder: Path, key: str) -> dict[str, Floats]:
+    return Store(folder).arrays(key, "layers")
 
 
 class Place(NamedTuple):
@@ -325,12 +338,15 @@ def assemble(
     """A study of cells by their place; a variant has the seeds that there are cells of."""
     names = short_names(tuple(dict.fromkeys(place.members for place in cells)))
     shown = shortest(place.dataset for place in cells)
+    sorted_cells: dict[tuple[str, str], dict[tuple[tuple[str, ...], str], list[Cell]]] = {}
+    for place, cell in cells.items():
+        here = sorted_cells.setdefault((place.dataset, place.model), {})
+        here.setdefault((place.members, place.control), []).append(cell)
     groups = []
-    for dataset, model in dict.fromkeys((place.dataset, place.model) for place in cells):
-        here = {p: c for p, c in cells.items() if (p.dataset, p.model) == (dataset, model)}
+    for (dataset, model), by_set in sorted_cells.items():
         variants = []
-        for members, control in dict.fromkeys((p.members, p.control) for p in here):
-            some = tuple(c for p, c in here.items() if (p.members, p.control) == (members, control))
+        for (members, control), found in by_set.items():
+            some = tuple(found)
             name = names[members] + (f" ({control})" if control else "")
             variants.append(Variant(members, control, name, _protocol(run, control, some), some))
         baseline = next(v for v in variants if v.members == (run.baseline,) and not v.control)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import math
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -111,7 +113,7 @@ class Run:
             values = getattr(self, what)
             if not values:
                 raise UsageError(f"no {what} to run")
-            repeated = [v for v in values if values.count(v) > 1]
+            repeated = [v for v, count in Counter(values).items() if count > 1]
             if repeated:
                 raise UsageError(f"{what}: {repeated[0]!r} is there more than once")
         if not self.members and not self.mixtures and all(len(s) > 1 for s in self.sets):
@@ -267,17 +269,10 @@ class Run:
             for name in names
         }
         of_network = {m: of_model(*registry.model(m), registry) for m in self.models}
-        subjects = [
-            (Subject(dataset, model, *variant), seed)
-            for dataset in self.datasets
-            for model in self.models
-            for seed in self.seeds
-            for variant in self.variants()
-        ]
-        return tuple(
-            self._cell(
+        alone = replace(self, grid={}, seeds=self.seeds[:1])  # many seeds are checked once
+        first = [
+            alone._cell(
                 subject,
-                seed,
                 (chosen or {}).get(subject, {}),
                 (
                     *(of_function[name] for name in subject.members),
@@ -285,16 +280,27 @@ class Run:
                     of_network[subject.model],
                 ),
             )
-            for subject, seed in subjects
+            for dataset in self.datasets
+            for model in self.models
+            for variant in self.variants()
+            for subject in [Subject(dataset, model, *variant)]
+        ]
+        groups = itertools.groupby(first, key=lambda cell: (cell.dataset, cell.model))
+        return tuple(
+            replace(cell, seed=seed)
+            for group in [list(cells) for _, cells in groups]
+            for seed in self.seeds
+            for cell in group
         )
 
     def _cell(
-        self, subject: Subject, seed: int, setting: Setting, prints: tuple[Fingerprint, ...]
+        self, subject: Subject, setting: Setting, prints: tuple[Fingerprint, ...]
     ) -> CellSpec:
-        own = replace(self, grid={}).with_setting(setting)
+        """The cell of the first seed."""
+        own = self.with_setting(setting)
         return CellSpec(
             **subject._asdict(),
-            seed=seed,
+            seed=self.seeds[0],
             protocol=own.phases(subject.control),
             batch_size=own.batch_size,
             limit=self.limit,

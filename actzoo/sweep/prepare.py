@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -77,7 +76,7 @@ class Plan:
         words = f"{sets}-{'_'.join(shortest(self.run.datasets).values())}"
         slug = re.sub(r"[^a-z0-9_+.]+", "-", words.lower()).strip("-")[:60]
         cells = [*self.cells, *(trial.spec for trial in self.trials)]
-        asked = json.dumps([cell.to_json() for cell in cells], sort_keys=True)
+        asked = " ".join(cell.key for cell in cells)
         if self.trials:
             asked += repr(self.run.seeds)
         return Path("reports") / f"{slug}-{hashlib.sha256(asked.encode()).hexdigest()[:8]}"
