@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from actzoo.activation import Claims as Claims
     from actzoo.errors import ActzooError as ActzooError
     from actzoo.errors import DeclarationError as DeclarationError
+    from actzoo.fusing import fuse as fuse
+    from actzoo.fusing import unfuse as unfuse
     from actzoo.hookspecs import hookimpl as hookimpl
     from actzoo.mixture import RATIO as RATIO
     from actzoo.mixture import SOFTMAX as SOFTMAX
@@ -35,6 +37,8 @@ _HOME = {
     "Claims": "actzoo.activation",
     "ActzooError": "actzoo.errors",
     "DeclarationError": "actzoo.errors",
+    "fuse": "actzoo.fusing",
+    "unfuse": "actzoo.fusing",
     "hookimpl": "actzoo.hookspecs",
     "RATIO": "actzoo.mixture",
     "SOFTMAX": "actzoo.mixture",
@@ -66,9 +70,11 @@ __all__ = [
     "WorkerPool",
     "__version__",
     "bench",
+    "fuse",
     "get",
     "hookimpl",
     "names",
+    "unfuse",
 ]
 
 

@@ -26,6 +26,7 @@ FLOORS = (
     ("describe",),
     ("checks", "kernels"),
     ("mixture",),
+    ("fusing",),
     ("environment",),
     ("npz", "downloads", "files"),
     ("models", "data"),

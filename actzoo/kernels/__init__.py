@@ -2,5 +2,6 @@
 
 from actzoo.kernels.choice import KERNELS, Kernel, Plan, plan
 from actzoo.kernels.dispatch import alone, weighted_sum
+from actzoo.kernels.pooled import pooled, pooled_plan
 
-__all__ = ["KERNELS", "Kernel", "Plan", "alone", "plan", "weighted_sum"]
+__all__ = ["KERNELS", "Kernel", "Plan", "alone", "plan", "pooled", "pooled_plan", "weighted_sum"]
