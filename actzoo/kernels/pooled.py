@@ -166,5 +166,6 @@ def _spread(grad: Tensor, places: Tensor, x_shape: torch.Size, window: Window) -
     at = places.long()
     line = (down * window.rows).unsqueeze(1) + at // window.columns
     column = across * window.columns + at % window.columns
+    index = (line * width + column).reshape(n, c, -1)
     flat = torch.zeros(n, c, height * width, dtype=grad.dtype, device=grad.device)
-    return flat.scatter(2, (line * width + column).flatten(2), grad.flatten(2)).view(x_shape)
+    return flat.scatter(2, index, grad.reshape(n, c, -1)).view(x_shape)

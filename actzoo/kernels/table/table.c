@@ -303,6 +303,7 @@ EXPORT int64_t actzoo_table_backward(int type, int threads, int64_t n, const voi
 /* Cuts the outputs of a pooling and runs it. */
 static int64_t run_pool(Job *job, const Pool *pool, int threads)
 {
+    if (outputs_of(pool) == 0) return 0; /* no spot to begin at */
     job->pool = pool;
     job->tables = NULL;
     job->functions = 0;
