@@ -80,8 +80,8 @@ def plan(
         device: Where it is computed.
         dtype: Of x.
         kernel: What was asked for.
-        pooled: Whether a max-pooling is computed in the same pass; then a piecewise linear
-            function has its table under "auto" too.
+        pooled: Whether a max-pooling is computed in the same pass and that pays for a piecewise
+            linear function too, which then has its table under "auto".
 
     Raises:
         KernelError: "fused" or "table" was asked for and cannot run here.

@@ -28,9 +28,12 @@ def pooled_plan(
     """
     if device.type != "cpu" or dtype not in TABLE_DTYPES or kernel not in ("auto", "table"):
         return None
-    if native.absent():
+    library = native.load()
+    if library is None:
         return None
-    chosen = plan(tuple(activations), device, dtype, "auto", pooled=True)
+    # Measured: without AVX-512 torch's own relu and pooling are cheaper than a table for both.
+    pays = kernel == "table" or library.isa == "avx512"
+    chosen = plan(tuple(activations), device, dtype, "auto", pooled=pays)
     return chosen if chosen.tabled and not chosen.others else None
 
 

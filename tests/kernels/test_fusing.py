@@ -155,3 +155,22 @@ def test_weights_that_are_no_proportions_are_said() -> None:
         model[0].w.fill_(-1.0)
     with pytest.raises(actzoo.ActzooError, match="negative"):
         model(made((2, 16, 24, 24), torch.float32, True))
+
+
+def test_the_harness_fuses_under_auto_and_says_so() -> None:
+    from actzoo.experiment.build import build
+    from actzoo.registry import default
+
+    network, options = default().model("paper_cnn")
+    found = {}
+    for kernel in ("auto", "table", "reference"):
+        built = build(
+            network, options, SET, (1, 8, 8), 3,
+            init="equal", kernel=kernel, network_seed=0, mixture_seed=0,
+        )  # fmt: skip
+        y = built.model(torch.ones(2, 1, 8, 8))
+        found[kernel] = (built.kernel_used(CPU, "fp32"), y, list(built.model.state_dict()))
+    assert [f[0] for f in found.values()] == ["table + pooling"] * 2 + ["reference"]
+    for _, y, names in found.values():
+        torch.testing.assert_close(y, found["reference"][1], rtol=1e-5, atol=1e-6)
+        assert names == found["reference"][2]

@@ -155,12 +155,17 @@ TARGET static INLINE double total_avx2(__m256 sum)
     return _mm_cvtsd_f64(_mm_add_sd(two, _mm_unpackhi_pd(two, two)));
 }
 
+/* Of a value that is not nan. */
 TARGET static INLINE __m256 rounded_avx2(const int type, __m256 value)
 {
     if (type == FLOAT32) return value;
     if (type == FLOAT16)
         return _mm256_cvtph_ps(_mm256_cvtps_ph(value, _MM_FROUND_TO_NEAREST_INT));
-    return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(to_bfloat16_avx2(value)), 16));
+    const __m256i bits = _mm256_castps_si256(value), half = _mm256_srli_epi32(bits, 16);
+    const __m256i even = _mm256_and_si256(half, _mm256_set1_epi32(1));
+    const __m256i carry = _mm256_add_epi32(even, _mm256_set1_epi32(0x7fff));
+    const __m256i kept = _mm256_set1_epi32((int)0xffff0000);
+    return _mm256_castsi256_ps(_mm256_and_si256(_mm256_add_epi32(bits, carry), kept));
 }
 
 typedef struct {

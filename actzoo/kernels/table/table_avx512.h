@@ -130,12 +130,17 @@ TARGET static INLINE double total_avx512(__m512 sum)
            _mm512_reduce_add_pd(_mm512_cvtps_pd(_mm512_extractf32x8_ps(sum, 1)));
 }
 
+/* Of a value that is not nan. */
 TARGET static INLINE __m512 rounded_avx512(const int type, __m512 value)
 {
     if (type == FLOAT32) return value;
     if (type == FLOAT16)
         return _mm512_cvtph_ps(_mm512_cvtps_ph(value, _MM_FROUND_TO_NEAREST_INT));
-    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(to_bfloat16_avx512(value)), 16));
+    const __m512i bits = _mm512_castps_si512(value), half = _mm512_srli_epi32(bits, 16);
+    const __m512i even = _mm512_and_epi32(half, _mm512_set1_epi32(1));
+    const __m512i carry = _mm512_add_epi32(even, _mm512_set1_epi32(0x7fff));
+    const __m512i kept = _mm512_set1_epi32((int)0xffff0000);
+    return _mm512_castsi512_ps(_mm512_and_epi32(_mm512_add_epi32(bits, carry), kept));
 }
 
 typedef struct {
