@@ -1,5 +1,7 @@
 """The part of the build that pyproject.toml cannot say: the C library of the table kernel."""
 
+from pathlib import Path
+
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
@@ -20,10 +22,7 @@ setup(
         Extension(
             "actzoo.kernels.table._table",
             sources=["actzoo/kernels/table/table.c"],
-            depends=[
-                f"actzoo/kernels/table/table_{part}.h"
-                for part in ("avx2", "avx512", "body", "portable", "undefine")
-            ],
+            depends=[str(path) for path in Path("actzoo/kernels/table").glob("*.h")],
             optional=True,
         )
     ],

@@ -4,6 +4,8 @@ from actzoo.activation import Activation as Activation
 from actzoo.activation import Claims as Claims
 from actzoo.errors import ActzooError as ActzooError
 from actzoo.errors import DeclarationError as DeclarationError
+from actzoo.fusing import fuse as fuse
+from actzoo.fusing import unfuse as unfuse
 from actzoo.hookspecs import hookimpl as hookimpl
 from actzoo.mixture import RATIO as RATIO
 from actzoo.mixture import SOFTMAX as SOFTMAX

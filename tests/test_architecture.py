@@ -27,6 +27,7 @@ FLOORS = (
     ("describe",),
     ("checks", "kernels"),
     ("mixture",),
+    ("fusing",),
     ("environment", "labels", "published"),
     ("npz", "downloads", "files"),
     ("models", "data"),

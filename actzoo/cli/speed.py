@@ -29,7 +29,7 @@ LINE_SECONDS = 20.0
 @click.option("--sizes", help="Elements of x, e.g. 2^12,2^22 [2^12,2^16 and 6.4 million].")
 @click.option("--dtypes", help="float32, bfloat16, float16 [float32].")
 @click.option("--threads", help="CPU threads, each measured on its own, e.g. 1,2 [1].")
-@click.option("--table", "tables", help="operator, functions, step [all three].")
+@click.option("--table", "tables", help="operator, functions, pooling, step [all].")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1 or mps.")
 @click.option(
     "--compile", "compile_up_to", type=click.IntRange(min=0), metavar="K",
@@ -43,7 +43,7 @@ LINE_SECONDS = 20.0
 )  # fmt: skip
 @json_option
 def command(**options: Any) -> None:
-    """Measure what activations cost here: mixtures, functions, training steps.
+    """Measure what activations cost here: mixtures, functions, pooling, training steps.
 
     Everything is a ratio within one interleaved run: to a copy of the same bytes, or to the
     same network's step with ReLU.

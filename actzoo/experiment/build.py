@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from actzoo.activation import ActivationModule, facts
 from actzoo.experiment.streams import generator, seeded
+from actzoo.fusing import fuse, pools
 from actzoo.isolation import isolated
 from actzoo.kernels import Kernel
 from actzoo.mixture import Init, Mixture
@@ -70,12 +71,15 @@ class Built:
     def kernel_used(self, device: torch.device, precision: str) -> str:
         """What computes the activation layers, all of which hold the same functions.
 
+        "+ pooling" where some are computed together with the max-pooling after them.
+
         Raises:
             KernelError: The kernel that was asked for cannot run there.
         """
         dtype = torch.bfloat16 if precision == "bf16" else torch.float32
         used = {n.kernel_used(device, dtype) for n in self.layers if isinstance(n, Mixture)}
-        return used.pop() if used else "reference"
+        name = used.pop() if used else "reference"
+        return f"{name} + pooling" if pools(self.model, device, dtype) else name
 
     def mixture_weights(self) -> list[nn.Parameter]:
         """The raw weights of all mixtures."""
@@ -129,7 +133,7 @@ def build(
 
     with seeded(network_seed):
         model = network.build(activation, shape, classes, **options)
-    built = Built(model, tuple(layers))
+    built = Built(fuse(model) if kernel in ("auto", "table") else model, tuple(layers))
     if weight_init == "gain":
         _scale_by_gain(built)
     return built

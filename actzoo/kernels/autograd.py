@@ -51,7 +51,7 @@ class WeightedSum(torch.autograd.Function):
         if torch.is_grad_enabled() or not is_plain(grad):
             return None, None, None, *_differentiable(ctx, grad, wanted)
         given = _filled(ctx.given, ctx.names, tensors)
-        return None, None, None, *_backward(ctx.plan, given, ctx.names, x, weights, grad, wanted)
+        return None, None, None, *gradients(ctx.plan, given, ctx.names, x, weights, grad, wanted)
 
 
 def _filled(given: Given, names: Names, tensors: Sequence[Tensor]) -> Given:
@@ -72,7 +72,7 @@ def _differentiable(ctx: Any, grad: Tensor, wanted: Sequence[bool]) -> list[Tens
         x, weights, *tensors = saved
         given = _filled(ctx.given, ctx.names, tensors)
         everything = range(len(plan.activations))
-        functions, parameters = _picked(plan, everything, given, x)
+        functions, parameters = picked(plan, everything, given, x)
         y = reference.weighted_sum(functions, weights, x, parameters)
         inputs = [t for t, want in zip(saved, wanted, strict=True) if want]
         if not y.requires_grad:
@@ -81,7 +81,7 @@ def _differentiable(ctx: Any, grad: Tensor, wanted: Sequence[bool]) -> list[Tens
     return [next(found) if want else None for want in wanted]
 
 
-def _picked(plan: Plan, positions: Sequence[int], given: Given, x: Tensor) -> tuple[Any, Any]:
+def picked(plan: Plan, positions: Sequence[int], given: Given, x: Tensor) -> tuple[Any, Any]:
     """Some of the functions, and their parameters as `fn` takes them."""
     parameters = (given.get(i, plan.activations[i].parameters) for i in positions)
     return (
@@ -109,7 +109,7 @@ def _forward(plan: Plan, given: Given, x: Tensor, weights: Tensor) -> Tensor:
         except native.TooManyOutside:
             others, at = _everything(plan)
     if others:
-        functions, parameters = _picked(plan, others, given, x)
+        functions, parameters = picked(plan, others, given, x)
         kernel = _fused().forward if plan.other == "fused" else reference.weighted_sum
         rest = kernel(functions, _of(weights, at), x, parameters).to(x.dtype)
         result = rest if result is None else result.add_(rest)
@@ -117,7 +117,7 @@ def _forward(plan: Plan, given: Given, x: Tensor, weights: Tensor) -> Tensor:
     return result
 
 
-def _backward(
+def gradients(
     plan: Plan,
     given: Given,
     names: Names,
@@ -126,6 +126,7 @@ def _backward(
     grad: Tensor,
     wanted: Sequence[bool],
 ) -> list[Tensor | None]:
+    """The gradients of x, of the weights and of the tensors that are named, as far as wanted."""
     need_x, need_weights, need_parameters = wanted[0], wanted[1], any(wanted[2:])
     x = dense(x)
     grad = like(grad, x)
@@ -144,7 +145,7 @@ def _backward(
             grad_x = None
             others, at = _everything(plan)
     if others:
-        functions, parameters = _picked(plan, others, given, x)
+        functions, parameters = picked(plan, others, given, x)
         kernel = _fused().backward if plan.other == "fused" else reference.backward
         rest_x, rest_weights, rest = kernel(
             functions,
@@ -170,13 +171,14 @@ def _backward(
 
 def _everything(plan: Plan) -> tuple[tuple[int, ...], Tensor]:
     """All members, for a call that the table cannot serve."""
-    _say_once()
+    say_once()
     count = len(plan.activations)
     return tuple(range(count)), torch.arange(count, device=plan.tabled_at.device)
 
 
 @functools.cache
-def _say_once() -> None:
+def say_once() -> None:
+    """Say that calls are slower for what lies outside the table."""
     warnings.warn(
         "many inputs of an activation lie outside (-16, 16) or are not finite; such calls are "
         "computed without the table, more slowly",

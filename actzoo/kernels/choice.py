@@ -57,7 +57,12 @@ class Plan:
 @functools.lru_cache(maxsize=1024)
 @neutral()
 def plan(
-    activations: tuple[Activation, ...], device: torch.device, dtype: torch.dtype, kernel: Kernel
+    activations: tuple[Activation, ...],
+    device: torch.device,
+    dtype: torch.dtype,
+    kernel: Kernel,
+    *,
+    pooled: bool = False,
 ) -> Plan:
     """Decide what computes a set.
 
@@ -70,6 +75,14 @@ def plan(
 
     A dtype that the table does not hold (float64) is computed by plain torch under "auto" and
     "table". A function alone is tabulated only where the table passes the numerics contract.
+
+    Args:
+        activations: The set.
+        device: Where it is computed.
+        dtype: Of x.
+        kernel: What was asked for.
+        pooled: Whether a max-pooling is computed in the same pass and that pays for a piecewise
+            linear function too, which then has its table under "auto".
 
     Raises:
         KernelError: "fused" or "table" was asked for and cannot run here.
@@ -91,7 +104,7 @@ def plan(
     tables = [table(a) for a in activations]
     alone = len(activations) == 1
     refusals = [
-        absent or _refusal(a, t, device, kernel, alone)
+        absent or _refusal(a, t, device, kernel, alone, pooled)
         for a, t in zip(activations, tables, strict=True)
     ]
     tabled = tuple(i for i, reason in enumerate(refusals) if not reason)
@@ -105,7 +118,12 @@ def plan(
 
 
 def _refusal(
-    activation: Activation, found: Table, device: torch.device, kernel: Kernel, alone: bool
+    activation: Activation,
+    found: Table,
+    device: torch.device,
+    kernel: Kernel,
+    alone: bool,
+    pooled: bool,
 ) -> str:
     """Why a member is not computed by the table; "" if it is."""
     if found.refused:
@@ -114,7 +132,7 @@ def _refusal(
         return "it is another function while it trains"
     if alone and not found.faithful:
         return "by itself its table would not pass the numerics contract"
-    if alone and kernel == "auto" and found.is_piecewise_linear:
+    if alone and kernel == "auto" and found.is_piecewise_linear and not pooled:
         return "it is piecewise linear, and cheap"
     return cuda.refusal(activation) if device.type == "cuda" else ""
 

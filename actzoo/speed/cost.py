@@ -140,7 +140,7 @@ def _groups(
 
 def _group(specs: Sequence[CellSpec], images: Images, device: torch.device) -> list[dict[str, Any]]:
     """The rows of some sets of one dataset and network, measured beside ReLU."""
-    base = replace(specs[0], members=(f"{GROUP}:{BASE}",), kernel="reference")
+    base = replace(specs[0], members=(f"{GROUP}:{BASE}",))
     entered = [_contestant(base, images, BASE, device)]
     # The numbers are names: a set may itself be ReLU.
     entered += [_contestant(s, images, str(n), device) for n, s in enumerate(specs)]

@@ -9,7 +9,7 @@ from typing import Any
 
 from actzoo.environment import environment
 from actzoo.isolation import isolated
-from actzoo.speed import functions, operators, step
+from actzoo.speed import functions, operators, pooling, step
 from actzoo.speed.case import Planned, Show
 from actzoo.speed.compiling import compile_times
 from actzoo.speed.kept import kept
@@ -32,8 +32,8 @@ def measure(settings: Settings, command: str, show: Show = lambda *_: None) -> d
 
     Returns:
         Plain JSON values: `environment` and `settings` for provenance; under `operator`,
-        `functions` and `step` one entry a case, with one row a contestant, either `seconds`
-        and `ratio` (median, low and high quartile, count) or `refused`; under `kept`,
+        `functions`, `pooling` and `step` one entry a case, with one row a contestant, either
+        `seconds` and `ratio` (median, low and high quartile, count) or `refused`; under `kept`,
         `certificates` and `compile` flat rows. A table that was not asked for is absent.
     """
     document: dict[str, Any] = {
@@ -70,6 +70,10 @@ def measure(settings: Settings, command: str, show: Show = lambda *_: None) -> d
             "functions", functions.cases(settings), settings, settings.seconds / 2, show
         )
         document["certificates"] = functions.certificates()
+    if "pooling" in settings.tables:
+        document["pooling"] = _run(
+            "pooling", pooling.cases(settings), settings, 2 * settings.seconds, show
+        )
     if "step" in settings.tables:
         seconds = STEP_SHARE * settings.seconds
         document["step"] = _run(

@@ -14,7 +14,7 @@ from actzoo.errors import UsageError
 from actzoo.kernels.table.fit import table
 from actzoo.registry import default, get
 
-TABLES = ("operator", "functions", "step")
+TABLES = ("operator", "functions", "pooling", "step")
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 TWENTY = (
     "relu", "tanh", "sin", "sigmoid", "silu", "gelu", "softplus", "elu", "mish", "selu",
@@ -56,9 +56,9 @@ class Settings:
     """What to measure, and for how long.
 
     Attributes:
-        tables: Some of "operator", "functions" and "step".
+        tables: Some of "operator", "functions", "pooling" and "step".
         sets: For the operator.
-        step_sets: For the training step.
+        step_sets: For pooling and the training step.
         sizes: Elements of x.
         dtypes: Names of dtypes.
         threads: Numbers of CPU threads, each measured on its own.

@@ -80,6 +80,9 @@ def contestants(
 ) -> tuple[Contestant, ...]:
     """ReLU's network, those of gelu and mish, and each set's, by eager torch and by us.
 
+    The base uses torch's own relu and pooling. By auto and table, poolings are in one pass with
+    the activation before them, ReLU's too.
+
     A set's own steps are those that train the network (phases 1 and 3 of the paper) and those
     that train its weights alone (phase 2).
     """
@@ -103,6 +106,7 @@ def contestants(
         return Contestant(name, step, ran=ran)
 
     found = [entry(BASE, named("actzoo:relu"), "reference", PAPER[0])]
+    found.append(entry(f"{BASE}, auto", named("actzoo:relu"), "auto", PAPER[0]))
     for name in ("gelu", "mish"):
         for kernel in ("reference", "auto"):
             found.append(entry(f"{name}, {kernel}", named(f"actzoo:{name}"), kernel, PAPER[0]))

@@ -91,6 +91,7 @@ def sections(document: dict[str, Any]) -> Iterator[Section]:
     yield from _functions(document.get("functions", []))
     if "certificates" in document:
         yield _certificates(document["certificates"])
+    yield from _pooling(document.get("pooling", []))
     yield from _step(document.get("step", []))
 
 
@@ -251,6 +252,21 @@ def _certificates(rows: list[dict[str, Any]]) -> Section:
         "Largest errors over (-16, 16) in float32, in units of max(1, |f|) and max(1, |f'|).",
         [f"no table for {row['name']}: {row['refused']}" for row in rows if row["refused"]],
     )
+
+
+def _pooling(cases: list[dict[str, Any]]) -> Iterator[Section]:
+    for case in cases:
+        rows = case["rows"]
+        shape = " x ".join(map(str, case["shape"]))
+        yield Section(
+            f"Activation and 2x2 max-pooling, forward + backward, {shape}, {case['dtype']}, "
+            f"{_threads(case['threads'])}",
+            ("", "of x, or of x and w"),
+            [(row["name"], ratio(row)) for row in rows],
+            f"Units of torch's own {case['base']}. Median [quartiles] of the ratio in the same "
+            "round.",
+            [f"{row['name']}: {row['refused']}" for row in rows if row.get("refused")],
+        )
 
 
 def _step(cases: list[dict[str, Any]]) -> Iterator[Section]:

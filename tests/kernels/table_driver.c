@@ -19,6 +19,11 @@ int64_t actzoo_table_forward(int, int, int64_t, const void *, void *, int, const
 int64_t actzoo_table_backward(int, int, int64_t, const void *, const void *, void *, double *, int,
                               const float *, const double *, const double *);
 
+int64_t actzoo_pool_forward(int, int, const int64_t *, int, int, const void *, void *, void *,
+                            uint8_t *, int, const float *, const double *);
+int64_t actzoo_pool_backward(int, int, const int64_t *, int, int, const void *, const uint8_t *,
+                             void *);
+
 enum { EXACT, AT_END, AT_BEGIN, PLACES };
 enum { FUNCTIONS = 3, TEAM = 2 };
 
@@ -135,6 +140,51 @@ static void call(int type, int place, int64_t n, int outside, int threads)
     release(values), release(slopes), release(sums);
 }
 
+/* Windows of rows x columns over images of height x width points of so many channels. */
+static void pool(int type, int place, const int64_t *shape, int rows, int columns, int ceil,
+                 int outside, int threads)
+{
+    const int64_t up = ceil ? rows - 1 : 0, right = ceil ? columns - 1 : 0;
+    const int64_t down = (shape[1] + up) / rows, across = (shape[2] + right) / columns;
+    const int64_t sizes[6] = {shape[0], shape[1], shape[2], shape[3], down, across};
+    const int64_t n = shape[0] * shape[1] * shape[2] * shape[3];
+    const int64_t m = shape[0] * down * across * shape[3];
+    const size_t element = type == 0 ? 4 : 2;
+    Array x = allocate(place, (size_t)n * element), y = allocate(place, (size_t)m * element);
+    Array winners = allocate(place, (size_t)m * element), places = allocate(place, (size_t)m);
+    Array weights = allocate(place, FUNCTIONS * sizeof(float));
+    Array values = allocate(place, FUNCTIONS * 320 * sizeof(double));
+    fill(x.data, type, n, outside);
+    memset(places.data, 0, (size_t)m);
+    for (int i = 0; i < FUNCTIONS; i++) ((float *)weights.data)[i] = 0.5f * (float)i;
+    for (int i = 0; i < FUNCTIONS * 320; i++) ((double *)values.data)[i] = i % 7 - 3.0;
+    note(actzoo_pool_forward(type, threads, sizes, rows, columns, x.data, y.data, winners.data,
+                             places.data, FUNCTIONS, weights.data, values.data), m);
+    for (int64_t i = 0; i < m; i++)
+        if (((uint8_t *)places.data)[i] >= rows * columns) abort();
+    note(actzoo_pool_backward(type, threads, sizes, rows, columns, y.data, places.data, x.data), m);
+    release(x), release(y), release(winners), release(places);
+    release(weights), release(values);
+}
+
+static void pools(int type, int place, int outside)
+{
+    static const int64_t channels[] = {1, 3, 15, 16, 17, 40};
+    for (int c = 0; c < 6; c++)
+        for (int64_t height = 3; height < 8; height += 2)
+            for (int64_t width = 4; width < 12; width += 3)
+                for (int size = 1; size < 5; size++)
+                    for (int ceil = 0; ceil < 2; ceil++) {
+                        const int64_t shape[] = {2, height, width, channels[c]};
+                        pool(type, place, shape, size, size > 1 && c % 2 ? size - 1 : size, ceil,
+                             outside, 1);
+                    }
+    const int64_t large[] = {5, 40, 61, 33}, planes[] = {160, 40, 61, 1};
+    pool(type, place, large, 2, 2, 1, outside, 5);
+    pool(type, place, planes, 2, 2, 1, outside, 5);
+    pool(type, place, planes, 3, 3, 0, outside, 5);
+}
+
 int main(void)
 {
     void (*begin)(void (*)(void *), void *, unsigned, unsigned) = start;
@@ -154,6 +204,7 @@ int main(void)
                     for (int64_t n = 0; n <= 70; n++) call(type, place, n, outside, 1);
                     for (int64_t n = 1021; n <= 1027; n += 2) call(type, place, n, outside, 1);
                     call(type, place, 140001, outside, 5);
+                    pools(type, place, outside);
                 }
     }
     printf("%d instruction sets, %lld calls, %lld elements listed, %lld refused\n", isas,

@@ -15,7 +15,7 @@ from matplotlib.text import Annotation
 
 import actzoo
 from actzoo.errors import KernelError, UsageError
-from actzoo.speed import compute, functions, operators, settings, step
+from actzoo.speed import compute, functions, operators, pooling, settings, step
 from actzoo.speed.figure import draw, lines_of
 from actzoo.speed.measure import measure
 from actzoo.speed.settings import Settings, named, preset
@@ -32,6 +32,7 @@ def document() -> dict[str, Any]:
     both = {"dtypes": ("float32", "bfloat16"), "threads": (1, 2)}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(step, "BATCH", 2)
+        patch.setattr(pooling, "SHAPE", (2, 16, 16, 16))
         found = measure(
             preset("quick", **TINY, tables=("operator",), **both),
             "actzoo speed",
@@ -40,7 +41,7 @@ def document() -> dict[str, Any]:
         found |= {
             name: value
             for name, value in measure(preset("quick", **TINY), "").items()
-            if name in ("functions", "certificates", "step")
+            if name in ("functions", "certificates", "pooling", "step")
         }
     assert [event for event in shown if event[0] == "mixtures"][-1] == ("mixtures", 12, 12)
     assert torch.get_num_threads() == before
@@ -53,7 +54,7 @@ def rows_of(document: dict[str, Any], table: str) -> list[dict[str, Any]]:
 
 def test_every_row_has_numbers_or_a_reason(document: dict[str, Any]) -> None:
     assert json.loads(json.dumps(document, allow_nan=True)) is not None
-    for table in ("operator", "functions", "step"):
+    for table in ("operator", "functions", "pooling", "step"):
         for row in rows_of(document, table):
             assert ("refused" in row) != ("seconds" in row), row
             if "seconds" in row:

@@ -18,7 +18,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-INTERFACE = 1
+INTERFACE = 2
 """The number that table.c gives its exported functions; another one means an old build."""
 
 LIBRARY = "actzoo.kernels.table._table"
@@ -30,6 +30,32 @@ TOO_MANY, NO_MEMORY = -1, -2
 
 class TooManyOutside(Exception):
     """More elements lie outside the table than are worth doing one by one."""
+
+
+class PoolShape:
+    """Windows that tile images, and how both lie in memory.
+
+    Args:
+        images, height, width, channels: Of x; channels are side by side. A contiguous tensor is
+            (N * C, H, W, 1), one in the channels-last layout (N, H, W, C).
+        out_height, out_width: Of the result.
+        window: Rows and columns of a window; at most 16 elements.
+    """
+
+    def __init__(
+        self,
+        images: int,
+        height: int,
+        width: int,
+        channels: int,
+        out_height: int,
+        out_width: int,
+        window: tuple[int, int],
+    ) -> None:
+        self.elements = images * height * width * channels
+        self.outputs = images * out_height * out_width * channels
+        self.window = window
+        self.sizes = (c_int64 * 6)(images, height, width, channels, out_height, out_width)
 
 
 class Native:
@@ -54,6 +80,15 @@ class Native:
             *(c_int, c_int, c_int64, *pointers, *pointers),
             *(c_int, *pointers, c_void_p),
         )
+        self._pool_forward = library.actzoo_pool_forward
+        self._pool_forward.restype = c_int64
+        self._pool_forward.argtypes = (
+            *(c_int, c_int, c_void_p, c_int, c_int),
+            *(*pointers, *pointers, c_int, *pointers),
+        )
+        self._pool_backward = library.actzoo_pool_backward
+        self._pool_backward.restype = c_int64
+        self._pool_backward.argtypes = (c_int, c_int, c_void_p, c_int, c_int, *pointers, c_void_p)
         self._free = library.actzoo_table_free
         self._free.restype = None
         self._free.argtypes = (c_void_p,)
@@ -161,6 +196,71 @@ class Native:
             *(k, weights.data_ptr(), values.data_ptr(), slopes.data_ptr()),
         )
         return self._outside(found) if found else _NONE
+
+    def pool(
+        self,
+        x: Tensor,
+        shape: PoolShape,
+        y: Tensor,
+        winners: Tensor,
+        places: Tensor,
+        weights: Tensor,
+        values: Tensor,
+        threads: int,
+    ) -> Tensor:
+        """Write the largest weighted sum of each window, the x that has it, and its place.
+
+        Of equal values the first in a window counts.
+
+        Args:
+            x: All elements, in the order that the shape tells
+            shape: How they lie, and the windows
+            y, winners: overwritten, of x's dtype
+            places: uint8, overwritten; a window's elements are counted row by row
+            weights, values, threads: as in `forward`
+
+        Returns:
+            The outputs in whose windows an element lies outside the table, ascending, int64.
+            They are to be overwritten in all three.
+
+        Raises:
+            TooManyOutside: Or a weight is not finite. The three are then incomplete.
+        """
+        k, n = weights.numel(), shape.outputs
+        sizes = (x.numel(), y.numel(), winners.numel(), places.numel(), values.numel())
+        if (
+            sizes != (shape.elements, n, n, n, 320 * k)
+            or x.dtype not in TYPES
+            or not (x.dtype == y.dtype == winners.dtype and places.dtype == torch.uint8)
+        ):
+            given = {"y": y, "winners": winners, "places": places}
+            raise ValueError(_sizes(x, weights=weights, values=values, **given))
+        found = self._pool_forward(
+            *(TYPES[x.dtype], threads, shape.sizes, *shape.window, x.data_ptr(), y.data_ptr()),
+            *(winners.data_ptr(), places.data_ptr(), k, weights.data_ptr(), values.data_ptr()),
+        )
+        return self._outside(found) if found else _NONE
+
+    def unpool(
+        self, grad: Tensor, places: Tensor, grad_x: Tensor, shape: PoolShape, threads: int
+    ) -> None:
+        """Write each gradient to the element that won, and 0 to the others in its window.
+
+        Args:
+            grad: Of the winners, one an output
+            places: As `pool` wrote them
+            grad_x: Laid out like x; what lies in no window is left as it is
+            shape: As in `pool`
+            threads: at most so many
+        """
+        n = shape.outputs
+        sizes = (grad.numel(), places.numel(), grad_x.numel())
+        if sizes != (n, n, shape.elements) or grad.dtype not in TYPES or grad_x.dtype != grad.dtype:
+            raise ValueError(_sizes(grad_x, grad=grad, places=places))
+        self._pool_backward(
+            *(TYPES[grad.dtype], threads, shape.sizes, *shape.window, grad.data_ptr()),
+            *(places.data_ptr(), grad_x.data_ptr()),
+        )
 
     def _outside(self, found: int) -> Tensor:
         if found == TOO_MANY:

@@ -28,14 +28,16 @@
 
 #if defined(_MSC_VER) && !defined(__clang__)
 #define INLINE __forceinline
+#define RESTRICT __restrict
 #define ALIGNED(bytes) __declspec(align(bytes))
 #else
 #define INLINE inline __attribute__((always_inline))
+#define RESTRICT restrict
 #define ALIGNED(bytes) __attribute__((aligned(bytes)))
 #endif
 
 /* Raised with every change of the exported functions; native.py asks for the same number. */
-#define INTERFACE 1
+#define INTERFACE 2
 
 enum { CELLS = 32, ROWS = 10, KNOT = 10, STRIDE = 16, TABLE_FLOATS = CELLS * STRIDE };
 enum { MAX_THREADS = 256, GRAIN = 32768, UNIT = 1024, LINE = 64 };
@@ -51,6 +53,7 @@ typedef struct {
     double *sums; /* of g * f_i(x), one for each function */
 } Chunk;
 
+typedef struct Pool Pool;
 typedef struct Job Job;
 typedef void Runner(const Job *, Chunk *);
 struct Job {
@@ -60,8 +63,23 @@ struct Job {
     const float *table;   /* of the sum, in the layout that the instruction set likes */
     const float *tables;  /* of each function, TABLE_FLOATS apart */
     int functions, chunks;
+    const Pool *pool;     /* of calls that pool, else NULL: what is cut into chunks are outputs */
+    void *winners;        /* of each output the x that won */
+    uint8_t *places;      /* and its place in its window */
     Chunk chunk[MAX_THREADS];
 };
+
+static int list_one(Chunk *chunk, int64_t i)
+{
+    if (chunk->outside == NULL)
+        chunk->outside = malloc((size_t)chunk->room * sizeof *chunk->outside);
+    if (chunk->outside == NULL || chunk->count == chunk->room) {
+        chunk->count = TOO_MANY;
+        return 0;
+    }
+    chunk->outside[chunk->count++] = i;
+    return 1;
+}
 
 /* Lists the elements of [begin, stop) that no cell holds; 0 if they are too many.
  * Runs over a block that the caller has just read, so over the cache. */
@@ -77,28 +95,26 @@ static int list_outside(const Job *job, int type, Chunk *chunk, int64_t begin, i
             memcpy(&bits, (const char *)job->x + 2 * i, 2);
             if ((bits & 0x7fffu) < (type == BFLOAT16 ? 0x4180u : 0x4c00u)) continue;
         }
-        if (chunk->outside == NULL)
-            chunk->outside = malloc((size_t)chunk->room * sizeof *chunk->outside);
-        if (chunk->outside == NULL || chunk->count == chunk->room) {
-            chunk->count = TOO_MANY;
-            return 0;
-        }
-        chunk->outside[chunk->count++] = i;
+        if (!list_one(chunk, i)) return 0;
     }
     return 1;
 }
 
-#include "table_portable.h"
-#include "table_body.h"
-#include "table_undefine.h"
-#if X86
 static INLINE int size_of(int type) { return type == FLOAT32 ? 4 : 2; }
 
+#include "pool_window.h"
+#include "table_portable.h"
+#include "table_body.h"
+#include "pool_body.h"
+#include "table_undefine.h"
+#if X86
 #include "table_avx2.h"
 #include "table_body.h"
+#include "pool_body.h"
 #include "table_undefine.h"
 #include "table_avx512.h"
 #include "table_body.h"
+#include "pool_body.h"
 #include "table_undefine.h"
 #endif
 
@@ -106,13 +122,14 @@ typedef void Combine(const double *, const float *, int, int, float *);
 typedef struct {
     Combine *combine;
     Runner *run[KINDS][TYPES];
+    Runner *pool[TYPES], *unpool[TYPES];
 } Code;
 
 static const Code codes[] = {
-    {combine_portable, RUNNERS(portable)},
+    {combine_portable, RUNNERS(portable), POOL_RUNNERS(portable)},
 #if X86
-    {combine_avx2, RUNNERS(avx2)},
-    {combine_avx512, RUNNERS(avx512)},
+    {combine_avx2, RUNNERS(avx2), POOL_RUNNERS(avx2)},
+    {combine_avx512, RUNNERS(avx512), POOL_RUNNERS(avx512)},
 #endif
 };
 
@@ -230,6 +247,7 @@ EXPORT int64_t actzoo_table_forward(int type, int threads, int64_t n, const void
     job.x = x;
     job.grad = NULL;
     job.result = y;
+    job.pool = NULL;
     job.table = table;
     job.tables = NULL;
     job.functions = 0;
@@ -252,6 +270,7 @@ EXPORT int64_t actzoo_table_backward(int type, int threads, int64_t n, const voi
     job.x = x;
     job.grad = grad;
     job.result = grad_x;
+    job.pool = NULL;
     job.table = table;
     job.tables = NULL;
     job.functions = grad_weights == NULL ? 0 : k;
@@ -279,6 +298,58 @@ EXPORT int64_t actzoo_table_backward(int type, int threads, int64_t n, const voi
     }
     free(memory);
     return found;
+}
+
+/* Cuts the outputs of a pooling and runs it. */
+static int64_t run_pool(Job *job, const Pool *pool, int threads)
+{
+    if (outputs_of(pool) == 0) return 0; /* no spot to begin at */
+    job->pool = pool;
+    job->tables = NULL;
+    job->functions = 0;
+    cut(job, outputs_of(pool), threads, taps_of(pool));
+    for (int c = 0; c < job->chunks; c++) /* as many as of its elements without pooling */
+        job->chunk[c].room = (job->chunk[c].end - job->chunk[c].begin) * taps_of(pool) / 256 + 64;
+    return run(job, threads);
+}
+
+/* sizes: images, height, width, channels, and the height and width of the result. */
+EXPORT int64_t actzoo_pool_forward(int type, int threads, const int64_t *sizes, int rows,
+                                   int columns, const void *x, void *y, void *winners,
+                                   uint8_t *places, int k, const float *weights,
+                                   const double *values)
+{
+    const Code *code = &codes[isa];
+    const Pool pool = pool_of(sizes, rows, columns);
+    ALIGNED(64) float table[TABLE_FLOATS];
+    Job job;
+    code->combine(values, weights, k, ROWS, table);
+    for (int i = 0; i < k; i++) /* torch's pooling has its own rule for where all is nan */
+        if (!(fabsf(weights[i]) < INFINITY)) return TOO_MANY;
+    job.run = code->pool[type];
+    job.x = x;
+    job.grad = NULL;
+    job.result = y;
+    job.winners = winners;
+    job.places = places;
+    job.table = table;
+    return run_pool(&job, &pool, threads);
+}
+
+EXPORT int64_t actzoo_pool_backward(int type, int threads, const int64_t *sizes, int rows,
+                                    int columns, const void *grad, const uint8_t *places,
+                                    void *grad_x)
+{
+    const Pool pool = pool_of(sizes, rows, columns);
+    Job job;
+    job.run = codes[isa].unpool[type];
+    job.x = NULL;
+    job.grad = grad;
+    job.result = grad_x;
+    job.winners = NULL;
+    job.places = (uint8_t *)(uintptr_t)places; /* only read */
+    job.table = NULL;
+    return run_pool(&job, &pool, threads);
 }
 
 #if defined(_WIN32)

@@ -126,6 +126,13 @@ TARGET static INLINE __m256 value_avx2(const Table_avx2 *table, __m256i cell, __
     return horner_avx2(table, cell, u, &knot);
 }
 
+TARGET static INLINE void values_avx2(const Table_avx2 *table, Place_avx2 a, Place_avx2 b,
+                                      __m256 *at_a, __m256 *at_b)
+{
+    *at_a = value_avx2(table, a.cell, a.u);
+    *at_b = value_avx2(table, b.cell, b.u);
+}
+
 TARGET static INLINE __m256 slope_avx2(const Table_avx2 *table, __m256i cell, __m256 u)
 {
     __m256 knot;
@@ -146,4 +153,70 @@ TARGET static INLINE double total_avx2(__m256 sum)
     const __m256d all = _mm256_add_pd(low, _mm256_cvtps_pd(_mm256_extractf128_ps(sum, 1)));
     const __m128d two = _mm_add_pd(_mm256_castpd256_pd128(all), _mm256_extractf128_pd(all, 1));
     return _mm_cvtsd_f64(_mm_add_sd(two, _mm_unpackhi_pd(two, two)));
+}
+
+/* Of a value that is not nan. */
+TARGET static INLINE __m256 rounded_avx2(const int type, __m256 value)
+{
+    if (type == FLOAT32) return value;
+    if (type == FLOAT16)
+        return _mm256_cvtph_ps(_mm256_cvtps_ph(value, _MM_FROUND_TO_NEAREST_INT));
+    const __m256i bits = _mm256_castps_si256(value), half = _mm256_srli_epi32(bits, 16);
+    const __m256i even = _mm256_and_si256(half, _mm256_set1_epi32(1));
+    const __m256i carry = _mm256_add_epi32(even, _mm256_set1_epi32(0x7fff));
+    const __m256i kept = _mm256_set1_epi32((int)0xffff0000);
+    return _mm256_castsi256_ps(_mm256_and_si256(_mm256_add_epi32(bits, carry), kept));
+}
+
+typedef struct {
+    __m256 value, x;
+    __m256i place;
+} Best_avx2;
+
+TARGET static INLINE Best_avx2 first_avx2(__m256 value, __m256 x)
+{
+    const Best_avx2 best = {value, x, _mm256_setzero_si256()};
+    return best;
+}
+
+TARGET static INLINE void better_avx2(Best_avx2 *best, __m256 value, __m256 x, int place)
+{
+    const __m256 greater = _mm256_cmp_ps(value, best->value, _CMP_GT_OQ);
+    best->value = _mm256_blendv_ps(best->value, value, greater);
+    best->x = _mm256_blendv_ps(best->x, x, greater);
+    best->place =
+        _mm256_blendv_epi8(best->place, _mm256_set1_epi32(place), _mm256_castps_si256(greater));
+}
+
+TARGET static INLINE void store_places_avx2(uint8_t *to, int count, __m256i place)
+{
+    const __m128i words =
+        _mm_packus_epi32(_mm256_castsi256_si128(place), _mm256_extracti128_si256(place, 1));
+    char bytes[16];
+    _mm_storeu_si128((__m128i_u *)bytes, _mm_packus_epi16(words, words));
+    memcpy(to, bytes, count == LANES ? LANES : (size_t)count);
+}
+
+/* To each tap of WIDE windows the gradient where it won, else 0. */
+TARGET static INLINE void put_avx2(const int type, const Moves *moves, int64_t i, const int taps)
+{
+    const __m128i place = _mm_loadu_si128((const __m128i_u *)(moves->places + i));
+    const char *grad = (const char *)moves->grad + size_of(type) * i;
+    for (int t = 0; t < taps; t++) {
+        const __m128i won = _mm_cmpeq_epi8(place, _mm_set1_epi8((char)t));
+        if (moves->tap[t] == NULL) continue;
+        if (type == FLOAT32) {
+            char *to = moves->tap[t] + 4 * i;
+            const __m256i low = _mm256_cvtepi8_epi32(won);
+            const __m256i high = _mm256_cvtepi8_epi32(_mm_srli_si128(won, 8));
+            const __m256i *from = (const __m256i *)grad;
+            _mm256_storeu_si256((__m256i_u *)to, _mm256_and_si256(low, _mm256_loadu_si256(from)));
+            _mm256_storeu_si256((__m256i_u *)(to + 32),
+                                _mm256_and_si256(high, _mm256_loadu_si256(from + 1)));
+        } else {
+            const __m256i mask = _mm256_cvtepi8_epi16(won);
+            const __m256i all = _mm256_loadu_si256((const __m256i_u *)grad);
+            _mm256_storeu_si256((__m256i_u *)(moves->tap[t] + 2 * i), _mm256_and_si256(mask, all));
+        }
+    }
 }

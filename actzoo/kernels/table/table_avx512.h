@@ -99,6 +99,18 @@ TARGET static INLINE __m512 value_avx512(const Table_avx512 *table, __m512i cell
     return sum;
 }
 
+/* Two at a time: their long chains of steps fill each other's waiting. */
+TARGET static INLINE void values_avx512(const Table_avx512 *table, Place_avx512 a, Place_avx512 b,
+                                        __m512 *at_a, __m512 *at_b)
+{
+    *at_a = pick_avx512(table, ROWS - 1, a.cell);
+    *at_b = pick_avx512(table, ROWS - 1, b.cell);
+    for (int d = ROWS - 2; d >= 0; d--) {
+        *at_a = _mm512_fmadd_ps(*at_a, a.u, pick_avx512(table, d, a.cell));
+        *at_b = _mm512_fmadd_ps(*at_b, b.u, pick_avx512(table, d, b.cell));
+    }
+}
+
 TARGET static INLINE __m512 slope_avx512(const Table_avx512 *table, __m512i cell, __m512 u)
 {
     const __mmask16 knot = _mm512_cmp_ps_mask(u, _mm512_setzero_ps(), _CMP_EQ_OQ);
@@ -116,4 +128,59 @@ TARGET static INLINE double total_avx512(__m512 sum)
 {
     return _mm512_reduce_add_pd(_mm512_cvtps_pd(_mm512_castps512_ps256(sum))) +
            _mm512_reduce_add_pd(_mm512_cvtps_pd(_mm512_extractf32x8_ps(sum, 1)));
+}
+
+/* Of a value that is not nan. */
+TARGET static INLINE __m512 rounded_avx512(const int type, __m512 value)
+{
+    if (type == FLOAT32) return value;
+    if (type == FLOAT16)
+        return _mm512_cvtph_ps(_mm512_cvtps_ph(value, _MM_FROUND_TO_NEAREST_INT));
+    const __m512i bits = _mm512_castps_si512(value), half = _mm512_srli_epi32(bits, 16);
+    const __m512i even = _mm512_and_epi32(half, _mm512_set1_epi32(1));
+    const __m512i carry = _mm512_add_epi32(even, _mm512_set1_epi32(0x7fff));
+    const __m512i kept = _mm512_set1_epi32((int)0xffff0000);
+    return _mm512_castsi512_ps(_mm512_and_epi32(_mm512_add_epi32(bits, carry), kept));
+}
+
+typedef struct {
+    __m512 value, x;
+    __m512i place;
+} Best_avx512;
+
+TARGET static INLINE Best_avx512 first_avx512(__m512 value, __m512 x)
+{
+    const Best_avx512 best = {value, x, _mm512_setzero_si512()};
+    return best;
+}
+
+TARGET static INLINE void better_avx512(Best_avx512 *best, __m512 value, __m512 x, int place)
+{
+    const __mmask16 greater = _mm512_cmp_ps_mask(value, best->value, _CMP_GT_OQ);
+    best->value = _mm512_mask_mov_ps(best->value, greater, value);
+    best->x = _mm512_mask_mov_ps(best->x, greater, x);
+    best->place = _mm512_mask_mov_epi32(best->place, greater, _mm512_set1_epi32(place));
+}
+
+TARGET static INLINE void store_places_avx512(uint8_t *to, int count, __m512i place)
+{
+    const __m128i bytes = _mm512_cvtepi32_epi8(place);
+    if (count == LANES) _mm_storeu_si128((__m128i_u *)to, bytes);
+    else _mm_mask_storeu_epi8(to, (__mmask16)((1u << count) - 1), bytes);
+}
+
+/* To each tap of WIDE windows the gradient where it won, else 0. */
+TARGET static INLINE void put_avx512(const int type, const Moves *moves, int64_t i, const int taps)
+{
+    const __m128i place = _mm_loadu_si128((const __m128i_u *)(moves->places + i));
+    const __m512i four = _mm512_loadu_si512((const char *)moves->grad + (type == FLOAT32 ? 4 * i : 0));
+    const __m256i two = _mm256_loadu_si256((const __m256i_u *)((const char *)moves->grad + 2 * i));
+    for (int t = 0; t < taps; t++) {
+        const __mmask16 won = _mm_cmpeq_epi8_mask(place, _mm_set1_epi8((char)t));
+        if (moves->tap[t] == NULL) continue;
+        if (type == FLOAT32)
+            _mm512_storeu_si512(moves->tap[t] + 4 * i, _mm512_maskz_mov_epi32(won, four));
+        else
+            _mm256_storeu_si256((__m256i_u *)(moves->tap[t] + 2 * i), _mm256_maskz_mov_epi16(won, two));
+    }
 }

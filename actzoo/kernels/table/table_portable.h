@@ -115,6 +115,13 @@ static INLINE float value_portable(const Table_portable *table, int cell, float 
     return sum;
 }
 
+static INLINE void values_portable(const Table_portable *table, Place_portable a, Place_portable b,
+                                   float *at_a, float *at_b)
+{
+    *at_a = value_portable(table, a.cell, a.u);
+    *at_b = value_portable(table, b.cell, b.u);
+}
+
 static INLINE float slope_portable(const Table_portable *table, int cell, float u)
 {
     return u == 0 ? table->rows[AT(KNOT, cell)] : value_portable(table, cell, u);
@@ -128,3 +135,43 @@ static INLINE double accumulate_portable(double sum, float grad, float value)
 }
 
 static INLINE double total_portable(double sum) { return sum; }
+
+static INLINE float rounded_portable(const int type, float value)
+{
+    if (type == FLOAT32) return value;
+    return type == BFLOAT16 ? as_float(to_bfloat16(value) << 16) : from_float16(to_float16(value));
+}
+
+typedef struct {
+    float value, x;
+    int place;
+} Best_portable;
+
+static INLINE Best_portable first_portable(float value, float x)
+{
+    const Best_portable best = {value, x, 0};
+    return best;
+}
+
+static INLINE void better_portable(Best_portable *best, float value, float x, int place)
+{
+    const int greater = value > best->value;
+    best->value = greater ? value : best->value;
+    best->x = greater ? x : best->x;
+    best->place = greater ? place : best->place;
+}
+
+static INLINE void store_places_portable(uint8_t *to, int count, int place)
+{
+    (void)count;
+    *to = (uint8_t)place;
+}
+
+/* To each tap of WIDE windows the gradient where it won, else 0. */
+static INLINE void put_portable(const int type, const Moves *moves, int64_t i, const int taps)
+{
+    for (int t = 0; t < taps; t++) {
+        if (moves->tap[t] == NULL) continue;
+        for (int64_t n = i; n < i + WIDE; n++) move(type, moves, n, t);
+    }
+}

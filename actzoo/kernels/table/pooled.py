@@ -1,0 +1,155 @@
+"""A plan's table over the windows of a max-pooling, in one pass over x."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import torch
+from torch import Tensor
+
+from actzoo.kernels.table.native import PoolShape, load
+from actzoo.kernels.table.run import flat
+
+if TYPE_CHECKING:
+    from actzoo.kernels.choice import Plan
+
+MOST_TAPS = 16
+"""Elements of the largest window that the C library takes."""
+
+
+class Window(NamedTuple):
+    """Windows that tile an image: as wide as the step from one to the next.
+
+    Attributes:
+        rows, columns: Of a window.
+        ceil: Whether windows that the edge cuts count.
+    """
+
+    rows: int
+    columns: int
+    ceil: bool
+
+    def out(self, height: int, width: int) -> tuple[int, int]:
+        """How many windows an image has, down and across."""
+        if self.ceil:
+            return -(-height // self.rows), -(-width // self.columns)
+        return height // self.rows, width // self.columns
+
+
+class Pooled(NamedTuple):
+    """What a pass over x finds, each like the result of the pooling.
+
+    Attributes:
+        y: The largest value of each window.
+        winners: The x that has it.
+        places: Where in the window that is, row by row; uint8.
+    """
+
+    y: Tensor
+    winners: Tensor
+    places: Tensor
+
+
+def memory_format(x: Tensor) -> torch.memory_format:
+    """How a dense x of four dimensions lies: contiguous or channels-last."""
+    return torch.contiguous_format if x.is_contiguous() else torch.channels_last
+
+
+def empty_result(x: Tensor, window: Window, dtype: torch.dtype) -> Tensor:
+    """A tensor of the pooling's shape and x's layout."""
+    n, c, h, w = x.shape
+    shape = (n, c, *window.out(h, w))
+    return torch.empty(shape, dtype=dtype, device="cpu", memory_format=memory_format(x))
+
+
+def shape_of(x_shape: torch.Size, layout: torch.memory_format, window: Window) -> PoolShape:
+    """How an x of this shape and layout and its windows lie in memory."""
+    n, c, h, w = x_shape
+    lies = (n, h, w, c) if layout == torch.channels_last else (n * c, h, w, 1)
+    return PoolShape(*lies, *window.out(h, w), (window.rows, window.columns))
+
+
+def forward(plan: Plan, x: Tensor, window: Window, weights: Tensor) -> Pooled:
+    """Σ weights[i] fᵢ(x) and its largest value in each window.
+
+    Args:
+        plan: All of whose members are in the table.
+        x: (N, C, H, W), contiguous or channels-last.
+        window: At least one of them must lie in x.
+        weights: One a member.
+
+    Raises:
+        TooManyOutside: More windows have elements outside than are worth an exact answer each,
+            or a weight is not finite.
+    """
+    weights = weights.resolve_neg().float().contiguous()
+    shape = shape_of(x.shape, memory_format(x), window)
+    found = Pooled(*(empty_result(x, window, d) for d in (x.dtype, x.dtype, torch.uint8)))
+    library, threads = load(), torch.get_num_threads()
+    assert library is not None  # a plan has a table only where the library is
+    outside = library.pool(x, shape, *found, weights, plan.values, threads)
+    if outside.numel():
+        at, there = _taps(shape, outside)
+        taps = flat(x)[at]
+        values = _values(plan, taps, weights)
+        chosen = _winner(values, there).unsqueeze(1)
+        flat(found.y)[outside] = values.gather(1, chosen).squeeze(1)
+        flat(found.winners)[outside] = taps.gather(1, chosen).squeeze(1)
+        flat(found.places)[outside] = chosen.squeeze(1).to(torch.uint8)
+    return found
+
+
+def unpool(grad: Tensor, places: Tensor, x_shape: torch.Size, window: Window) -> Tensor:
+    """The gradient of x from that of the winners, which is dense and laid out like places."""
+    layout = memory_format(places)
+    shape = shape_of(x_shape, layout, window)
+    h, w = x_shape[2:]
+    covered = window.ceil or (h % window.rows == 0 and w % window.columns == 0)
+    grad_x = torch.empty(x_shape, dtype=grad.dtype, device="cpu", memory_format=layout)
+    if not covered:
+        grad_x.zero_()
+    library = load()
+    assert library is not None
+    library.unpool(grad, places, grad_x, shape, torch.get_num_threads())
+    return grad_x
+
+
+def _taps(shape: PoolShape, outputs: Tensor) -> tuple[Tensor, Tensor]:
+    """Places in x of the elements of some windows (m, taps), and which lie in the image."""
+    _, height, width, channels, out_height, out_width = shape.sizes
+    rows, columns = shape.window
+    point, channel = outputs // channels, outputs % channels
+    tap = torch.arange(rows * columns, device="cpu")
+    line = (point // out_width % out_height * rows).unsqueeze(1) + tap // columns
+    column = (point % out_width * columns).unsqueeze(1) + tap % columns
+    there = (line < height) & (column < width)
+    image = (point // (out_width * out_height)).unsqueeze(1)
+    at = ((image * height + line) * width + column) * channels + channel.unsqueeze(1)
+    return torch.where(there, at, at[:, :1]), there
+
+
+def _values(plan: Plan, x: Tensor, weights: Tensor) -> Tensor:
+    """The values at some x, by the table inside it and by the functions outside."""
+    library = load()
+    assert library is not None
+    inside = x.float().abs() < 16  # not so of nan
+    values = torch.empty_like(x)
+    held = x[inside]
+    own = torch.empty_like(held)
+    library.forward(held, own, weights, plan.values, 1)
+    values[inside] = own
+    rest = x[~inside].float()
+    terms = zip(weights.unbind(), (plan.activations[i] for i in plan.tabled), strict=True)
+    values[~inside] = sum(w * a(rest) for w, a in terms).to(x.dtype)  # type: ignore[union-attr]
+    return values
+
+
+def _winner(values: Tensor, there: Tensor) -> Tensor:
+    """Which of each row wins, as torch has it: the last nan, else the first of the largest."""
+    order = torch.arange(values.shape[1], device="cpu").expand_as(values)
+    nan = values.isnan() & there
+    comparable = torch.where(there & ~nan, values, -torch.inf)
+    largest = (comparable == comparable.amax(1, keepdim=True)) & there
+    first = torch.where(largest, order, values.shape[1] - 1).amin(1)
+    last_nan = torch.where(nan, order, -1).amax(1)
+    return torch.where(last_nan >= 0, last_nan, first)
