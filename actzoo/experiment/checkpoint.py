@@ -19,7 +19,7 @@ import torch
 from actzoo.environment import MADE_WITH, in_words
 from actzoo.errors import StoreError
 from actzoo.experiment.spec import FORMAT
-from actzoo.files import digest, read_bytes, write_atomically
+from actzoo.files import digest, parse_json, read_bytes, write_atomically
 
 EVERY = 2.0
 """Seconds between two checkpoints, at least. One takes tens of milliseconds for the networks
@@ -38,7 +38,7 @@ def read(path: Path, key: str) -> tuple[dict[str, Any], bytes]:
     """
     line, _, packed = read_bytes(path).partition(b"\n")
     try:
-        head = json.loads(line)
+        head = parse_json(line)
         found = (head["format"], head["key"])
         whole = head["digest"] == digest(packed)
         head["machine"].items()

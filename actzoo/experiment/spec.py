@@ -74,7 +74,7 @@ class CellSpec:
 
     def to_json(self) -> dict[str, Any]:
         """The canonical form: plain JSON values."""
-        parts: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(self))
+        parts: dict[str, Any] = json.loads(json.dumps(msgspec.to_builtins(self)))
         parts["fingerprints"] = [print_.to_json() for print_ in self.fingerprints]
         return {"format": FORMAT, **parts}
 

@@ -43,7 +43,8 @@ CELL, RESULT, ERROR, CHECKPOINT = "cell.json", "result.json", "error.json", "che
 HISTORY, PREDICTIONS, LAYERS = "history.csv", "predictions.npz", "layers.npz"
 SPEC = "spec.json"
 TABLE = "results.csv"
-OWN = (SPEC, TABLE, "sweep.toml", "tuning.json", "cost.json", "report.md", ".figures.json")
+CONFIG = "sweep.toml"
+OWN = (SPEC, TABLE, CONFIG, "tuning.json", "cost.json", "report.md", ".figures.json")
 """Files of the folder that a run writes; a folder of such a name is moved aside."""
 AGAIN = "run the same command again: it moves this aside and repeats what is missing"
 
@@ -272,12 +273,15 @@ class Store:
     def examine_spec(self) -> list[str]:
         """Move aside what is not what a run writes under its names; see `examine`.
 
-        That is a spec.json that is torn or of another format, and a folder where a file belongs.
+        That is a spec.json that is torn or of another format, a folder where a file belongs, and
+        in a folder that holds no run yet, whatever somebody keeps there under these names.
         """
+        # sweep.toml may be the very file that asked for this run, and is written first.
+        others = () if (self.folder / SPEC).exists() else set(OWN) - {CONFIG}
         moved = [
-            set_aside(self.folder, self.folder / name, f"{name} is a folder")
+            set_aside(self.folder, self.folder / name, f"{name} is not of a run of actzoo")
             for name in OWN
-            if (self.folder / name).is_dir()
+            if (self.folder / name).is_dir() or (name in others and (self.folder / name).exists())
         ]
         path = self.folder / SPEC
         if path.exists():

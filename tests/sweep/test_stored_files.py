@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import string
 from pathlib import Path
@@ -191,9 +192,13 @@ STRANGERS = (
 )  # fmt: skip
 
 
+# What a run writes itself: a stranger's is moved aside, and not lost.
+OF_A_RUN = ("report.md", "results.csv", "tuning.json", "cost.json")
+
+
 def test_a_strangers_files_stay(tmp_path, settings_of_run):
     out = tmp_path / "out"
-    for name in STRANGERS:
+    for name in (*STRANGERS, *OF_A_RUN):
         (out / name).parent.mkdir(parents=True, exist_ok=True)
         (out / name).write_text(f"mine: {name}")
     (out / "link.1.actzoo-part").symlink_to(out / "film.mkv.part")
@@ -203,6 +208,8 @@ def test_a_strangers_files_stay(tmp_path, settings_of_run):
             write_report(out, figure_format=form)
     for name in STRANGERS:
         assert (out / name).read_text() == f"mine: {name}"
+    aside = [p.read_text() for p in (out / "set-aside").iterdir() if p.name.endswith(OF_A_RUN)]
+    assert sorted(aside) == sorted(f"mine: {name}" for name in OF_A_RUN)
     assert not list((out / "figures").glob("*digits*.svg"))
 
 
@@ -237,3 +244,14 @@ def test_columns_are_there_though_every_cell_failed(tmp_path, settings_of_run):
     assert frame["test_accuracy"].isna().all()
     head = (tmp_path / "o" / "results.csv").read_text().splitlines()[0]
     assert head.split(",") == list(frame.columns)
+
+
+def test_a_file_name_that_is_no_text_stays_readable(tiny_npz, tmp_path, settings_of_run):
+    name = os.fsdecode(b"data-\xff.npz")
+    shutil.copy(tiny_npz, tmp_path / name)
+    options = {**settings_of_run, "datasets": (f"npz:{tmp_path / name}",)}
+    for _ in range(2):  # written, then read again and kept
+        results = actzoo.bench(["tanh"], out=tmp_path / "o", **options)
+        assert results.failed == 0
+    assert write_report(tmp_path / "o").exists()
+    assert read_status(tmp_path / "o").ended
