@@ -17,7 +17,7 @@ def stream_seed(seed: int, dataset: str, model: str, name: str) -> int:
     So all sets of one seed share initial network weights and batch order, which is what
     makes their results pairs.
     """
-    text = "\x1f".join((str(seed), dataset, model, name)).encode()
+    text = "\x1f".join((str(seed), dataset, model, name)).encode(errors="surrogatepass")
     return int.from_bytes(hashlib.sha256(text).digest()[:8], "big") >> 1
 
 

@@ -276,8 +276,8 @@ class Store:
         That is a spec.json that is torn or of another format, a folder where a file belongs, and
         in a folder that holds no run yet, whatever somebody keeps there under these names.
         """
-        # sweep.toml may be the very file that asked for this run, and is written first.
-        others = () if (self.folder / SPEC).exists() else set(OWN) - {CONFIG}
+        # These two are written before spec.json, or where that cannot be written.
+        others = () if (self.folder / SPEC).exists() else set(OWN) - {CONFIG, TABLE}
         moved = [
             set_aside(self.folder, self.folder / name, f"{name} is not of a run of actzoo")
             for name in OWN
