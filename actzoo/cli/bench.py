@@ -12,7 +12,7 @@ import click
 from click.core import ParameterSource
 
 from actzoo.cli.bench_options import GROUPS, Grouped, grid_of
-from actzoo.cli.executor_options import elsewhere, open_executor, threads_of
+from actzoo.cli.executor_options import elsewhere, open_executor
 from actzoo.cli.output import Screen, busy, console, print_json, say
 from actzoo.cli.progress import display
 from actzoo.cli.streams import echo
@@ -136,7 +136,6 @@ def _asked(context: click.Context, options: dict[str, Any]) -> tuple[Any, dict[s
     settings = {
         "sets": tuple(dict.fromkeys(named.values())),
         "device": "auto",
-        "threads": threads_of(options),
         **merged(file, checked(flags, "--")),
     }
     if "tune_seeds" in given and not settings["grid"]:

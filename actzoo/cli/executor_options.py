@@ -16,8 +16,9 @@ if TYPE_CHECKING:
     from actzoo.sweep.plan import Run
 
 OPTIONS = (
-    click.Option(["--threads"], type=click.IntRange(min=1), help="CPU threads of a cell [torch's "
-                 "own choice; 1 with --executor]."),
+    click.Option(["--threads"], type=click.IntRange(min=1), help="CPU threads of a cell [1]: a "
+                 "cell's numbers depend on it, and two threads wait for each other on a busy "
+                 "machine; --executor local uses the other cores."),
     click.Option(["--executor"], metavar="NAME",
                  help="Run cells elsewhere: local, dask, slurm [this process]."),
     click.Option(["--workers"], type=click.IntRange(min=1),
@@ -28,15 +29,6 @@ OPTIONS = (
     click.Option(["--executor-option", "executor_options"], multiple=True, metavar="NAME=VALUE",
                  help="The executor's own, e.g. partition=gpu for slurm. Repeatable."),
 )  # fmt: skip
-
-
-def threads_of(options: dict[str, Any]) -> int:
-    """A cell's threads: as said, or what makes the most of the cores."""
-    import torch
-
-    if options["threads"] is not None:
-        return int(options["threads"])
-    return 1 if options["executor"] else torch.get_num_threads()
 
 
 def elsewhere(options: dict[str, Any]) -> bool:

@@ -221,7 +221,7 @@ def bench(
     options = {name: _kept(value) for name, value in options.items()}
     if epochs is not None:
         options["epochs"] = epochs
-    run = to_run({"sets": tuple(given), **from_python(options)})
+    run = to_run({"sets": tuple(given), "device": "auto", **from_python(options)})
     for name, folder_given in (("out", out), ("data_root", data_root)):
         if folder_given is not None and not (
             isinstance(folder_given, str | Path) and str(folder_given).strip()
