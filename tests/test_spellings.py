@@ -8,7 +8,7 @@ from torch import nn
 
 from actzoo import get
 from actzoo.errors import ActzooError, FormulaError
-from actzoo.formula.nodes import ALIASES, FUNCTIONS
+from actzoo.formula.functions import ALIASES, FUNCTIONS
 from actzoo.registry import GROUP, default
 
 X = torch.linspace(-7, 7, 57, dtype=torch.float64)
@@ -96,7 +96,7 @@ def test_an_impossible_value_is_said_of_the_function(activation, value):
 
 @pytest.mark.parametrize("name", sorted({*FUNCTIONS, *ALIASES}))
 def test_functions_of_formulas_stay_formulas(name):
-    fewest, _ = FUNCTIONS[ALIASES.get(name, name)]
+    fewest = FUNCTIONS[ALIASES.get(name, name)].fewest
     text = f"{name}({', '.join(['x/9'] * fewest)})"
     act = get(text)
     assert act.name == text

@@ -77,6 +77,8 @@ def _apply(node: Node, operands: list[Fraction]) -> Fraction | None:
         return first / operands[1] if operands[1] else None
     if op == "pow":
         return _power(first, operands[1])
+    if op != "call":  # a condition is no number
+        return None
     function = FUNCTIONS[node.name]
     return Fraction(function.on_floats()(*operands)) if function.cases else None
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from actzoo import get
 from actzoo.errors import ActzooError, FormulaError
 from actzoo.formula import Formula, parse_call, split_assignments, split_names
-from actzoo.formula.nodes import FUNCTIONS
+from actzoo.formula.functions import FUNCTIONS
 
 PIECES = [
     "x", "a", "b", "v[0]", "v[9]", "pi", "e", "1", "0.5", "1e3", "1e999", ".", "_", "9" * 50,
@@ -107,7 +107,7 @@ def extreme(draw, depth=3):
         more = draw(st.sampled_from(["", "and x > 1e309", "or 1 < 2"]))
         return f"({part()} if {part()} {relation} {part()} {more} else {part()})"
     name = draw(st.sampled_from(sorted(FUNCTIONS)))
-    fewest, most = FUNCTIONS[name]
+    fewest, most = FUNCTIONS[name].fewest, FUNCTIONS[name].most
     count = fewest if most == fewest else draw(st.integers(2, 3))
     return f"{name}({', '.join(part() for _ in range(count))})"
 
