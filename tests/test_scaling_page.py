@@ -18,8 +18,8 @@ def test_the_page_shows_what_was_measured():
 
 
 def test_the_default_threads_follow_what_was_faster():
-    from actzoo.cli.executor_options import threads_of
+    from actzoo.sweep.plan import Run
 
     told = json.loads((ROOT / "reports" / "scaling" / "workers.json").read_text())
     best = min(told["settings"], key=lambda setting: setting["median_sweep_seconds"])
-    assert threads_of({"threads": None, "executor": "local"}) == best["threads"]
+    assert Run(sets=(("relu",),)).threads == best["threads"]
