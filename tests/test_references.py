@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import inspect
 import pickle
 import sys
 
@@ -103,6 +104,23 @@ def test_a_function_that_is_none_is_told_so_in_one_line(tmp_path, body, message)
 def test_what_is_no_activation_is_refused():
     with pytest.raises(UsageError, match="expected a name, formula or function"):
         actzoo.get(3)
+
+
+IN_PLACE = [
+    name
+    for name in sorted(torch.nn.modules.activation.__all__)
+    if "inplace" in inspect.signature(getattr(torch.nn, name)).parameters
+]
+
+
+@pytest.mark.parametrize("name", IN_PLACE)
+def test_every_module_that_works_in_place_is_refused(name):
+    given = {"Threshold": "threshold=-20, value=0, ", "Hardtanh": "max_val=100, "}.get(name, "")
+    with pytest.raises(UsageError, match="changes its input in place"):
+        actzoo.get(f"torch.nn:{name}({given}inplace=True)")
+    made = getattr(torch.nn, name)(**eval(f"dict({given}inplace=True)"))
+    with pytest.raises(UsageError, match="changes its input in place"):
+        actzoo.Mixture(["relu", made])
 
 
 ARGUMENTS = {

@@ -61,10 +61,15 @@ class Setup:
 def stream_of(spec: CellSpec) -> Callable[[str], int]:
     """The seed of each purpose of a cell by its name."""
     # Where a file lies does not matter: a copy of it elsewhere trains alike.
-    dataset = spec.dataset
-    if dataset.startswith("npz:"):
-        dataset = f"npz:{Path(dataset).name}"
-    return functools.partial(stream_seed, spec.seed, dataset, spec.model)
+    file = spec.dataset.startswith("npz:")
+    dataset = f"npz:{Path(spec.dataset).name}" if file else _unqualified(spec.dataset)
+    return functools.partial(stream_seed, spec.seed, dataset, _unqualified(spec.model))
+
+
+def _unqualified(name: str) -> str:
+    """A name without its distribution: `digits` draws alike when a plugin has a `digits`, too."""
+    base, bracket, options = name.partition("(")
+    return f"{base.rpartition(':')[2]}{bracket}{options}"
 
 
 def set_up_cell(spec: CellSpec, images: Images) -> Setup:

@@ -87,7 +87,7 @@ def proportions(rule: Rule, w: Tensor) -> Tensor:
     total = math.fsum(w.detach().tolist())
     limits = torch.finfo(w.dtype)
     if not max(SMALLEST, limits.tiny) <= total <= min(LARGEST, limits.max / 2):
-        w = w / w.detach().amax()
+        w = w / w.detach().amax(dim=0)
     return rule.normalise(w)
 
 
@@ -98,7 +98,7 @@ def guarded(rule: Rule, w: Tensor) -> Tensor:
     """
     if not rule.nonnegative:
         return rule.normalise(w)
-    return rule.normalise(torch.where(w >= 0, w / w.detach().amax(), torch.nan))
+    return rule.normalise(torch.where(w >= 0, w / w.detach().amax(dim=0), torch.nan))
 
 
 @torch.no_grad()

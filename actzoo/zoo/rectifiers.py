@@ -75,6 +75,8 @@ def _star_relu_derivative(x: Tensor, scale: Number, bias: Number) -> Tensor:
 
 
 def _smelu(x: Tensor, beta: Number) -> Tensor:
+    if not isinstance(beta, Tensor) and not beta:
+        return F.relu(x)
     return torch.where(x >= beta, x, beta * _smelu_derivative(x, beta).square())
 
 

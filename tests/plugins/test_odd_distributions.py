@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import subprocess
@@ -64,6 +65,23 @@ def test_what_the_program_itself_names_is_a_built_in(tmp_path):
     )
     assert done.returncode == 0, done.stderr
     assert "ReLU" in (out / "report.md").read_text() or (out / "results.csv").exists()
+
+
+def test_what_a_clash_does_to_names_it_does_not_do_to_numbers(tmp_path):
+    words = ("bench", "--set", "elu", "--seeds", "0", "--epochs", "1", "--limit", "100")
+    found = []
+    for folder in (tmp_path / "alone", tmp_path / "beside"):
+        folder.mkdir()
+        if folder.name == "beside":
+            write_plugin(folder, "taken", TAKEN.format(names=["relu"]))
+        done = run_with(folder, *words, "--no-cost", "--out", "out")
+        assert done.returncode == 0, done.stderr
+        rows = csv.DictReader((folder / "out" / "results.csv").read_text().splitlines())
+        found.append({row["test_loss"] for row in rows})
+        assert ("actzoo:digits" in (folder / "out" / "results.csv").read_text()) == (
+            folder.name == "beside"
+        )
+    assert found[0] == found[1] and len(found[0]) == 2
 
 
 def write_plugin(folder, name, code, **files):

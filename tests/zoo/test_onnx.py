@@ -10,7 +10,7 @@ import warnings
 import pytest
 import torch
 
-from actzoo import get, names
+from actzoo import RATIO, SOFTMAX, Mixture, get, names
 from actzoo.formula.nodes import FUNCTIONS
 
 pytest.importorskip("onnx")
@@ -53,8 +53,8 @@ def exported(module, folder):
     return onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
 
 
-def compare(name, folder):
-    module = get(name).module(channels=8).eval()
+def compare(module, folder):
+    module.eval()
     session = exported(module, folder)
     (found,) = session.run(None, {session.get_inputs()[0].name: X.numpy()})
     # The runtime's own sigmoid has four digits far out.
@@ -63,10 +63,27 @@ def compare(name, folder):
 
 @pytest.mark.parametrize("name", ["bent_identity", "squash", "sqrt(x**2 + 1)", "mish"])
 def test_some_export(name, tmp_path):
-    compare(name, tmp_path)
+    compare(get(name).module(channels=8), tmp_path)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", [*names(), *AT_EDGES, *TYPED, *CALLS])
 def test_every_function_exports(name, tmp_path):
-    compare(name, tmp_path)
+    compare(get(name).module(channels=8), tmp_path)
+
+
+MEMBERS = [
+    ["relu", "tanh", "sin"],
+    ["prelu", "x*sigmoid(b*x), b=channel(1)"],
+    ["softmax(dim=-1)", "gelu"],
+    ["softplus"],
+]
+
+
+@pytest.mark.parametrize("rule", [RATIO, SOFTMAX], ids=lambda rule: rule.name)
+@pytest.mark.parametrize("members", MEMBERS, ids=" + ".join)
+def test_mixtures_export(members, rule, tmp_path):
+    mixture = Mixture(members, rule=rule, channels=8)
+    with torch.no_grad():
+        mixture.w.copy_(torch.arange(1.0, 1 + len(members)))
+    compare(torch.nn.Sequential(mixture, torch.nn.Linear(8, 3), torch.nn.Tanh()), tmp_path)
