@@ -258,6 +258,14 @@ def test_what_a_distribution_requires_counts_and_the_standard_library_does_not(t
         ("import os\nK = float(os.environ.get('SURELY_NOT_SET', 1))", "environment variables"),
         ("from os import getenv\nK = float(getenv('SURELY_NOT_SET') or 1)", "environment"),
         ("exec('K = 1')", "code made at run time"),
+        ("from numpy import load", "files that it reads"),
+        ("from io import open as o", "files that it reads"),
+        ("import configparser", "files that it reads"),
+        ("from linecache import getline", "files that it reads"),
+        ("import subprocess", "other programs"),
+        ("from runpy import run_path", "code made at run time"),
+        ("from importlib import import_module as im", "names made at run time"),
+        ("import pkgutil", "names made at run time"),
     ],
 )
 def test_what_cannot_be_followed_is_said(code, said, tmp_path):
