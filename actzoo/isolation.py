@@ -6,8 +6,10 @@ depends on them would not follow from its spec.
 
 from __future__ import annotations
 
+import itertools
 import operator
-from collections.abc import Callable, Iterator, Mapping
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any, NamedTuple
 
@@ -71,6 +73,25 @@ def _flushes() -> bool:
     return bool(least.mul(0.5).eq(0))
 
 
+def _hooks() -> list[dict[Any, Any]]:
+    """The dictionaries of what torch calls at each layer, parameter and step of the process."""
+    places = (torch.nn.modules.module, sys.modules["torch.optim.optimizer"])
+    named = [(name, value) for place in places for name, value in vars(place).items()]
+    return [v for n, v in named if n.startswith("_global_") and isinstance(v, dict)]
+
+
+def _set_hooks(value: Sequence[Mapping[Any, Any]]) -> None:
+    for held, hooks in zip(_hooks(), value or itertools.repeat({}), strict=False):
+        held.clear()
+        held.update(hooks)
+
+
+def _read_hooks() -> list[dict[Any, Any]]:
+    """What they hold; nothing if all are empty."""
+    found = [dict(hooks) for hooks in _hooks()]
+    return found if any(found) else []
+
+
 _GENERAL: Mapping[str, Setting] = {
     "fp32": _attribute("backends.fp32_precision", "none"),
     "mkldnn": Setting(
@@ -130,6 +151,7 @@ _ATTENTION = torch.backends.cuda
 SETTINGS: Mapping[str, Setting] = {
     "default dtype": Setting(torch.get_default_dtype, torch.set_default_dtype, torch.float32),
     "deterministic algorithms": Setting(_deterministic, _set_deterministic, (False, False)),
+    "hooks of all layers and optimisers": Setting(_read_hooks, _set_hooks, []),
     "anomaly detection": Setting(
         torch.is_anomaly_enabled, torch.autograd.set_detect_anomaly, False
     ),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 import io
 import itertools
 import pickle
@@ -64,6 +65,23 @@ def test_other_values_of_a_parameter_are_another_function():
     state = Mixture(["leaky_relu(slope=0.1)", "tanh"]).state_dict()
     with pytest.raises(RuntimeError, match=r"slope=0\.2"):
         Mixture(["leaky_relu(slope=0.2)", "tanh"]).load_state_dict(state)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        nn.LeakyReLU,
+        lambda k: functools.partial(nn.functional.leaky_relu, negative_slope=k),
+        lambda k: lambda x: k * x,
+        lambda k: lambda x, k=k: k * x,
+    ],
+)
+def test_functions_given_in_python_are_told_apart_by_their_arguments(make):
+    mixture, other = trained([make(0.1), make(0.9)]), Mixture([make(0.9), make(0.1)])
+    other.load_state_dict(mixture.state_dict())
+    assert torch.allclose(other(X), mixture(X), rtol=1e-6)
+    with pytest.raises(RuntimeError, match=r"0\.5"):
+        Mixture([make(0.5), make(0.1)]).load_state_dict(mixture.state_dict())
 
 
 def test_a_layer_that_learns_refuses_another_function():

@@ -71,6 +71,33 @@ def test_half_precision_weights_whose_sum_overflows():
     assert mixture.proportions.tolist() == [0.5, 0.5]
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float32, torch.float64])
+@pytest.mark.parametrize("second", [1, 2])
+def test_the_largest_weights_of_each_dtype(dtype, second):
+    mixture = Mixture(["relu", "tanh"]).to(dtype)
+    largest = torch.finfo(dtype).max
+    write(mixture, [largest, largest / second])
+    expected = [second / (1 + second), 1 / (1 + second)]
+    assert mixture.proportions.tolist() == pytest.approx(expected, rel=1e-2)
+    assert mixture(X.to(dtype)).isfinite().all()
+
+
+def test_a_step_that_failed_leaves_no_weights_unsaid():
+    mixture = Mixture(["relu", "tanh"])
+    optimizer = torch.optim.LBFGS(mixture.parameters())
+    mixture.attach(optimizer)
+
+    def closure():
+        raise ValueError("the user's")
+
+    for step in (lambda: optimizer.step(closure), lambda: optimizer.step(closure=closure)):
+        with pytest.raises(ValueError, match="the user's"):
+            step()
+        write(mixture, [-1.0, 2.0])
+        with pytest.raises(MixtureError, match="negative"):
+            mixture(X)
+
+
 @RULES
 @pytest.mark.parametrize("values", [[1e30, -1e30], [700.0, 0.0]])
 def test_softmax_takes_any_finite_weights(rule, values):

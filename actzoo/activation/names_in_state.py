@@ -7,8 +7,11 @@ survive a mean over several states.
 
 from __future__ import annotations
 
+import functools
+import inspect
 import json
 from collections.abc import Callable, Mapping, Sequence
+from types import FunctionType
 from typing import Any, Protocol, cast
 
 import torch
@@ -26,6 +29,10 @@ class Declared(Protocol):
     @property
     def name(self) -> str:
         """Its name, with its values."""
+
+    @property
+    def fn(self) -> Callable[..., Any]:
+        """What computes it."""
 
     @property
     def parameters(self) -> Mapping[str, Any]:
@@ -55,13 +62,28 @@ def name_in_state(activation: Declared) -> str:
     everything = ", ".join(f"{n}={v!r}" for n, v in activation.parameters.items())
     base = activation.name.removesuffix(f"({everything})")
     if not is_plain_name(base):  # a formula says its own values, a Python function has none
-        return activation.name
+        return activation.name + _carried(activation.fn)
     fixed = [
         f"{name}={value if isinstance(value, tuple) else float(value)!r}"
         for name, value in activation.parameters.items()
         if name not in activation.learnable
     ]
     return f"{base}({', '.join(fixed)})" if fixed else base
+
+
+def _carried(function: Any) -> str:
+    """What tells a function given in Python from another of its name, as far as a text can."""
+    if isinstance(function, nn.Module):
+        return f" {function.extra_repr()}".rstrip()
+    if isinstance(function, functools.partial):
+        inner = getattr(function.func, "__qualname__", type(function.func).__name__)
+        return f" {inner}{function.args}{sorted(function.keywords.items())}"
+    if isinstance(function, FunctionType) and "<" in function.__qualname__:
+        inside = [*(function.__defaults__ or ()), *function.__code__.co_consts]
+        inside += inspect.getclosurevars(function).nonlocals.values()
+        plain = [v for v in inside if isinstance(v, int | float | str)]
+        return f" {[*plain, *function.__code__.co_names]}"
+    return ""
 
 
 def keep_names(layer: nn.Module, reorder: Reorder | None = None) -> None:

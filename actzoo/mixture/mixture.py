@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Callable, Iterable
 from typing import Any, Literal
@@ -68,7 +69,7 @@ class Mixture(nn.Module):
 
     # Of weights on a device that has to be waited for: which were examined.
     _examined: tuple[int, int] | None = None
-    _stepping = False  # whether an attached optimiser is in the middle of a step
+    _stepping = False  # whether an attached optimiser asks for the loss within its step
 
     def __init__(
         self,
@@ -219,17 +220,32 @@ class Mixture(nn.Module):
         self._project(optimizer)
         steps = itertools.count(1)
 
-        def before(*_: Any) -> None:
-            self._stepping = True
+        def before(_: Any, given: tuple[Any, ...], named: dict[str, Any]) -> Any:
+            inside = tuple(self._within_a_step(g) if i else g for i, g in enumerate(given))
+            return inside, {name: self._within_a_step(value) for name, value in named.items()}
 
         def after(*_: Any) -> None:
-            self._stepping = False
             cheap = type(self.w) is nn.Parameter and self.w.device.type == "cpu"
             self._project(optimizer, look=cheap or next(steps) % LOOK_EVERY == 0)
 
         return Attachment(
             optimizer.register_step_pre_hook(before), optimizer.register_step_post_hook(after)
         )
+
+    def _within_a_step(self, closure: Any) -> Any:
+        """The closure of a step; whatever ends it, the layer is within a step no longer."""
+        if not callable(closure):
+            return closure
+
+        @functools.wraps(closure, updated=())
+        def inside() -> Any:
+            self._stepping = True
+            try:
+                return closure()
+            finally:
+                self._stepping = False
+
+        return inside
 
     @torch.no_grad()
     def project_(self) -> None:

@@ -84,7 +84,7 @@ def proportions(rule: Rule, w: Tensor) -> Tensor:
         return rule.normalise(w)
     if w.device.type != "cpu":
         return guarded(rule, w)
-    total = math.fsum(w.detach().tolist())
+    total = sum(w.detach().tolist())  # inf where it overflows; fsum would raise
     limits = torch.finfo(w.dtype)
     if not max(SMALLEST, limits.tiny) <= total <= min(LARGEST, limits.max / 2):
         w = w / w.detach().amax(dim=0)

@@ -50,6 +50,7 @@ def reach(starts: Iterable[Place]) -> Reach:
     found = Reach()
     waiting = list(starts)
     first = {place.name for place in waiting}
+    waiting += [above for place in waiting for above in _above(place)]
     seen: set[tuple[str, Path | None]] = set()
     while waiting:
         place = waiting.pop()
@@ -58,6 +59,12 @@ def reach(starts: Iterable[Place]) -> Reach:
         seen.add((place.name, place.folder))
         waiting += _visit(place, found, is_first=place.name in first)
     return found
+
+
+def _above(place: Place) -> list[Place]:
+    """The packages of a module, which were imported before it."""
+    package = place.name.rpartition(".")[0]
+    return locate.find(package, place.folder)[0] if package else []
 
 
 def _visit(place: Place, found: Reach, is_first: bool) -> list[Place]:

@@ -52,6 +52,19 @@ _UNKNOWN = {
 }  # fmt: skip
 _MEANING = {name: what for what, names in _UNKNOWN.items() for name in names}
 _METHODS = set(_MEANING) - {"exec", "eval"}  # `model.eval()` is no code made at run time
+_BY_NAME = "imports by names made at run time"
+_MODULES = {
+    **dict.fromkeys(
+        ("configparser", "fileinput", "linecache", "sqlite3", "shelve", "mmap", "h5py"),
+        "files that it reads",
+    ),
+    "runpy": "code made at run time",
+    "subprocess": "other programs",
+    "pkgutil": _BY_NAME,
+}
+"""Modules that are imported for nothing else."""
+_READERS = ("codecs", "importlib", "io", "json", "numpy", "os", "pandas", "pickle", "torch")
+"""Modules whose functions may be called by a name of the importer's."""
 _PLAIN_NAMES = ("exec", "eval", "open", "getenv", "CDLL")
 
 
@@ -71,13 +84,17 @@ def read(source: bytes) -> Reading:
         match node:
             case ast.Import(names=names):
                 imports += [Import(alias.name) for alias in names]
+                unknown |= {_MODULES[alias.name] for alias in names if alias.name in _MODULES}
             case ast.ImportFrom(module=module, names=names, level=level):
                 imports.append(Import(module or "", tuple(a.name for a in names), level))
-                unknown |= {_MEANING[a.name] for a in names if a.name in ("environ", "getenv")}
+                unknown |= {_MODULES[module]} if not level and module in _MODULES else set()
+                if not level and module in _READERS:
+                    unknown |= {_MEANING[a.name] for a in names if a.name in _MEANING}
+                    unknown |= {_BY_NAME for a in names if a.asname and a.name in _IMPORTERS}
             case ast.Call(func=func) if _called(func) in _IMPORTERS:
                 found = _literal(node)
                 if found is None:
-                    unknown.add("imports by names made at run time")
+                    unknown.add(_BY_NAME)
                 else:
                     imports.append(found)
             case ast.Call(func=ast.Name(id=name)) if name in _PLAIN_NAMES:

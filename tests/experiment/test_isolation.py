@@ -83,6 +83,16 @@ def seeds() -> Any:
     return ExitStack()
 
 
+@contextmanager
+def hooked(register: Callable[..., Any], hook: Callable[..., Any]) -> Iterator[None]:
+    handle = register(hook)
+    try:
+        yield
+    finally:
+        handle.remove()
+
+
+LAYERS = torch.nn.modules.module
 ATTENTION = BACKENDS.cuda
 FOREIGN: dict[str, Callable[[], Any]] = {
     "nothing": ExitStack,
@@ -107,6 +117,13 @@ FOREIGN: dict[str, Callable[[], Any]] = {
     "anomalies": lambda: torch.autograd.set_detect_anomaly(True),
     "denormals": flushing,
     "seeds": seeds,
+    "hook of layers": lambda: hooked(
+        LAYERS.register_module_forward_hook, lambda _module, _args, y: 0.5 * y
+    ),
+    "hook of parameters": lambda: hooked(
+        LAYERS.register_module_parameter_registration_hook,
+        lambda _module, _name, p: p if p is None else torch.nn.Parameter(2 * p.detach()),
+    ),
     "matmul high": switch(
         torch.get_float32_matmul_precision, torch.set_float32_matmul_precision, "high"
     ),

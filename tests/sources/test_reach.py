@@ -148,6 +148,14 @@ BY_NAME = {
 }
 
 
+BY_NAME["package that imports"] = {
+    "p/__init__.py": "from . import f, other\n",
+    "p/other.py": "from h import K\nfrom . import f\nf.K = K\n",
+    "p/f.py": function("K = 1.0"),
+    **K,
+}
+
+
 def edited(files: dict[str, str], k: float) -> dict[str, str]:
     return {name: text.replace("{k}", repr(k)) for name, text in files.items()}
 
@@ -171,7 +179,7 @@ def test_a_module_by_its_name_in_another_process(kind, tmp_path):
     found = []
     for k in (0.5, 0.25):
         write(tmp_path, edited(BY_NAME[kind], k))
-        found.append(asked_elsewhere("f:foo", tmp_path))
+        found.append(asked_elsewhere("p.f:foo" if "p/f.py" in BY_NAME[kind] else "f:foo", tmp_path))
         assert found[-1][3] == pytest.approx(torch.tanh(torch.tensor(k)).item())
     assert found[0][0] != found[1][0] and found[0][2] == ""
 
@@ -250,6 +258,14 @@ def test_what_a_distribution_requires_counts_and_the_standard_library_does_not(t
         ("import os\nK = float(os.environ.get('SURELY_NOT_SET', 1))", "environment variables"),
         ("from os import getenv\nK = float(getenv('SURELY_NOT_SET') or 1)", "environment"),
         ("exec('K = 1')", "code made at run time"),
+        ("from numpy import load", "files that it reads"),
+        ("from io import open as o", "files that it reads"),
+        ("import configparser", "files that it reads"),
+        ("from linecache import getline", "files that it reads"),
+        ("import subprocess", "other programs"),
+        ("from runpy import run_path", "code made at run time"),
+        ("from importlib import import_module as im", "names made at run time"),
+        ("import pkgutil", "names made at run time"),
     ],
 )
 def test_what_cannot_be_followed_is_said(code, said, tmp_path):
