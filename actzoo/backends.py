@@ -1,4 +1,4 @@
-"""A distribution that cannot be read does not keep torch from being imported."""
+"""A distribution whose entry points cannot be read does not keep torch from being imported."""
 
 from __future__ import annotations
 

@@ -165,3 +165,41 @@ def test_a_wrong_name_in_the_environment_is_said(variable, name, said, tmp_path,
         registry = default.__wrapped__()
     (row,) = [s for s in registry.states() if s.origin.distribution == name]
     assert row.status == "not loaded" and said in row.reason
+
+
+IMPORTS_LOCAL = """
+import torch
+from actzoo import Activation, hookimpl
+from local_package.deep import K
+
+@hookimpl
+def actzoo_activations():
+    return [Activation(name="normfun", latex="x", fn=lambda x: K * x)]
+"""
+PRINT = """
+import actzoo
+from actzoo.experiment.fingerprint import of_activation
+from actzoo.registry import default
+print(of_activation(actzoo.get("normfun"), default()).digest)
+"""
+
+
+def test_a_local_package_that_an_editable_plugin_imports_counts(tmp_path):
+    write_plugin(tmp_path / "plugin", "editable-one", IMPORTS_LOCAL)
+    package = tmp_path / "other" / "local_package"
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text("")
+    found = set()
+    for k in (1.0, 2.0, 1.0):
+        (package / "deep.py").write_text(f"K = {k}\n")
+        path = os.pathsep.join(map(str, (tmp_path / "plugin", tmp_path / "other")))
+        environment = {"PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1"}
+        done = subprocess.run(
+            [sys.executable, "-c", PRINT],
+            capture_output=True,
+            text=True,
+            check=True,
+            env={**os.environ, **environment},
+        )
+        found.add(done.stdout)
+    assert len(found) == 2
