@@ -15,6 +15,7 @@ import pytest
 from actzoo.cli import COMMANDS, main
 from actzoo.cli.streams import readable
 
+pytestmark = pytest.mark.slow  # each case is a process of its own
 BENCH = ("--model", "mlp(width=8)", "--epochs", "1", "--seeds", "0-1", "--threads", "1")
 Words = list[str]
 

@@ -14,6 +14,8 @@ from actzoo.plugins import discover
 from actzoo.registry import Registry, default
 
 # Everything the program itself names: clashing with somebody's own, it is still a built-in.
+pytestmark = pytest.mark.slow  # each case is a process of its own
+
 TAKEN = """
 from actzoo import Activation, ActivationSet, Dataset, Network, hookimpl
 from actzoo.registry import Registry
