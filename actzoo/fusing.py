@@ -133,7 +133,7 @@ def _in_one_pass(layer: nn.Module, rest: list[nn.Module], x: Tensor) -> Tensor |
         return None
     if len(activations) > 1:
         assert isinstance(layer, Mixture)  # nothing else has several
-        weights = layer.proportions
+        weights = layer.forward_proportions()
     else:
         weights = torch.ones(1, device=x.device)
     return pooled(activations, weights, x, window, bool(rest[0].ceil_mode), kernel)

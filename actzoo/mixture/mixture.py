@@ -158,15 +158,15 @@ class Mixture(nn.Module):
         parameters = [member.parameters_for(x) for member in self.layers]
         return weighted_sum(
             self.activations,
-            self._proportions(),
+            self.forward_proportions(),
             x,
             parameters,
             self.kernel,
             training=self.training,
         )
 
-    def _proportions(self) -> Tensor:
-        """P, of weights that are looked at wherever they have values to look at.
+    def forward_proportions(self) -> Tensor:
+        """P as forward takes it, of weights that are looked at wherever they have values.
 
         Looking makes a GPU wait, so there it is done only when they were changed by something
         else than an attached optimiser. An optimiser that asks for the loss within its step

@@ -174,3 +174,28 @@ def test_the_harness_fuses_under_auto_and_says_so() -> None:
     for _, y, names in found.values():
         torch.testing.assert_close(y, found["reference"][1], rtol=1e-5, atol=1e-6)
         assert names == found["reference"][2]
+
+
+def test_a_line_search_sees_the_weights_that_the_projection_leaves() -> None:
+    """LBFGS asks for the loss of weights that are below 0 within its step."""
+    torch.manual_seed(0)
+    found = []
+    for prepare in (actzoo.fuse, actzoo.unfuse):
+        mixture = actzoo.Mixture(["relu", "tanh", "sin"])
+        model = prepare(nn.Sequential(mixture, nn.MaxPool2d(2)))
+        optimizer = torch.optim.LBFGS(mixture.parameters(), lr=1.0)
+        mixture.attach(optimizer)
+        x = torch.linspace(-3, 3, 2 * 8 * 16 * 16).view(2, 8, 16, 16)
+        target = nn.functional.max_pool2d(2 * x.tanh() - x.relu(), 2)
+
+        def closure(model=model, optimizer=optimizer, x=x, target=target):  # type: ignore[no-untyped-def]
+            optimizer.zero_grad()
+            loss = (model(x) - target).square().mean()
+            loss.backward()
+            return loss
+
+        for _ in range(3):
+            optimizer.step(closure)
+        found.append(mixture.proportions.detach())
+    assert (found[0] >= 0).all()
+    assert torch.allclose(found[0], found[1], atol=1e-3)
