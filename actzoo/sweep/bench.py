@@ -19,7 +19,7 @@ from actzoo.experiment.spec import CellSpec
 from actzoo.files import write_atomically, write_csv
 from actzoo.registry import default, get
 from actzoo.sweep.alike import refuse_unlike
-from actzoo.sweep.config import CONFIG, from_python, to_run, to_toml
+from actzoo.sweep.config import from_python, to_run, to_toml
 from actzoo.sweep.executors.local import LocalPool
 from actzoo.sweep.hyper import said
 from actzoo.sweep.plan import Run
@@ -27,7 +27,7 @@ from actzoo.sweep.prepare import Loaded, Plan, make_plan
 from actzoo.sweep.results import Event, Results, cell_row
 from actzoo.sweep.running import Sweep
 from actzoo.sweep.status import planned
-from actzoo.sweep.store import RESULT, SPEC, TABLE, Store
+from actzoo.sweep.store import CONFIG, RESULT, SPEC, TABLE, Store
 from actzoo.sweep.tune import DIVERGED, Tuning, choose, write_tuning
 
 HERE = (type(None), LocalPool, ProcessPoolExecutor, ThreadPoolExecutor)

@@ -22,7 +22,6 @@ from actzoo.registry import default
 from actzoo.sweep.hyper import OF_PHASES, TUNABLE, WORDS, fits, unknown
 from actzoo.sweep.plan import LARGEST, Run
 
-CONFIG = "sweep.toml"
 Settings = dict[str, Any]
 """Checked values by key."""
 

@@ -15,7 +15,7 @@ from actzoo.environment import MOST_THREADS, device_elsewhere, pick_device
 from actzoo.errors import UsageError
 from actzoo.experiment.build import WeightInit
 from actzoo.experiment.fingerprint import Fingerprint, of_activation, of_model
-from actzoo.experiment.protocol import PAPER, Phase, Protocol, equal_epochs
+from actzoo.experiment.protocol import PAPER, Protocol, equal_epochs
 from actzoo.experiment.spec import CellSpec, Precision
 from actzoo.kernels import KERNELS, Kernel
 from actzoo.mixture import Init
@@ -317,17 +317,6 @@ class Run:
     def phases(self, control: str) -> Protocol:
         """The protocol of sets, or that of a control."""
         return equal_epochs(self.protocol) if control else self.protocol
-
-    @classmethod
-    def from_json(cls, parts: Mapping[str, Any]) -> Run:
-        """The run back from plain JSON values, as `dataclasses.asdict` gives them."""
-        values: dict[str, Any] = {
-            k: tuple(v) if isinstance(v, list) else v for k, v in parts.items()
-        }
-        values["sets"] = tuple(tuple(names) for names in parts["sets"])
-        values["protocol"] = tuple(Phase(**phase) for phase in parts["protocol"])
-        values["grid"] = {name: tuple(v) for name, v in parts.get("grid", {}).items()}
-        return cls(**values)
 
 
 _DEFAULTS = (Run.baseline, *Run.datasets, *Run.models)
