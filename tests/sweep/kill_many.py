@@ -81,7 +81,7 @@ def stage(out: Path) -> str:
     cells = len(list(out.glob("cells/*/result.json")))
     if (out / "results.csv").exists() and cells == 2:
         return REPORT
-    if list(out.glob("cells/*/*.part")) or list(out.glob("*.part")):
+    if list(out.glob("cells/*/*.actzoo-part")) or list(out.glob("*.actzoo-part")):
         return "writing a file"
     if list(out.glob("cells/*/checkpoint.pt")):
         return "training, after a checkpoint"
