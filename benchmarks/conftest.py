@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
+from actzoo.cost.case import Case
+from actzoo.cost.runner import Timings, interleave
 from actzoo.environment import environment, threads
-from actzoo.speed.case import Case
-from actzoo.speed.runner import Timings, interleave
 
 SECONDS = 0.2
 """Of the interleaved rounds of each case."""

@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import Any
 
 from actzoo.report import write_report
+from actzoo.results.schema import digest_of
+from actzoo.results.store import Store
 from actzoo.sweep.bench import run_plan
 from actzoo.sweep.plan import Run
 from actzoo.sweep.prepare import make_plan
-from actzoo.sweep.schema import digest_of
-from actzoo.sweep.store import Store
 
 SETS = 4
 

@@ -19,7 +19,7 @@ import numpy as np
 
 import actzoo
 from actzoo.environment import environment
-from actzoo.sweep.store import Store
+from actzoo.results.store import Store
 
 SETS = (("relu", "tanh", "sin"),)
 KERNELS = ("reference", "table")

@@ -24,8 +24,8 @@ import distributed
 
 import actzoo
 from actzoo.environment import environment
-from actzoo.experiment.protocol import PAPER
-from actzoo.registry import default
+from actzoo.plugins.registry import default
+from actzoo.training.protocol import PAPER
 from actzoo.values import PoolOptions
 
 HERE = Path(__file__).resolve().parents[1]

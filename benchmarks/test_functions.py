@@ -7,9 +7,9 @@ import functools
 import pytest
 import torch
 
-from actzoo.registry import get
-from actzoo.speed import functions, operators
-from actzoo.speed.case import Case
+from actzoo.cost import functions, operators
+from actzoo.cost.case import Case
+from actzoo.plugins.registry import get
 
 NAMES = ("relu", "tanh", "silu", "gelu", "mish", "softplus", "hard_swish")
 

@@ -6,9 +6,9 @@ import functools
 
 import pytest
 
-from actzoo.speed import operators
-from actzoo.speed.case import Case
-from actzoo.speed.settings import preset
+from actzoo.cost import operators
+from actzoo.cost.case import Case
+from actzoo.cost.settings import preset
 
 SETTINGS = preset("quick")
 PLANNED = [make for _, make in operators.cases(SETTINGS)]

@@ -6,9 +6,9 @@ import functools
 
 import pytest
 
-from actzoo.speed import step
-from actzoo.speed.case import Case
-from actzoo.speed.settings import preset
+from actzoo.cost import step
+from actzoo.cost.case import Case
+from actzoo.cost.settings import preset
 
 MAKE = next(make for _, make in step.cases(preset("quick")))
 NAMES = [

@@ -20,8 +20,8 @@ from typing import Any
 
 import actzoo
 from actzoo.environment import environment
-from actzoo.experiment.protocol import PAPER
 from actzoo.sweep.executors.local import LocalPool
+from actzoo.training.protocol import PAPER
 
 HERE = Path(__file__).resolve().parents[1]
 OUT = HERE / "reports" / "scaling" / "workers.json"

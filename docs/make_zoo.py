@@ -16,8 +16,8 @@ from matplotlib.figure import Figure
 from actzoo.activation import Activation
 from actzoo.checks import NAMES
 from actzoo.checks.runner import tasks
-from actzoo.describe import describe
-from actzoo.registry import default
+from actzoo.plugins.registry import default
+from actzoo.summary import describe
 
 HERE = Path(__file__).parent
 PAGE = HERE / "zoo.md"

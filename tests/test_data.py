@@ -12,8 +12,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from actzoo import data, downloads
 from actzoo.errors import DataError, DeclarationError, UnknownNameError
+from actzoo.tasks import datasets, downloads
 from actzoo.values import Dataset, Images
 
 NAMES = ("digits", *downloads.SOURCES)
@@ -23,7 +23,7 @@ NAMES = ("digits", *downloads.SOURCES)
 
 
 def test_all_datasets_of_the_hook() -> None:
-    values = {value.name: value for value in data.actzoo_datasets()}
+    values = {value.name: value for value in datasets.actzoo_datasets()}
     assert tuple(values) == NAMES
     assert all(value.description for value in values.values())
     assert set(NAMES) == {
@@ -34,7 +34,7 @@ def test_all_datasets_of_the_hook() -> None:
 
 def test_import_is_light() -> None:
     code = (
-        "import sys, actzoo.data\n"
+        "import sys, actzoo.tasks.datasets\n"
         "print(*({'sklearn', 'torchvision', 'pandas', 'scipy'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
@@ -42,28 +42,28 @@ def test_import_is_light() -> None:
 
 
 def test_find_ignores_case_and_dashes() -> None:
-    assert data.find("Fashion-MNIST").name == "fashion_mnist"
+    assert datasets.find("Fashion-MNIST").name == "fashion_mnist"
 
 
 def test_unknown_name_suggests_the_nearest_and_npz() -> None:
     with pytest.raises(UnknownNameError, match="did you mean") as caught:
-        data.find("fashon_mnist")
+        datasets.find("fashon_mnist")
     assert "fashion_mnist" in str(caught.value)
     assert "npz:PATH" in str(caught.value)
 
 
 def test_a_path_without_npz_is_told_how() -> None:
     with pytest.raises(UnknownNameError, match=r"npz:my/own\.npz"):
-        data.find("my/own.npz")
+        datasets.find("my/own.npz")
 
 
 def test_npz_needs_a_path() -> None:
     with pytest.raises(DataError, match="npz:PATH"):
-        data.find("npz:")
+        datasets.find("npz:")
 
 
 def test_find_npz_reads_nothing_and_is_named_after_the_file(tmp_path: Path) -> None:
-    found = data.find(f"npz:{tmp_path}/Mine v2.npz")
+    found = datasets.find(f"npz:{tmp_path}/Mine v2.npz")
     assert found.name == "npz:Mine v2.npz"
     assert pickle.loads(pickle.dumps(found)).name == found.name  # goes to worker processes
 
@@ -75,28 +75,28 @@ def test_other_names_stay_checked() -> None:
 
 def test_data_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.delenv(data.DATA_ROOT, raising=False)
-    assert data.data_root(None) == tmp_path / ".cache" / "actzoo"
-    monkeypatch.setenv(data.DATA_ROOT, str(tmp_path / "env"))
-    assert data.data_root() == tmp_path / "env"
-    assert data.data_root("~/given") == tmp_path / "given"
+    monkeypatch.delenv(datasets.DATA_ROOT, raising=False)
+    assert datasets.data_root(None) == tmp_path / ".cache" / "actzoo"
+    monkeypatch.setenv(datasets.DATA_ROOT, str(tmp_path / "env"))
+    assert datasets.data_root() == tmp_path / "env"
+    assert datasets.data_root("~/given") == tmp_path / "given"
     monkeypatch.chdir(tmp_path)
-    assert data.data_root("relative") == tmp_path / "relative"
+    assert datasets.data_root("relative") == tmp_path / "relative"
     (tmp_path / "file").touch()
     with pytest.raises(DataError, match="is a file; expected a folder"):
-        data.data_root(tmp_path / "file")
+        datasets.data_root(tmp_path / "file")
 
 
 # --- digits ----------------------------------------------------------------------------------
 
 
 def test_digits(tmp_path: Path) -> None:
-    images = data.load("digits", tmp_path)
+    images = datasets.load("digits", tmp_path)
     assert images.shape == (1, 8, 8)
     assert (len(images.x_train), len(images.x_test), images.classes) == (1437, 360, 10)
     assert (len(images.x_train) + len(images.x_test), len(images.x_test)) == (
-        data.DIGITS,
-        data.DIGITS_TEST,
+        datasets.DIGITS,
+        datasets.DIGITS_TEST,
     )
     train, test = (torch.bincount(y, minlength=10) for y in (images.y_train, images.y_test))
     assert ((test - (train + test) * 360 / 1797).abs() < 1).all()
@@ -112,7 +112,7 @@ def test_digits_keeps_each_image_with_its_label(tmp_path: Path) -> None:
 
     pixels, target = load_digits(return_X_y=True)
     expected = {(row.tobytes(), int(y)) for row, y in zip(pixels, target, strict=True)}
-    images = data.load("digits", tmp_path)
+    images = datasets.load("digits", tmp_path)
     x = torch.cat([images.x_train, images.x_test]).flatten(1).double() / 255 * 16
     y = torch.cat([images.y_train, images.y_test])
     found = zip(x.round().numpy(), y.tolist(), strict=True)
@@ -120,12 +120,12 @@ def test_digits_keeps_each_image_with_its_label(tmp_path: Path) -> None:
 
 
 def test_digits_are_the_same_for_ever(tmp_path: Path) -> None:
-    fingerprint = data.load("digits", tmp_path).fingerprint()
+    fingerprint = datasets.load("digits", tmp_path).fingerprint()
     assert fingerprint == "6c9d86d81928188bf23d91420c818752d6af31254918b7647e67c574e0c4fa5f"
 
 
 def test_digits_caution() -> None:
-    caution = data.find("digits").caution
+    caution = datasets.find("digits").caution
     assert caution == "a smoke test, not evidence: one test image is 0.28 points"
 
 
@@ -154,10 +154,10 @@ def test_limit(counts: list[int], draw: st.DataObject) -> None:
     images = images_of(counts)
     total = sum(counts)
     n = draw.draw(st.integers(len(counts), total))
-    part = data.limit(images, n)
+    part = datasets.limit(images, n)
     chosen = places(part)
     assert len(chosen) == n
-    assert chosen == sorted(set(chosen)) == places(data.limit(images, n))
+    assert chosen == sorted(set(chosen)) == places(datasets.limit(images, n))
     assert torch.equal(part.y_train, images.y_train[chosen])
     assert part.x_test is images.x_test and part.y_test is images.y_test
     kept = torch.bincount(part.y_train, minlength=len(counts)).tolist()
@@ -173,11 +173,11 @@ def test_limit(counts: list[int], draw: st.DataObject) -> None:
 @pytest.mark.parametrize("n", [-1, 0, 2, 13])
 def test_limit_out_of_range(n: int) -> None:
     with pytest.raises(DataError, match=rf"limit {n} on i: expected 3 .* to 12 "):
-        data.limit(images_of([4, 4, 4]), n)
+        datasets.limit(images_of([4, 4, 4]), n)
 
 
 def test_limit_keeps_a_rare_class() -> None:
-    part = data.limit(images_of([100, 1, 1]), 3)
+    part = datasets.limit(images_of([100, 1, 1]), 3)
     assert sorted(part.y_train.tolist()) == [0, 1, 2]
 
 
@@ -187,7 +187,7 @@ def test_holdout(counts: list[int], fraction: float) -> None:
     labels = images_of(counts).y_train
     total = len(labels)
     try:
-        train, held = data.holdout(labels, fraction)
+        train, held = datasets.holdout(labels, fraction)
     except DataError:
         n = round(fraction * total)
         assert fraction > 0
@@ -208,13 +208,13 @@ def test_holdout_is_the_same_for_ever() -> None:
     labels = torch.arange(40) % 4
     torch.manual_seed(1)
     before = torch.get_rng_state()
-    assert data.holdout(labels, 0.2)[1].tolist() == [2, 4, 6, 27, 31, 32, 33, 37]
+    assert datasets.holdout(labels, 0.2)[1].tolist() == [2, 4, 6, 27, 31, 32, 33, 37]
     assert torch.equal(torch.get_rng_state(), before)
 
 
 def test_holdout_does_not_follow_the_file_order() -> None:
     labels = torch.arange(5000) % 10
-    held = data.holdout(labels, 0.1)[1].double()
+    held = datasets.holdout(labels, 0.1)[1].double()
     assert len(held) == 500
     # 500 places drawn from 0..4999: mean 2499.5, standard error 65.
     assert abs(held.mean() - 2499.5) < 200
@@ -224,9 +224,9 @@ def test_holdout_does_not_follow_the_file_order() -> None:
 @pytest.mark.parametrize("fraction", [-0.1, 0.91, 1.0, float("nan"), float("inf")])
 def test_holdout_fraction_out_of_range(fraction: float) -> None:
     with pytest.raises(DataError, match=f"validation {fraction}: expected a fraction from 0 to"):
-        data.holdout(torch.arange(10) % 2, fraction)
+        datasets.holdout(torch.arange(10) % 2, fraction)
 
 
 def test_holdout_of_too_few() -> None:
     with pytest.raises(DataError, match="holds out none"):
-        data.holdout(torch.arange(10), 0.5)
+        datasets.holdout(torch.arange(10), 0.5)

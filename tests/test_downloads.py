@@ -17,8 +17,8 @@ import numpy as np
 import pytest
 import torch
 
-from actzoo import data, downloads, published
 from actzoo.errors import DataError
+from actzoo.tasks import datasets, downloads, published
 
 REAL = Path(__file__).parents[2] / "shared" / "data"
 CODES = {np.dtype("uint8"): 8, np.dtype("int32"): 12}
@@ -76,7 +76,7 @@ def same(tensor: torch.Tensor, array: np.ndarray) -> None:
 )
 def test_idx_files_pixel_by_pixel(name: str, folder: str, tmp_path: Path) -> None:
     parts = write_mnist(tmp_path, folder)
-    images = data.load(name, tmp_path)
+    images = datasets.load(name, tmp_path)
     same(images.x_train, parts["train"][0][:, None])
     same(images.y_train, parts["train"][1])
     same(images.x_test, parts["t10k"][0][:, None])
@@ -90,7 +90,7 @@ def test_emnist_is_put_upright(tmp_path: Path) -> None:
         stem = tmp_path / "EMNIST" / "raw" / f"emnist-balanced-{part}"
         write(Path(f"{stem}-images-idx3-ubyte"), idx(x.transpose(0, 2, 1)))
         write(Path(f"{stem}-labels-idx1-ubyte"), idx(y))
-    images = data.load("emnist", tmp_path)
+    images = datasets.load("emnist", tmp_path)
     same(images.x_train, x[:, None])
     assert images.classes == 47
     assert images.x_train.is_contiguous()
@@ -103,7 +103,7 @@ def test_qmnist_takes_the_class_of_its_label_rows(tmp_path: Path) -> None:
         stem = tmp_path / "QMNIST" / "raw" / f"qmnist-{part}"
         write(Path(f"{stem}-images-idx3-ubyte"), idx(x))
         write(Path(f"{stem}-labels-idx2-int"), idx(rows))
-    images = data.load("qmnist", tmp_path)
+    images = datasets.load("qmnist", tmp_path)
     same(images.x_test, x[:, None])
     same(images.y_test, y)
 
@@ -122,7 +122,7 @@ def test_usps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(USPS, "split_list", split_list)
     for name in names.values():
         write(tmp_path / name, content)
-    images = data.load("usps", tmp_path)
+    images = datasets.load("usps", tmp_path)
     assert images.shape == (1, 16, 16)
     assert images.y_train.tolist() == list(range(9))
     assert images.x_train[:, 0, 3, 3].tolist() == [int(k / 8 * 255) for k in range(9)]
@@ -142,7 +142,7 @@ def test_svhn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(SVHN, "split_list", split_list | {"extra": ["", "", ""]})
     for part in ("train", "test"):
         write(tmp_path / f"{part}_32x32.mat", file.getvalue())
-    images = data.load("svhn", tmp_path)
+    images = datasets.load("svhn", tmp_path)
     same(images.x_train, x)
     same(images.y_train, y)
 
@@ -164,7 +164,7 @@ def write_cifar(root: Path, monkeypatch: pytest.MonkeyPatch) -> np.ndarray:
 
 def test_cifar10(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     x = write_cifar(tmp_path, monkeypatch)
-    images = data.load("cifar10", tmp_path)
+    images = datasets.load("cifar10", tmp_path)
     same(images.x_train, np.concatenate([x, x]))
     same(images.x_test, x)
     assert images.x_train.is_contiguous()
@@ -178,7 +178,7 @@ def test_a_damaged_batch_is_never_unpickled(
     damaged.write_bytes(damaged.read_bytes()[:-1])
     monkeypatch.setattr(pickle, "load", lambda *_, **__: pytest.fail("unpickled"))
     with pytest.raises(DataError, match="md5") as caught:
-        data.load("cifar10", tmp_path)
+        datasets.load("cifar10", tmp_path)
     assert str(damaged) in str(caught.value)
 
 
@@ -190,7 +190,7 @@ def test_a_truncated_idx_file_is_named(file: str, length: int, tmp_path: Path) -
     content = path.read_bytes()
     path.write_bytes(content[:length] if length < len(content) else content + b"more")
     with pytest.raises(DataError) as caught:
-        data.load("mnist", tmp_path)
+        datasets.load("mnist", tmp_path)
     assert str(path) in str(caught.value)
     assert "delete it" in str(caught.value)
 
@@ -199,7 +199,7 @@ def test_whole_files_that_torchvision_refuses(tmp_path: Path) -> None:
     write_mnist(tmp_path)
     write(tmp_path / "MNIST/raw/train-images-idx3-ubyte", idx(some(30, 6)[0]))  # 2-D
     with pytest.raises(DataError, match="torchvision cannot read them"):
-        data.load("mnist", tmp_path)
+        datasets.load("mnist", tmp_path)
 
 
 def test_a_wrong_label_and_a_wrong_count(tmp_path: Path) -> None:
@@ -207,17 +207,17 @@ def test_a_wrong_label_and_a_wrong_count(tmp_path: Path) -> None:
     write_mnist(tmp_path)
     write(tmp_path / "MNIST/raw/train-labels-idx1-ubyte", idx(labels))
     with pytest.raises(DataError, match="mnist: y_train has labels from 0 to 29; expected 0 to 9"):
-        data.load("mnist", tmp_path)
+        datasets.load("mnist", tmp_path)
     write(tmp_path / "MNIST/raw/train-labels-idx1-ubyte", idx(labels[:9]))
     with pytest.raises(DataError, match=r"expected int64 of shape \(30,\)"):
-        data.load("mnist", tmp_path)
+        datasets.load("mnist", tmp_path)
 
 
 @pytest.mark.parametrize("name", downloads.SOURCES)
 def test_missing_and_no_network(name: str, tmp_path: Path) -> None:
     root = tmp_path / "root"
     with pytest.raises(DataError) as caught:
-        data.load(name, root)
+        datasets.load(name, root)
     text = str(caught.value)
     assert text.startswith(f"{name} is not here and cannot be downloaded")
     assert "no route to host" in text
@@ -232,7 +232,7 @@ def test_missing_error_names_the_full_folder_and_only_the_missing_files(tmp_path
     write_mnist(tmp_path)
     (tmp_path / "MNIST/raw/t10k-images-idx3-ubyte").unlink()
     with pytest.raises(DataError) as caught:
-        data.load("mnist", tmp_path)
+        datasets.load("mnist", tmp_path)
     assert f"looked for t10k-images-idx3-ubyte in {tmp_path / 'MNIST' / 'raw'}," in str(
         caught.value
     )
@@ -241,7 +241,7 @@ def test_missing_error_names_the_full_folder_and_only_the_missing_files(tmp_path
 def test_a_root_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(DataError, match="file"):
-        data.load("mnist", tmp_path / "file" / "below")
+        datasets.load("mnist", tmp_path / "file" / "below")
 
 
 class Response(io.BytesIO):
@@ -284,10 +284,10 @@ def test_a_download_leaves_the_files_and_nothing_else(
     tmp_path: Path, server: dict[str, bytes]
 ) -> None:
     root = tmp_path / "new" / "root"
-    images = data.load("mnist", root)
+    images = datasets.load("mnist", root)
     server.clear()
-    assert data.load("mnist", root).fingerprint() == images.fingerprint()
-    assert data.load("mnist", tmp_path / "origin").fingerprint() == images.fingerprint()
+    assert datasets.load("mnist", root).fingerprint() == images.fingerprint()
+    assert datasets.load("mnist", tmp_path / "origin").fingerprint() == images.fingerprint()
     left = sorted(path.name for path in root.rglob("*") if path.is_file())
     assert left == sorted(
         f"{part}-{what}-ubyte"
@@ -307,10 +307,10 @@ def test_an_interrupted_download_leaves_nothing(
         server["t10k-images-idx3-ubyte.gz"] = whole[:-9]
     root = tmp_path / "root"
     with pytest.raises(DataError, match="Two ways out"):
-        data.load("mnist", root)
+        datasets.load("mnist", root)
     assert not any(root.iterdir())
     server["t10k-images-idx3-ubyte.gz"] = whole
-    assert len(data.load("mnist", root).x_train) == 30
+    assert len(datasets.load("mnist", root).x_train) == 30
 
 
 def test_a_download_keeps_what_is_there(
@@ -321,7 +321,7 @@ def test_a_download_keeps_what_is_there(
     (tmp_path / "MNIST/raw/t10k-images-idx3-ubyte").unlink()
     own = idx(np.full(30, 7, np.uint8))
     write(tmp_path / "MNIST/raw/train-labels-idx1-ubyte", own)
-    images = data.load("mnist", tmp_path)
+    images = datasets.load("mnist", tmp_path)
     assert images.y_train.unique().tolist() == [7]
 
 
@@ -330,7 +330,7 @@ def test_packed_files_need_no_network(tmp_path: Path, server: dict[str, bytes]) 
     for name, content in server.items():
         write(root / "MNIST" / "raw" / name, content)
     server.clear()
-    assert len(data.load("mnist", root).x_train) == 30
+    assert len(datasets.load("mnist", root).x_train) == 30
 
 
 def test_real_mnist(tmp_path: Path) -> None:
@@ -339,7 +339,7 @@ def test_real_mnist(tmp_path: Path) -> None:
         pytest.skip("MNIST is not beside this checkout")
     for path in packed.glob("*.gz"):
         write(tmp_path / "MNIST" / "raw" / path.stem, gzip.decompress(path.read_bytes()))
-    images = data.load("mnist", tmp_path)
+    images = datasets.load("mnist", tmp_path)
     assert (len(images.x_train), len(images.x_test)) == (60000, 10000)
     assert images.y_train[:8].tolist() == [5, 0, 4, 1, 9, 2, 1, 3]
     assert images.shape == (1, 28, 28)

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from actzoo.errors import DataError, UnknownNameError
-from actzoo.registry import default
+from actzoo.plugins.registry import default
 
 
 def build(text, shape, classes=10, activation=lambda channels: (torch.nn.ReLU(), channels)):

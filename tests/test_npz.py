@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from actzoo import data
 from actzoo.errors import DataError
+from actzoo.tasks import datasets
 from actzoo.values import Images
 
 REAL = Path(__file__).parents[2] / "shared" / "data"
@@ -35,7 +35,7 @@ def arrays(*shape: int) -> dict[str, np.ndarray]:
 def load_npz(folder: Path, **content: Any) -> Images:
     path = folder / "own.npz"
     np.savez(path, **content)
-    return data.load(f"npz:{path}", folder)
+    return datasets.load(f"npz:{path}", folder)
 
 
 def refused(folder: Path, **content: Any) -> str:
@@ -253,20 +253,20 @@ def test_npz_pickled_objects_stay_shut(tmp_path: Path) -> None:
 def test_npz_file_that_is_none(tmp_path: Path) -> None:
     path = tmp_path / "own.npz"
     with pytest.raises(DataError, match="found nothing"):
-        data.load(f"npz:{path}", tmp_path)
+        datasets.load(f"npz:{path}", tmp_path)
     path.mkdir()
     with pytest.raises(DataError, match="found a folder"):
-        data.load(f"npz:{path}", tmp_path)
+        datasets.load(f"npz:{path}", tmp_path)
     path.rmdir()
     for content in (b"", b"hello, world", b"PK\3\4", pickle.dumps([1])):
         path.write_bytes(content)
         with pytest.raises(DataError, match=r"cannot be read as \.npz") as caught:
-            data.load(f"npz:{path}", tmp_path)
+            datasets.load(f"npz:{path}", tmp_path)
         assert str(path) in str(caught.value)
     with path.open("wb") as file:
         np.save(file, np.zeros(3))
     with pytest.raises(DataError, match="single array"):
-        data.load(f"npz:{path}", tmp_path)
+        datasets.load(f"npz:{path}", tmp_path)
 
 
 @pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
@@ -276,10 +276,10 @@ def test_npz_damaged(save: Any, tmp_path: Path) -> None:
     whole = path.read_bytes()
     path.write_bytes(whole[: len(whole) // 2])
     with pytest.raises(DataError, match="truncated"):
-        data.load(f"npz:{path}", tmp_path)
+        datasets.load(f"npz:{path}", tmp_path)
     path.write_bytes(whole[:200] + b"?" * 40 + whole[240:])
     with pytest.raises(DataError, match="x_train cannot be read"):
-        data.load(f"npz:{path}", tmp_path)
+        datasets.load(f"npz:{path}", tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -292,7 +292,7 @@ def test_npz_damaged(save: Any, tmp_path: Path) -> None:
 def test_real_npz(file: str, shape: tuple[int, ...], sizes: tuple[int, int]) -> None:
     if not (REAL / file).is_file():
         pytest.skip(f"{file} is not beside this checkout")
-    images = data.load(f"npz:{REAL / file}")
+    images = datasets.load(f"npz:{REAL / file}")
     assert images.shape == shape
     assert (len(images.x_train), len(images.x_test)) == sizes
     assert torch.bincount(images.y_train).tolist() == [sizes[0] // 10] * 10

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from actzoo import data
 from actzoo.errors import DataError
+from actzoo.tasks import datasets
 from actzoo.values import Images
 
 
@@ -32,7 +32,7 @@ def arrays(*shape: int) -> dict[str, np.ndarray]:
 def load_npz(folder: Path, **content: Any) -> Images:
     path = folder / "own.npz"
     np.savez(path, **content)
-    return data.load(f"npz:{path}", folder)
+    return datasets.load(f"npz:{path}", folder)
 
 
 def refused(folder: Path, **content: Any) -> str:

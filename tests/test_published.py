@@ -14,8 +14,8 @@ from urllib.error import URLError
 import numpy as np
 import pytest
 
-from actzoo import data, downloads, published
 from actzoo.errors import DataError
+from actzoo.tasks import datasets, downloads, published
 
 KNOWN = published.UNPACKED
 REAL = Path(__file__).parents[2] / "shared" / "data"
@@ -108,7 +108,7 @@ def test_every_dataset_is_checked_by_digests_or_is_among_these() -> None:
 @pytest.mark.parametrize("name", IDX)
 def test_unpacked_files_of_unknown_origin_are_said_to_be_so(name: str, tmp_path: Path) -> None:
     paths = write_idx_dataset(name, tmp_path)
-    (note,) = data.load(name, tmp_path).notes
+    (note,) = datasets.load(name, tmp_path).notes
     assert NOT_PUBLISHED in note
     assert all(path.name in note for path in paths)
     assert str(tmp_path) not in note
@@ -120,14 +120,14 @@ def test_the_archive_beside_unpacked_files_tells(
 ) -> None:
     paths = write_idx_dataset(name, tmp_path)
     packed = packed_beside(name, paths, tmp_path, monkeypatch)
-    assert data.load(name, tmp_path).notes == ()
+    assert datasets.load(name, tmp_path).notes == ()
     flip_the_last_bit(paths[0])
     with pytest.raises(DataError, match="is not the file that was published in") as caught:
-        data.load(name, tmp_path)
+        datasets.load(name, tmp_path)
     assert str(paths[0]) in str(caught.value)
     for path in packed:  # a torn archive tells nothing
         path.write_bytes(path.read_bytes()[:-9])
-    assert NOT_PUBLISHED in data.load(name, tmp_path).notes[0]
+    assert NOT_PUBLISHED in datasets.load(name, tmp_path).notes[0]
 
 
 @pytest.mark.parametrize("name", IDX)
@@ -138,18 +138,18 @@ def test_what_was_unpacked_here_is_known_again(
     packed = packed_beside(name, paths, tmp_path, monkeypatch)
     for path in paths:
         path.unlink()
-    first = data.load(name, tmp_path)
+    first = datasets.load(name, tmp_path)
     for path in packed:
         path.unlink()
-    again = data.load(name, tmp_path)
+    again = datasets.load(name, tmp_path)
     assert first.notes == again.notes == ()
     assert first.fingerprint() == again.fingerprint()
     flip_the_last_bit(paths[0])
     with pytest.raises(DataError, match="is not the file that was once unpacked here"):
-        data.load(name, tmp_path)
+        datasets.load(name, tmp_path)
     for torn in ("", "[]", "{"):
         (paths[0].parent / published.RECORD).write_text(torn)
-        assert NOT_PUBLISHED in data.load(name, tmp_path).notes[0]
+        assert NOT_PUBLISHED in datasets.load(name, tmp_path).notes[0]
 
 
 DAMAGES = {
@@ -172,7 +172,7 @@ def test_a_torn_archive_is_named(
     for path in paths:
         path.unlink()
     with pytest.raises(DataError, match="damaged") as caught:
-        data.load(name, tmp_path)
+        datasets.load(name, tmp_path)
     text = str(caught.value)
     assert str(torn) in text and "delete it and run again" in text and "md5" in text
     assert not any(path.exists() for path in paths)
@@ -181,7 +181,7 @@ def test_a_torn_archive_is_named(
 def test_a_torn_archive_of_cifar_is_named(tmp_path: Path) -> None:
     write(tmp_path / "cifar-10-python.tar.gz", b"\x1f\x8btorn")
     with pytest.raises(DataError, match="damaged") as caught:
-        data.load("cifar10", tmp_path)
+        datasets.load("cifar10", tmp_path)
     assert str(tmp_path / "cifar-10-python.tar.gz") in str(caught.value)
 
 
@@ -192,7 +192,7 @@ def test_other_data_under_a_published_name_is_refused(
     monkeypatch.setattr(published, "UNPACKED", KNOWN)
     paths = write_idx_dataset(name, tmp_path)
     with pytest.raises(DataError, match="is not the file that was published: its SHA-256") as e:
-        data.load(name, tmp_path)
+        datasets.load(name, tmp_path)
     assert str(paths[0]) in str(e.value) and "npz:PATH" in str(e.value)
 
 
@@ -212,7 +212,7 @@ def test_real_files_are_the_published_ones(
             write(tmp_path / folder / "raw" / path.stem, gzip.decompress(content))
         else:  # its md5 is then another than torchvision's; what is in it is the same
             write(tmp_path / folder / "raw" / path.name, content)
-    images = data.load(name, tmp_path)
+    images = datasets.load(name, tmp_path)
     assert images.notes == ()
     assert not (tmp_path / folder / "raw" / published.RECORD).exists()
     assert (len(images.x_train), len(images.x_test)) == (60000, 10000)

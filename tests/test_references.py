@@ -268,8 +268,8 @@ def test_a_file_runs_in_a_bench_and_its_edit_is_another_cell(mine, tiny_npz, tmp
 
 
 def test_a_module_of_torchs_made_in_a_file_is_known_by_the_file(tmp_path):
-    from actzoo.experiment.fingerprint import of_activation
-    from actzoo.registry import default
+    from actzoo.plugins.registry import default
+    from actzoo.training.fingerprint import of_activation
 
     path = tmp_path / "my.py"
     prints = set()
@@ -280,8 +280,8 @@ def test_a_module_of_torchs_made_in_a_file_is_known_by_the_file(tmp_path):
 
 
 def test_a_module_that_was_edited_after_its_import_is_refused(tmp_path, monkeypatch):
-    from actzoo.experiment.fingerprint import of_activation
-    from actzoo.registry import default
+    from actzoo.plugins.registry import default
+    from actzoo.training.fingerprint import of_activation
 
     monkeypatch.syspath_prepend(tmp_path)
     file = tmp_path / "edited_module.py"
@@ -301,8 +301,8 @@ def test_a_module_that_was_edited_after_its_import_is_refused(tmp_path, monkeypa
 
 
 def test_what_trains_is_part_of_a_fingerprint():
-    from actzoo.experiment.fingerprint import of_activation
-    from actzoo.registry import default
+    from actzoo.plugins.registry import default
+    from actzoo.training.fingerprint import of_activation
 
     texts = ("x*b, b=1", "x*b, b=layer(1)", "x*b, b=channel(1)")
     assert len({of_activation(actzoo.get(t), default()).definition for t in texts}) == 3

@@ -7,11 +7,11 @@ import sys
 import pytest
 
 import actzoo
-from actzoo.catalogue import Catalogue
 from actzoo.errors import FormulaError, NameClashError, UnknownNameError
-from actzoo.hookspecs import hookimpl
-from actzoo.plugins import Origin
-from actzoo.registry import Registry, default
+from actzoo.plugins.catalogue import Catalogue
+from actzoo.plugins.hooks import hookimpl
+from actzoo.plugins.loader import Origin
+from actzoo.plugins.registry import Registry, default
 
 
 def test_the_first_zoo_is_here():

@@ -5,9 +5,9 @@ import math
 import pytest
 
 from actzoo import get
+from actzoo.activation.nearest import nearest
 from actzoo.errors import UsageError
-from actzoo.registry import default
-from actzoo.similar import nearest
+from actzoo.plugins.registry import default
 
 ZOO = [a for a, _ in default().activations.entries]
 

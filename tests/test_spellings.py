@@ -9,7 +9,7 @@ from torch import nn
 from actzoo import get
 from actzoo.errors import ActzooError, FormulaError
 from actzoo.formula.functions import ALIASES, FUNCTIONS
-from actzoo.registry import GROUP, default
+from actzoo.plugins.registry import GROUP, default
 
 X = torch.linspace(-7, 7, 57, dtype=torch.float64)
 

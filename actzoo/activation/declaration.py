@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args
 
 from torch import Tensor
 
-from actzoo.activation import facts
+from actzoo.activation import analysis
 from actzoo.activation.claims import Claims
 from actzoo.activation.functions import Derivative, Value, complete
 from actzoo.activation.module import ActivationModule
@@ -264,7 +264,7 @@ class Activation:
             DeclarationError: It is not elementwise, or E[f(z)²] is 0 or not finite.
         """
         self._must_be_elementwise("gain")
-        value = facts.gain(self)
+        value = analysis.gain(self)
         if value is None:
             raise DeclarationError(f"{self.name} has no gain: E[f(z)^2] is 0 or not finite")
         return value
@@ -280,7 +280,7 @@ class Activation:
         places = [place for place, _ in self.claims.kinks]
         if self.formula is not None:
             places += self.parsed().kinks(self.parameters)
-        return facts.lipschitz(self, self.derivative, places)
+        return analysis.lipschitz(self, self.derivative, places)
 
     def _must_be_elementwise(self, what: str) -> None:
         if self.kind not in ("elementwise", "channelwise"):

@@ -9,7 +9,7 @@
         check(activation)
 """
 
-from actzoo.checks.marks import parametrize
+from actzoo.checks.pytest_support import parametrize
 from actzoo.checks.result import Result, Worst
 from actzoo.checks.runner import run
 from actzoo.checks.suite import NAMES

@@ -6,8 +6,8 @@ import numpy as np
 import torch
 
 from actzoo.checks.digits import Array, Digits, Mask
+from actzoo.checks.evaluation import Subject
 from actzoo.checks.result import Failure, Worst
-from actzoo.checks.subject import Subject
 
 ALLOWANCE = 8
 """How many eps each result may be off."""

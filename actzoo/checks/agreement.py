@@ -12,8 +12,8 @@ from torch.autograd import gradgradcheck as torch_gradgradcheck
 
 from actzoo.activation import Activation, ActivationModule
 from actzoo.checks import accuracy, samples
+from actzoo.checks.evaluation import Subject, numbers
 from actzoo.checks.result import Failure, Skip, Worst
-from actzoo.checks.subject import Subject, numbers
 
 _SMOOTH = (-5.3, -3.45, -2.2, -1.1, -0.45, -0.13, 0.17, 0.55, 1.2, 2.3, 3.6, 5.4)
 _AWAY = 0.01

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 
 from actzoo.checks import accuracy
+from actzoo.checks.evaluation import Subject, numbers
 from actzoo.checks.result import Failure, Skip, Worst
-from actzoo.checks.subject import Subject, numbers
 
 FAR = (100.3, 1234.7, 10_007.9, 1e8, 1e16, 1e30, 1e100, 1e300)
 """Where a function shows what it tends to; not only at whole numbers."""

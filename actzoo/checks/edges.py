@@ -11,8 +11,8 @@ import torch
 from actzoo.activation import Activation, Value
 from actzoo.activation.ranges import LARGEST
 from actzoo.checks.digits import Array, exact
+from actzoo.checks.evaluation import Subject, gradient, numbers
 from actzoo.checks.result import Failure, Worst
-from actzoo.checks.subject import Subject, gradient, numbers
 from actzoo.errors import DeclarationError
 
 _XS = (-20.1875, -3.28125, -1.03125, -0.4375, -0.125, 0.125, 0.53125, 1.09375, 2.78125, 20.1875)

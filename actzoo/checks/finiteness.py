@@ -9,8 +9,8 @@ import torch
 
 from actzoo.checks import accuracy
 from actzoo.checks.digits import Array, Digits, Mask
+from actzoo.checks.evaluation import Subject, numbers
 from actzoo.checks.result import Failure, Skip, Worst
-from actzoo.checks.subject import Subject, numbers
 
 
 def finite(subject: Subject, dtype: torch.dtype) -> None:

@@ -7,9 +7,9 @@ import math
 import torch
 
 from actzoo.activation import Claims
-from actzoo.checks import breaks, grid
+from actzoo.checks import discontinuities, grid
+from actzoo.checks.evaluation import Subject, gradient
 from actzoo.checks.result import Failure, Skip, Worst
-from actzoo.checks.subject import Subject, gradient
 
 _SAME = 1e-9
 
@@ -21,14 +21,14 @@ def kinks(subject: Subject) -> None:
         raise Skip("nothing is claimed")
     declared = [place for place, _ in claims.kinks]
     for place in declared:
-        if not any(breaks.jumps(subject, place, order) for order in (0, 1)):
-            left, right = breaks.sides(subject, place, 1)
+        if not any(discontinuities.jumps(subject, place, order) for order in (0, 1)):
+            left, right = discontinuities.sides(subject, place, 1)
             raise Failure(
                 f"a kink is declared at x = {place!r}, but f' is {left:.9g} on its left "
                 f"and {right:.9g} on its right",
                 Worst(math.inf, place),
             )
-    searched = [place for order in (0, 1) for place in breaks.search(subject, order)]
+    searched = [place for order in (0, 1) for place in discontinuities.search(subject, order)]
     for place in (*subject.kinks, *searched):
         if not any(abs(place - other) <= _SAME * max(1, abs(other)) for other in declared):
             raise Failure(f"no kink is declared at x = {place:.9g}", Worst(math.inf, place))
@@ -52,7 +52,7 @@ def kink_slopes(subject: Subject) -> None:
                     f"declared {slope}",
                     Worst(math.inf, place),
                 )
-        low, high = sorted(breaks.sides(subject, place, 1))
+        low, high = sorted(discontinuities.sides(subject, place, 1))
         auto = gradient(act, torch.tensor([place], dtype=torch.float64)).item()
         slack = _SAME * max(1, abs(low), abs(high))
         if not low - slack <= auto <= high + slack:
@@ -71,13 +71,13 @@ def smoothness(subject: Subject) -> None:
     for order in range(3):
         if subject.activation.formula is None and order == 2:
             return  # no digits of f'' to go by
-        found = [p for p in subject.places if breaks.jumps(subject, p, order)]
+        found = [p for p in subject.places if discontinuities.jumps(subject, p, order)]
         if order <= claim:
-            found = found or breaks.search(subject, order)
+            found = found or discontinuities.search(subject, order)
             if found:
                 raise Failure(
                     f"claimed {claim:g}, but {names[order]} jumps at x = {found[0]:.9g}",
                     Worst(math.inf, found[0]),
                 )
-        elif order == claim + 1 and not (found or breaks.search(subject, order)):
+        elif order == claim + 1 and not (found or discontinuities.search(subject, order)):
             raise Failure(f"claimed {claim:g}, but {names[order]} jumps nowhere on the grid")

@@ -11,8 +11,8 @@ from torch import Tensor
 
 from actzoo.checks import accuracy, grid, samples
 from actzoo.checks.digits import Array, Digits
+from actzoo.checks.evaluation import Subject, gradient, numbers
 from actzoo.checks.result import Failure, Worst
-from actzoo.checks.subject import Subject, gradient, numbers
 
 SIZES = (1, 7, 67)
 """Sizes that fall into torch's scalar, tail and vector code."""

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from actzoo.checks import accuracy, samples
+from actzoo.checks.evaluation import Subject
 from actzoo.checks.result import Failure
-from actzoo.checks.subject import Subject
 
 
 def deepcopy(subject: Subject) -> None:

@@ -11,9 +11,9 @@ from types import MappingProxyType
 import torch
 
 from actzoo.activation import Activation
+from actzoo.checks.evaluation import Subject
 from actzoo.checks.grid import dtype_name
 from actzoo.checks.result import Failure, Result, Skip, Status, Worst, key_of
-from actzoo.checks.subject import Subject
 from actzoo.checks.suite import KEYS, NAMES, SUITE, Check
 from actzoo.errors import UnknownNameError
 

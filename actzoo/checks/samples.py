@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from actzoo.activation import ActivationModule
+from actzoo.checks.evaluation import Subject
 from actzoo.checks.result import Failure
-from actzoo.checks.subject import Subject
 from actzoo.errors import DeclarationError
 
 _CHANNELS = (4, 6, 8, 12, 5, 7, 16)

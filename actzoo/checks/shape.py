@@ -7,8 +7,8 @@ import math
 import numpy as np
 import torch
 
+from actzoo.checks.evaluation import Subject
 from actzoo.checks.result import Failure, Skip, Worst
-from actzoo.checks.subject import Subject
 
 # Without a formula fn itself is looked at, which rounds.
 _ROUNDING = 64 * torch.finfo(torch.float64).eps

@@ -12,19 +12,19 @@ from actzoo.activation.declaration import Kind
 from actzoo.checks import (
     accuracy,
     agreement,
-    along,
     bounds,
     edges,
     finiteness,
     kinks,
     layout,
     modules,
+    multivariate,
     shape,
     trained,
 )
+from actzoo.checks.evaluation import Subject
 from actzoo.checks.grid import DTYPES, dtype_name
 from actzoo.checks.result import Failure, Worst, key_of
-from actzoo.checks.subject import Subject
 
 POINTWISE: tuple[Kind, ...] = ("elementwise", "channelwise")
 ALONG: tuple[Kind, ...] = ("dimwise", "gated")
@@ -84,13 +84,13 @@ SUITE = (
     Check("derivative", accuracy.derivative, DTYPES, formula=True),
     Check("autograd", accuracy.autograd, DTYPES, formula=True),
     Check("trained", trained.trained, DTYPES[:2], formula=True, when=_learns),
-    Check("precision", along.precision, NARROW, kinds=ALL, when=_no_formula),
-    Check("jacobian", along.jacobian, NARROW, kinds=ALL, when=_no_formula),
+    Check("precision", multivariate.precision, NARROW, kinds=ALL, when=_no_formula),
+    Check("jacobian", multivariate.jacobian, NARROW, kinds=ALL, when=_no_formula),
     Check("finite", finiteness.finite, DTYPES),
-    Check("finite", along.finite, DTYPES, kinds=ALONG),
+    Check("finite", multivariate.finite, DTYPES, kinds=ALONG),
     Check("limits", finiteness.limits, DTYPES),
     Check("nan", finiteness.nan, DTYPES),
-    Check("nan", along.nan, DTYPES, kinds=ALONG),
+    Check("nan", multivariate.nan, DTYPES, kinds=ALONG),
     Check("sizes", layout.sizes, DTYPES),
     Check("layout", layout.layout, DTYPES, kinds=ALL),
     Check("consistency", agreement.consistency),
@@ -101,7 +101,7 @@ SUITE = (
     Check("parameters", agreement.parameters, kinds=ALL, when=_learns),
     Check("edges", edges.edges, formula=True, when=_has_parameters),
     Check("range", bounds.span),
-    Check("range", along.claims, kinds=ALONG),
+    Check("range", multivariate.claims, kinds=ALONG),
     Check("asymptotes", bounds.asymptotes),
     Check("monotone", shape.monotone),
     Check("parity", shape.parity),
@@ -109,9 +109,9 @@ SUITE = (
     Check("smoothness", kinks.smoothness),
     Check("elementwise", layout.elementwise),
     Check("deterministic", layout.deterministic, kinds=ALL),
-    Check("slices", along.independence, kinds=ALONG),
-    Check("dim", along.dimension, kinds=ALONG),
-    Check("channels", along.channels, kinds=("gated",)),
+    Check("slices", multivariate.independence, kinds=ALONG),
+    Check("dim", multivariate.dimension, kinds=ALONG),
+    Check("channels", multivariate.channels, kinds=("gated",)),
     Check("deepcopy", modules.deepcopy, kinds=ALL),
     Check("pickle", modules.pickled, kinds=ALL),
     Check("state_dict", modules.state_dict, kinds=ALL),

@@ -6,9 +6,9 @@ import torch
 
 from actzoo.activation import Activation
 from actzoo.checks import accuracy
+from actzoo.checks.evaluation import Subject
 from actzoo.checks.grid import dtype_name
 from actzoo.checks.result import Skip, Worst, key_of
-from actzoo.checks.subject import Subject
 
 _FACTOR = 1.25
 _FROM_ZERO = -0.25

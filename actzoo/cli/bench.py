@@ -20,9 +20,9 @@ from actzoo.errors import UsageError
 from actzoo.escaping import visible
 
 if TYPE_CHECKING:
+    from actzoo.results.store import Store
     from actzoo.sweep.plan import Run
     from actzoo.sweep.prepare import Loaded, Plan
-    from actzoo.sweep.store import Store
 
 FORM = ("figure_format", "mixed_machines", "keep_order")
 """Options of the report."""
@@ -42,13 +42,13 @@ def command(context: click.Context, /, **options: Any) -> int:
     with busy(screen, "loading torch"):
         from actzoo.cli.tally import kinds
         from actzoo.report.markdown import write_report
+        from actzoo.results.store import Store
         from actzoo.sweep.bench import run_plan
         from actzoo.sweep.prepare import make_plan
-        from actzoo.sweep.store import Store
 
         run, options = _asked(context, options)
     say(screen, run.summary())
-    from actzoo.data import data_root
+    from actzoo.tasks.datasets import data_root
 
     root = data_root(options["data_root"])
     plan, loaded = make_plan(run, root, elsewhere=elsewhere(options))
@@ -100,7 +100,7 @@ def command(context: click.Context, /, **options: Any) -> int:
 
 def _asked(context: click.Context, options: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
     """The run, and the options with what the file says of where it goes."""
-    from actzoo.registry import default
+    from actzoo.plugins.registry import default
     from actzoo.sweep.config import (
         ELSEWHERE,
         KEYS,
@@ -145,7 +145,7 @@ def _asked(context: click.Context, options: dict[str, Any]) -> tuple[Any, dict[s
 
 def _measure_cost(run: Run, loaded: Loaded, store: Store, screen: Screen) -> bool:
     """Whether costs were measured; what stops that is said, and stops nothing else."""
-    from actzoo.speed.cost import finished, measure_cost
+    from actzoo.cost.sets import finished, measure_cost
 
     try:
         with busy(screen, "measuring cost"):
@@ -157,7 +157,7 @@ def _measure_cost(run: Run, loaded: Loaded, store: Store, screen: Screen) -> boo
 
 
 def _dry_run(plan: Plan, as_json: bool, screen: Screen) -> int:
-    from actzoo.sweep.hyper import said
+    from actzoo.sweep.grid import said
 
     tries = {trial.spec.key: said(trial.setting) for trial in plan.trials}
     rows = [

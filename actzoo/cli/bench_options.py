@@ -10,7 +10,7 @@ import click
 
 from actzoo.cli import executor_options
 from actzoo.errors import UsageError
-from actzoo.sweep.hyper import TUNABLE, unknown
+from actzoo.sweep.grid import TUNABLE, unknown
 
 
 def _rates(

@@ -56,7 +56,7 @@ def command(names: tuple[str, ...], only: tuple[str, ...], thorough: bool, as_js
 
 def _chosen(names: Sequence[str]) -> list[Activation]:
     """The activations that names, formulas and plugins stand for, each once."""
-    from actzoo.registry import default
+    from actzoo.plugins.registry import default
 
     registry = default()
     entries = registry.activations.entries

@@ -13,7 +13,7 @@ from actzoo.cli.streams import echo
 from actzoo.escaping import visible
 
 if TYPE_CHECKING:
-    from actzoo.report.folders import Beside, Row
+    from actzoo.report.comparison import Beside, Row
 
 
 @click.command()
@@ -46,9 +46,9 @@ def command(
     adjusted for all that is shown; says aloud in what the two were not made alike.
     """
     from actzoo.files import write_atomically
-    from actzoo.report.folders import document, dropped, hold
-    from actzoo.report.folders_text import markdown
-    from actzoo.report.study import read_study
+    from actzoo.report.comparison import document, dropped, hold
+    from actzoo.report.comparison_text import markdown
+    from actzoo.report.view import read_study
 
     beside = hold(read_study(a), read_study(b), set_a=set_a, set_b=set_b)
     if export_markdown is not None:
@@ -87,7 +87,7 @@ def _note(screen: Screen, beside: Beside) -> None:
 def _print(screen: Screen, beside: Beside, a: Path, b: Path) -> None:
     from rich.table import Table
 
-    from actzoo.report.folders_text import how_to_read
+    from actzoo.report.comparison_text import how_to_read
 
     say(screen, f"A: {a}")
     say(screen, f"B: {b}")

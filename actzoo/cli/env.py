@@ -17,8 +17,8 @@ def command(as_json: bool) -> None:
     """Show versions, machine and devices."""
     import torch
 
-    from actzoo.data import data_root
     from actzoo.environment import environment
+    from actzoo.tasks.datasets import data_root
 
     facts: dict[str, Any] = environment()
     facts["cuda"] = [

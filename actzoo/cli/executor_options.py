@@ -43,7 +43,7 @@ def open_executor(options: dict[str, Any], run: Run, folder: Path) -> Iterator[E
     Raises:
         UsageError: There is none of that name, or an option is not for it.
     """
-    from actzoo.registry import default
+    from actzoo.plugins.registry import default
     from actzoo.values import PoolOptions
 
     name = options["executor"]

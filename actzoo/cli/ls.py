@@ -60,7 +60,7 @@ def command(
 
 
 def _rows(what: str | None) -> list[dict[str, Any]]:
-    from actzoo.registry import default
+    from actzoo.plugins.registry import default
 
     registry = default()
     if what is not None:

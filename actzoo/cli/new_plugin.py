@@ -93,7 +93,7 @@ def checked_activation(name: str, text: str) -> Activation:
     """
     from actzoo.activation import Activation
     from actzoo.formula import Formula, split_assignments
-    from actzoo.registry import default
+    from actzoo.plugins.registry import default
 
     formula, values, learnable = split_assignments(text)
     vectors = {n: len(v) for n, v in values.items() if isinstance(v, tuple)}

@@ -15,13 +15,13 @@ from actzoo.escaping import one_line, visible
 @json_option
 def command(no_load: bool, trace: bool, as_json: bool) -> None:
     """List the plugins and what became of them."""
-    from actzoo.plugins import PluginState, discover, origin_of, unreadable
+    from actzoo.plugins.loader import PluginState, discover, origin_of, unreadable
 
     if no_load:
         states = [PluginState(origin_of(point), "not loaded") for point in discover()]
         states += unreadable()
     else:
-        from actzoo.registry import default
+        from actzoo.plugins.registry import default
 
         states = default().states()
     if as_json:

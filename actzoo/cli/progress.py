@@ -23,7 +23,7 @@ from actzoo.cli.headline import headline
 from actzoo.cli.output import say
 from actzoo.cli.tally import Tally
 from actzoo.escaping import one_line, visible
-from actzoo.sweep.results import Event
+from actzoo.sweep.events import Event
 from actzoo.sweep.status import Kind
 
 MOST_BARS = 8

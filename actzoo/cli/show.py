@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 @json_option
 def command(name: str, plot: Path | None, as_json: bool) -> None:
     """Show one activation: formula, derivative, claims, source, and a plot of both."""
-    from actzoo.describe import describe
-    from actzoo.registry import default
+    from actzoo.plugins.registry import default
+    from actzoo.summary import describe
 
     activation = default().get(name)
     if plot is not None and plot.suffix not in (".png", ".svg", ".pdf"):
@@ -57,7 +57,7 @@ def _sample(activation: Activation, half: float) -> tuple[Any, Any, Any]:
 
 
 def _print(activation: Activation) -> None:
-    from actzoo.describe import describe
+    from actzoo.summary import describe
 
     lines = [activation.name]
     if activation.aliases:

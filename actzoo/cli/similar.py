@@ -18,8 +18,8 @@ def command(name: str, count: int, as_json: bool) -> None:
 
     Distances are |f(x) - g(x)| for x in [-8, 8], with the declared parameters.
     """
-    from actzoo.registry import default
-    from actzoo.similar import nearest
+    from actzoo.activation.nearest import nearest
+    from actzoo.plugins.registry import default
 
     activation = default().get(name)
     found = nearest(activation, (a for a, _ in default().activations.entries))

@@ -52,10 +52,10 @@ def command(**options: Any) -> None:
         raise UsageError("--quick and --full are two different runs; give one of them")
     as_json = options["as_json"]
     screen = console(stderr=as_json)
+    from actzoo.cost.figure import write_figures
+    from actzoo.cost.measure import measure
+    from actzoo.cost.text import markdown, plain
     from actzoo.files import write_atomically, write_json
-    from actzoo.speed.figure import write_figures
-    from actzoo.speed.measure import measure
-    from actzoo.speed.text import markdown, plain
 
     settings = _settings(options)
     with _Shown(screen) as shown:
@@ -74,8 +74,8 @@ def command(**options: Any) -> None:
 
 
 def _settings(options: dict[str, Any]) -> Any:
+    from actzoo.cost import settings
     from actzoo.environment import pick_device
-    from actzoo.speed import settings
 
     chosen: dict[str, Any] = {"device": pick_device(options["device"])}
     if options["sets"]:

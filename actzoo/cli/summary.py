@@ -12,7 +12,7 @@ from actzoo.cli.output import Screen, say
 from actzoo.escaping import visible
 from actzoo.naming import shortest
 from actzoo.report.markdown import summary_rows
-from actzoo.sweep.store import Store
+from actzoo.results.store import Store
 
 
 def print_summary(screen: Screen, folder: Path, report: Path, *, keep_order: bool) -> None:

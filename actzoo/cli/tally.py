@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from actzoo.naming import shortest
+from actzoo.sweep.events import Event
 from actzoo.sweep.plan import Run
 from actzoo.sweep.progress import Progress
-from actzoo.sweep.results import Event
 from actzoo.sweep.status import UNKNOWN, Cell, Kind, Status
 
 

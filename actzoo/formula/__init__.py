@@ -3,8 +3,7 @@
 Importing this package, and reading a formula, imports neither SymPy, PyTorch nor flint.
 """
 
-from actzoo.formula.formula import Formula
-from actzoo.formula.split import (
+from actzoo.formula.command_line import (
     Call,
     parse_call,
     read_value,
@@ -12,6 +11,7 @@ from actzoo.formula.split import (
     split_call,
     split_names,
 )
+from actzoo.formula.formula import Formula
 
 __all__ = [
     "Call",

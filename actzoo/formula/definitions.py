@@ -6,7 +6,7 @@ from functools import cache
 
 from actzoo.formula.functions import FUNCTIONS, OPERANDS
 from actzoo.formula.nodes import COMPARISONS, Node, call, operation, walk
-from actzoo.formula.parse import parse
+from actzoo.formula.parser import parse
 
 
 @cache

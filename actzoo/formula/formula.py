@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from actzoo.errors import FormulaError
 from actzoo.formula.functions import ALIASES, FUNCTIONS
+from actzoo.formula.lexer import normalise
 from actzoo.formula.nodes import CONSTANTS, Node, names
-from actzoo.formula.parse import parse
-from actzoo.formula.scan import normalise
+from actzoo.formula.parser import parse
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -142,12 +142,12 @@ class Formula:
 
         Returns:
             One `mpmath.mpf` a point. nan where the formula is undefined (a pole, the logarithm of
-            a negative number) or not settled in bounded time; `actzoo.formula.reference` lists
+            a negative number) or not settled in bounded time; `actzoo.formula.proof` lists
             the rules.
         """
-        from actzoo.formula import reference
+        from actzoo.formula import proof
 
-        return reference.reference(self._root, xs, self._values(parameters), order)
+        return proof.reference(self._root, xs, self._values(parameters), order)
 
     def references(
         self,
@@ -155,9 +155,9 @@ class Formula:
         parameters: Mapping[str, float | Sequence[float]] | None = None,
     ) -> list[tuple[Any, Any, Any]]:
         """Value, first and second derivative at each point, as `reference` gives them."""
-        from actzoo.formula import reference
+        from actzoo.formula import proof
 
-        return reference.references(self._root, xs, self._values(parameters))
+        return proof.references(self._root, xs, self._values(parameters))
 
     def torch_function(self) -> TorchFunction:
         """The formula as a function of a tensor `x` and keyword parameters."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
 
-from actzoo.formula import definitions, exact
+from actzoo.formula import definitions, rational
 from actzoo.formula.nodes import COMPARISONS, Node, number, operation, walk
 from actzoo.formula.scalar import constant
 
@@ -45,7 +45,7 @@ def boundary_points(node: Node) -> tuple[list[Fraction], bool]:
             continue
         roots = {-offset / slope for slope, offset in lines if slope}
         # A line may be one that the case never uses, as -x is for abs(x) at positive x.
-        found |= {root for root in roots if exact.evaluate(difference, {"x": root}) == 0}
+        found |= {root for root in roots if rational.evaluate(difference, {"x": root}) == 0}
     return sorted(found), complete
 
 
@@ -64,7 +64,7 @@ def rationalised(node: Node) -> Node:
     """The tree with every constant part as one number, the nearest double if it is irrational."""
     if node.op == "number":
         return node
-    folded = exact.evaluate(node, {})
+    folded = rational.evaluate(node, {})
     if folded is None:
         value = constant(node)
         if value is not None and abs(value) < 1e300:

@@ -8,7 +8,7 @@ from typing import Any
 
 import sympy
 
-from actzoo.formula import cases, definitions
+from actzoo.formula import definitions, piecewise
 from actzoo.formula.functions import FUNCTIONS
 from actzoo.formula.nodes import Node
 
@@ -44,12 +44,12 @@ def derivative(node: Node, order: int, decimals: bool = False) -> Any:
             smooth = _with_sech(sympy.diff(smooth, X))
         return tidy(smooth)
 
-    if not cases.has_cases(node):
+    if not piecewise.has_cases(node):
         return slope(node)
-    by_region = cases.regions(node)
+    by_region = piecewise.regions(node)
     if by_region is not None:
         return _on_regions(*by_region, slope)
-    by_case = cases.split(node)
+    by_case = piecewise.split(node)
     if by_case is not None:
         builder = _Builder(True, decimals)
         return _piecewise(

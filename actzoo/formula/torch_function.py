@@ -22,8 +22,8 @@ from actzoo.formula import kinks, torch_ops
 from actzoo.formula.functions import FUNCTIONS
 from actzoo.formula.inputs import real
 from actzoo.formula.nodes import Node, Parsed, names, walk
+from actzoo.formula.rewrites import stable
 from actzoo.formula.scalar import apply, constant
-from actzoo.formula.stable import stable
 
 # (x, parameters) -> tensor, float, or for a condition a bool or a tensor of them.
 Compiled = Callable[[Any, dict[str, Any]], Any]

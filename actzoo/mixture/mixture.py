@@ -28,7 +28,7 @@ from actzoo.mixture.soundness import (
     reordered,
     whole,
 )
-from actzoo.registry import default, get
+from actzoo.plugins.registry import default, get
 
 Init = Literal["equal", "random"]
 LOOK_EVERY = 16

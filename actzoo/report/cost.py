@@ -9,9 +9,9 @@ from typing import Any
 
 from actzoo.errors import StoreError
 from actzoo.files import read_json
-from actzoo.report.study import Group, Study, Variant
 from actzoo.report.text import UNKNOWN, number, plural
-from actzoo.sweep.schema import fits
+from actzoo.report.view import Group, Study, Variant
+from actzoo.results.schema import fits
 
 FILE = "cost.json"
 FORMAT = 1

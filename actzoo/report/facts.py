@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from actzoo.environment import in_words
-from actzoo.experiment.spec import CellSpec
 from actzoo.report.text import UNKNOWN
+from actzoo.training.spec import CellSpec
 
 Facts = dict[str, str]
 

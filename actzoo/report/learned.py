@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from actzoo.report.study import Group, Variant
 from actzoo.report.text import code, spread, table
+from actzoo.report.view import Group, Variant
 
 
 def learned(group: Group) -> str:

@@ -14,7 +14,7 @@ from actzoo.errors import UsageError
 from actzoo.escaping import markdown, markdown_code
 from actzoo.files import write_atomically
 from actzoo.report import cost, preference, provenance, shape, tables, tuning
-from actzoo.report.compare import Comparison, compare, out_of_reach, rows
+from actzoo.report.bansal2022 import SOURCE
 from actzoo.report.figures import Figures, mixtures_to_draw, write_figures
 from actzoo.report.figures.overview import MANY
 from actzoo.report.figures.training import FEW_SEEDS
@@ -23,10 +23,10 @@ from actzoo.report.merge import read_studies
 from actzoo.report.mixed import differing as differing_pairs
 from actzoo.report.mixed import refuse_mixed
 from actzoo.report.order import by_score
-from actzoo.report.paper import SOURCE
 from actzoo.report.statistics import LEVEL, PERMUTE_FROM, POWER
-from actzoo.report.study import Group, Study, Variant, read_study
 from actzoo.report.text import listed, number, percent, plural
+from actzoo.report.verdicts import Comparison, compare, out_of_reach, rows
+from actzoo.report.view import Group, Study, Variant, read_study
 
 TITLED = 6
 """So many sets stand in the title."""

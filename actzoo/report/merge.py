@@ -9,8 +9,8 @@ from typing import Any
 
 from actzoo.errors import StoreError, UsageError
 from actzoo.report.facts import Facts, asked, environment, phases
-from actzoo.report.study import Cell, Place, Study, assemble, read_source
 from actzoo.report.text import UNKNOWN
+from actzoo.report.view import Cell, Place, Study, assemble, read_source
 from actzoo.sweep.plan import Run
 
 JOINED = ("sets", "datasets", "models", "seeds")

@@ -9,8 +9,8 @@ from pathlib import Path
 from actzoo.environment import MADE_WITH
 from actzoo.errors import StoreError
 from actzoo.report.facts import environment
-from actzoo.report.study import Cell, Study
 from actzoo.report.text import UNKNOWN, listed, plural
+from actzoo.report.view import Cell, Study
 
 NAMED = 6
 """So many differences, and cells of each, an error spells out."""

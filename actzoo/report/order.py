@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-from actzoo.report.study import Group, Study, Variant
+from actzoo.report.view import Group, Study, Variant
 
 
 def by_score(study: Study) -> Study:

@@ -10,10 +10,10 @@ import numpy as np
 from actzoo.errors import FormulaError
 from actzoo.escaping import latex, markdown, one_line
 from actzoo.formula import Formula, split_assignments
-from actzoo.report.paper import published
+from actzoo.report.bansal2022 import published
 from actzoo.report.statistics import r_squared, total_variation
-from actzoo.report.study import Floats, Group, Study, Variant
 from actzoo.report.text import code, number, spread, table
+from actzoo.report.view import Floats, Group, Study, Variant
 
 SIDE_BY_SIDE = 4
 """Up to this many functions have a column each."""

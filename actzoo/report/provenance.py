@@ -6,12 +6,12 @@ from collections import Counter
 from collections.abc import Sequence
 
 from actzoo.escaping import markdown
-from actzoo.experiment.protocol import Phase
 from actzoo.report.facts import environment
-from actzoo.report.study import Study
 from actzoo.report.text import UNKNOWN, code, duration, listed, plural, significant, table
-from actzoo.sweep.hyper import OF_PHASES, phase_with
+from actzoo.report.view import Study
+from actzoo.sweep.grid import OF_PHASES, phase_with
 from actzoo.sweep.plan import Run
+from actzoo.training.protocol import Phase
 
 
 def protocol(study: Study) -> str:

@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from actzoo.experiment.protocol import Protocol
-from actzoo.report.study import Cell, Floats, Variant
+from actzoo.report.view import Cell, Floats, Variant
+from actzoo.training.protocol import Protocol
 
 
 class Band(NamedTuple):

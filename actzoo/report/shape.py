@@ -9,8 +9,8 @@ import numpy as np
 from actzoo.report.figures.curves import inside
 from actzoo.report.preference import SIDE_BY_SIDE
 from actzoo.report.statistics import Bend, fit_bend
-from actzoo.report.study import Floats, Variant
 from actzoo.report.text import code, listed, number, percent, spread, table
+from actzoo.report.view import Floats, Variant
 
 STRAIGHT = 0.99
 """R² from which two straight lines describe a curve."""

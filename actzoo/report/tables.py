@@ -8,10 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from actzoo.escaping import markdown, one_line
-from actzoo.report.compare import ONE_SEED, Comparison
 from actzoo.report.cost import cost, costs
 from actzoo.report.statistics import t_interval
-from actzoo.report.study import Floats, Group, Study, Variant
 from actzoo.report.text import (
     UNKNOWN,
     code,
@@ -28,6 +26,8 @@ from actzoo.report.text import (
     table,
     with_half,
 )
+from actzoo.report.verdicts import ONE_SEED, Comparison
+from actzoo.report.view import Floats, Group, Study, Variant
 
 NAMED = 8
 """So many sets a sentence names."""

@@ -6,9 +6,9 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from actzoo.report.study import Group, Study, Variant
 from actzoo.report.text import code, duration, listed, number, plural, table
-from actzoo.sweep.hyper import Value
+from actzoo.report.view import Group, Study, Variant
+from actzoo.sweep.grid import Value
 from actzoo.sweep.plan import Subject
 from actzoo.sweep.tune import FILE, Outcome, Tuned, read_tuning
 

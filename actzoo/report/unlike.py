@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from actzoo.environment import MADE_WITH
 from actzoo.naming import shortest
 from actzoo.report.facts import Facts, asked, environment
-from actzoo.report.study import Cell
 from actzoo.report.text import UNKNOWN
+from actzoo.report.view import Cell
 
 
 @dataclass(frozen=True)

@@ -12,23 +12,23 @@ from typing import Any
 
 from torch import Tensor
 
-from actzoo import data
 from actzoo.activation import Activation
 from actzoo.errors import ActzooError, TuningError, UsageError
-from actzoo.experiment.spec import CellSpec
 from actzoo.files import write_atomically, write_csv
-from actzoo.registry import default, get
-from actzoo.sweep.alike import refuse_unlike
+from actzoo.plugins.registry import default, get
+from actzoo.results.provenance import refuse_unlike
+from actzoo.results.store import CONFIG, RESULT, SPEC, TABLE, Store
 from actzoo.sweep.config import from_python, to_run, to_toml
+from actzoo.sweep.events import Event, Results, cell_row
 from actzoo.sweep.executors.local import LocalPool
-from actzoo.sweep.hyper import said
+from actzoo.sweep.grid import said
 from actzoo.sweep.plan import Run
 from actzoo.sweep.prepare import Loaded, Plan, make_plan
-from actzoo.sweep.results import Event, Results, cell_row
-from actzoo.sweep.running import Sweep
+from actzoo.sweep.scheduler import Sweep
 from actzoo.sweep.status import planned
-from actzoo.sweep.store import CONFIG, RESULT, SPEC, TABLE, Store
 from actzoo.sweep.tune import DIVERGED, Tuning, choose, write_tuning
+from actzoo.tasks import datasets
+from actzoo.training.spec import CellSpec
 
 HERE = (type(None), LocalPool, ProcessPoolExecutor, ThreadPoolExecutor)
 """Executors, and their absence, whose cells run on this machine."""
@@ -232,7 +232,7 @@ def bench(
     if executor is not None and not callable(getattr(executor, "submit", None)):
         raise UsageError(f"executor={executor!r}; expected a concurrent.futures.Executor")
     elsewhere = executor is not None and run.device != "auto"
-    plan, loaded = make_plan(run, data.data_root(data_root), elsewhere=elsewhere)
+    plan, loaded = make_plan(run, datasets.data_root(data_root), elsewhere=elsewhere)
     folder = Path(out) if out is not None else plan.default_folder()
     store, call = Store(folder), _call(given, options)
     with store.locked(call):

@@ -16,11 +16,11 @@ from types import NoneType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from actzoo.errors import ActzooError, UsageError
-from actzoo.experiment.protocol import Phase
 from actzoo.formula import split_names
-from actzoo.registry import default
-from actzoo.sweep.hyper import OF_PHASES, TUNABLE, WORDS, fits, unknown
+from actzoo.plugins.registry import default
+from actzoo.sweep.grid import OF_PHASES, TUNABLE, WORDS, fits, unknown
 from actzoo.sweep.plan import LARGEST, Run
+from actzoo.training.protocol import Phase
 
 Settings = dict[str, Any]
 """Checked values by key."""

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from torch import nn
 
-from actzoo import data
 from actzoo.errors import DataError, UsageError
-from actzoo.experiment.streams import seeded
-from actzoo.registry import default
+from actzoo.plugins.registry import default
 from actzoo.sweep.plan import Run
+from actzoo.tasks import datasets
+from actzoo.training.seeding import seeded
 from actzoo.values import Images
 
 
@@ -22,9 +22,9 @@ def check_data(run: Run, images: Images) -> None:
     if images.classes < 2:
         raise DataError(f"{images.name} has one class; expected two or more to tell apart")
     if run.limit is not None:
-        images = data.limit(images, run.limit)
+        images = datasets.limit(images, run.limit)
     try:
-        train, _ = data.holdout(images.y_train, run.validation)
+        train, _ = datasets.holdout(images.y_train, run.validation)
     except DataError as error:
         raise DataError(f"{images.name}: {error}") from None
     epochs = run.grid.get("epochs", ())

@@ -10,18 +10,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from actzoo import data
 from actzoo.environment import MOST_THREADS, device_elsewhere, pick_device
 from actzoo.errors import UsageError
-from actzoo.experiment.build import WeightInit
-from actzoo.experiment.fingerprint import Fingerprint, of_activation, of_model
-from actzoo.experiment.protocol import PAPER, Protocol, equal_epochs
-from actzoo.experiment.spec import CellSpec, Precision
 from actzoo.kernels import KERNELS, Kernel
 from actzoo.mixture import Init
-from actzoo.plugins import GROUP
-from actzoo.registry import default, get
-from actzoo.sweep.hyper import (
+from actzoo.plugins.loader import GROUP
+from actzoo.plugins.registry import default, get
+from actzoo.sweep.grid import (
     OF_RUN,
     TUNABLE,
     Grid,
@@ -32,6 +27,11 @@ from actzoo.sweep.hyper import (
     typed,
     unknown,
 )
+from actzoo.tasks import datasets
+from actzoo.training.build import WeightInit
+from actzoo.training.fingerprint import Fingerprint, of_activation, of_model
+from actzoo.training.protocol import PAPER, Protocol, equal_epochs
+from actzoo.training.spec import CellSpec, Precision
 
 Control = Literal["", "equal-epochs"]
 LARGEST = 2**63 - 1
@@ -370,7 +370,7 @@ def _dataset_name(text: str) -> str:
     """The dataset's own name; a file by its full path, so that any worker finds it."""
     if text.startswith("npz:"):
         return f"npz:{Path(text.removeprefix('npz:')).expanduser().resolve()}"
-    return default().found_by(data.find(text))
+    return default().found_by(datasets.find(text))
 
 
 def _model_name(text: str) -> str:

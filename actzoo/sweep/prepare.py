@@ -10,17 +10,17 @@ from typing import Any
 
 import torch
 
-from actzoo import data
 from actzoo.errors import DataError
-from actzoo.experiment.build import build
-from actzoo.experiment.fingerprint import Fingerprint, of_dataset
-from actzoo.experiment.spec import CellSpec
 from actzoo.isolation import isolated
 from actzoo.naming import shortest
-from actzoo.registry import default
+from actzoo.plugins.registry import default
 from actzoo.sweep.feasible import check_data
 from actzoo.sweep.plan import Run, resolve
 from actzoo.sweep.tune import Trial, Tuning, trials
+from actzoo.tasks import datasets
+from actzoo.training.build import build
+from actzoo.training.fingerprint import Fingerprint, of_dataset
+from actzoo.training.spec import CellSpec
 from actzoo.values import Images
 
 
@@ -38,7 +38,7 @@ class Loaded:
         """The images of a dataset, loaded unless they are the last ones asked for."""
         if self._images is None or name != self._name:
             self._images = None  # the old ones go before the new ones come
-            images = data.find(name).load(self.root)
+            images = datasets.find(name).load(self.root)
             digest = images.fingerprint()
             if self._digests.setdefault(name, digest) != digest:
                 raise DataError(f"the files of {name} changed while this run was going on")
@@ -104,7 +104,7 @@ def _plan(run: Run, root: Path, elsewhere: bool) -> tuple[Plan, Loaded]:
     about: dict[str, dict[str, Any]] = {}
     shown, notes = shortest(run.datasets), []
     for name in run.datasets:
-        dataset = data.find(name)
+        dataset = datasets.find(name)
         images = loaded.images(name)
         check_data(run, images)
         notes += [f"{shown[name]}: {note}" for note in images.notes]

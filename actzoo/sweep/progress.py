@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import Any
 
 from actzoo.errors import StoreError
-from actzoo.experiment.spec import CellSpec
-from actzoo.experiment.training import Epoch
 from actzoo.files import read_json, write_json
-from actzoo.sweep.schema import fits
-from actzoo.sweep.store import Store
+from actzoo.results.schema import fits
+from actzoo.results.store import Store
+from actzoo.training.phases import Epoch
+from actzoo.training.spec import CellSpec
 
 NAME = "progress.json"
 WRITE_SECONDS = 1.0

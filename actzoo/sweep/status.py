@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from actzoo.errors import StoreError
-from actzoo.experiment.spec import CellSpec
 from actzoo.files import read_json
+from actzoo.results.schema import Failure, Result, fits
+from actzoo.results.store import CELL, ERROR, RESULT, Store
 from actzoo.sweep.progress import Progress, alive, read_progress
-from actzoo.sweep.schema import Failure, Result, fits
-from actzoo.sweep.store import CELL, ERROR, RESULT, Store
+from actzoo.training.spec import CellSpec
 
 State = Literal["done", "failed", "running", "silent", "stopped", "waiting"]
 STATES: tuple[State, ...] = ("done", "failed", "running", "silent", "stopped", "waiting")

@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from actzoo.errors import StoreError, TuningError
-from actzoo.experiment.fingerprint import Fingerprint
-from actzoo.experiment.spec import FORMAT, CellSpec
 from actzoo.files import read_json, write_json
-from actzoo.sweep.hyper import Grid, Setting, said
+from actzoo.results.schema import fits
+from actzoo.results.store import Store
+from actzoo.sweep.grid import Grid, Setting, said
 from actzoo.sweep.plan import Run, Subject
-from actzoo.sweep.schema import fits
-from actzoo.sweep.store import Store
+from actzoo.training.fingerprint import Fingerprint
+from actzoo.training.spec import FORMAT, CellSpec
 
 FILE = "tuning.json"
 DIVERGED = ("DivergedError", "MixtureError")

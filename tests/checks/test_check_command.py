@@ -7,7 +7,7 @@ import pytest
 
 from actzoo import Activation
 from actzoo.cli import main
-from actzoo.registry import Origin, default
+from actzoo.plugins.registry import Origin, default
 
 QUICK = ("--only", "value", "--only", "range", "--only", "kinks")
 

@@ -11,7 +11,7 @@ import pytest
 import actzoo
 from actzoo.cli import main
 from actzoo.errors import UsageError
-from actzoo.registry import default
+from actzoo.plugins.registry import default
 from actzoo.sweep.config import parse_seeds
 
 

@@ -13,9 +13,9 @@ import actzoo
 from actzoo.cli.headline import headline
 from actzoo.cli.progress import display
 from actzoo.cli.tally import Tally
-from actzoo.experiment.protocol import PAPER
-from actzoo.experiment.training import Epoch
-from actzoo.sweep.results import Event
+from actzoo.sweep.events import Event
+from actzoo.training.phases import Epoch
+from actzoo.training.protocol import PAPER
 
 
 def shown(tiny_npz, tmp_path, *, terminal, columns=80):

@@ -17,8 +17,8 @@ from click.testing import CliRunner
 import actzoo
 from actzoo.cli import headline, status
 from actzoo.errors import StoreError, UsageError
-from actzoo.experiment.protocol import PAPER
-from actzoo.sweep.schema import digest_of
+from actzoo.results.schema import digest_of
+from actzoo.training.protocol import PAPER
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import mpmath
 import pytest
 
 from actzoo.formula import Formula
-from actzoo.formula.reference import MAX_BITS
+from actzoo.formula.proof import MAX_BITS
 
 POINTS = [-100.0, -20.0, -3.7, -1.0, -1e-4, -1e-8, 1e-8, 0.1, 0.9, 2.5, 20.0, 100.0]
 

@@ -11,7 +11,7 @@ from actzoo import Activation
 from actzoo.kernels import Kernel
 from actzoo.kernels.table import native
 from actzoo.kernels.table.fit import table
-from actzoo.registry import default
+from actzoo.plugins.registry import default
 
 needs_table = pytest.mark.skipif(bool(native.absent()), reason=native.absent() or "there")
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 import actzoo
-from actzoo.fusing import pools
+from actzoo.mixture.fuse import pools
 from tests.kernels.conftest import needs_table
 from tests.kernels.test_pooled import CPU, SET, is_pooled, made, pair
 
@@ -158,8 +158,8 @@ def test_weights_that_are_no_proportions_are_said() -> None:
 
 
 def test_the_harness_fuses_under_auto_and_says_so() -> None:
-    from actzoo.experiment.build import build
-    from actzoo.registry import default
+    from actzoo.plugins.registry import default
+    from actzoo.training.build import build
 
     network, options = default().model("paper_cnn")
     found = {}

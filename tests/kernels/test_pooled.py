@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 import actzoo
-from actzoo.fusing import FusedSequential
 from actzoo.kernels.table import native
 from actzoo.kernels.table.native import ISAS
+from actzoo.mixture.fuse import FusedSequential
 from tests.kernels.conftest import CERTIFIED, needs_table
 
 pytestmark = needs_table

@@ -16,7 +16,7 @@ ALLOWED = {
     "kernels/watched.py": "is a transform of torch at work? there is no public question",
     "kernels/fused.py": "Inductor, of the kernel that is refused without it",
     "kernels/fitness.py": "as above",
-    "speed/operators.py": "mark_dynamic, which torch's documentation names",
+    "cost/operators.py": "mark_dynamic, which torch's documentation names",
     "mixture/mixture.py": "_version, which torch's notes on autograd name",
 }
 

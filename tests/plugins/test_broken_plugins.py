@@ -79,7 +79,7 @@ REQUIRES = {"too_new": "actzoo>=99"}
 SEVERAL = """
 import contextlib, io, json, os, sys
 from actzoo.cli import main
-from actzoo.registry import default
+from actzoo.plugins.registry import default
 
 said = []
 for environment, words in json.loads(sys.argv[1]):

@@ -10,16 +10,16 @@ import sys
 
 import pytest
 
-from actzoo.plugins import discover
-from actzoo.registry import Registry, default
+from actzoo.plugins.loader import discover
+from actzoo.plugins.registry import Registry, default
 
 # Everything the program itself names: clashing with somebody's own, it is still a built-in.
 pytestmark = pytest.mark.slow  # each case is a process of its own
 
 TAKEN = """
 from actzoo import Activation, ActivationSet, Dataset, Network, hookimpl
-from actzoo.registry import Registry
-from actzoo.plugins import discover
+from actzoo.plugins.registry import Registry
+from actzoo.plugins.loader import discover
 
 NAMES = {names!r}
 
@@ -198,8 +198,8 @@ def actzoo_activations():
 """
 PRINT = """
 import actzoo
-from actzoo.experiment.fingerprint import of_activation
-from actzoo.registry import default
+from actzoo.training.fingerprint import of_activation
+from actzoo.plugins.registry import default
 print(of_activation(actzoo.get("normfun"), default()).digest)
 """
 

@@ -16,9 +16,9 @@ import torch
 
 import actzoo
 from actzoo.errors import UsageError
-from actzoo.hookspecs import hookimpl
-from actzoo.plugins import discover
-from actzoo.registry import Registry
+from actzoo.plugins.hooks import hookimpl
+from actzoo.plugins.loader import discover
+from actzoo.plugins.registry import Registry
 
 
 class Good:

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 import actzoo
-from actzoo import hookspecs
-from actzoo.plugins import HOOKS
+from actzoo.plugins import hooks
+from actzoo.plugins.loader import HOOKS
 
 GUIDE = (Path(__file__).parents[2] / "docs" / "writing-a-plugin.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", GUIDE, flags=re.DOTALL | re.MULTILINE)
@@ -20,13 +20,13 @@ BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", GUIDE, flags=re.DOTALL | re.MULTIL
 
 @pytest.mark.parametrize("hook", HOOKS)
 def test_each_hook_is_there_with_its_signature(hook):
-    signature = str(inspect.signature(getattr(hookspecs, hook))).replace("'", "")
+    signature = str(inspect.signature(getattr(hooks, hook))).replace("'", "")
     assert f"`{hook}{signature}`" in GUIDE
     assert f"def {hook}():" in GUIDE, "and in the example"
 
 
 def test_these_are_all_hooks():
-    assert set(HOOKS) == {name for name in vars(hookspecs) if name.startswith("actzoo_")}
+    assert set(HOOKS) == {name for name in vars(hooks) if name.startswith("actzoo_")}
 
 
 @pytest.mark.parametrize("value", [*HOOKS.values(), actzoo.Claims, actzoo.Images])

@@ -12,13 +12,13 @@ import numpy as np
 import pytest
 
 from actzoo.errors import DivergedError
-from actzoo.experiment.cell import CellResult
-from actzoo.experiment.fingerprint import Fingerprint
-from actzoo.experiment.protocol import Phase, Protocol, equal_epochs
-from actzoo.experiment.spec import CellSpec
+from actzoo.results.schema import digest_of
+from actzoo.results.store import Store
 from actzoo.sweep.plan import Run
-from actzoo.sweep.schema import digest_of
-from actzoo.sweep.store import Store
+from actzoo.training.cell import CellResult
+from actzoo.training.fingerprint import Fingerprint
+from actzoo.training.protocol import Phase, Protocol, equal_epochs
+from actzoo.training.spec import CellSpec
 
 IMAGES = 1000
 PROTOCOL: Protocol = (

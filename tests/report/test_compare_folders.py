@@ -13,14 +13,14 @@ import pytest
 from scipy import stats
 
 from actzoo.errors import UsageError
-from actzoo.experiment.protocol import Phase
-from actzoo.report.compare import NO_DIFFERENCE, ONE_SEED, compare, out_of_reach
-from actzoo.report.folders import HIGHER, LOWER, Beside, dropped, hold
-from actzoo.report.folders_text import how_to_read, markdown
+from actzoo.report.comparison import HIGHER, LOWER, Beside, dropped, hold
+from actzoo.report.comparison_text import how_to_read, markdown
 from actzoo.report.statistics import holm, least_p, paired_p, smallest_detectable
-from actzoo.report.study import Cell, Group, Study, Variant, read_study
+from actzoo.report.verdicts import NO_DIFFERENCE, ONE_SEED, compare, out_of_reach
+from actzoo.report.view import Cell, Group, Study, Variant, read_study
+from actzoo.results.store import Store
 from actzoo.sweep.plan import Run
-from actzoo.sweep.store import Store
+from actzoo.training.protocol import Phase
 
 Make = Callable[..., Path]
 Edit = Callable[..., None]

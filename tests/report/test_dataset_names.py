@@ -14,10 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import actzoo
-from actzoo import downloads
 from actzoo.cli import group
 from actzoo.naming import shortest
 from actzoo.report.markdown import summary_rows, write_report
+from actzoo.tasks import downloads
 
 PARTS = st.lists(st.sampled_from(["a", "b", "c", "t.npz"]), min_size=1, max_size=4)
 PATHS = st.lists(PARTS.map(lambda parts: "npz:/" + "/".join(parts)), unique=True, max_size=6)

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from actzoo.report.compare import compare
 from actzoo.report.figures import overview, style, training, tuning
 from actzoo.report.markdown import summary_rows, write_report
 from actzoo.report.order import by_score
-from actzoo.report.study import Variant, read_study
 from actzoo.report.tuning import Pairs
+from actzoo.report.verdicts import compare
+from actzoo.report.view import Variant, read_study
 from actzoo.sweep.plan import Subject
 from actzoo.sweep.tune import Outcome, Tuned
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from actzoo.report.figures import Figures
 from actzoo.report.markdown import render
-from actzoo.report.study import read_study
+from actzoo.report.view import read_study
 
 ACCURACY = {"relu + tanh": [950, 953], "relu": [900, 902], "tanh": [901, 900]}
 

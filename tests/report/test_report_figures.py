@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 
 from actzoo.errors import UsageError
-from actzoo.experiment.protocol import Phase
 from actzoo.files import digest, read_json, write_json
 from actzoo.report import write_report
-from actzoo.report.compare import compare
 from actzoo.report.figures import accuracy, curves, style, training
 from actzoo.report.series import Span, along, spans
-from actzoo.report.study import Group, Study, read_study
-from actzoo.sweep.schema import digest_of
+from actzoo.report.verdicts import compare
+from actzoo.report.view import Group, Study, read_study
+from actzoo.results.schema import digest_of
+from actzoo.training.protocol import Phase
 
 Make = Callable[..., Path]
 SETS = (("relu", "tanh"),)

@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 
 import actzoo
-from actzoo.experiment.protocol import PAPER
 from actzoo.report import write_report
-from actzoo.sweep.store import Store
+from actzoo.results.store import Store
+from actzoo.training.protocol import PAPER
 
 
 def test_what_a_function_learnt_is_in_the_report(tmp_path, tiny_npz):

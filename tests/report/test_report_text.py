@@ -12,18 +12,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from actzoo import registry
 from actzoo.errors import StoreError, UnknownNameError
-from actzoo.experiment.protocol import PAPER
+from actzoo.plugins import registry
 from actzoo.report import write_report
 from actzoo.report.figures import Figures
 from actzoo.report.markdown import render
 from actzoo.report.preference import _written_out, equations, preferences
 from actzoo.report.shape import is_leaky
 from actzoo.report.statistics import Bend, Interval
-from actzoo.report.study import read_study
 from actzoo.report.text import duration, ends, listed, number, p_value, signed, table, with_half
-from actzoo.sweep.schema import digest_of
+from actzoo.report.view import read_study
+from actzoo.results.schema import digest_of
+from actzoo.training.protocol import PAPER
 
 Make = Callable[..., Path]
 SETS = (("relu", "tanh", "sin"),)

@@ -9,15 +9,15 @@ import pytest
 
 import actzoo
 from actzoo.errors import StoreError
-from actzoo.experiment.protocol import PAPER
-from actzoo.experiment.spec import FORMAT
 from actzoo.report.figures import style
 from actzoo.report.figures.tuning import collect_sensitivity, draw_sensitivity, figures_of
 from actzoo.report.markdown import write_report
-from actzoo.report.study import Variant, read_study
 from actzoo.report.tuning import of_group, read_tuned, section
+from actzoo.report.view import Variant, read_study
 from actzoo.sweep.plan import Subject
 from actzoo.sweep.tune import Outcome, Tuned, read_tuning
+from actzoo.training.protocol import PAPER
+from actzoo.training.spec import FORMAT
 
 
 def outcome(accuracy, failures=(), **setting):

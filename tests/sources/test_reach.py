@@ -14,15 +14,15 @@ import torch
 
 import actzoo
 from actzoo.errors import UsageError
-from actzoo.experiment.fingerprint import of_activation
-from actzoo.registry import default
+from actzoo.plugins.registry import default
+from actzoo.training.fingerprint import of_activation
 
 FUNCTION = "import torch\n{imports}\n\n\ndef foo(x):\n    {first}\n    return torch.tanh({k} * x)\n"
 SCRIPT = """
 import json, sys
 import actzoo, torch
-from actzoo.experiment.fingerprint import of_activation
-from actzoo.registry import default
+from actzoo.training.fingerprint import of_activation
+from actzoo.plugins.registry import default
 act = actzoo.get(sys.argv[1])
 found = of_activation(act, default())
 print(json.dumps([found.digest, found.imports, found.not_covered, act(torch.ones(1)).item()]))

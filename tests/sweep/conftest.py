@@ -11,7 +11,7 @@ from dataclasses import replace
 import pytest
 
 import actzoo
-from actzoo.experiment.protocol import PAPER
+from actzoo.training.protocol import PAPER
 
 
 @pytest.fixture

@@ -27,9 +27,9 @@ from killing import plain
 
 from actzoo import cli
 from actzoo.environment import environment
-from actzoo.experiment import checkpoint
 from actzoo.files import write_json
-from actzoo.registry import default
+from actzoo.plugins.registry import default
+from actzoo.training import checkpoint
 
 OPTIONS = (
     "bench --set relu,tanh --no-members --dataset digits --model mlp --seeds 0 --epochs 20 "

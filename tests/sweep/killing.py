@@ -20,12 +20,12 @@ from pathlib import Path
 import torch
 
 from actzoo.environment import environment
-from actzoo.experiment import checkpoint
-from actzoo.experiment.protocol import PAPER
+from actzoo.results.store import Store
 from actzoo.sweep.bench import run_plan
 from actzoo.sweep.plan import Run
 from actzoo.sweep.prepare import make_plan
-from actzoo.sweep.store import Store
+from actzoo.training import checkpoint
+from actzoo.training.protocol import PAPER
 
 WRITES = [
     ("half", "spec.json", 1),

@@ -9,9 +9,9 @@ import pytest
 
 import actzoo
 from actzoo.errors import StoreError
-from actzoo.experiment.protocol import PAPER
 from actzoo.files import read_json, write_json
-from actzoo.sweep.schema import digest_of
+from actzoo.results.schema import digest_of
+from actzoo.training.protocol import PAPER
 
 
 class Remote(Executor):

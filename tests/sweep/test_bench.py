@@ -10,15 +10,15 @@ import torch
 
 import actzoo
 from actzoo.errors import StoreError, UnknownNameError, UsageError
-from actzoo.experiment import cell as cells
-from actzoo.experiment.protocol import PAPER, Phase
-from actzoo.experiment.setup import Setup
-from actzoo.experiment.spec import CellSpec
 from actzoo.report.markdown import write_report
+from actzoo.results.store import Store
 from actzoo.sweep import bench
 from actzoo.sweep.plan import Run
 from actzoo.sweep.prepare import make_plan
-from actzoo.sweep.store import Store
+from actzoo.training import cell as cells
+from actzoo.training.protocol import PAPER, Phase
+from actzoo.training.setup import Setup
+from actzoo.training.spec import CellSpec
 
 QUICK = tuple(replace(p, epochs=1) for p in PAPER)
 
@@ -269,7 +269,7 @@ def test_the_key_covers_what_is_run(quick, tiny_npz, tmp_path, monkeypatch):
         key(init="random"),
     }
     assert base not in others and len(others) == 9
-    from actzoo.experiment import fingerprint
+    from actzoo.training import fingerprint
 
     monkeypatch.setattr(fingerprint, "_digest", lambda files, again=(): "edited")
     assert key() != base

@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 
 import actzoo
 from actzoo.errors import UsageError
-from actzoo.experiment.protocol import Phase
-from actzoo.registry import default
+from actzoo.plugins.registry import default
 from actzoo.sweep.config import KEYS, checked, merged, read_config, to_run, to_toml
-from actzoo.sweep.hyper import TUNABLE
+from actzoo.sweep.grid import TUNABLE
 from actzoo.sweep.plan import Run
 from actzoo.sweep.prepare import make_plan
+from actzoo.training.protocol import Phase
 
 RATES = st.floats(1e-9, 1e3)
 VALUES = {

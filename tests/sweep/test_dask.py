@@ -8,9 +8,9 @@ import pytest
 
 import actzoo
 from actzoo.errors import UsageError
-from actzoo.experiment.protocol import PAPER
-from actzoo.registry import default
+from actzoo.plugins.registry import default
 from actzoo.sweep.executors import dask as ours
+from actzoo.training.protocol import PAPER
 from actzoo.values import PoolOptions
 
 distributed = pytest.importorskip("distributed")

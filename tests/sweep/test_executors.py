@@ -19,13 +19,13 @@ from click.testing import CliRunner
 import actzoo
 from actzoo.cli.bench import command
 from actzoo.errors import DataError, DeclarationError, StoreError, UsageError
-from actzoo.experiment.protocol import PAPER
-from actzoo.registry import default
-from actzoo.sweep import running
+from actzoo.plugins.registry import default
+from actzoo.sweep import scheduler
 from actzoo.sweep.executors.local import LocalPool
 from actzoo.sweep.plan import Run
 from actzoo.sweep.prepare import make_plan
-from actzoo.sweep.work import work_apart
+from actzoo.sweep.worker import work_apart
+from actzoo.training.protocol import PAPER
 from actzoo.values import PoolOptions, WorkerPool
 
 LONG = tuple(replace(p, epochs=8) for p in PAPER)
@@ -191,8 +191,8 @@ def test_a_worker_that_refuses_stops_the_run_and_fails_no_cell(tmp_path, quick):
 
 
 def test_a_result_that_nobody_can_see_here_is_said(tmp_path, quick, monkeypatch):
-    monkeypatch.setattr(running, "VISIBLE_SECONDS", 0.1)
-    monkeypatch.setattr(running, "LOOK_SECONDS", 0.05)
+    monkeypatch.setattr(scheduler, "VISIBLE_SECONDS", 0.1)
+    monkeypatch.setattr(scheduler, "LOOK_SECONDS", 0.05)
     with pytest.raises(StoreError, match=rf"but on {platform.node()} there is no {tmp_path}"):
         actzoo.bench(["tanh"], out=tmp_path, executor=Answers(str), **quick)
 

@@ -10,10 +10,10 @@ import pytest
 import actzoo
 from actzoo.cli.bench_options import GROUPS
 from actzoo.errors import UsageError
-from actzoo.experiment.protocol import PAPER
 from actzoo.sweep.config import ELSEWHERE, checked, from_python, to_run
-from actzoo.sweep.hyper import OF_PHASES, TUNABLE
+from actzoo.sweep.grid import OF_PHASES, TUNABLE
 from actzoo.sweep.plan import Run
+from actzoo.training.protocol import PAPER
 
 OWN = ("retry_failed", "fail_fast", "mixed_machines", "out", "data_root", "executor")
 OPTIONS = [option.name for group in GROUPS.values() for option in group]

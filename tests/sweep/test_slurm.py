@@ -12,7 +12,7 @@ import pytest
 
 import actzoo
 from actzoo.errors import UsageError
-from actzoo.registry import default
+from actzoo.plugins.registry import default
 from actzoo.sweep.executors.slurm import SlurmPool
 from actzoo.values import PoolOptions
 

@@ -15,12 +15,12 @@ from rich.console import Console
 
 from actzoo.cli.progress import display
 from actzoo.errors import DivergedError, MixtureError, StoreError
-from actzoo.experiment import checkpoint
-from actzoo.experiment.spec import FORMAT, CellSpec
 from actzoo.files import npz_bytes, read_json, write_json
+from actzoo.results.store import Store
 from actzoo.sweep.progress import ProgressFile
-from actzoo.sweep.store import Store
-from actzoo.sweep.work import work
+from actzoo.sweep.worker import work
+from actzoo.training import checkpoint
+from actzoo.training.spec import FORMAT, CellSpec
 
 REPORTS = Path(__file__).parents[2] / "reports"
 COMMITTED = sorted(path.parent for path in REPORTS.glob("*/spec.json"))
@@ -250,7 +250,7 @@ def test_whatever_is_raised_is_a_result(tanh, tmp_path, monkeypatch, error, kind
     def fails(*_, **__):
         raise error
 
-    monkeypatch.setattr("actzoo.sweep.work.run_cell", fails)
+    monkeypatch.setattr("actzoo.sweep.worker.run_cell", fails)
     results, events = tanh()
     assert results.failed == 2
     told = [event.message for event in events if event.kind == "failed"]

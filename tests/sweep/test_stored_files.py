@@ -16,10 +16,10 @@ import actzoo
 from actzoo.errors import StoreError
 from actzoo.files import read_json, remove_parts, write_atomically, write_json
 from actzoo.report import write_report
-from actzoo.report.study import read_study
-from actzoo.sweep.schema import digest_of
+from actzoo.report.view import read_study
+from actzoo.results.schema import digest_of
+from actzoo.results.store import Store
 from actzoo.sweep.status import read_status
-from actzoo.sweep.store import Store
 
 OTHERS = (None, True, -1, 1.5, "text", [], {}, [[1]], {"a": 1})
 

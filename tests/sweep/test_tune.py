@@ -14,14 +14,14 @@ import pytest
 
 import actzoo
 from actzoo.errors import DataError, DivergedError, TuningError, UsageError
-from actzoo.experiment.cell import CellResult
-from actzoo.experiment.protocol import PAPER
-from actzoo.experiment.spec import CellSpec
-from actzoo.sweep import work as work_module
+from actzoo.results.store import Store
+from actzoo.sweep import worker as work_module
 from actzoo.sweep.plan import Run, resolve
 from actzoo.sweep.prepare import make_plan
-from actzoo.sweep.store import Store
 from actzoo.sweep.tune import choose, read_tuning, settings, trials
+from actzoo.training.cell import CellResult
+from actzoo.training.protocol import PAPER
+from actzoo.training.spec import CellSpec
 
 RATES = (1e-4, 1e-2)
 QUICK = tuple(replace(p, epochs=1) for p in PAPER)
@@ -44,7 +44,7 @@ def quick(tiny_npz):
 
 class Done(NamedTuple):
     folder: Path
-    results: actzoo.sweep.results.Results
+    results: actzoo.sweep.events.Results
     kinds: list[str]
 
 

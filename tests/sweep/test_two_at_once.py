@@ -10,13 +10,13 @@ import pytest
 
 from actzoo.errors import StoreError
 from actzoo.files import read_json, write_json
-from actzoo.sweep.store import Store
-from actzoo.sweep.work import work_apart
+from actzoo.results.store import Store
+from actzoo.sweep.worker import work_apart
 
 HOLD = """
 import sys, time
 from pathlib import Path
-from actzoo.sweep.store import Store
+from actzoo.results.store import Store
 with Store(Path(sys.argv[1])).locked("actzoo bench --set sin"):
     print("held", flush=True)
     time.sleep(600)  # until it is killed

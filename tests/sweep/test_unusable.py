@@ -13,12 +13,12 @@ from torch import nn
 
 import actzoo
 from actzoo.cli import group
-from actzoo.data import find
 from actzoo.errors import DataError, UsageError
-from actzoo.experiment.protocol import PAPER
-from actzoo.registry import default
+from actzoo.plugins.registry import default
 from actzoo.sweep.feasible import check_data
 from actzoo.sweep.plan import Run
+from actzoo.tasks.datasets import find
+from actzoo.training.protocol import PAPER
 from actzoo.values import Images, Network
 
 IMAGES, CLASSES = 120, 3

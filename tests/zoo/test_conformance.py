@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from actzoo import checks
-from actzoo.registry import GROUP, default
+from actzoo.plugins.registry import GROUP, default
 
 FAMILY = {
     value: origin.plugin

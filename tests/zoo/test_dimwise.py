@@ -10,7 +10,7 @@ import torch
 from mpmath import mpf
 
 from actzoo import get
-from actzoo.registry import GROUP, default
+from actzoo.plugins.registry import GROUP, default
 
 STEP = mpf(10) ** -25
 DIGITS = 80

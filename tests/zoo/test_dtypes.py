@@ -9,7 +9,7 @@ import torch
 from actzoo import get
 from actzoo.errors import UsageError
 from actzoo.formula import Formula
-from actzoo.registry import GROUP, default
+from actzoo.plugins.registry import GROUP, default
 
 BUILT_IN = [
     pytest.param(a, id=a.name) for a, o in default().activations.entries if o.distribution == GROUP

@@ -11,7 +11,7 @@ import torch
 
 from actzoo import Activation, get
 from actzoo.errors import ActzooError, DeclarationError
-from actzoo.registry import GROUP, default
+from actzoo.plugins.registry import GROUP, default
 
 BUILT_IN = sorted(
     (a for a, o in default().activations.entries if o.distribution == GROUP), key=lambda a: a.name

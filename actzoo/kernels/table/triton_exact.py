@@ -21,8 +21,8 @@ from actzoo.activation import Activation
 from actzoo.activation.functions import Derivative, arguments
 from actzoo.formula.kinks import substitute
 from actzoo.formula.nodes import Node
+from actzoo.formula.rewrites import stable
 from actzoo.formula.scalar import constant
-from actzoo.formula.stable import stable
 
 _ROOT = math.sqrt(0.5)
 _BELL = 1 / math.sqrt(2 * math.pi)

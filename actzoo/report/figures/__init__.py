@@ -11,11 +11,11 @@ from matplotlib.figure import Figure
 
 from actzoo.errors import StoreError, UsageError
 from actzoo.files import digest, read_bytes, read_json, remove, write_json
-from actzoo.report.compare import Comparison, compare
 from actzoo.report.figures import accuracy, curves, overview, style, training, tuning
-from actzoo.report.study import Group, Study, Variant, slug
 from actzoo.report.tuning import Pairs, of_group, read_tuned
-from actzoo.sweep.schema import fits
+from actzoo.report.verdicts import Comparison, compare
+from actzoo.report.view import Group, Study, Variant, slug
+from actzoo.results.schema import fits
 
 FOLDER = "figures"
 LIST = ".figures.json"

@@ -10,10 +10,10 @@ from typing import Any, NamedTuple
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from actzoo.report.compare import Comparison, differences
 from actzoo.report.figures.style import COLOURS, GREY, label, new
 from actzoo.report.statistics import Interval
-from actzoo.report.study import Group
+from actzoo.report.verdicts import Comparison, differences
+from actzoo.report.view import Group
 
 FEW = 12
 """Up to so many sets have wide rows."""

@@ -18,7 +18,7 @@ from actzoo.report.figures.style import (
     new,
 )
 from actzoo.report.series import Band
-from actzoo.report.study import Floats, Variant
+from actzoo.report.view import Floats, Variant
 
 RANGES = (1, 10, 100)
 """Half-widths of the paper's Figure 2."""

@@ -8,11 +8,11 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from actzoo.report.compare import Comparison
 from actzoo.report.figures.style import PALE, draw_band, label, line_style, log_scale, new, shade
 from actzoo.report.figures.training import Training, reach
 from actzoo.report.series import Band
-from actzoo.report.study import Group, Variant
+from actzoo.report.verdicts import Comparison
+from actzoo.report.view import Group, Variant
 
 MANY = 8
 """More sets than this are not drawn out one by one."""

@@ -21,7 +21,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormat
 from actzoo.escaping import coded, visible
 from actzoo.files import write_atomically
 from actzoo.report.series import Band, Span
-from actzoo.report.study import Floats
+from actzoo.report.view import Floats
 
 WIDTH = 8.0
 """Inches: at 150 dpi sharp at the width that GitHub gives a page."""

@@ -22,7 +22,7 @@ from actzoo.report.figures.style import (
     shade,
 )
 from actzoo.report.series import Band, Span, along, spans
-from actzoo.report.study import Cell, Group, Variant
+from actzoo.report.view import Cell, Group, Variant
 
 FEW_SEEDS = 10
 """Up to this many seeds each has a thin line; more become a band."""

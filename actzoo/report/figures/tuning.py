@@ -11,9 +11,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullFormatter, NullLocator
 
 from actzoo.report.figures.style import COLOURS, MARKERS, PALE, columns_for, label, line_style, new
-from actzoo.report.study import Floats
 from actzoo.report.tuning import Pairs
-from actzoo.sweep.hyper import Value
+from actzoo.report.view import Floats
+from actzoo.sweep.grid import Value
 from actzoo.sweep.tune import Tuned
 
 MOST_LINES = len(COLOURS)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import Executor
 
-from actzoo.hookspecs import hookimpl
+from actzoo.plugins.hooks import hookimpl
 from actzoo.values import PoolOptions, WorkerPool
 
 

@@ -15,7 +15,7 @@ import torch
 
 import actzoo
 from actzoo.errors import UsageError
-from actzoo.registry import default
+from actzoo.plugins.registry import default
 from actzoo.values import PoolOptions
 
 T = TypeVar("T")

@@ -1,0 +1,97 @@
+"""The checks as parametrised tests, for a test suite that uses pytest."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+
+from actzoo.activation import Activation
+from actzoo.checks.result import Result, key_of
+from actzoo.checks.runner import label, run_one, tasks
+from actzoo.checks.suite import KEYS, Check
+from actzoo.errors import UsageError
+from actzoo.plugins.registry import get
+
+if TYPE_CHECKING:
+    import pytest
+
+
+@dataclass(frozen=True)
+class Case:
+    """One check, to be called in a test on the activation that it is given with."""
+
+    check: Check
+    dtype: torch.dtype | None
+    thorough: bool
+    expected: Mapping[str, str]
+
+    def __call__(self, activation: Activation) -> None:
+        """Run the check.
+
+        Raises:
+            AssertionError: It failed; the message has the worst error and where it is.
+        """
+        import pytest
+
+        result = run_one(
+            activation, self.check, self.dtype, thorough=self.thorough, expected=self.expected
+        )
+        if result.status == "skipped":
+            pytest.skip(result.message)
+        if result.status == "expected":
+            pytest.xfail(result.message)
+        if result.status == "failed":
+            raise AssertionError(explain(result))
+
+
+def explain(result: Result) -> str:
+    """Why a check failed, in one line."""
+    return f"{result.id}: {result.message}"
+
+
+def parametrize(
+    *activations: str | Activation,
+    only: Collection[str] | None = None,
+    expected_failures: Mapping[str, str] | None = None,
+    thorough: bool = False,
+) -> pytest.MarkDecorator:
+    """One test for each check that applies to each activation.
+
+        @actzoo.checks.parametrize("my_activation")
+        def test_contract(activation, check):
+            check(activation)
+
+    Its ids are like `gelu-derivative-float16`, so that `pytest -k` selects.
+
+    Args:
+        activations: Names, formulas or Activation values.
+        only: Names of checks ("value") or ids ("value-float16"); all if None.
+        expected_failures: Failures to expect besides those that the activations declare,
+            by id ("gelu-value-float16", or "value-float16" for every activation), each
+            with its reason.
+        thorough: As for `run`.
+
+    Raises:
+        UsageError: No activation is given, or `expected_failures` names no check.
+    """
+    import pytest
+
+    values = [get(activation) for activation in activations]
+    if not values:
+        raise UsageError("parametrize needs at least one activation, e.g. parametrize('relu')")
+    expected = dict(expected_failures or {})
+    every = KEYS | {f"{value.name}-{key}" for value in values for key in KEYS}
+    for name in expected:
+        if name not in every:
+            raise UsageError(f"expected_failures: {name!r} is no check of these activations")
+    cases = []
+    for value in values:
+        own = {name.removeprefix(f"{value.name}-"): reason for name, reason in expected.items()}
+        for check, dtype in tasks(value, only):
+            case = Case(check, dtype, thorough, own)
+            key = key_of(check.name, label(dtype))
+            cases.append(pytest.param(value, case, id=f"{value.name}-{key}"))
+    return pytest.mark.parametrize(("activation", "check"), cases)

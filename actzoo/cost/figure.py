@@ -1,0 +1,124 @@
+"""The plot: time over that of a copy, against the number of elements."""
+
+from __future__ import annotations
+
+import math
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from actzoo.cost.operators import MODES
+from actzoo.report.figures.style import COLOURS, GREY, drawn, line_style, log_scale, new, write
+
+LINES = ("eager sum", "torch.compile", "reference", "fused", "table", "F.relu", "F.gelu")
+TITLES = {"forward": "forward", "x": "forward + backward of x", "x and w": "of x and w"}
+ROW = 2.6
+"""Inches."""
+RAISED = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
+_APART = 0.075
+"""Of an axis' height: how far labels stay from each other."""
+
+
+def write_figures(document: dict[str, Any], folder: Path) -> list[str]:
+    """A figure for each dtype and number of threads; the names of the files, in `folder`."""
+    cases = document.get("operator", [])
+    names = []
+
+    def place(case: dict[str, Any]) -> tuple[int, str]:
+        return case["threads"], case["dtype"]
+
+    for (threads, dtype), found in groupby(sorted(cases, key=place), key=place):
+        name = f"speed-{dtype}-{threads}-thread{'' if threads == 1 else 's'}.png"
+        chosen = list(found)
+        write(folder / name, lambda chosen=chosen: draw(chosen))  # type: ignore[misc]
+        names.append(name)
+    return names
+
+
+def draw(cases: list[dict[str, Any]]) -> Figure:
+    """One line of panels for each set, one panel for each mode."""
+    labels = list(dict.fromkeys(case["set"] for case in cases))
+    modes = [mode for mode in MODES if any(case["mode"] == mode for case in cases)]
+    figure = new(0.5 + ROW * len(labels))
+    grid = figure.subplots(len(labels), len(modes), squeeze=False, sharex=True, sharey="row")
+    for row, label in enumerate(labels):
+        own = [case for case in cases if case["set"] == label]
+        log_scale(grid[row, 0], *_reach(own))  # before the names, which are placed by it
+        for column, mode in enumerate(modes):
+            axes = grid[row, column]
+            _panel(axes, _of(own, mode))
+            if row == 0:
+                axes.set_title(TITLES[mode])
+        grid[row, 0].set_ylabel(f"k = {drawn(label)}\ntime (units of the limit)")
+    sizes = np.array([case["elements"] for case in cases], dtype=float)
+    for axes in grid[-1]:
+        axes.set_xlabel("elements")
+        _size_axis(axes, sizes.min(), sizes.max())
+    return figure
+
+
+def _of(cases: list[dict[str, Any]], mode: str) -> list[dict[str, Any]]:
+    return [case for case in cases if case["mode"] == mode]
+
+
+def _size_axis(axes: Axes, least: float, most: float) -> None:
+    """Powers of two up to the largest size, and room for the names beyond it."""
+    reach = max(most / least, 4.0)
+    axes.set_xlim(least / reach**0.05, most * reach**0.55)
+    first, last = math.floor(math.log2(least)), math.floor(math.log2(most))
+    powers = range(first, last + 1, max(1, (last - first) // 3))
+    axes.set_xticks([2.0**n for n in powers], [f"2{str(n).translate(RAISED)}" for n in powers])
+    axes.set_xticks([], minor=True)
+
+
+def lines_of(cases: list[dict[str, Any]]) -> dict[str, np.ndarray[Any, np.dtype[np.float64]]]:
+    """Of each contestant the columns elements, median, low, high, sorted by elements."""
+    found: dict[str, list[tuple[float, ...]]] = {}
+    for case in cases:
+        for row in case["rows"]:
+            if "ratio" in row and row["name"] in LINES:
+                r = row["ratio"]
+                point = (case["elements"], r["median"], r["low"], r["high"])
+                found.setdefault(row["name"], []).append(point)
+    return {name: np.array(sorted(found[name]), dtype=float) for name in LINES if name in found}
+
+
+def _reach(cases: list[dict[str, Any]]) -> tuple[float, float]:
+    """The least and the most that panels with one axis show; the limit, 1, among it."""
+    shown = [lines for mode in MODES for lines in lines_of(_of(cases, mode)).values()]
+    return (
+        min([1.0, *(float(line[:, 2].min()) for line in shown)]),
+        max([1.0, *(float(line[:, 3].max()) for line in shown)]),
+    )
+
+
+def _panel(axes: Axes, cases: list[dict[str, Any]]) -> None:
+    found = lines_of(cases)
+    axes.set_xscale("log")
+    axes.axhline(1, color=GREY, linewidth=0.8)
+    ends = []
+    for name, points in found.items():
+        x, median, below, above = points.T
+        style = line_style(LINES.index(name))
+        axes.fill_between(x, below, above, color=style["color"], alpha=0.15, linewidth=0)
+        axes.plot(x, median, marker="o", markersize=2.5, **style)
+        ends.append((float(median[-1]), name, COLOURS[LINES.index(name) % len(COLOURS)]))
+    _label(axes, ends, max(p[-1, 0] for p in found.values()) if found else 1.0)
+
+
+def _label(axes: Axes, ends: list[tuple[float, str, str]], x: float) -> None:
+    """Each line's name at its end, moved up where two would meet."""
+    bottom, top = np.log(axes.get_ylim())
+    last = -np.inf
+    for value, name, colour in sorted(ends):
+        height = max((np.log(value) - bottom) / (top - bottom), last + _APART)
+        last = height
+        axes.annotate(
+            name, (x, height), xycoords=("data", "axes fraction"), xytext=(5, 0),
+            textcoords="offset points", color=colour, fontsize=6.5, va="center",
+            bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5},  # over the line at 1
+        )  # fmt: skip

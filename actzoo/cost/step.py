@@ -1,0 +1,139 @@
+"""The training step of a network, as the harness makes it, against the same network with ReLU."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from actzoo.cost.case import Case, Planned
+from actzoo.cost.compute import what_runs
+from actzoo.cost.runner import Contestant
+from actzoo.cost.settings import Functions, Settings, named
+from actzoo.errors import ActzooError
+from actzoo.kernels import Kernel
+from actzoo.plugins.registry import default
+from actzoo.training.build import Built, build
+from actzoo.training.loop import set_up
+from actzoo.training.protocol import PAPER, Phase
+
+BATCH = 128
+SHAPE = (1, 28, 28)
+CLASSES = 10
+BASE = "relu"
+WARM = 3
+"""Steps before the timed ones: the optimiser's state and the caches come into being there."""
+STANDSTILL = 1e-9
+"""A learning rate at which nothing moves, or a batch that is seen again and again would be learnt
+by heart and its gradients, and with them the arithmetic, become another."""
+
+
+def stepper(
+    built: Built, phase: Phase, images: Tensor, labels: Tensor, autocast: torch.autocast
+) -> Callable[[], object]:
+    """One optimiser step of a phase on a fixed batch, as `train_epoch` makes it.
+
+    Args:
+        built: The network, on its device.
+        phase: What trains; its learning rate is replaced by one at which nothing moves.
+        images: The network's input, normalised.
+        labels: int64, (N,).
+        autocast: The precision.
+    """
+    optimizer = set_up(built, replace(phase, lr=STANDSTILL))
+
+    def step() -> None:
+        with autocast:
+            loss = F.cross_entropy(built.model(images), labels)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+
+    return step
+
+
+def batch(device: torch.device) -> tuple[Tensor, Tensor]:
+    """A fixed batch that looks like normalised images, channels last, with random labels."""
+    draws = torch.Generator().manual_seed(0)
+    images = torch.randn(BATCH, *SHAPE, generator=draws)
+    labels = torch.randint(CLASSES, (BATCH,), generator=draws)
+    shaped = images.to(device).contiguous(memory_format=torch.channels_last)
+    return shaped, labels.to(device)
+
+
+def network(names: tuple[str, ...], kernel: Kernel, device: torch.device) -> Built:
+    """The paper's network with these functions, channels last."""
+    model, options = default().model("paper_cnn")
+    built = build(
+        model, options, names, SHAPE, CLASSES,
+        init="equal", kernel=kernel, network_seed=0, mixture_seed=0,
+    )  # fmt: skip
+    built.model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return built
+
+
+def contestants(
+    sets: tuple[Functions, ...], dtype: str, device: torch.device, compile_up_to: int
+) -> tuple[Contestant, ...]:
+    """ReLU's network, those of gelu and mish, and each set's, by eager torch and by us.
+
+    The base uses torch's own relu and pooling. By auto and table, poolings are in one pass with
+    the activation before them, ReLU's too.
+
+    A set's own steps are those that train the network (phases 1 and 3 of the paper) and those
+    that train its weights alone (phase 2).
+    """
+    images, labels = batch(device)
+    autocast = torch.autocast(
+        device.type, torch.bfloat16, enabled=dtype == "bfloat16", cache_enabled=False
+    )
+    inner = torch.empty(0, device=device, dtype=getattr(torch, dtype))
+
+    def entry(name: str, functions: Functions, kernel: Kernel, phase: Phase) -> Contestant:
+        ran, reason = what_runs(functions.activations, inner, kernel)
+        if "fused" in ran:
+            reason = reason or functions.not_compiled(compile_up_to)
+        if reason:
+            return Contestant(name, refused=reason)
+        try:
+            built = network(tuple(functions.names), kernel, device)
+            step = stepper(built, phase, images, labels, autocast)
+        except ActzooError as error:
+            return Contestant(name, refused=str(error))
+        return Contestant(name, step, ran=ran)
+
+    found = [entry(BASE, named("actzoo:relu"), "reference", PAPER[0])]
+    found.append(entry(f"{BASE}, auto", named("actzoo:relu"), "auto", PAPER[0]))
+    for name in ("gelu", "mish"):
+        for kernel in ("reference", "auto"):
+            found.append(entry(f"{name}, {kernel}", named(f"actzoo:{name}"), kernel, PAPER[0]))
+    for functions in sets:
+        if functions.names == [BASE]:
+            continue
+        kernels: tuple[Kernel, ...] = ("reference", "auto", "fused", "table")
+        for kernel in kernels:
+            found.append(entry(f"{functions.label}, {kernel}", functions, kernel, PAPER[0]))
+            if len(functions.activations) > 1:
+                name = f"{functions.label}, {kernel}, phase 2"
+                found.append(entry(name, functions, kernel, PAPER[1]))
+    return tuple(found)
+
+
+def cases(settings: Settings) -> Iterator[Planned]:
+    """A case for each dtype and number of threads."""
+    for threads in settings.threads:
+        for dtype in settings.dtypes:
+            if dtype != "float16":  # it would need its losses scaled, which the harness does not
+                yield threads, _maker(settings, threads, dtype)
+
+
+def _maker(settings: Settings, threads: int, dtype: str) -> Callable[[], Case]:
+    def make() -> Case:
+        entered = contestants(settings.step_sets, dtype, settings.device, settings.compile_up_to)
+        facts = {"dtype": dtype, "threads": threads, "batch": BATCH, "model": "paper_cnn"}
+        return Case(facts, BASE, 1.0, entered)
+
+    return make

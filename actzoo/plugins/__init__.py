@@ -1,0 +1,1 @@
+"""Discovery, loading and look-up of what plugins offer."""

@@ -1,0 +1,61 @@
+"""All values of one type by name, and what is said when a name is not there."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+from actzoo.errors import NameClashError, UnknownNameError
+from actzoo.naming import normal, same_distribution
+from actzoo.plugins.loader import Offer, Origin, all_names
+
+T = TypeVar("T", bound=Offer)
+
+
+@dataclass
+class Catalogue(Generic[T]):
+    """All values of one type by name: one namespace over all plugins."""
+
+    noun: str
+    entries: list[tuple[T, Origin]] = field(default_factory=list)
+    _by_name: dict[str, list[tuple[T, Origin]]] = field(default_factory=dict)
+
+    def add(self, value: T, origin: Origin) -> None:
+        """Take in a value under its name and aliases."""
+        self.entries.append((value, origin))
+        for name in {normal(name) for name in all_names(value)}:
+            self._by_name.setdefault(name, []).append((value, origin))
+
+    def named(self, name: str) -> list[tuple[T, Origin]]:
+        """All values of that name or alias, of whatever distribution."""
+        return self._by_name.get(normal(name), [])
+
+    def find(self, name: str) -> tuple[T, Origin] | None:
+        """The value of that name, or None.
+
+        Raises:
+            NameClashError: Two distributions provide it.
+        """
+        distribution, _, short = name.rpartition(":")
+        found = self.named(short)
+        if distribution:
+            found = [e for e in found if same_distribution(e[1].distribution, distribution)]
+        if len(found) > 1:
+            sides = " and ".join(f"{o.distribution}:{v.name} ({o.version})" for v, o in found)
+            raise NameClashError(
+                f"the {self.noun} {name!r} is provided by {sides}; use the qualified name"
+            )
+        return found[0] if found else None
+
+    def unknown(self, name: str) -> UnknownNameError:
+        """The error for a name that is not here: the nearest names, then the way to all."""
+        short = normal(name.rpartition(":")[2])
+        near = difflib.get_close_matches(short, self._by_name, n=3, cutoff=0.6)
+        names = list(dict.fromkeys(self._by_name[n][0][0].name for n in near))
+        hint = f"did you mean {' or '.join(names)}? " if names else ""
+        if len(self.entries) <= 12:
+            listing = f"there are: {', '.join(v.name for v, _ in self.entries) or 'none'}"
+        else:
+            listing = "`actzoo ls` lists all"
+        return UnknownNameError(f"no {self.noun} is called {name!r}; {hint}{listing}")

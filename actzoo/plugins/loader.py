@@ -1,0 +1,282 @@
+"""Plugins: found by their entry points, loaded one by one, each at its own risk.
+
+actzoo walks the entry points of group `actzoo` itself, so that a plugin that cannot be
+loaded becomes a row with a reason instead of the end of the program.
+
+Environment: ACTZOO_LOAD_PLUGINS (names of distributions or plugins, comma-separated; empty
+for none) and ACTZOO_DISABLE_PLUGINS choose among other people's plugins, in any spelling that pip
+takes; the built-ins always load. ACTZOO_STRICT_PLUGINS=1 raises what a plugin raises.
+"""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+import itertools
+import os
+import traceback
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from importlib.metadata import Distribution, EntryPoint, distributions
+from pathlib import Path
+from typing import Any, Literal
+
+import pluggy
+from packaging.requirements import InvalidRequirement, Requirement
+
+import actzoo
+from actzoo.activation import Activation
+from actzoo.errors import DeclarationError
+from actzoo.naming import distribution_key, is_plain_name, normal
+from actzoo.plugins import hooks
+from actzoo.sources.guarded import guarded
+from actzoo.sources.locate import name_of, version_of
+from actzoo.values import ActivationSet, Dataset, Network, WorkerPool
+
+GROUP = "actzoo"
+
+Offer = Activation | ActivationSet | Dataset | Network | WorkerPool
+HOOKS: dict[str, type[Offer]] = {
+    "actzoo_activations": Activation,
+    "actzoo_sets": ActivationSet,
+    "actzoo_datasets": Dataset,
+    "actzoo_models": Network,
+    "actzoo_executors": WorkerPool,
+}
+"""What each hook returns values of."""
+MOST = 10_000
+"""How many values a hook may return; one that never ends is told so."""
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a value came from."""
+
+    distribution: str
+    version: str
+    plugin: str
+    module: str
+
+
+@dataclass(frozen=True)
+class PluginState:
+    """One plugin as `actzoo plugins` shows it.
+
+    Attributes:
+        origin: Where it is.
+        status: "ok", "failed", "disabled" by the environment, or "not loaded".
+        provides: How many values it offers.
+        reason: Why it failed, or what else there is to say of it.
+        trace: The traceback of a failure.
+    """
+
+    origin: Origin
+    status: Literal["ok", "failed", "disabled", "not loaded"]
+    provides: int = 0
+    reason: str = ""
+    trace: str = ""
+
+
+def discover() -> list[EntryPoint]:
+    """The entry points of all installed plugins: built-ins first, then by name."""
+    points = (point for _, own, _ in _survey() for point in own)
+    return sorted(points, key=lambda p: (origin_of(p).distribution != GROUP, p.name, p.value))
+
+
+def unreadable() -> list[PluginState]:
+    """The distributions that have plugins, of which nobody can read which."""
+    return [
+        PluginState(Origin(name_of(d), version_of(d), "unknown", ""), "failed", 0, reason)
+        for d, _, reason in _survey()
+        if reason
+    ]
+
+
+def _survey() -> Iterator[tuple[Distribution, list[EntryPoint], str]]:
+    """Each distribution with its plugins, or why they cannot be read; the first of a name."""
+    # The command line makes it forgiving where torch would fail; here the reason is wanted.
+    read = inspect.unwrap(Distribution.entry_points.fget)  # type: ignore[attr-defined]
+    seen: set[str] = set()
+    for distribution in distributions():
+        key = distribution_key(name_of(distribution))
+        if key in seen and key != "unknown":
+            continue
+        seen.add(key)
+        try:
+            yield distribution, [p for p in read(distribution) if p.group == GROUP], ""
+        except Exception as error:
+            if f"[{GROUP}]".encode() in _entry_points_text(distribution):
+                reason = f"its entry_points.txt cannot be read: {_words(error)}"
+                yield distribution, [], reason
+
+
+def _entry_points_text(distribution: Distribution) -> bytes:
+    folder = getattr(distribution, "_path", None)  # what cannot be read has no public way to it
+    with suppress(OSError, TypeError):
+        return Path(folder, "entry_points.txt").read_bytes()  # type: ignore[arg-type]
+    return b""
+
+
+def origin_of(point: EntryPoint) -> Origin:
+    """Who an entry point belongs to; asks its metadata only."""
+    dist = point.dist
+    name, version = (name_of(dist), version_of(dist)) if dist is not None else ("unknown",) * 2
+    return Origin(name, version, point.name, point.value.partition(":")[0].strip())
+
+
+def all_names(value: Offer) -> tuple[str, ...]:
+    """A value's name and aliases."""
+    return (value.name, *(value.aliases if isinstance(value, Activation) else ()))
+
+
+class Loader:
+    """Loads plugins one by one, each with a pluggy of its own that checks its hooks' signatures."""
+
+    def __init__(self) -> None:
+        self._taken: dict[tuple[type, str, str], str] = {}
+        """The names that were declared, by type and distribution: whose plugin has each."""
+
+    def load(self, point: EntryPoint) -> tuple[PluginState, tuple[Offer, ...]]:
+        """Load a plugin: what became of it, and all that it offers, or nothing."""
+        origin = origin_of(point)
+        if not _is_chosen(origin):
+            return PluginState(origin, "disabled", reason="by the environment"), ()
+        try:
+            # What a plugin prints must not end up in someone's JSON.
+            with guarded() as printed:
+                _check_requirement(point)
+                plugin = point.load()
+                manager = pluggy.PluginManager(GROUP)
+                manager.add_hookspecs(hooks)
+                manager.register(plugin, name=f"{origin.distribution}:{point.name}")
+                manager.check_pending()
+                offers = tuple(o for hook in HOOKS for o in _offers(manager, hook))
+                names = self._names(offers, origin)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # a plugin may even call sys.exit; it breaks itself only
+            if os.environ.get("ACTZOO_STRICT_PLUGINS") == "1":
+                raise
+            reason = str(error) if isinstance(error, DeclarationError) else _words(error)
+            return PluginState(origin, "failed", 0, reason, traceback.format_exc()), ()
+        self._taken |= names
+        text = printed.getvalue().strip()
+        note = f"it printed: {text[:60]!r}" if text else ""
+        return PluginState(origin, "ok", len(offers), note), offers
+
+    def _names(self, offers: Iterable[Offer], origin: Origin) -> dict[tuple[type, str, str], str]:
+        """The names of what a plugin offers, each of them once in its distribution."""
+        distribution = distribution_key(origin.distribution)
+        found: dict[tuple[type, str, str], str] = {}
+        for value in offers:
+            for name in {normal(name): name for name in all_names(value)}.values():
+                key = (type(value), distribution, normal(name))
+                if key in found or key in self._taken:
+                    where = "" if key in found else f", in the plugin {self._taken[key]!r}"
+                    raise DeclarationError(
+                        f"{origin.distribution} declares the {type(value).__name__} {name!r} twice"
+                        f"{where}; rename one (case, `-` and `_` make no difference)"
+                    )
+                found[key] = origin.plugin
+        return found
+
+
+def _offers(manager: pluggy.PluginManager, hook: str) -> list[Offer]:
+    """What a plugin returns from one hook, checked."""
+    values: list[Offer] = []
+    expected = f"expected a tuple of {HOOKS[hook].__name__}"
+    for implementation in getattr(manager.hook, hook).get_hookimpls():
+        returned: Any = implementation.function()
+        if isinstance(returned, str | bytes) or not isinstance(returned, Iterable):
+            raise DeclarationError(f"{hook} returned {_short(returned)}; {expected}")
+        values += itertools.islice(returned, MOST + 1)
+        if len(values) > MOST:
+            raise DeclarationError(f"{hook} returned more than {MOST:,} values; {expected}")
+    for value in values:
+        if not isinstance(value, HOOKS[hook]):
+            raise DeclarationError(
+                f"{hook} returned {_short(value)}; expected values of type {HOOKS[hook].__name__}"
+            )
+        if isinstance(value, Activation) and not isinstance(value.aliases, list | tuple):
+            raise DeclarationError(
+                f"{hook}: aliases of {value.name} are {_short(value.aliases)}; "
+                f"expected a tuple of names"
+            )
+        for name in all_names(value):
+            if not isinstance(name, str) or not is_plain_name(name):
+                raise DeclarationError(f"{hook}: the name {_short(name)} is not lower_snake_case")
+    return values
+
+
+def _short(value: object) -> str:
+    try:
+        text = repr(value)
+    except Exception:  # it is not ours
+        text = f"a value of type {type(value).__name__}"
+    return text if len(text) <= 200 else f"{text[:200]}…"
+
+
+def _words(error: BaseException) -> str:
+    try:
+        text = str(error)
+    except Exception:  # it is not ours
+        text = ""
+    return f"{type(error).__name__}: {text}" if text else f"{type(error).__name__}"
+
+
+def _is_chosen(origin: Origin) -> bool:
+    if origin.distribution == GROUP:
+        return True
+    own = _own_names(origin)
+    only = os.environ.get("ACTZOO_LOAD_PLUGINS")
+    if only is not None and not own & {*map(distribution_key, _listed(only))}:
+        return False
+    disabled = _listed(os.environ.get("ACTZOO_DISABLE_PLUGINS", ""))
+    return not own & {*map(distribution_key, disabled)}
+
+
+def _own_names(origin: Origin) -> set[str]:
+    return {distribution_key(origin.distribution), distribution_key(origin.plugin)}
+
+
+def _listed(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
+def misnamed(states: Sequence[PluginState]) -> list[PluginState]:
+    """A row for each name in the environment that chooses no plugin, and why."""
+    built_in = {n for s in states if s.origin.distribution == GROUP for n in _own_names(s.origin)}
+    others = {n for s in states if s.origin.distribution != GROUP for n in _own_names(s.origin)}
+    rows = []
+    for variable in ("ACTZOO_LOAD_PLUGINS", "ACTZOO_DISABLE_PLUGINS"):
+        for name in _listed(os.environ.get(variable, "")):
+            key = distribution_key(name)
+            if key in others or (key in built_in and variable == "ACTZOO_LOAD_PLUGINS"):
+                continue
+            reason = f"{variable} names {name!r}, and no plugin and no distribution is called so"
+            if key in built_in:
+                reason = f"{variable} names {name!r}, a built-in plugin, and those always load"
+            elif near := difflib.get_close_matches(key, others, n=1):
+                origins = [s.origin for s in states if near[0] in _own_names(s.origin)]
+                reason += f"; did you mean {origins[0].distribution}?"
+            rows.append(PluginState(Origin(name, "", name, ""), "not loaded", 0, reason))
+    return rows
+
+
+def _check_requirement(point: EntryPoint) -> None:
+    """A plugin says which actzoo it needs by its own Requires-Dist."""
+    lines: Sequence[str] = ()
+    with suppress(Exception):  # metadata that cannot be read require nothing
+        lines = (point.dist.requires if point.dist is not None else None) or ()
+    for line in lines:
+        try:
+            requirement = Requirement(line)
+        except InvalidRequirement:
+            continue
+        if normal(requirement.name) != GROUP or requirement.marker is not None:
+            continue
+        if not requirement.specifier.contains(actzoo.__version__, prereleases=True):
+            raise DeclarationError(
+                f"it needs actzoo{requirement.specifier}, and this is {actzoo.__version__}"
+            )

@@ -1,0 +1,269 @@
+"""Look-up: values by name, over everything that the plugins together provide."""
+
+from __future__ import annotations
+
+import functools
+import warnings
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import replace
+from importlib.metadata import EntryPoint
+from typing import Any
+
+from torch import Tensor
+
+from actzoo.activation import Activation, Value
+from actzoo.errors import ActzooError, FormulaError, NameClashError, UnknownNameError, UsageError
+from actzoo.formula import Formula, parse_call, split_assignments, split_call, split_names
+from actzoo.naming import distribution_key, is_plain_name, normal
+from actzoo.plugins import importing, spellings
+from actzoo.plugins.catalogue import Catalogue
+from actzoo.plugins.loader import GROUP, Loader, Origin, PluginState, discover, misnamed, unreadable
+from actzoo.values import ActivationSet, Dataset, Network, WorkerPool
+
+
+class Registry:
+    """What all plugins together provide. `default()` is the one everybody shares."""
+
+    def __init__(self, points: Iterable[EntryPoint], others: Iterable[PluginState] = ()) -> None:
+        self.activations: Catalogue[Activation] = Catalogue("activation")
+        self.sets: Catalogue[ActivationSet] = Catalogue("set")
+        self.datasets: Catalogue[Dataset] = Catalogue("dataset")
+        self.models: Catalogue[Network] = Catalogue("network")
+        self.executors: Catalogue[WorkerPool] = Catalogue("executor")
+        self.plugins: list[PluginState] = []
+        loader = Loader()
+        for point in points:
+            state, offers = loader.load(point)
+            self.plugins.append(state)
+            for offer in offers:
+                self._take(offer, state.origin)
+        self.plugins += others
+
+    def _take(self, offer: object, origin: Origin) -> None:
+        if isinstance(offer, Activation):
+            self.activations.add(offer, origin)
+        elif isinstance(offer, ActivationSet):
+            self.sets.add(offer, origin)
+        elif isinstance(offer, Dataset):
+            self.datasets.add(offer, origin)
+        elif isinstance(offer, Network):
+            self.models.add(offer, origin)
+        elif isinstance(offer, WorkerPool):
+            self.executors.add(offer, origin)
+
+    def get(self, name: str | Activation | Callable[[Tensor], Tensor]) -> Activation:
+        """The activation of that name; see `actzoo.get`."""
+        if isinstance(name, Activation):
+            return name
+        if not isinstance(name, str):
+            return importing.from_callable(name)
+        text = spellings.without_torch(name.strip())
+        found = self.activations.find(text)
+        if found is not None:
+            return found[0]
+        if is_plain_name(normal(text)):
+            raise self.activations.unknown(text)
+        if text.endswith(".py"):
+            raise UnknownNameError(f"{text!r} is a file; name a function in it: {text}:NAME")
+        # `distribution:` before a name with parameters is not part of the call.
+        distribution, rest = self._qualifier(text)
+        if not distribution and importing.is_reference(text):
+            return importing.load(text)
+        try:
+            call = split_call(rest)
+        except FormulaError:
+            call = None
+        if call is None or spellings.is_formula(call):
+            return _from_formula(text)
+        full = f"{distribution}:{call.name}" if distribution else call.name
+        found = self.activations.find(full)
+        if found is None and distribution and importing.is_reference(text):
+            with suppress(UnknownNameError):  # a module may have the name of a distribution
+                return importing.load(text)
+        if found is None:
+            if spellings.may_be_formula(call):
+                return _from_formula(text)
+            raise self.activations.unknown(full)
+        meant, values = spellings.own_values(found[0].name, found[0].parameters, call)
+        if meant != found[0].name:
+            return self.get(meant)
+        return _variant(found[0], tuple((n, repr(v), v) for n, v in sorted(values.items())))
+
+    def model(self, text: str) -> tuple[Network, dict[str, Any]]:
+        """A network and its options, from `mlp` or `mlp(depth=8)`."""
+        distribution, rest = self._qualifier(text)
+        base, values = parse_call(rest)
+        full = f"{distribution}:{base}" if distribution else base
+        found = self.models.find(full)
+        if found is None:
+            raise self.models.unknown(full)
+        network = found[0]
+        unknown = sorted(set(values) - set(network.options))
+        if unknown:
+            has = ", ".join(f"{n}={v}" for n, v in network.options.items()) or "none"
+            raise UnknownNameError(
+                f"network {network.name} has no option {unknown[0]!r}; its options: {has}"
+            )
+        return network, {**network.options, **values}
+
+    def _qualifier(self, text: str) -> tuple[str, str]:
+        """A text without the distribution that it begins with; "" if there is none."""
+        distribution, colon, rest = text.partition(":")
+        known = {distribution_key(s.origin.distribution) for s in self.plugins}
+        is_one = bool(colon) and distribution_key(distribution.strip()) in known
+        return (distribution.strip(), rest) if is_one else ("", text)
+
+    def members(self, text: str) -> tuple[str, ...]:
+        """The names that `--set TEXT` stands for: a registered set's, or those listed.
+
+        Raises:
+            NameClashError: The text is the name of a set and of an activation.
+            FormulaError: The text cannot be split into names.
+        """
+        found = self.sets.find(text.strip()) if "(" not in text else None
+        if found is None:
+            return split_names(text)
+        if self.activations.find(text.strip()) is not None:
+            raise NameClashError(f"{text!r} is the name of a set and of an activation")
+        return self.members_of(*found)
+
+    def members_of(self, chosen: ActivationSet, origin: Origin) -> tuple[str, ...]:
+        """The names of a set's functions; where several go by one, its own distribution's.
+
+        Raises:
+            UsageError: One of them is nobody's, or more than one's; names set and plugin.
+        """
+        names = []
+        for name in chosen.members:
+            base = name.partition("(")[0].strip()
+            if len(self.activations.named(base)) > 1 and self.activations.find(
+                f"{origin.distribution}:{base}"
+            ):
+                name = f"{origin.distribution}:{name}"
+            try:
+                self.get(name)
+            except ActzooError as error:
+                raise UsageError(
+                    f"the set {chosen.name!r} of {origin.distribution} (plugin {origin.plugin}) "
+                    f"cannot be used: {error}"
+                ) from None
+            names.append(name)
+        return tuple(names)
+
+    def named_sets(self) -> tuple[dict[str, tuple[str, ...]], list[str]]:
+        """The functions of all named sets, and why some sets cannot be used.
+
+        A set goes by its name, or by `distribution:name` where several have it.
+        """
+        usable: dict[str, tuple[str, ...]] = {}
+        refused: list[str] = []
+        for chosen, origin in self.sets.entries:
+            several = len(self.sets.named(chosen.name)) > 1
+            name = f"{origin.distribution}:{chosen.name}" if several else chosen.name
+            try:
+                usable[name] = self.members_of(chosen, origin)
+            except UsageError as error:
+                refused.append(str(error))
+        return usable, refused
+
+    def states(self) -> list[PluginState]:
+        """What became of each plugin, with what is wrong with its sets."""
+        wrong: dict[Origin, list[str]] = {}
+        for chosen, origin in self.sets.entries:
+            try:
+                self.members_of(chosen, origin)
+            except UsageError as error:
+                wrong.setdefault(origin, []).append(str(error))
+        return [
+            replace(s, reason="; ".join(filter(None, [s.reason, *wrong.get(s.origin, ())])))
+            for s in self.plugins
+        ]
+
+    def origin(self, value: Activation | Dataset | Network) -> Origin | None:
+        """Who provides a value or what it is a variant of; None for a formula."""
+        if isinstance(value, Activation):
+            name = value.name.partition("(")[0]
+            entries = self.activations.entries
+            same = (o for a, o in entries if a is value)
+            variant = (o for a, o in entries if (a.name, a.fn) == (name, value.fn))
+            return next(same, None) or next(variant, None)
+        others = [*self.datasets.entries, *self.models.entries]
+        return next((origin for entry, origin in others if entry is value), None)
+
+    def full_name(self, value: Activation) -> str:
+        """The name that finds this activation again, whoever else is installed later.
+
+        A built-in goes by its short name, unless another distribution has that name, too;
+        anyone else's by `distribution:name`.
+        """
+        origin = self.origin(value)
+        if origin is None:
+            return value.name
+        base = value.name.partition("(")[0]
+        if origin.distribution == GROUP and len(self.activations.named(base)) == 1:
+            return value.name
+        return f"{origin.distribution}:{value.name}"
+
+    def found_by(self, value: Dataset | Network) -> str:
+        """The name that finds a dataset or network: its own, qualified where several have it."""
+        catalogue = self.datasets if isinstance(value, Dataset) else self.models
+        origin = self.origin(value)
+        if origin is None or len(catalogue.named(value.name)) == 1:
+            return value.name
+        return f"{origin.distribution}:{value.name}"
+
+
+# One text is one value, so that what kernels prepare for a function serves all its layers.
+@functools.lru_cache(maxsize=1024)
+def _variant(activation: Activation, values: tuple[tuple[str, str, Value], ...]) -> Activation:
+    return activation.with_parameters(**{name: value for name, _, value in values})
+
+
+@functools.lru_cache(maxsize=1024)
+def _from_formula(text: str) -> Activation:
+    formula, values, learnable = split_assignments(text)
+    vectors = {n: len(v) for n, v in values.items() if isinstance(v, tuple)}
+    Formula(formula, parameters=tuple(values), vectors=vectors)  # its error points at the place
+    return Activation(
+        name=text,
+        formula=formula,
+        parameters=values,
+        learnable=learnable,
+        reference="given as a formula",
+    )
+
+
+@functools.cache
+def default() -> Registry:
+    """The registry over every installed distribution, loaded at first use."""
+    registry = Registry(discover(), unreadable())
+    rows = misnamed(registry.plugins)
+    registry.plugins += rows
+    for row in rows:
+        warnings.warn(row.reason, stacklevel=2)
+    return registry
+
+
+def get(name: str | Activation | Callable[[Tensor], Tensor]) -> Activation:
+    """The activation that a name or formula stands for.
+
+    Args:
+        name: A name or alias, in any case and with `-` or `_` (`"gelu"`, `"Leaky-ReLU"`);
+            qualified by its distribution (`"actzoo:gelu"`); with other parameters
+            (`"leaky_relu(slope=0.2)"`); a formula in x (`"x*sin(x)"`, with values for its
+            other symbols: `"x*sigmoid(b*x), b=1"`, or `b=layer(1)` and `b=channel(1)` for
+            values that train); a reference `"module:attribute"` or `"file.py:attribute"`;
+            any function of a tensor; or an Activation, returned as it is.
+
+    Raises:
+        UnknownNameError: Nothing goes by that name; the message names the nearest.
+        NameClashError: Two distributions provide it; the message names both.
+        FormulaError: The formula cannot be read; the message points at the place.
+    """
+    return default().get(name)
+
+
+def names() -> tuple[str, ...]:
+    """The names of all activations, sorted."""
+    return tuple(sorted(value.name for value, _ in default().activations.entries))

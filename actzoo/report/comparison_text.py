@@ -1,0 +1,79 @@
+"""Two folders held against each other, as markdown."""
+
+from __future__ import annotations
+
+from itertools import groupby
+from pathlib import Path
+
+from actzoo.escaping import markdown as plain
+from actzoo.report.comparison import Beside
+from actzoo.report.statistics import LEVEL, PERMUTE_FROM, POWER
+from actzoo.report.text import code, ends, number, p_value, plural, points, signed, table
+
+
+def markdown(beside: Beside, a: Path, b: Path) -> str:
+    """The whole comparison: what differs, a table for each dataset and network, how to read it."""
+    parts = [
+        f"# {code(str(b))} against {code(str(a))}",
+        f"A is {code(str(a))}, B is {code(str(b))}.",
+    ]
+    if beside.unlike:
+        facts = [tuple(map(plain, (u.what, u.a, u.b))) for u in beside.unlike]
+        parts.append(
+            "> [!WARNING]\n> **A and B were not made alike**: a difference between them may come "
+            "from any of these."
+        )
+        parts.append(table(("what differs", "A", "B"), facts, left=3))
+    for (dataset, model), rows in groupby(beside.rows, key=lambda r: (r.dataset, r.model)):
+        parts.append(f"## {plain(dataset)}, {plain(model)}")
+        lines = [
+            (
+                code(r.name),
+                len(r.seeds),
+                number(r.accuracy_a.mean),
+                number(r.accuracy_b.mean),
+                signed(r.difference.mean),
+                ends(r.difference),
+                p_value(r.adjusted_p),
+                points(r.smallest),
+                r.verdict,
+            )
+            for r in rows
+        ]
+        headers = ("set", "seeds", "A (%)", "B (%)", "B − A (points)", "95% interval")
+        more = ("p (Holm)", "smallest detectable", "verdict")
+        parts.append(table((*headers, *more), lines, words=1))
+    if beside.out_of_reach:
+        parts.append(f"> [!WARNING]\n> **{beside.out_of_reach}**")
+    for side, only in (("A", beside.only_a), ("B", beside.only_b)):
+        if only:
+            parts.append(
+                "\n".join([f"In {side} only:", "", *(f"- {code(words)}" for words in only)])
+            )
+    parts.append(how_to_read(beside))
+    return "\n\n".join(parts) + "\n"
+
+
+def how_to_read(beside: Beside) -> str:
+    """What the numbers are, in a few sentences."""
+    fewest = min((len(r.seeds) for r in beside.rows), default=0)
+    most = max((len(r.seeds) for r in beside.rows), default=0)
+    flips = "the permutation test that flips the signs of the differences"
+    if most < PERMUTE_FROM:
+        test = "the paired t test"
+    elif fewest < PERMUTE_FROM:
+        test = f"the paired t test, from {PERMUTE_FROM} seeds on {flips}"
+    else:
+        test = flips
+    return (
+        f"Test accuracy of B minus that of A with the same seed, mean over the seeds that both "
+        f"have, with its paired 95% t interval. p is that of {test}, "
+        + (
+            f"adjusted by Holm's method over {plural(beside.family, 'comparison')}"
+            if beside.family
+            else "which two differing seeds at least would give"
+        )
+        + f"; a verdict needs p below {LEVEL} and every "
+        f"seed that both sides planned. Smallest detectable: the true difference that a paired "
+        f"t test of this many seeds would find {100 * POWER:.0f} times in 100."
+    )

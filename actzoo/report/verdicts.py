@@ -1,0 +1,179 @@
+"""Who is better than the baseline, and whether anybody is best: the rules of the verdicts."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from actzoo.report.statistics import (
+    LEVEL,
+    Interval,
+    holm,
+    least_p,
+    paired_p,
+    smallest_detectable,
+    t_interval,
+)
+from actzoo.report.view import Group, Study, Variant
+
+BASELINE = "baseline"
+NO_DIFFERENCE = "no difference shown"
+ONE_SEED = "one seed, no interval"
+NO_SEED = "no seed in common"
+NO_SPREAD = "same difference at every seed, no interval"
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One set beside the baseline of its group.
+
+    Attributes:
+        variant: The set.
+        accuracy: Test accuracy in %, over its seeds.
+        difference: To the baseline in percentage points, paired by seed.
+        adjusted_p: Holm's p-value among all comparisons of the study; nan without a test.
+        smallest: The smallest true difference these seeds could show; nan without spread.
+        verdict: In words.
+        best: Whether it is better than every other set of the group.
+    """
+
+    variant: Variant
+    accuracy: Interval
+    difference: Interval
+    adjusted_p: float
+    smallest: float
+    verdict: str
+    best: bool
+
+
+def differences(variant: Variant, other: Variant) -> dict[int, float]:
+    """Accuracy minus the other's, in points, for each seed that both have."""
+    mine, its = variant.accuracy, other.accuracy
+    return {seed: mine[seed] - its[seed] for seed in mine if seed in its}
+
+
+def compare(study: Study) -> list[list[Comparison]]:
+    """Every set beside the baseline of its group: one list a group, in the study's order.
+
+    The rules: a verdict needs every seed of both sides. It is "better" or "worse" where
+    Holm's p-value, over all comparisons with a baseline in the study, on whatever dataset
+    and with whatever network, is below 0.05.
+    """
+    others = [(g, v) for g in study.groups for v in g.variants if v is not g.baseline]
+    tests = [_test(v, g.baseline) for g, v in others]
+    count = max(1, sum(not math.isnan(p) for p in tests))
+    adjusted = {id(v): p for (_, v), p in zip(others, holm(tests), strict=True)}
+    return [_of_group(group, adjusted, count) for group in study.groups]
+
+
+def _test(variant: Variant, baseline: Variant) -> float:
+    if not (variant.complete and baseline.complete):
+        return math.nan
+    return paired_p(list(differences(variant, baseline).values()))
+
+
+def _of_group(group: Group, adjusted: dict[int, float], count: int) -> list[Comparison]:
+    winner = best(group)
+    rows = []
+    for variant in group.variants:
+        accuracy = t_interval(list(variant.accuracy.values()))
+        if variant is group.baseline:
+            difference, p = Interval(0, math.nan, math.nan, math.nan), math.nan
+            smallest, verdict = math.nan, BASELINE
+        else:
+            difference = t_interval(list(differences(variant, group.baseline).values()))
+            p = adjusted[id(variant)]
+            smallest = smallest_detectable(difference.sd, difference.n, count)
+            verdict = _verdict(variant, group.baseline, difference, p)
+        best_here = winner is variant
+        rows.append(Comparison(variant, accuracy, difference, p, smallest, verdict, best_here))
+    return rows
+
+
+def out_of_reach(comparisons: list[list[Comparison]]) -> str:
+    """Why no comparison can come out, in a sentence; "" where one can.
+
+    A permutation test of few seeds has a least p-value; times enough comparisons it is not
+    below the level, whatever the seeds say.
+    """
+    tested = [c for some in comparisons for c in some if not math.isnan(c.adjusted_p)]
+    return beyond([c.difference.n for c in tested])
+
+
+def beyond(seeds: list[int]) -> str:
+    """The same of comparisons over so many seeds each."""
+    if not seeds:
+        return ""
+    least = min(map(least_p, seeds)) * len(seeds)
+    if least < LEVEL:
+        return ""
+    most = max(seeds)
+    enough = next((n for n in range(most, 15) if least_p(n) * len(seeds) < LEVEL), None)
+    more = f"; {enough} seeds could" if enough else ""
+    return (
+        f"{most} seeds cannot show any difference in {len(seeds)} comparisons: the least p "
+        f"that the permutation test can give, times their number, is {least:.2g}{more}."
+    )
+
+
+def _verdict(variant: Variant, baseline: Variant, difference: Interval, p: float) -> str:
+    missing = max(len(v.cells) - len(v.done) for v in (variant, baseline))
+    if missing:
+        whose = "its" if not variant.complete else "the baseline's"
+        return f"no verdict: {missing} of {whose} {len(variant.cells)} cells without a result"
+    if difference.n <= 1:
+        return ONE_SEED if difference.n else NO_SEED
+    if math.isnan(p):
+        return NO_DIFFERENCE if difference.mean == 0 else NO_SPREAD
+    if p >= LEVEL:
+        return NO_DIFFERENCE
+    return "better" if difference.mean > 0 else "worse"
+
+
+def best(group: Group) -> Variant | None:
+    """The set that is better than every other one of its group; None where none is.
+
+    It is no control, it finished at every seed, and its paired difference to every other
+    set, over the seeds that both finished (two at least), is above 0 with Holm's p-value,
+    over these comparisons, below 0.05.
+    """
+    for variant in group.variants:
+        others = [v for v in group.variants if v is not variant]
+        if variant.control or not variant.complete or not others:
+            continue
+        paired = [list(differences(variant, v).values()) for v in others]
+        if not all(sum(values) > 0 for values in paired):
+            continue  # tests take a while, and at most a few sets come this far
+        if all(p < LEVEL for p in holm([paired_p(d) for d in paired])):  # nan is not below
+            return variant
+    return None
+
+
+def rows(study: Study) -> list[dict[str, Any]]:
+    """One plain dict a set and group, for a terminal or a program; None where unknown."""
+
+    def known(value: float) -> float | None:
+        return value if math.isfinite(value) else None
+
+    return [
+        {
+            "dataset": group.name,
+            "model": group.model,
+            "set": row.variant.name,
+            "control": row.variant.control,
+            "ok": len(row.variant.done),
+            "cells": len(row.variant.cells),
+            "accuracy": known(row.accuracy.mean),
+            "half_width": known(row.accuracy.half),
+            "difference": known(row.difference.mean),
+            "difference_low": known(row.difference.low),
+            "difference_high": known(row.difference.high),
+            "adjusted_p": known(row.adjusted_p),
+            "smallest_detectable": known(row.smallest),
+            "verdict": row.verdict,
+            "best": row.best,
+        }
+        for group, comparisons in zip(study.groups, compare(study), strict=True)
+        for row in comparisons
+    ]

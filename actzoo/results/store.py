@@ -1,0 +1,363 @@
+"""The output folder: one folder a cell, `result.json` as the only sign of done.
+
+<out>/spec.json  cells/<key>/{cell.json, checkpoint.pt, history.csv, predictions.npz,
+                              layers.npz, result.json | error.json}
+<out>/results.csv  report.md  figures/  set-aside/  .lock  .running.json  .locks/<key>
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from filelock import FileLock, Timeout
+from numpy.typing import NDArray
+
+from actzoo.errors import DivergedError, MixtureError, StoreError
+from actzoo.files import (
+    csv_bytes,
+    digest,
+    finite,
+    npz_bytes,
+    read_bytes,
+    read_json,
+    remove,
+    remove_parts,
+    write_atomically,
+    write_json,
+)
+from actzoo.results import schema
+from actzoo.results.locks import holder, note_holder
+from actzoo.results.quarantine import set_aside
+from actzoo.training import checkpoint
+from actzoo.training.cell import CellResult
+from actzoo.training.spec import FORMAT, CellSpec, key_of
+
+CELL, RESULT, ERROR, CHECKPOINT = "cell.json", "result.json", "error.json", "checkpoint.pt"
+HISTORY, PREDICTIONS, LAYERS = "history.csv", "predictions.npz", "layers.npz"
+SPEC = "spec.json"
+TABLE = "results.csv"
+CONFIG = "sweep.toml"
+OWN = (SPEC, TABLE, CONFIG, "tuning.json", "cost.json", "report.md", ".figures.json")
+"""Files of the folder that a run writes; a folder of such a name is moved aside."""
+AGAIN = "run the same command again: it moves this aside and repeats what is missing"
+
+
+class Store:
+    """An output folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    @contextmanager
+    def locked(self, command: str = "") -> Iterator[None]:
+        """Hold the folder for writing; the system releases it when this process dies.
+
+        Args:
+            command: What to tell whoever else wants it.
+
+        Raises:
+            StoreError: Another process holds it, and which; or it cannot be written.
+        """
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            lock = FileLock(self.folder / ".lock")
+            lock.acquire(timeout=0)
+        except Timeout:
+            raise StoreError(
+                f"{self.folder} is being written by {holder(self.folder)}; wait for it, or "
+                f"give this run a folder of its own with --out"
+            ) from None
+        except (FileExistsError, NotADirectoryError):
+            raise StoreError(
+                f"{self.folder} is a file, or lies in one; give a folder with --out"
+            ) from None
+        except OSError as error:
+            raise StoreError(
+                f"cannot write to {self.folder}: {error.strerror or error}; give a folder that "
+                f"can be written with --out"
+            ) from None
+        try:
+            with note_holder(self.folder, command):
+                for folder in (self.folder, self.folder / "figures"):
+                    remove_parts(folder)  # whoever wrote them is dead
+                yield
+        finally:
+            lock.release()
+
+    @contextmanager
+    def cell_locked(self, key: str, waits: Callable[[], None] = lambda: None) -> Iterator[None]:
+        """Hold one cell for writing; waits for whoever else does.
+
+        A worker whose run was killed may still be at it, or a cluster has started it twice.
+
+        Args:
+            key: The cell's.
+            waits: Called before it waits, if it has to.
+        """
+        path = self.folder / ".locks" / key
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            lock = FileLock(path)
+            try:
+                lock.acquire(timeout=0)
+            except Timeout:
+                waits()
+                lock.acquire()
+        except OSError as error:
+            raise StoreError(f"cannot write {path}: {error.strerror or error}") from None
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def cell(self, key: str) -> Path:
+        """The folder of a cell."""
+        return self.folder / "cells" / key
+
+    def result(self, key: str) -> dict[str, Any] | None:
+        """A finished cell's numbers; None if it is not done.
+
+        Raises:
+            StoreError: Its result or a file beside it is torn, or of another cell or format.
+        """
+        path = self.cell(key) / RESULT
+        if not path.exists():
+            return None
+        result = _of_cell(path, schema.Result, key)
+        for name, expected in result["files"].items():
+            if digest(read_bytes(path.parent / name)) != expected:
+                raise StoreError(f"{path.parent / name} is not what {RESULT} says it is; {AGAIN}")
+        return result
+
+    def error(self, key: str) -> dict[str, Any] | None:
+        """What a failed cell left; None if it did not fail.
+
+        Raises:
+            StoreError: It is torn, or of another cell or format.
+        """
+        path = self.cell(key) / ERROR
+        return _of_cell(path, schema.Failure, key) if path.exists() else None
+
+    def begun(self, key: str) -> CellSpec | None:
+        """What a cell noted of itself when it began; None if it did not.
+
+        Raises:
+            StoreError: It is torn, or of another cell or format.
+        """
+        path = self.cell(key) / CELL
+        return schema.fits(_of_cell(path, CellSpec, key), CellSpec) if path.exists() else None
+
+    def history(self, key: str) -> list[dict[str, float | str]]:
+        """One row an epoch; numbers as floats, `trains` as text, blanks as nan.
+
+        Raises:
+            StoreError: It is not there, or torn.
+        """
+        path = self.cell(key) / HISTORY
+        content = read_bytes(path)
+        try:
+            return [
+                {k: v if k == "trains" else float(v or "nan") for k, v in row.items()}
+                for row in csv.DictReader(io.StringIO(content.decode(), newline=""))
+            ]
+        except (ValueError, TypeError, csv.Error) as error:
+            raise StoreError(f"{path} cannot be read: it is torn ({error}); {AGAIN}") from None
+
+    def arrays(self, key: str, name: str) -> dict[str, NDArray[Any]]:
+        """The arrays of `predictions` or `layers`.
+
+        Raises:
+            StoreError: They are not there, or torn.
+        """
+        path = self.cell(key) / f"{name}.npz"
+        content = read_bytes(path)
+        try:
+            with np.load(io.BytesIO(content)) as file:
+                return {k: file[k] for k in file.files}
+        except Exception as error:  # numpy, zipfile and zlib each raise their own
+            raise StoreError(f"{path} cannot be read: it is torn ({error}); {AGAIN}") from None
+
+    def examine(self, spec: CellSpec) -> list[str]:
+        """Move aside what is torn or foreign in a cell's folder, so that it runs again.
+
+        Returns:
+            A line for each thing that was moved: what, why, and where it is now.
+
+        Raises:
+            StoreError: The folder cannot be written.
+        """
+        folder, key = self.cell(spec.key), spec.key
+        if folder.exists() and not folder.is_dir():
+            return [set_aside(self.folder, folder, f"{folder} is no folder")]
+        try:
+            if self.result(key) is not None:
+                # Killed after its result was written and before this was removed.
+                remove(folder / CHECKPOINT)
+                return []
+        except StoreError as error:
+            return [set_aside(self.folder, folder, str(error))]
+        checks: tuple[tuple[str, Callable[[Path], object]], ...] = (
+            (CELL, lambda _: self.begun(key)),
+            (ERROR, lambda _: self.error(key)),
+            (CHECKPOINT, lambda path: checkpoint.read(path, key)),
+        )
+        moved = []
+        for name, check in checks:
+            if (folder / name).exists():
+                try:
+                    check(folder / name)
+                except StoreError as error:
+                    # A worker that outlived its run may have removed it just now.
+                    if (folder / name).exists():
+                        moved.append(set_aside(self.folder, folder / name, str(error)))
+        return moved
+
+    def checkpoint(self, spec: CellSpec, tell: Callable[[str], None]) -> checkpoint.Checkpoint:
+        """Where a cell keeps its state while it trains; told what was moved aside, if it was."""
+        path = self.cell(spec.key) / CHECKPOINT
+        return checkpoint.Checkpoint(
+            path, spec.key, lambda reason: tell(set_aside(self.folder, path, reason))
+        )
+
+    def begin(self, spec: CellSpec) -> None:
+        """Note what a cell is, before it runs."""
+        folder = self.cell(spec.key)
+        remove_parts(folder)
+        write_json(folder / CELL, spec.to_json())
+        remove(folder / ERROR)  # of an earlier try
+
+    def finish(self, spec: CellSpec, result: CellResult) -> None:
+        """Write a finished cell; `result.json` last, with the digests of the others."""
+        folder = self.cell(spec.key)
+        contents = {
+            HISTORY: csv_bytes(result.history),
+            PREDICTIONS: npz_bytes(result.predictions),
+            LAYERS: npz_bytes(result.layers),
+        }
+        for name, content in contents.items():
+            write_atomically(folder / name, content)
+        files = {name: digest(content) for name, content in contents.items()}
+        parts = finite({**result.numbers, "files": files})
+        write_json(folder / RESULT, {**parts, "digest": schema.digest_of(parts)})
+        for name in (ERROR, CHECKPOINT):
+            remove(folder / name)
+
+    def fail(self, spec: CellSpec, error: Exception, trace: str) -> None:
+        """Write a failed cell."""
+        if isinstance(error, DivergedError | MixtureError):
+            # It would fail at the same batch again; a new try begins at the start.
+            remove(self.cell(spec.key) / CHECKPOINT)
+        write_json(
+            self.cell(spec.key) / ERROR,
+            {
+                "key": spec.key,
+                "spec": spec.to_json(),
+                "kind": kind_of(error),
+                "error": type(error).__name__,
+                "message": str(error),
+                "trace": trace,
+            },
+        )
+
+    def write_spec(self, spec: dict[str, Any]) -> None:
+        """Write what the last command asked for; the report covers its cells."""
+        write_json(self.folder / SPEC, {"format": FORMAT, **spec})
+
+    def examine_spec(self) -> list[str]:
+        """Move aside what is not what a run writes under its names; see `examine`.
+
+        That is a spec.json that is torn or of another format, a folder where a file belongs, and
+        in a folder that holds no run yet, whatever somebody keeps there under these names.
+        """
+        # These two are written before spec.json, or where that cannot be written.
+        others = () if (self.folder / SPEC).exists() else set(OWN) - {CONFIG, TABLE}
+        moved = [
+            set_aside(self.folder, self.folder / name, f"{name} is not of a run of actzoo")
+            for name in OWN
+            if (self.folder / name).is_dir() or (name in others and (self.folder / name).exists())
+        ]
+        path = self.folder / SPEC
+        if path.exists():
+            try:
+                self.spec()
+            except StoreError as error:
+                moved.append(set_aside(self.folder, path, str(error)))
+        return moved
+
+    def spec(self) -> dict[str, Any]:
+        """What the last command asked for.
+
+        Raises:
+            StoreError: The folder holds no run, a torn one, or one of another format.
+        """
+        path = self.folder / SPEC
+        if not path.exists():
+            raise StoreError(
+                f"{self.folder} holds no run (no spec.json); give the folder that "
+                f"`actzoo bench` named at its end"
+            )
+        spec = read_json(path)
+        if spec.get("format") != FORMAT:
+            raise StoreError(
+                f"{path} is of format {spec.get('format')}, and this actzoo reads {FORMAT}, in "
+                f"which the same run may give other numbers: a report.md beside it stays as it "
+                f"was written; to write it anew use the actzoo and the commit that it names, or "
+                f"run its command again here (its cells stay)"
+            )
+        try:
+            schema.fits(spec, schema.Asked)
+        except StoreError as error:
+            raise StoreError(f"{path}: {error}; run the command of this folder again") from None
+        return spec
+
+
+def kind_of(error: Exception) -> str:
+    """Why a cell failed: "diverged", "out of memory" or "raised"."""
+    if isinstance(error, DivergedError | MixtureError):
+        return "diverged"
+    # The CPU's allocator raises a plain RuntimeError.
+    texts = ("out of memory", "can't allocate memory")
+    full = isinstance(error, RuntimeError) and any(text in str(error) for text in texts)
+    if full or isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return "out of memory"
+    return "raised"
+
+
+def _of_cell(path: Path, kind: type[Any], key: str) -> dict[str, Any]:
+    """A JSON document that must be of this cell.
+
+    Args:
+        path: The file.
+        kind: What it must hold, a type of `schema`, or CellSpec.
+        key: The cell's.
+
+    Raises:
+        StoreError: It is torn, or of another cell or format.
+    """
+    try:
+        parts = read_json(path)
+    except StoreError as error:
+        raise StoreError(f"{error}; {AGAIN}") from None
+    spec = parts if kind is CellSpec else parts.get("spec")
+    form = spec.get("format") if isinstance(spec, dict) else None
+    found = key_of(spec) if isinstance(spec, dict) else None
+    if form != FORMAT or found != key or parts.get("key", key) != key:
+        raise StoreError(
+            f"{path} is of format {form} and cell {found}; expected {FORMAT} and {key}; {AGAIN}"
+        )
+    # Results of the first format carry no digest of themselves.
+    carries = kind is schema.Result and (form > 1 or "digest" in parts)
+    if carries and parts.get("digest") != schema.digest_of(parts):
+        raise StoreError(f"{path} was changed after it was written; {AGAIN}")
+    try:
+        schema.fits(parts, kind)
+    except StoreError as error:
+        raise StoreError(f"{path}: {error}; {AGAIN}") from None
+    return parts

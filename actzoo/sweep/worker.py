@@ -1,0 +1,196 @@
+"""One cell's work: run it and store what came out, here or in another process."""
+
+from __future__ import annotations
+
+import errno
+import functools
+import platform
+import threading
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from actzoo.errors import ActzooError, DataError, StoreError, UsageError
+from actzoo.isolation import isolated
+from actzoo.plugins.registry import default, get
+from actzoo.results.store import SPEC, Store, kind_of
+from actzoo.sweep.progress import ProgressFile, read_progress
+from actzoo.tasks import datasets
+from actzoo.training.cell import run_cell
+from actzoo.training.fingerprint import Fingerprint, of_activation, of_dataset, of_model
+from actzoo.training.phases import Epoch
+from actzoo.training.spec import CellSpec
+from actzoo.values import Images
+
+_one_at_a_time = threading.RLock()
+"""Torch's threads and global generators belong to the process: two cells would mix."""
+_preparing = threading.Lock()
+"""What a process has imported and loaded is shared by its threads."""
+_FAULTS = {
+    errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.ESTALE, errno.EMFILE, errno.ENFILE, errno.ENOMEM,
+}  # fmt: skip
+
+
+def work(
+    store: Store,
+    spec: CellSpec,
+    images: Images,
+    report: Callable[[Epoch], None],
+    moved: Callable[[str], None] = lambda _: None,
+) -> str:
+    """Run a cell and store its result, or why it failed: a failed cell is a result.
+
+    Where another process is at the same cell, this waits for it and takes its result.
+
+    Args:
+        store: The output folder.
+        spec: What to run.
+        images: The dataset that the spec names, whole.
+        report: Called after each epoch.
+        moved: Called with a line if the cell's checkpoint could not be used, or if another
+            process is at the cell.
+
+    Returns:
+        "" or the message of the failure.
+
+    A fault of the machine (a full disk, a mount that is gone) is no failure of the cell: it is
+    not stored, so that the same command tries again.
+
+    Raises:
+        StoreError: The folder cannot be written.
+        Exception: Whatever `report` or `moved` raises.
+    """
+
+    def told(epoch: Epoch) -> None:
+        progress.tell(epoch)
+        with _passing():
+            report(epoch)
+
+    def tell_moved(line: str) -> None:
+        with _passing():
+            moved(line)
+
+    def waits() -> None:
+        other = read_progress(store.cell(spec.key))
+        who = f"process {other.pid} on {other.host}" if other else "another process"
+        tell_moved(f"waiting for the cell at {store.cell(spec.key)}: {who} is at it")
+
+    # The process's own lock is second: who waits for another process holds up nobody here.
+    with _raising(), store.cell_locked(spec.key, waits), _one_at_a_time:
+        if store.result(spec.key) is not None:
+            return ""
+        store.begin(spec)
+        try:
+            with ProgressFile(store.cell(spec.key)) as progress:
+                result = run_cell(spec, images, told, store.checkpoint(spec, tell_moved))
+        except StoreError:
+            raise
+        except Exception as error:
+            message = f"{type(error).__name__}: {error}"
+            kind = kind_of(error)
+            if isinstance(error, OSError) and error.errno in _FAULTS:
+                return f"not finished, {message}; the same command goes on"
+            store.fail(spec, error, traceback.format_exc())
+            if kind == "out of memory":
+                message += "; a smaller --batch-size needs less"
+            return message
+        store.finish(spec, result)
+        return ""
+
+
+class _OfTheCaller(BaseException):
+    """An exception of whoever is told, on its way past what makes failures of exceptions."""
+
+
+@contextmanager
+def _passing() -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        raise _OfTheCaller from error
+
+
+@contextmanager
+def _raising() -> Iterator[None]:
+    try:
+        yield
+        return
+    except _OfTheCaller as error:
+        theirs = error.__cause__
+    assert theirs is not None
+    raise theirs
+
+
+def work_apart(folder: str, spec: dict[str, Any], root: str) -> str:
+    """`work` for another process or machine: takes plain values, writes its own cell only.
+
+    Raises:
+        DataError: The dataset is missing on this worker, or differs from the planned one.
+        UsageError: A function or the network is unknown on this worker, or differs.
+        StoreError: The output folder is not there, or cannot be written.
+    """
+    cell = CellSpec.from_json(spec)
+    try:
+        if not (Path(folder) / SPEC).exists():
+            raise StoreError(
+                f"{folder} holds no {SPEC}; every worker needs the output folder under the same "
+                f"path, on storage that they share"
+            )
+        with _preparing:
+            check_sources(cell, _SAME)
+            images = _checked_images(cell, root)
+        return work(Store(Path(folder)), cell, images, lambda _: None)
+    except ActzooError as error:
+        raise type(error)(f"the worker on {platform.node()}: {error}") from None
+
+
+def check_sources(cell: CellSpec, advice: str) -> None:
+    """See that a cell's functions and network are the planned ones.
+
+    Raises:
+        UsageError: One is not; ends with the advice.
+    """
+    registry = default()
+    found = [of_activation(get(name), registry) for name in cell.members]
+    network = of_model(*registry.model(cell.model), registry)
+    planned = cell.fingerprints
+    for name, here, there in zip(cell.members, found, planned, strict=False):
+        if here != there:
+            raise UsageError(f"{_difference('function', name, here, there)}; {advice}")
+    if network != planned[-1]:
+        raise UsageError(f"{_difference('network', cell.model, network, planned[-1])}; {advice}")
+
+
+def _checked_images(cell: CellSpec, root: str) -> Images:
+    planned = cell.fingerprints[-2]
+    images, found = _images(cell.dataset, root)
+    if found != planned:  # or this process has kept what the files held before
+        _images.cache_clear()
+        images, found = _images(cell.dataset, root)
+    if found != planned:
+        raise DataError(
+            f"{_difference('dataset', cell.dataset, found, planned)}; give all workers the same "
+            f"data under the same --data-root"
+        )
+    return images
+
+
+_SAME = "install the same actzoo, plugins and files there, and start the worker again"
+
+
+def _difference(what: str, name: str, here: Fingerprint, planned: Fingerprint) -> str:
+    there = asdict(planned)
+    pairs = [(field, a, there[field]) for field, a in asdict(here).items()]
+    parts = [f"{field} {a!r}, planned {b!r}" for field, a, b in pairs if a != b]
+    return f"the {what} {name} is another one here than where it was planned ({'; '.join(parts)})"
+
+
+@functools.lru_cache(maxsize=1)
+@isolated()
+def _images(name: str, root: str) -> tuple[Images, Fingerprint]:
+    dataset = datasets.find(name)
+    images = dataset.load(Path(root))
+    return images, of_dataset(dataset, images, default())

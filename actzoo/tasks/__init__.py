@@ -1,0 +1,1 @@
+"""What networks are asked to do: the data, and how they are read."""

@@ -1,0 +1,200 @@
+"""A network with its activation layers, built for one cell."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from actzoo.activation import ActivationModule, analysis
+from actzoo.isolation import isolated
+from actzoo.kernels import Kernel
+from actzoo.mixture import Init, Mixture
+from actzoo.mixture.fuse import fuse, pools
+from actzoo.plugins.registry import get
+from actzoo.training.seeding import generator, seeded
+from actzoo.values import Network
+
+Layer = Mixture | ActivationModule
+WeightInit = Literal["default", "gain"]
+
+
+def layer_channels(layer: Layer) -> int:
+    """How many channels the layer's own parameters were made for; 1 if it does not care."""
+    members = layer.layers if isinstance(layer, Mixture) else (layer,)
+    for member in members:
+        for name, parameter in member.learned.items():
+            if member.activation.learnable[name] == "channel":
+                return int(parameter.shape[0])
+    return 1
+
+
+def is_elementwise(layer: Layer) -> bool:
+    """Whether each output depends on one input alone."""
+    return all(a.kind in ("elementwise", "channelwise") for a in layer.activations)
+
+
+@dataclass(frozen=True)
+class Built:
+    """A network and what the harness needs to know of it.
+
+    Attributes:
+        model: Takes float images (N, C, H, W) to logits.
+        layers: Its activation layers A_1, A_2 ... in order.
+    """
+
+    model: nn.Module
+    layers: tuple[Layer, ...]
+
+    @property
+    def mixtures(self) -> tuple[Mixture, ...]:
+        """The layers that are mixtures of several functions, with weights that can train."""
+        several = (n for n in self.layers if isinstance(n, Mixture) and len(n.members) > 1)
+        return tuple(several)
+
+    @contextmanager
+    def evaluating(self) -> Iterator[None]:
+        """Evaluation mode inside the block, the mode it had before afterwards."""
+        was_training = self.model.training
+        self.model.eval()
+        try:
+            yield
+        finally:
+            self.model.train(was_training)
+
+    def kernel_used(self, device: torch.device, precision: str) -> str:
+        """What computes the activation layers, all of which hold the same functions.
+
+        "+ pooling" where some are computed together with the max-pooling after them.
+
+        Raises:
+            KernelError: The kernel that was asked for cannot run there.
+        """
+        dtype = torch.bfloat16 if precision == "bf16" else torch.float32
+        used = {n.kernel_used(device, dtype) for n in self.layers if isinstance(n, Mixture)}
+        name = used.pop() if used else "reference"
+        return f"{name} + pooling" if pools(self.model, device, dtype) else name
+
+    def mixture_weights(self) -> list[nn.Parameter]:
+        """The raw weights of all mixtures."""
+        return [mixture.w for mixture in self.mixtures]
+
+    def activation_parameters(self) -> list[nn.Parameter]:
+        """What activations learn of their own (a PReLU's slope): trains with the network."""
+        weights = {id(layer.w) for layer in self.layers if isinstance(layer, Mixture)}
+        return [p for layer in self.layers for p in layer.parameters() if id(p) not in weights]
+
+    def network_parameters(self) -> list[nn.Parameter]:
+        """The network's own weights and biases."""
+        inside = {id(p) for layer in self.layers for p in layer.parameters()}
+        return [p for p in self.model.parameters() if id(p) not in inside]
+
+
+@isolated()
+def build(
+    network: Network,
+    options: dict[str, Any],
+    members: tuple[str, ...],
+    shape: tuple[int, int, int],
+    classes: int,
+    *,
+    init: Init,
+    weight_init: WeightInit = "default",
+    kernel: Kernel = "reference",
+    network_seed: int,
+    mixture_seed: int,
+) -> Built:
+    """Build a network whose activation layers are the set's function or mixture.
+
+    The network's weights come from one stream and whatever the activations draw from
+    another, so that every set starts from the same network (or, with `weight_init="gain"`,
+    from the same draws, scaled by each set's own gain). A network's code that changes torch's
+    settings changes them for its own building only.
+    """
+    layers: list[Layer] = []
+    draws = generator(mixture_seed)
+
+    def activation(channels: int) -> tuple[nn.Module, int]:
+        layer: Layer
+        with seeded(int(torch.randint(2**62, (1,), generator=draws))):
+            if len(members) == 1 and (alone := get(members[0])).kind == "gated":
+                layer, after = alone.module(channels), alone.channels_after(channels)
+            else:
+                layer = Mixture(members, init=init, channels=channels, kernel=kernel)
+                after = channels
+        layers.append(layer)
+        return layer, after
+
+    with seeded(network_seed):
+        model = network.build(activation, shape, classes, **options)
+    built = Built(fuse(model) if kernel in ("auto", "table") else model, tuple(layers))
+    if weight_init == "gain":
+        _scale_by_gain(built)
+    return built
+
+
+def exact_twin(layer: Layer) -> Layer:
+    """A copy that computes in float64 by plain torch on the CPU, to look at the function."""
+    twin = copy.deepcopy(layer).cpu().double().eval()
+    if isinstance(twin, Mixture):
+        twin.kernel = "reference"
+    return twin
+
+
+def layer_gain(layer: Layer) -> float | None:
+    """The gain of an activation layer as it stands; None where it has none (softmax, glu)."""
+    if not is_elementwise(layer):
+        return None
+    twin = exact_twin(layer)
+    channels = layer_channels(layer)
+    return analysis.gain(lambda z: twin(z.unsqueeze(1).expand(-1, channels)).mean(dim=1))
+
+
+@torch.no_grad()
+def _scale_by_gain(built: Built) -> None:
+    """Give each weight layer the deviation gain/√fan_in, with the gain of what precedes it.
+
+    Layers are taken in order of registration; before the first activation the gain is 1,
+    since the images have mean 0 and deviation 1. Biases start at 0.
+    """
+    gain = 1.0
+    inside = {id(m) for layer in built.layers for m in layer.modules()}
+    for module in built.model.modules():
+        if any(module is layer for layer in built.layers):
+            gain = layer_gain(module) or 1.0  # type: ignore[arg-type]
+        if id(module) in inside or not isinstance(module, nn.Linear | nn.modules.conv._ConvNd):
+            continue
+        # torch's default draws uniformly with deviation 1/√(3 fan_in).
+        module.weight.mul_(math.sqrt(3) * gain)
+        if module.bias is not None:
+            module.bias.zero_()
+
+
+class Normalise:
+    """uint8 images to floats of mean 0 and deviation 1 a channel, over the training images."""
+
+    def __init__(self, x_train: Tensor) -> None:
+        count = x_train.numel() // x_train.shape[1]
+        total = torch.zeros(x_train.shape[1], dtype=torch.int64)
+        squares = torch.zeros_like(total)
+        for block in torch.split(x_train, 4096):  # whole numbers, so the order cannot matter
+            wide = block.to(torch.int32)
+            total += wide.sum(dim=(0, 2, 3), dtype=torch.int64).cpu()
+            squares += (wide * wide).sum(dim=(0, 2, 3), dtype=torch.int64).cpu()
+        mean = total.double() / count
+        std = (squares.double() / count - mean * mean).clamp(min=0).sqrt()
+        std = torch.where(std > 0, std, 1.0)  # a blank channel stays blank
+        device = x_train.device
+        self._mean = mean.float().to(device).view(1, -1, 1, 1)
+        self._std = std.float().to(device).view(1, -1, 1, 1)
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """Float images in the channels-last layout, which convolutions like best."""
+        x = (images.float() - self._mean) / self._std
+        return x.contiguous(memory_format=torch.channels_last)

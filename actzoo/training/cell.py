@@ -1,0 +1,190 @@
+"""Run one cell: build, train through the phases, test once, gather what the report needs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from actzoo.environment import environment
+from actzoo.errors import DivergedError
+from actzoo.isolation import isolated
+from actzoo.mixture import Mixture
+from actzoo.plugins.registry import default, get
+from actzoo.training import diagnostics
+from actzoo.training.build import Layer, layer_gain
+from actzoo.training.checkpoint import Checkpoint
+from actzoo.training.phases import Epoch, Training, proportions, train, weights
+from actzoo.training.setup import Setup, set_up_cell
+from actzoo.training.spec import CellSpec
+from actzoo.values import Images
+
+
+@dataclass
+class CellResult:
+    """What a finished cell leaves: numbers for JSON, a history, arrays.
+
+    Attributes:
+        numbers: The content of result.json.
+        history: One row an epoch.
+        predictions: Test predictions and losses, one an image.
+        layers: Curves of the layers and histograms of what arrives at them.
+    """
+
+    numbers: dict[str, Any]
+    history: list[dict[str, Any]]
+    predictions: dict[str, NDArray[Any]] = field(default_factory=dict)
+    layers: dict[str, NDArray[Any]] = field(default_factory=dict)
+
+
+def run_cell(
+    spec: CellSpec,
+    images: Images,
+    report: Callable[[Epoch], None] = lambda _: None,
+    checkpoint: Checkpoint | None = None,
+) -> CellResult:
+    """Run a cell from its first weight, or its checkpoint, to its last test image.
+
+    Args:
+        spec: What to run.
+        images: The dataset that the spec names, whole.
+        report: Called after each epoch.
+        checkpoint: Where training goes on from and leaves its state; None for nowhere.
+
+    Raises:
+        DivergedError: A training loss was not finite, and in which phase, epoch, batch; or the
+            last steps left a weight that is not.
+        MixtureError: Mixture weights left their domain; likewise.
+        StoreError: A checkpoint cannot be written.
+    """
+    started = time.perf_counter()
+    _import(spec)
+    with isolated(spec.threads):
+        setup = set_up_cell(spec, images)
+        with setup.drawing("looks at the start"):
+            before = _Before(setup)
+        here = environment(setup.device, spec.threads)
+        machine = {**here, "kernel": setup.kernel}
+        training = train(spec, setup, report, checkpoint, machine)
+        _check_weights(setup)
+        with setup.drawing("test"):
+            return _result(spec, setup, before, training, here, started)
+
+
+def _import(spec: CellSpec) -> None:
+    """Bring in the code behind the names: what it sets on its import must not stand in the cell."""
+    for name in spec.members:
+        get(name)
+    default().model(spec.model)
+
+
+def _result(
+    spec: CellSpec,
+    setup: Setup,
+    before: _Before,
+    training: Training,
+    here: dict[str, Any],
+    started: float,
+) -> CellResult:
+    """Test, look at the layers and gather."""
+    # Its losses may be inf, and are stored as null: a failure would let tuning see them.
+    hits, losses = setup.predict(setup.images.x_test, setup.images.y_test)
+    inputs, _ = diagnostics.pre_activations(setup.built, *setup.probe, setup.autocast)
+    numbers = {
+        "key": spec.key,
+        "spec": spec.to_json(),
+        "test": {
+            "correct": int((hits == setup.images.y_test).sum()),
+            "images": len(hits),
+            "accuracy": float((hits == setup.images.y_test).double().mean()),
+            "loss": float(losses.double().mean()),
+        },
+        **_sizes(setup),
+        "layers": [before.with_end(setup, n) for n in range(len(setup.built.layers))],
+        "health": [{"when": "start", "layers": before.health}, *training.health],
+        "phases_skipped": training.skipped,
+        "kernel": setup.kernel,
+        "seconds": {
+            "training": training.seconds,
+            "measuring": training.measuring,
+            "total": training.elapsed + time.perf_counter() - started,
+        },
+        "environment": here,
+    }
+    return CellResult(
+        numbers=numbers,
+        history=training.history,
+        predictions={
+            "predicted": hits.numpy().astype(np.int16),
+            "loss": losses.numpy().astype(np.float32),
+        },
+        layers={
+            **before.curves,
+            **diagnostics.curves(setup.built),
+            **diagnostics.histograms(inputs),
+        },
+    )
+
+
+def _check_weights(setup: Setup) -> None:
+    """What the loss of the last batch was too early to show."""
+    for name, value in setup.built.model.named_parameters():
+        if not value.isfinite().all():
+            raise DivergedError(f"the last steps of training diverged: {name} is not finite")
+
+
+class _Before:
+    """How the layers were before training."""
+
+    def __init__(self, setup: Setup) -> None:
+        layers = setup.built.layers
+        self._weights = [weights(layer) for layer in layers]
+        self._proportions = [proportions(layer) for layer in layers]
+        self._gains = [layer_gain(layer) for layer in layers]
+        self.curves = diagnostics.curves(setup.built, "start_")
+        self.health = diagnostics.layer_health(setup.built, *setup.probe, setup.autocast)
+
+    def with_end(self, setup: Setup, n: int) -> dict[str, Any]:
+        """A layer (from 0) before and after training."""
+        layer = setup.built.layers[n]
+        return {
+            "name": f"A{n + 1}",
+            "w_start": self._weights[n],
+            "P_start": self._proportions[n],
+            "w": weights(layer),
+            "P": proportions(layer),
+            "shares": diagnostics.shares(layer),
+            "gain_start": self._gains[n],
+            "learned": _learned(layer),
+        }
+
+
+def _sizes(setup: Setup) -> dict[str, Any]:
+    built = setup.built
+    return {
+        "train_images": len(setup.batches.index),
+        "validation_images": 0 if setup.validation is None else len(setup.validation[1]),
+        "parameters": {
+            "network": sum(p.numel() for p in built.network_parameters()),
+            "activations": sum(p.numel() for p in built.activation_parameters()),
+            "mixture": sum(w.numel() for w in built.mixture_weights()),
+        },
+    }
+
+
+def _learned(layer: Layer) -> list[dict[str, Any]]:
+    """What each member has learnt of its own; the mean where there is one for each channel."""
+    members = layer.layers if isinstance(layer, Mixture) else (layer,)
+    return [
+        {
+            name: (value.mean(dim=0) if m.activation.learnable[name] == "channel" else value)
+            .detach()
+            .tolist()
+            for name, value in m.learned.items()
+        }
+        for m in members
+    ]

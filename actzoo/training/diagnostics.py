@@ -1,0 +1,169 @@
+"""What goes on inside the activation layers: gradients, dead and saturated units, inputs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from actzoo.mixture import Mixture
+from actzoo.training.build import Built, Layer, exact_twin, is_elementwise, layer_channels
+
+RANGES = (1.0, 3.0, 10.0, 100.0)
+"""Half-widths of the ranges that curves and histograms are stored on (figures 1 and 2)."""
+POINTS = 401
+BINS = 80
+SATURATED = 0.01
+"""A slope smaller than this, in size, counts as saturated."""
+SHARES_AT = (1.0, 10.0, 100.0)
+PROBE = 256
+"""Images looked at for all of this, before the first phase and after each."""
+EACH_EPOCH = 128
+"""Of these, the images whose gradients are looked at after every epoch, which must cost little."""
+
+
+@contextmanager
+def _recording(layers: tuple[Layer, ...]) -> Iterator[list[Tensor]]:
+    seen: list[Tensor] = []
+
+    def hook(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        if inputs[0].requires_grad:
+            inputs[0].retain_grad()
+        seen.append(inputs[0])
+
+    handles = [layer.register_forward_pre_hook(hook) for layer in layers]
+    try:
+        yield seen
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def pre_activations(
+    built: Built, x: Tensor, y: Tensor, autocast: torch.autocast
+) -> tuple[list[Tensor], list[Tensor]]:
+    """Each layer's input for a probe batch, and the gradient of the loss with respect to it.
+
+    Runs in evaluation mode and leaves no gradients and no changed mode behind.
+    """
+    x = x.detach().requires_grad_()  # so that gradients flow whatever is frozen
+    with built.evaluating(), _recording(built.layers) as inputs, torch.enable_grad():
+        with autocast:
+            loss = F.cross_entropy(built.model(x).float(), y, reduction="sum")
+        gradients = torch.autograd.grad(loss, inputs)
+    return [z.detach().float() for z in inputs], [g.detach().float() for g in gradients]
+
+
+def gradient_norms(built: Built, x: Tensor, y: Tensor, autocast: torch.autocast) -> list[float]:
+    """For each layer, the norm of dL/dz of one image, root mean square over EACH_EPOCH images."""
+    _, gradients = pre_activations(built, x[:EACH_EPOCH], y[:EACH_EPOCH], autocast)
+    return [_norm_of_one(g) for g in gradients]
+
+
+def _norm_of_one(g: Tensor) -> float:
+    """The norm of one image's gradient, root mean square over the images."""
+    # Double precision on the CPU: not every device has it. Image by image: many times as fast
+    # as a copy of them all in double precision.
+    norms = [torch.linalg.vector_norm(one, dtype=torch.float64) for one in g.cpu()]
+    return float(torch.stack(norms).square().mean().sqrt())
+
+
+def slope(layer: Layer, z: Tensor) -> Tensor:
+    """A'(z), elementwise."""
+    z = z.detach().requires_grad_()
+    with torch.enable_grad():
+        a = layer(z)
+        if not a.requires_grad:
+            return torch.zeros_like(z)
+        (result,) = torch.autograd.grad(a, z, torch.ones_like(a))
+    return result
+
+
+def layer_health(
+    built: Built, x: Tensor, y: Tensor, autocast: torch.autocast
+) -> list[dict[str, float | None]]:
+    """For each layer: its share of dead units, of saturated values, its gradient norm.
+
+    A unit (a channel, or an element of a flat layer) is dead if its slope is 0 for every
+    probe image, so that nothing it could learn from comes through. A layer that is not
+    elementwise has no slope of its own: None.
+    """
+    inputs, gradients = pre_activations(built, x, y, autocast)
+    rows = []
+    for layer, z, g in zip(built.layers, inputs, gradients, strict=True):
+        row: dict[str, float | None] = {"dead": None, "saturated": None}
+        if is_elementwise(layer):
+            with built.evaluating():
+                size = slope(layer, z).abs()
+            over = [d for d in range(z.dim()) if d != 1]
+            row["dead"] = float((size.amax(dim=over) == 0).float().mean())
+            row["saturated"] = float((size < SATURATED).float().mean())
+        row["gradient"] = _norm_of_one(g)
+        rows.append(row)
+    return rows
+
+
+@torch.no_grad()
+def curve(function: Callable[[Tensor], Tensor], x: Tensor, channels: int) -> NDArray[np.float64]:
+    """A function's values at x, averaged over the channels where they differ."""
+    return function(x.unsqueeze(1).expand(-1, channels)).cpu().double().mean(dim=1).numpy()
+
+
+def curves(built: Built, prefix: str = "") -> dict[str, NDArray[np.float64]]:
+    """A of each layer on each range: `A1_on_3` has POINTS values on [-3, 3].
+
+    A layer that is not elementwise has no such curve: its values are nan.
+    """
+    stored = {}
+    for number, layer in enumerate(built.layers, start=1):
+        twin = exact_twin(layer)
+        for half in RANGES:
+            x = torch.linspace(-half, half, POINTS, dtype=torch.float64)
+            stored[f"{prefix}A{number}_on_{half:g}"] = (
+                curve(twin, x, layer_channels(layer))
+                if is_elementwise(layer)
+                else np.full(POINTS, np.nan)
+            )
+    return stored
+
+
+def histograms(inputs: list[Tensor]) -> dict[str, NDArray[np.float64]]:
+    """Shares of each layer's inputs in BINS equal bins of each range; the rest lies outside."""
+    stored = {}
+    for number, z in enumerate(inputs, start=1):
+        flat = z.float().flatten().cpu()
+        for half in RANGES:
+            counts = torch.histc(flat, BINS, -half, half)  # leaves out what lies outside
+            stored[f"z{number}_in_{half:g}"] = (counts.double() / flat.numel()).numpy()
+    return stored
+
+
+@torch.no_grad()
+def shares(layer: Layer) -> dict[str, list[float]]:
+    """Each function's share of Σ |Pᵢ fᵢ(x)| at |x| = 1, 10, 100, over both signs.
+
+    Empty for a mixture with a member that is not elementwise.
+    """
+    if not is_elementwise(layer):
+        return {}
+    if not isinstance(layer, Mixture):
+        return {f"{size:g}": [1.0] for size in SHARES_AT}
+    result: dict[str, Any] = {}
+    channels = layer_channels(layer)
+    twin = exact_twin(layer)
+    assert isinstance(twin, Mixture)
+    for size in SHARES_AT:
+        x = torch.tensor([-size, size], dtype=torch.float64).unsqueeze(1).expand(-1, channels)
+        terms = [
+            float((p * member(x)).abs().mean())
+            for p, member in zip(twin.proportions, twin.layers, strict=True)
+        ]
+        total = sum(terms)
+        result[f"{size:g}"] = [term / total if total else 0.0 for term in terms]
+    return result

@@ -1,0 +1,168 @@
+"""The one training loop."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from actzoo.errors import DivergedError, MixtureError
+from actzoo.training.build import Built
+from actzoo.training.protocol import Phase
+from actzoo.training.seeding import generator
+
+MOMENTUM = 0.9
+BLOCK = 128
+"""Images a step where nothing trains: few calls, and what passes between layers stays in caches."""
+
+
+@dataclass(frozen=True)
+class Batches:
+    """Training images on the device, gathered batch by batch.
+
+    Attributes:
+        images: uint8, (N, C, H, W).
+        labels: int64, (N,).
+        index: Which of them to train on.
+        size: Images a batch; the last one may be smaller.
+        normalise: uint8 images to the network's input.
+        seed: Function of (phase, epoch) that seeds the order.
+    """
+
+    images: Tensor
+    labels: Tensor
+    index: Tensor
+    size: int
+    normalise: Callable[[Tensor], Tensor]
+    seed: Callable[[int, int], int]
+
+    def __len__(self) -> int:
+        return math.ceil(len(self.index) / self.size)
+
+    def order(self, phase: int, epoch: int) -> tuple[Tensor, ...]:
+        """The index batches of one epoch, drawn on the CPU whatever the device."""
+        shuffled = torch.randperm(len(self.index), generator=generator(self.seed(phase, epoch)))
+        return torch.split(self.index[shuffled.to(self.index.device)], self.size)
+
+
+def trainable(built: Built, phase: Phase) -> list[nn.Parameter]:
+    """What trains in a phase; empty if nothing can, and the phase is then skipped."""
+    network = [*built.network_parameters(), *built.activation_parameters()]
+    mixture = [w for m in built.mixtures if len(m.members) > 1 for w in (m.w,)]
+    return {"network": network, "mixture": mixture, "all": [*network, *mixture]}[phase.trains]
+
+
+def make_optimizer(built: Built, phase: Phase) -> torch.optim.Optimizer:
+    """A fresh optimiser for a phase. Only the network's own weights may decay."""
+    chosen = {id(p) for p in trainable(built, phase)}
+    decays = [p for p in built.network_parameters() if id(p) in chosen]
+    own = {id(p) for p in decays}
+    rest = [p for p in trainable(built, phase) if id(p) not in own]
+    groups = [
+        {"params": parameters, "weight_decay": decay}
+        for parameters, decay in ((decays, phase.weight_decay), (rest, 0.0))
+        if parameters
+    ]
+    if phase.optimizer == "sgd":
+        return torch.optim.SGD(groups, lr=phase.lr, momentum=MOMENTUM, fused=True)
+    kind = torch.optim.Adam if phase.optimizer == "adam" else torch.optim.AdamW
+    return kind(groups, lr=phase.lr, fused=True)
+
+
+def set_up(built: Built, phase: Phase) -> torch.optim.Optimizer:
+    """Freeze what does not train, set train or eval mode, make and attach the optimiser."""
+    chosen = {id(p) for p in trainable(built, phase)}
+    for parameter in built.model.parameters():
+        parameter.requires_grad_(id(parameter) in chosen)
+    # A frozen network is frozen whole: in training mode batch norm would move its buffers.
+    built.model.train(phase.trains != "mixture")
+    optimizer = make_optimizer(built, phase)
+    for mixture in built.mixtures:
+        if id(mixture.w) in chosen:
+            mixture.attach(optimizer)
+    return optimizer
+
+
+def make_schedule(
+    optimizer: torch.optim.Optimizer, phase: Phase, steps: int
+) -> torch.optim.lr_scheduler.LRScheduler:
+    """The learning rate over a phase, as a scheduler stepped after each batch."""
+    if phase.schedule == "cosine":
+        return torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=max(1, steps))
+    return torch.optim.lr_scheduler.ConstantLR(optimizer, factor=1.0)
+
+
+def train_epoch(
+    built: Built,
+    batches: Batches,
+    order: tuple[Tensor, ...],
+    optimizer: torch.optim.Optimizer,
+    schedule: torch.optim.lr_scheduler.LRScheduler,
+    autocast: torch.autocast,
+) -> tuple[float, float]:
+    """One pass over the training images.
+
+    The losses stay on the device until the end, so that a GPU is never waited for.
+
+    Returns:
+        The mean training loss and the seconds it took.
+
+    Raises:
+        DivergedError: A loss is not finite; says in which batch.
+        MixtureError: Mixture weights left their domain.
+    """
+    started = time.perf_counter()
+    losses = torch.empty(len(order), device=batches.images.device)
+    for number, index in enumerate(order):
+        x = batches.normalise(batches.images[index])
+        with autocast:
+            loss = F.cross_entropy(built.model(x), batches.labels[index])
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        losses[number] = loss.detach()
+        try:
+            optimizer.step()
+        except MixtureError as error:  # often what a loss that is not finite leads to
+            _check_finite(losses[: number + 1].cpu())
+            raise MixtureError(f"batch {number + 1}: {error}") from None
+        schedule.step()
+    seen = losses.cpu()  # a GPU is waited for here, and nowhere above
+    _check_finite(seen)
+    for mixture in built.mixtures:
+        mixture.check()
+    sizes = torch.tensor([len(index) for index in order])
+    mean = float((seen.double() * sizes).sum() / sizes.sum())
+    return mean, time.perf_counter() - started
+
+
+def _check_finite(losses: Tensor) -> None:
+    finite = torch.isfinite(losses)
+    if not finite.all():
+        first = int((~finite).nonzero()[0])
+        raise DivergedError(f"the loss is {losses[first].item()} in batch {first + 1}")
+
+
+@torch.no_grad()
+def predict(
+    built: Built,
+    images: Tensor,
+    labels: Tensor,
+    normalise: Callable[[Tensor], Tensor],
+    autocast: torch.autocast,
+    block: int = BLOCK,
+) -> tuple[Tensor, Tensor]:
+    """Predicted class and loss of each image, on the CPU, in evaluation mode."""
+    predictions, losses = [], []
+    with built.evaluating():
+        for x, y in zip(torch.split(images, block), torch.split(labels, block), strict=True):
+            with autocast:
+                logits = built.model(normalise(x))
+            logits = logits.float()
+            predictions.append(logits.argmax(dim=1))
+            losses.append(F.cross_entropy(logits, y, reduction="none"))
+    return torch.cat(predictions).cpu(), torch.cat(losses).cpu()

@@ -1,0 +1,175 @@
+"""A cell's way through its phases, from the start or from its checkpoint."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from actzoo.errors import DivergedError, MixtureError
+from actzoo.mixture import Mixture
+from actzoo.training import diagnostics
+from actzoo.training.build import Layer
+from actzoo.training.checkpoint import Checkpoint, State
+from actzoo.training.loop import make_schedule, set_up, train_epoch, trainable
+from actzoo.training.setup import Setup
+from actzoo.training.spec import CellSpec
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """What is told of an epoch while the cell runs.
+
+    Attributes:
+        phase: Number of the phase, from 1.
+        trains: What the phase trains.
+        epoch: Number within the phase, from 1.
+        done, total: Epochs done and to do in the whole cell.
+        loss: Mean training loss.
+        accuracy: On the held-out images; None without any.
+    """
+
+    phase: int
+    trains: str
+    epoch: int
+    done: int
+    total: int
+    loss: float
+    accuracy: float | None
+
+
+@dataclass
+class Training:
+    """How far a cell's training has come, in plain values.
+
+    Attributes:
+        history: One row an epoch.
+        health: Of the layers, one entry a phase that ended.
+        skipped: Numbers of the phases in which nothing could train.
+        seconds: Spent in training steps.
+        measuring: Spent after epochs, on held-out images and gradient norms.
+        elapsed: Spent in all by processes that did not finish the cell.
+        phase, epoch: The last epoch that is done; 0, 0 before the first.
+    """
+
+    history: list[dict[str, Any]] = field(default_factory=list)
+    health: list[dict[str, Any]] = field(default_factory=list)
+    skipped: list[int] = field(default_factory=list)
+    seconds: float = 0.0
+    measuring: float = 0.0
+    elapsed: float = 0.0
+    phase: int = 0
+    epoch: int = 0
+
+
+def train(
+    spec: CellSpec,
+    setup: Setup,
+    report: Callable[[Epoch], None],
+    checkpoint: Checkpoint | None,
+    machine: dict[str, Any],
+) -> Training:
+    """Go through the phases, those left out in which nothing can train.
+
+    Args:
+        spec: What to run.
+        setup: The cell before its first step; trained in place.
+        report: Called after each epoch.
+        checkpoint: Where to go on from and to leave the state after epochs; None for nowhere.
+        machine: What trains here: a state from elsewhere is not used.
+
+    Raises:
+        DivergedError: A loss was not finite; the message says in which phase, epoch, batch.
+        MixtureError: Mixture weights left their domain; likewise.
+        StoreError: A checkpoint cannot be written.
+    """
+    started = time.perf_counter()
+    built, batches = setup.built, setup.batches
+    state = None if checkpoint is None else checkpoint.load(machine, setup.device)
+    done = Training()
+    if state is not None:
+        built.model.load_state_dict(state["model"])
+        done = Training(**state["training"])
+    before = done.elapsed
+    goes = [trainable(built, phase) != [] for phase in spec.protocol]
+    total = sum(phase.epochs for phase, go in zip(spec.protocol, goes, strict=True) if go)
+    for number, phase in enumerate(spec.protocol, start=1):
+        if number < done.phase:
+            continue
+        if not goes[number - 1]:
+            done.skipped.append(number)
+            continue
+        optimizer = set_up(built, phase)
+        schedule = make_schedule(optimizer, phase, phase.epochs * len(batches))
+        first = 1
+        if state is not None and number == done.phase:
+            optimizer.load_state_dict(state["optimizer"])
+            schedule.load_state_dict(state["schedule"])
+            first = done.epoch + 1
+        for epoch in range(first, phase.epochs + 1):
+            order = batches.order(number, epoch)
+            try:
+                with setup.drawing(f"draws {number} {epoch}"):  # of dropout, of rrelu
+                    loss, seconds = train_epoch(
+                        built, batches, order, optimizer, schedule, setup.autocast
+                    )
+            except (DivergedError, MixtureError) as error:
+                raise type(error)(f"phase {number}, epoch {epoch}: {error}") from None
+            row = {"phase": number, "trains": phase.trains, "epoch": epoch, "loss": loss}
+            looked = time.perf_counter()
+            with setup.drawing(f"looks {number} {epoch}"):
+                seen = _look(setup)
+            done.history.append({**row, **seen, "seconds": seconds})
+            done.measuring += time.perf_counter() - looked
+            done.seconds += seconds
+            done.phase, done.epoch = number, epoch
+
+            def now(optimizer: Any = optimizer, schedule: Any = schedule) -> State:
+                done.elapsed = before + time.perf_counter() - started
+                return {
+                    "training": asdict(done),
+                    "model": built.model.state_dict(),
+                    "optimizer": optimizer.state_dict(),
+                    "schedule": schedule.state_dict(),
+                }
+
+            if checkpoint is not None:
+                checkpoint.offer(now)
+            accuracy = done.history[-1].get("validation_accuracy")
+            report(Epoch(number, phase.trains, epoch, len(done.history), total, loss, accuracy))
+        # After the checkpoint of the last epoch, so that a cell that goes on from there looks too.
+        with setup.drawing(f"looks {number}"):
+            layers = diagnostics.layer_health(built, *setup.probe, setup.autocast)
+        done.health.append({"when": f"phase {number}", "layers": layers})
+    done.elapsed = before
+    return done
+
+
+def _look(setup: Setup) -> dict[str, float]:
+    """What is measured after each epoch."""
+    row: dict[str, float] = {}
+    if setup.validation is not None:
+        x, y = setup.validation
+        hits, losses = setup.predict(x, y)
+        row["validation_accuracy"] = float((hits == y.cpu()).double().mean())
+        row["validation_loss"] = float(losses.double().mean())
+    for n, norm in enumerate(
+        diagnostics.gradient_norms(setup.built, *setup.probe, setup.autocast), start=1
+    ):
+        row[f"gradient_A{n}"] = norm
+    for n, layer in enumerate(setup.built.layers, start=1):
+        both = zip(weights(layer), proportions(layer), strict=True)
+        for m, (w, p) in enumerate(both, start=1):
+            row[f"w_A{n}_{m}"], row[f"P_A{n}_{m}"] = w, p
+    return row
+
+
+def weights(layer: Layer) -> list[float]:
+    """The raw weights of a layer; 1 for a function alone."""
+    return layer.w.detach().tolist() if isinstance(layer, Mixture) else [1.0]
+
+
+def proportions(layer: Layer) -> list[float]:
+    """The proportions of a layer; 1 for a function alone."""
+    return layer.proportions.detach().tolist() if isinstance(layer, Mixture) else [1.0]

@@ -1,0 +1,99 @@
+"""What one cell runs, as a value with a canonical form and a key."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Literal
+
+import msgspec
+
+from actzoo.kernels import Kernel
+from actzoo.mixture import Init
+from actzoo.training.build import WeightInit
+from actzoo.training.fingerprint import Fingerprint
+from actzoo.training.protocol import Phase, Protocol
+
+FORMAT = 2
+"""Version of the cell format; raised by hand whenever the same spec trains another network or
+tests it otherwise. Which commit measured what goes on inside is in each result."""
+
+Precision = Literal["fp32", "bf16"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CellSpec:
+    """One dataset, model, set, seed and protocol: the unit of work and of statistics.
+
+    It holds fingerprints beside names, so that an edited function, a newer plugin or other
+    data is another cell.
+
+    Attributes:
+        members: Names of the set's functions, as `actzoo.get` takes them; one or more.
+        dataset: Name of the dataset.
+        model: Network with its options, `mlp(depth=8)`.
+        seed: What the random streams are made from.
+        protocol: The phases.
+        batch_size: Images a step.
+        limit: How many training images, stratified; None for all.
+        validation: Share of the training images held out.
+        init: How the mixture weights start.
+        device: "cpu", "cuda", "cuda:1", "mps".
+        precision: "fp32", or "bf16" for autocast.
+        threads: Torch's threads on the CPU.
+        control: "" or the name of the control this cell is ("equal-epochs").
+        fingerprints: Of the members, the dataset and the model.
+        weight_init: "default" (torch's own), or "gain": scaled by the set's gain.
+        kernel: What was asked for; which one ran is in the result.
+    """
+
+    members: tuple[str, ...]
+    dataset: str
+    model: str
+    seed: int
+    protocol: Protocol
+    batch_size: int
+    limit: int | None
+    validation: float
+    init: Init
+    device: str
+    precision: Precision
+    threads: int
+    control: str
+    fingerprints: tuple[Fingerprint, ...]
+    weight_init: WeightInit = "default"
+    kernel: Kernel = "reference"  # what cells ran before there was a choice
+
+    @property
+    def label(self) -> str:
+        """What tables and figures call the set."""
+        text = " + ".join(self.members)
+        return f"{text} ({self.control})" if self.control else text
+
+    def to_json(self) -> dict[str, Any]:
+        """The canonical form: plain JSON values."""
+        parts: dict[str, Any] = json.loads(json.dumps(msgspec.to_builtins(self)))
+        parts["fingerprints"] = [print_.to_json() for print_ in self.fingerprints]
+        return {"format": FORMAT, **parts}
+
+    @classmethod
+    def from_json(cls, parts: dict[str, Any]) -> CellSpec:
+        """The spec back from its canonical form."""
+        values = {k: v for k, v in parts.items() if k != "format"}
+        values["members"] = tuple(values["members"])
+        values["protocol"] = tuple(Phase(**phase) for phase in values["protocol"])
+        values["fingerprints"] = tuple(Fingerprint(**f) for f in values["fingerprints"])
+        return cls(**values)
+
+    @cached_property
+    def key(self) -> str:
+        """Hash of the canonical form, 16 hex digits: the name of the cell's folder."""
+        return key_of(self.to_json())
+
+
+def key_of(parts: dict[str, Any]) -> str:
+    """The key of a canonical form, of whatever format."""
+    text = json.dumps(parts, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -1,0 +1,207 @@
+"""Every case builds and runs once, and the document has the form that it promises."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from matplotlib.text import Annotation
+
+import actzoo
+from actzoo.cost import compute, functions, operators, pooling, settings, step
+from actzoo.cost.figure import draw, lines_of
+from actzoo.cost.measure import measure
+from actzoo.cost.settings import Settings, named, preset
+from actzoo.cost.text import markdown, plain, sections
+from actzoo.errors import KernelError, UsageError
+
+REPOSITORY = Path(actzoo.__file__).parent.parent
+TINY: dict[str, Any] = {"sizes": (64,), "seconds": 0.0, "sets": (named("3"),)}
+
+
+@pytest.fixture(scope="module")
+def document() -> dict[str, Any]:
+    shown: list[tuple[str, int, int]] = []
+    before = torch.get_num_threads()
+    both = {"dtypes": ("float32", "bfloat16"), "threads": (1, 2)}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(step, "BATCH", 2)
+        patch.setattr(pooling, "SHAPE", (2, 16, 16, 16))
+        found = measure(
+            preset("quick", **TINY, tables=("operator",), **both),
+            "actzoo speed",
+            lambda *event: shown.append(event),
+        )
+        found |= {
+            name: value
+            for name, value in measure(preset("quick", **TINY), "").items()
+            if name in ("functions", "certificates", "pooling", "step")
+        }
+    assert [event for event in shown if event[0] == "mixtures"][-1] == ("mixtures", 12, 12)
+    assert torch.get_num_threads() == before
+    return found
+
+
+def rows_of(document: dict[str, Any], table: str) -> list[dict[str, Any]]:
+    return [row for case in document[table] for row in case["rows"]]
+
+
+def test_every_row_has_numbers_or_a_reason(document: dict[str, Any]) -> None:
+    assert json.loads(json.dumps(document, allow_nan=True)) is not None
+    for table in ("operator", "functions", "pooling", "step"):
+        for row in rows_of(document, table):
+            assert ("refused" in row) != ("seconds" in row), row
+            if "seconds" in row:
+                for key in ("seconds", "ratio"):
+                    spread = row[key]
+                    assert 0 < spread["low"] <= spread["median"] <= spread["high"]
+                    assert spread["count"] == 3
+
+
+def test_the_cases_are_those_asked_for(document: dict[str, Any]) -> None:
+    asked = {
+        (case["threads"], case["dtype"], case["elements"], case["mode"])
+        for case in document["operator"]
+    }
+    assert asked == {
+        (t, d, 64, m) for t in (1, 2) for d in ("float32", "bfloat16") for m in operators.MODES
+    }
+    base = {"copy", "copy into place", "eager sum", "torch.compile", *operators.OURS}
+    for case in document["operator"]:
+        known = set() if case["mode"] == "x and w" else set(operators.KNOWN)
+        assert {row["name"] for row in case["rows"]} == base | known
+        assert case["unit"] == (1.0 if case["mode"] == "forward" else 2.5)
+    fixed = {a.name for a in settings.fixed_functions()}
+    assert {case["function"] for case in document["functions"]} == fixed
+    assert {row["name"] for row in document["certificates"]} == fixed
+    assert len(document["step"]) == 1
+
+
+def test_provenance(document: dict[str, Any]) -> None:
+    facts = document["environment"]
+    assert facts["packages"]["torch"] == version("torch") and "commit" in facts
+    assert document["command"] == "actzoo speed" and document["format"] == 1
+    assert document["clocks"] == ["processor time with 1 thread", "clock with 2 threads"]
+
+
+def test_what_is_not_there_is_a_row_with_its_reason(document: dict[str, Any]) -> None:
+    rows = [row for row in rows_of(document, "operator") if row["name"] == "torch.compile"]
+    assert rows and all("not compiled" in row["refused"] for row in rows)
+    mish = next(c for c in document["functions"] if c["function"] == "mish")
+    timm = next(row for row in mish["rows"] if row["name"] == "timm")
+    if importlib.util.find_spec("timm") is None:
+        assert "timm is not there" in timm["refused"]
+    else:
+        assert "seconds" in timm
+
+
+def test_the_page_and_the_terminal(document: dict[str, Any]) -> None:
+    text = plain(document)
+    page = markdown(document, ["a.png"])
+    for section in sections(document):
+        assert section.title in text and f"## {section.title}" in page
+        assert all(reason in page for reason in section.reasons)
+    assert "`actzoo speed`" in page and "](a.png)" in page
+    assert document["environment"]["processor"] in page
+
+
+def test_the_figure_draws_what_is_there(document: dict[str, Any]) -> None:
+    one = [c for c in document["operator"] if (c["dtype"], c["threads"]) == ("float32", 1)]
+    figure = draw(one)
+    assert len(figure.axes) == len(operators.MODES)
+    forward = [c for c in one if c["mode"] == "forward"]
+    lines = lines_of(forward)
+    row = next(r for r in forward[0]["rows"] if r["name"] == "eager sum")["ratio"]
+    assert lines["eager sum"].tolist() == [[64, row["median"], row["low"], row["high"]]]
+    assert "torch.compile" not in lines
+
+
+def test_names_stand_where_their_lines_end(document: dict[str, Any]) -> None:
+    one = [c for c in document["operator"] if (c["dtype"], c["threads"]) == ("float32", 1)]
+    for axes in draw(one).axes:
+        bottom, top = np.log(axes.get_ylim())
+        # The first line is the limit; of names that would meet, the lowest stays in place.
+        lowest = min(float(np.asarray(line.get_ydata())[-1]) for line in axes.lines[1:])
+        heights = [note.xy[1] for note in axes.texts if isinstance(note, Annotation)]
+        assert min(heights) == pytest.approx((np.log(lowest) - bottom) / (top - bottom))
+
+
+@pytest.mark.parametrize("name", ["operator", "functions", "train_step"])
+def test_the_suites_name_contestants_that_exist(name: str) -> None:
+    path = REPOSITORY / "benchmarks" / f"test_{name}.py"
+    spec = importlib.util.spec_from_file_location(f"benchmarks_{name}", path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    if name == "operator":
+        cases = [module.case(0), module.case(2)]
+    else:
+        cases = [module.case(*(["mish"] if name == "functions" else []))]
+    there = {c.name for case in cases for c in case.contestants}
+    asked = {"copy", "eager", "auto", "table", "torch", "timm"} if name == "functions" else None
+    assert set(asked or module.NAMES) <= there
+
+
+def test_a_kernel_that_cannot_run_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: Any) -> Any:
+        raise KernelError("the table kernel cannot serve here: no library")
+
+    monkeypatch.setattr(compute, "plan", refuse)
+    bench = operators.Bench(64, torch.float32, torch.device("cpu"), 3)
+    rows = {c.name: c for c in operators.contestants(bench, named("3"), "x", 0)}
+    assert rows["table"].refused == "the table kernel cannot serve here: no library"
+    assert not rows["eager sum"].refused
+
+
+def test_what_would_not_fit_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(operators, "free_bytes", lambda device: 4 * 64 * 19)
+    bench = operators.Bench(64, torch.float32, torch.device("cpu"), 3)
+    rows = {c.name: c for c in operators.contestants(bench, named("3"), "x", 0)}
+    assert "GiB are free" in rows["eager sum"].refused
+    assert not {c.name: c for c in operators.contestants(bench, named("3"), "forward", 0)}[
+        "eager sum"
+    ].refused
+
+
+def test_steps_do_not_move_the_network() -> None:
+    built = step.network(("relu", "tanh"), "reference", torch.device("cpu"))
+    before = [p.detach().clone() for p in built.model.parameters()]
+    images, labels = (t[:4] for t in step.batch(torch.device("cpu")))
+    off = torch.autocast("cpu", torch.bfloat16, enabled=False)
+    for phase in step.PAPER:
+        call = step.stepper(built, phase, images, labels, off)
+        call(), call()
+    for old, new in zip(before, built.model.parameters(), strict=True):
+        torch.testing.assert_close(old, new, rtol=0, atol=1e-7)
+
+
+def test_operators_of_torch_are_the_functions_of_that_name() -> None:
+    x = torch.linspace(-3, 3, 101)
+    for name, fn in functions.TORCH.items():
+        torch.testing.assert_close(fn(x), actzoo.get(name)(x), rtol=1e-5, atol=1e-6)
+    names = {a.name for a in settings.fixed_functions()}
+    assert set(functions.TORCH) <= names and set(functions.TIMM) <= names
+
+
+def test_sizes_and_sets() -> None:
+    assert settings.sizes("2^12,100, 1e6,100") == (4096, 100, 1_000_000)
+    assert [len(named(text).activations) for text in ("1", "3", "8", "20")] == [1, 3, 8, 20]
+    every = named("all").activations
+    assert not any(a.learnable or a.kind != "elementwise" for a in every)
+    assert named("paper").names == ["relu", "tanh", "sin"]
+    for text in ("2^99", "a", "0", ""):
+        with pytest.raises(UsageError, match="expected for example"):
+            settings.sizes(text)
+    for text in ("prelu", "softmax"):
+        with pytest.raises(UsageError, match="nothing learnable"):
+            named(text)
+    with pytest.raises(UsageError, match="expected some of float32"):
+        preset("quick", dtypes=("float64",))
+    full = preset("full")
+    assert isinstance(full, Settings) and full.compile_times and len(full.sets) == 5
