@@ -1,4 +1,4 @@
-"""Formulas: from one line of text to LaTeX, to proven digits and to a torch function.
+"""Formulas: a line of text becomes LaTeX, proven digits and a torch function.
 
 Importing this package, and reading a formula, imports neither SymPy, PyTorch nor flint.
 """

@@ -1,4 +1,4 @@
-"""Reading what is typed on a command line: sets of names, calls and values."""
+"""Functions that read text from a command line: sets of names, calls and values."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _PAIRS = {")": "(", "]": "["}
 
 
 def split_names(text: str) -> tuple[str, ...]:
-    """Splits `'relu, x*sigmoid(b*x), b=1, tanh'` into its members.
+    """Split `'relu, x*sigmoid(b*x), b=1, tanh'` into its members.
 
     Commas inside brackets or quotes do not split, and an item `name=value` belongs to the formula
     before it: the text above has three members, the second `'x*sigmoid(b*x), b=1'`.
@@ -48,7 +48,7 @@ def split_names(text: str) -> tuple[str, ...]:
 
 
 class Declared(NamedTuple):
-    """A formula with what was said of its parameters.
+    """A formula with the declarations of its parameters.
 
     Attributes:
         formula: The formula text.
@@ -62,7 +62,7 @@ class Declared(NamedTuple):
 
 
 def split_assignments(text: str) -> Declared:
-    """Splits `'x*sigmoid(b*x) + a, b=layer(1), a=0'` into the formula and its parameters.
+    """Split `'x*sigmoid(b*x) + a, b=layer(1), a=0'` into the formula and its parameters.
 
     A value is `1` or `(1, 2)`; `layer(1)` and `channel(1)` are values that train, one for the
     whole layer or one for each channel.
@@ -121,17 +121,17 @@ class Argument(NamedTuple):
 
 
 class Call(NamedTuple):
-    """A text of the form NAME or NAME(...), taken apart."""
+    """The parts of a text of the form NAME or NAME(...)."""
 
     name: str
     arguments: tuple[Argument, ...]
 
 
 def split_call(text: str) -> Call | None:
-    """Takes a call apart without reading its values; None if the text has another form.
+    """Return the parts of a call, its values as text; None if the text has another form.
 
     Raises:
-        FormulaError: It is too long, or brackets or quotes inside do not match.
+        FormulaError: The text is too long, or brackets or quotes inside do not match.
     """
     if len(text) > MAX_TEXT:
         raise FormulaError(f"a name of {len(text)} characters; at most {MAX_TEXT} are read")
@@ -152,16 +152,16 @@ def split_call(text: str) -> Call | None:
 
 
 def read_value(source: str) -> Literal:
-    """A number, True, False, quoted text or a tuple of these, from its text.
+    """Return the number, True, False, quoted text or tuple of these that a text holds.
 
     Raises:
-        FormulaError: It is none.
+        FormulaError: The text holds none of these.
     """
     return _literal(source, 0, source)
 
 
 def parse_call(text: str) -> tuple[str, dict[str, Literal]]:
-    """Splits `leaky_relu(slope=0.2)` into its name and its arguments.
+    """Split `leaky_relu(slope=0.2)` into its name and its arguments.
 
     Args:
         text: A name, or a name with keyword arguments that are literals: numbers, quoted text,
@@ -184,7 +184,7 @@ def parse_call(text: str) -> tuple[str, dict[str, Literal]]:
 
 
 def _items(text: str) -> list[tuple[int, str]]:
-    """The parts between top-level commas, stripped, each with its position."""
+    """Return the parts between top-level commas, stripped, each with its position."""
     if not isinstance(text, str) or len(text) > MAX_TEXT:
         raise FormulaError(f"expected text of at most {MAX_TEXT} characters")
     items: list[tuple[int, str]] = []

@@ -1,4 +1,4 @@
-"""Calls written out in other functions, as their records say."""
+"""Definitions of the grammar's functions in terms of other functions."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from actzoo.formula.parser import parse
 
 @cache
 def template(text: str) -> Node:
-    """The tree of a text in a record."""
+    """Return the tree of a text from a function's record."""
     return parse(text, OPERANDS, {})
 
 
 def meaning(node: Node) -> Node:
-    """A call in terms of other functions, exact at its kinks too."""
+    """Return a call in terms of other functions. It is exact at kinks too."""
     function = FUNCTIONS[node.name]
     return _filled(template(function.meaning or function.cases), _operands(node))
 
 
 def cases(node: Node) -> Node:
-    """A call as a conditional; at its kinks either case will do."""
+    """Return a call as a conditional, which may take either case at a kink."""
     return _filled(template(FUNCTIONS[node.name].cases), _operands(node))
 
 
 def boundaries(node: Node) -> list[tuple[Node, Node]]:
-    """The pairs whose order decides between the cases of a call."""
+    """Return the pairs whose order decides between the cases of a call."""
     operands = _operands(node)
     pairs = [
         (_filled(test.args[0], operands), _filled(test.args[1], operands))
@@ -38,12 +38,12 @@ def boundaries(node: Node) -> list[tuple[Node, Node]]:
 
 
 def has_cases(node: Node) -> bool:
-    """Whether a node is a call of a function with a kink or a step."""
+    """Return whether a node is a call of a function with a kink or a step."""
     return node.op == "call" and bool(FUNCTIONS[node.name].cases)
 
 
 def _operands(node: Node) -> tuple[Node, ...]:
-    """The operands; of more than two to `max` and `min`, all but the last as a call."""
+    """Return two operands for `max` and `min` of more: a call on all but the last, the last."""
     if FUNCTIONS[node.name].most is None and len(node.args) > 2:
         return call(node.name, *node.args[:-1]), node.args[-1]
     return node.args

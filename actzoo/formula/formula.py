@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 
-# One vector entry is one symbol; nothing an activation holds comes near this.
+# Each vector entry is one symbol, so this bounds the cost of a formula.
 MAX_VECTOR = 1000
 
 
 class Formula:
-    """A function of `x` and named parameters, written as text.
+    """A function of `x` and named parameters, given as text.
 
     Reading it imports neither SymPy nor PyTorch; each way of using it loads what it needs.
     Formulas are immutable, compare by text and parameters, hash, copy and pickle.
@@ -34,8 +34,8 @@ class Formula:
     Attributes:
         text: The formula on one line.
         parameters: Every name that may appear beside `x`, vectors included.
-        vectors: The length of each parameter that is read with literal subscripts, as in `a[0]`.
-        symbols: The names really used, `x` among them.
+        vectors: The length of each vector parameter; formulas use its entries, as in `a[0]`.
+        symbols: The names that the formula uses, including `x`.
     """
 
     __slots__ = ("_cache", "_root", "parameters", "symbols", "text", "vectors")
@@ -53,16 +53,17 @@ class Formula:
         parameters: Collection[str] = (),
         vectors: Mapping[str, int] | None = None,
     ) -> None:
-        """Reads a formula.
+        """Read a formula.
 
         Args:
-            text: Such as `"x*tanh(log(1 + exp(x)))"` or `"x if x > 0 else slope*x"`. A decimal
-                literal means exactly what is written: 0.1 is a tenth.
+            text: For example `"x*tanh(log(1 + exp(x)))"` or `"x if x > 0 else slope*x"`. A
+                decimal literal is exact: 0.1 is one tenth.
             parameters: Names that may appear beside `x`.
-            vectors: Parameters with entries, by name, and how many entries each has.
+            vectors: The names of vector parameters, with the number of entries of each.
 
         Raises:
-            FormulaError: With a caret under what cannot be read, and what to write instead.
+            FormulaError: The text cannot be read. The message marks the place and says what
+                to write instead.
         """
         vectors = dict(vectors or {})
         ordered = sorted(parameters) if isinstance(parameters, (set, frozenset)) else parameters
@@ -86,16 +87,16 @@ class Formula:
 
     @property
     def expr(self) -> Any:
-        """The function as a SymPy expression, built unevaluated, `x` real."""
+        """The function as an unevaluated SymPy expression with real `x`."""
         from actzoo.formula import symbolic
 
         return self._once("expr", lambda: symbolic.expression(self._root))
 
     def derivative(self, order: int = 1) -> Any:
-        """The derivative of an order with respect to `x`, as a SymPy expression.
+        """Return the derivative of the given order in `x` as a SymPy expression.
 
-        Kinks are cases of a Piecewise, so that no Dirac delta appears; at a kink itself the
-        expression takes one of its two sides.
+        Kinks become cases of a Piecewise, so no Dirac delta appears. At a kink the
+        expression takes one of the two sides.
         """
         if type(order) is not int or not 0 <= order <= 4:
             raise ValueError(f"order is a whole number from 0 to 4, not {order!r}")
@@ -104,13 +105,13 @@ class Formula:
         return self._once(("derivative", order), lambda: symbolic.derivative(self._root, order))
 
     def latex(self) -> str:
-        """The function in LaTeX, as it is written."""
+        """Return the function in LaTeX, as it is written."""
         from actzoo.formula import latex
 
         return self._once("latex", lambda: latex.function(self._root))
 
     def derivative_latex(self) -> str:
-        """The derivative in LaTeX, lightly simplified, with kinks as cases."""
+        """Return the derivative in LaTeX, lightly simplified, with kinks as cases."""
         from actzoo.formula import latex
 
         return self._once("derivative_latex", lambda: latex.derivative(self._root))
@@ -118,10 +119,10 @@ class Formula:
     def kinks(
         self, parameters: Mapping[str, float | Sequence[float]] | None = None
     ) -> tuple[float, ...]:
-        """Points where a case of the formula ends: candidates for kinks and jumps.
+        """Return the points where a case of the formula ends, sorted, without duplicates.
 
-        Found exactly for boundaries that are piecewise linear in `x`, such as `x > t` or
-        `abs(x) - l`; others (`x**2 > 1`) are not looked for. Sorted, each once.
+        These are the candidates for kinks and jumps. They are exact for boundaries that are
+        piecewise linear in `x`, such as `x > t`; others (`x**2 > 1`) are not searched.
         """
         from actzoo.formula import kinks
 
@@ -133,16 +134,16 @@ class Formula:
         parameters: Mapping[str, float | Sequence[float]] | None = None,
         order: int = 0,
     ) -> list[Any]:
-        """The value (order 0) or derivative (1, 2) at exact floats, to 50 proven digits.
+        """Return the value (order 0) or derivative (1, 2) at exact floats, to 50 proven digits.
 
         Args:
-            xs: Finite points, taken as the exact binary fractions that they are.
-            parameters: A value for every name in use, exact as well.
-            order: Which derivative with respect to `x`.
+            xs: Finite points, read as exact binary fractions.
+            parameters: A value for every name in use, read as an exact binary fraction.
+            order: The order of the derivative with respect to `x`.
 
         Returns:
-            One `mpmath.mpf` a point. nan where the formula is undefined (a pole, the logarithm of
-            a negative number) or not settled in bounded time; `actzoo.formula.proof` lists
+            One `mpmath.mpf` for each point. It is nan where the formula is undefined (a pole, the
+            logarithm of a negative number) or needs too many bits; `actzoo.formula.proof` lists
             the rules.
         """
         from actzoo.formula import proof
@@ -154,20 +155,20 @@ class Formula:
         xs: Sequence[float],
         parameters: Mapping[str, float | Sequence[float]] | None = None,
     ) -> list[tuple[Any, Any, Any]]:
-        """Value, first and second derivative at each point, as `reference` gives them."""
+        """Return value, first and second derivative at each point, as in `reference`."""
         from actzoo.formula import proof
 
         return proof.references(self._root, xs, self._values(parameters))
 
     def torch_function(self) -> TorchFunction:
-        """The formula as a function of a tensor `x` and keyword parameters."""
+        """Return the formula as a function of a tensor `x` and keyword parameters."""
         from actzoo.formula.torch_function import TorchFunction
 
         return TorchFunction(self)
 
     @property
     def tree(self) -> Node:
-        """The parsed formula, for whoever builds something else from it."""
+        """The parsed formula."""
         return self._root
 
     def _once(self, key: Any, make: Callable[[], _T]) -> _T:
@@ -179,7 +180,7 @@ class Formula:
     def _values(
         self, parameters: Mapping[str, float | Sequence[float]] | None
     ) -> dict[str, Fraction | Sequence[Fraction]]:
-        """Exact values of the names in use."""
+        """Return exact values of the names in use."""
         given = parameters or {}
         unknown = [name for name in given if name not in self.parameters]
         if unknown:

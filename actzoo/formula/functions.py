@@ -1,7 +1,7 @@
-"""The functions that a formula may call: all that is known of each, in one record.
+"""The functions that a formula may call, with one record for each.
 
-A text in a record is itself a formula, in the operands `u`, `v` and `w`. What torch computes
-otherwise than by its operator of the same name is in `torch_ops`.
+A text in a record is itself a formula, in the operands `u`, `v` and `w`. Functions that torch
+does not compute with its operator of the same name are in `torch_ops`.
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ class Function:
     """One function of the grammar.
 
     Attributes:
-        name: How formulas call it.
+        name: Its name in formulas.
         aliases: Other names for it.
         fewest: The least number of operands.
         most: The largest number of operands; None means any.
-        usage: A call of it, for messages.
-        scalar: The function on Python floats, and on fractions if it has cases. It may raise what
-            `math` raises. By default the function of `math`.
-        ball: The value on flint's balls, by default the method of that name.
-        slope: Its derivative, from which Taylor series are built. Without one, `meaning` says all.
+        usage: An example call for messages.
+        scalar: The function on Python floats, and on fractions if it has cases. It may raise the
+            errors of `math`. The default is the function of `math`.
+        ball: The function on flint's balls. The default is the method of that name.
+        slope: Its derivative, for Taylor series. Without one, the series comes from `meaning`.
         meaning: The same function in terms of others.
-        cases: Its cases as people read them; functions with a kink or a step have these.
+        cases: The function as a conditional, for functions with a kink or a step.
         domain: The least and the greatest operand.
-        sympy: Its name in SymPy; by default its own if it has no `meaning`, which is then built.
+        sympy: Its name in SymPy. The default is `name`, or none for a function with a `meaning`.
         steep: Whether its slope overflows or has poles inside its domain.
-        copies: How many times its operands appear once its cases are written out.
+        copies: How many times each operand appears in `cases`.
     """
 
     name: str
@@ -52,12 +52,12 @@ class Function:
     copies: int = 1
 
     def on_floats(self) -> Callable[..., Any]:
-        """The function on Python floats."""
+        """Return the function on Python floats."""
         function: Callable[..., Any] = self.scalar or getattr(math, self.name)
         return function
 
     def on_ball(self, ball: Any) -> Any:
-        """The value at a ball of flint's."""
+        """Return the value at a flint ball."""
         return self.ball(ball) if self.ball else getattr(ball, self.name)()
 
 
@@ -66,13 +66,13 @@ def _exp(u: float) -> float:
 
 
 def _ball_sech(t: Any) -> Any:
-    # flint's own has no digits left where cosh overflows.
+    # flint's own sech has no digits left where cosh overflows.
     shrunk = (-abs(t)).exp()
     return 2 * shrunk / (1 + shrunk * shrunk)
 
 
 def _ball_sigmoid(t: Any) -> Any:
-    # exp of a large number has no digits left, so the sign decides which way is taken.
+    # exp of a large number has no digits left, so the expression depends on the sign.
     return t.exp() / (1 + t.exp()) if t < 0 else 1 / (1 + (-t).exp())
 
 

@@ -1,4 +1,4 @@
-"""What a function of real numbers takes: floating tensors, and whole numbers promoted."""
+"""The check and promotion of inputs: real tensors, with whole numbers as floats."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ _NARROW = frozenset(
 
 
 def real(x: Any, who: str) -> Any:
-    """x as a floating tensor: whole numbers and bools become torch's default dtype.
+    """Return x as a floating tensor; whole numbers and bools become torch's default dtype.
 
-    What only stands for a tensor (as in tracing by `torch.fx`) is returned as it is.
+    A stand-in for a tensor (a proxy of `torch.fx`) is returned unchanged.
 
     Args:
-        x: What was given.
-        who: Who was asked, for the message.
+        x: The argument.
+        who: The name of the function that was called, for the message.
 
     Raises:
-        UsageError: It is complex, or no tensor.
+        UsageError: x is complex, or not a tensor.
     """
     if not isinstance(x, Tensor):
         if hasattr(type(x), "__torch_function__"):
@@ -46,7 +46,7 @@ def real(x: Any, who: str) -> Any:
 
 
 def no_tensor(x: object, who: str) -> UsageError:
-    """The error for an argument that is no tensor: what it is, and what to write."""
+    """Return the error for an argument that is not a tensor."""
     kind = type(x)
     module = "" if kind.__module__ == "builtins" else f"{kind.__module__}."
     return UsageError(

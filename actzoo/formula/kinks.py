@@ -1,4 +1,4 @@
-"""Where the cases of a formula meet, found exactly for boundaries that are linear in `x`."""
+"""The points where the cases of a formula meet, exact for boundaries that are linear in `x`."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from actzoo.formula import definitions, rational
 from actzoo.formula.nodes import COMPARISONS, Node, number, operation, walk
 from actzoo.formula.scalar import constant
 
-# slope and offset: one straight piece of a side of a boundary.
+# The slope and offset of one linear piece.
 Line = tuple[Fraction, Fraction]
 
-# abs, max and min double the pieces; a formula with more than this is looked at no further.
+# abs, max and min double the pieces; a formula with more than this is not analysed.
 _MAX_LINES = 64
 
 
 def kinks(node: Node, values: Mapping[str, Fraction | Sequence[Fraction]]) -> tuple[float, ...]:
-    """The floats nearest to the boundary points, sorted, each once."""
+    """Return the floats nearest to the boundary points, sorted, without duplicates."""
     points, _ = boundary_points(substitute(node, values))
     return tuple(sorted({float(point) for point in points if abs(point) < Fraction(10) ** 300}))
 
 
 def substitute(node: Node, values: Mapping[str, Fraction | Sequence[Fraction]]) -> Node:
-    """The tree with numbers in place of parameters."""
+    """Return the tree with numbers in place of parameters."""
     if node.op in ("name", "item") and node.name in values:
         value = values[node.name]
         return number(value if isinstance(value, Fraction) else value[node.entry])
@@ -31,9 +31,9 @@ def substitute(node: Node, values: Mapping[str, Fraction | Sequence[Fraction]]) 
 
 
 def boundary_points(node: Node) -> tuple[list[Fraction], bool]:
-    """All boundary points, sorted, and whether every boundary could be solved.
+    """Return all boundary points, sorted, and whether every boundary could be solved.
 
-    Constants that are not rational (`sqrt(2)`, `pi`) count as the doubles nearest to them.
+    Irrational constants (`sqrt(2)`, `pi`) are replaced by the nearest doubles.
     """
     found: set[Fraction] = set()
     complete = True
@@ -44,13 +44,13 @@ def boundary_points(node: Node) -> tuple[list[Fraction], bool]:
             complete = False
             continue
         roots = {-offset / slope for slope, offset in lines if slope}
-        # A line may be one that the case never uses, as -x is for abs(x) at positive x.
+        # A root may belong to a line outside its own case, such as -x for abs(x) at positive x.
         found |= {root for root in roots if rational.evaluate(difference, {"x": root}) == 0}
     return sorted(found), complete
 
 
 def boundaries(node: Node) -> list[tuple[Node, Node]]:
-    """The pairs whose order decides between cases of the formula."""
+    """Return the pairs of sides whose order selects a case of the formula."""
     pairs: list[tuple[Node, Node]] = []
     for part in walk(node):
         if part.op in COMPARISONS:
@@ -61,7 +61,7 @@ def boundaries(node: Node) -> list[tuple[Node, Node]]:
 
 
 def rationalised(node: Node) -> Node:
-    """The tree with every constant part as one number, the nearest double if it is irrational."""
+    """Return the tree with constant parts as numbers; an irrational one as the nearest double."""
     if node.op == "number":
         return node
     folded = rational.evaluate(node, {})
@@ -75,7 +75,7 @@ def rationalised(node: Node) -> Node:
 
 
 def _lines(node: Node) -> list[Line] | None:
-    """The straight lines that a piecewise linear tree consists of, or None if it bends."""
+    """Return the lines of a piecewise linear tree, or None for a tree that is not."""
     if node.op == "number":
         return [(Fraction(0), node.value)]
     if node.op == "name" and node.name == "x":

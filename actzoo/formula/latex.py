@@ -9,17 +9,17 @@ import sympy
 from actzoo.formula import symbolic
 from actzoo.formula.nodes import Node
 
-# Greek names that Python text cannot hold or people shorten.
+# Greek names that Python reserves or that people shorten.
 _SYMBOLS = {"lam": r"\lambda", "lambda_": r"\lambda"}
 
 
 def function(node: Node) -> str:
-    """The function as it is written, terms in their order."""
+    """Return the LaTeX of the function with its terms in the given order."""
     return _print(symbolic.expression(node, decimals=True), order="none")
 
 
 def derivative(node: Node) -> str:
-    """The first derivative, lightly simplified."""
+    """Return the LaTeX of the first derivative, lightly simplified."""
     return _print(symbolic.derivative(node, 1, decimals=True), order=None)
 
 

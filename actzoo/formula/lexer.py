@@ -1,7 +1,7 @@
-"""The first look at a formula's text: characters, words, literals and brackets.
+"""The first check of a formula's text: characters, words, literals and brackets.
 
-It runs before Python's own parser, so that the parser never meets a string, a lambda, a literal of
-a million digits or a thousand brackets, and so that an error can point at the very character.
+It runs before Python's own parser. So the parser never gets a string, a lambda, a literal of a
+million digits or a thousand brackets, and an error can point at the exact character.
 """
 
 from __future__ import annotations
@@ -51,14 +51,14 @@ _TEXTBOOK = {
 
 
 def read_python(text: str) -> ast.expr:
-    """The text as Python reads an expression, without what Python would warn of."""
+    """Return Python's syntax tree of an expression, without Python's warnings."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return ast.parse(text, mode="eval").body
 
 
 def complain(text: str, position: int, problem: str, advice: str) -> NoReturn:
-    """Raises a FormulaError that quotes the text with a caret under one character."""
+    """Raise a FormulaError that quotes the text with a caret under one character."""
     position = max(0, min(position, len(text)))
     start = 0
     if len(text) > _SHOWN:
@@ -74,10 +74,10 @@ def complain(text: str, position: int, problem: str, advice: str) -> NoReturn:
 
 
 def normalise(text: object) -> str:
-    """The text on one line with single blanks, refused if it is no text or too long."""
+    """Return the text on one line with single blanks; raise if it is not text or too long."""
     if not isinstance(text, str):
         raise FormulaError(f"a formula is text such as 'x*tanh(x)', not {type(text).__name__}")
-    # Counted before anything is done with the text, so that a huge one costs nothing.
+    # The length is checked first, so that a huge text costs nothing.
     if len(text) > MAX_LENGTH:
         complain(
             text[: MAX_LENGTH + 1],
@@ -92,7 +92,7 @@ def normalise(text: object) -> str:
 
 
 def check(text: str) -> None:
-    """Refuses characters, words, literals and bracket nesting that no formula needs."""
+    """Raise for characters, words, literals and bracket nesting that no formula needs."""
     position = 0
     opened: list[int] = []
     match = _TOKEN.match

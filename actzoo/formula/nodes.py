@@ -1,7 +1,7 @@
-"""The tree a formula becomes.
+"""The syntax tree of a formula.
 
-The tree is our own rather than Python's `ast`: it is small, immutable and can only hold what the
-grammar allows, so nothing that reads it has to check again.
+The tree is not Python's `ast`: it is small, immutable and holds only what the grammar allows, so
+code that reads it needs no further checks.
 """
 
 from __future__ import annotations
@@ -24,9 +24,10 @@ class Node(NamedTuple):
         op: `number`, `name`, `item`, `add` (any number of terms), `neg`, `mul`, `div`, `pow`,
             `call`, `if` (condition, then, else), `and`, `or`, or one of `< <= > >=`.
         args: The operands.
-        value: What the operands do not say: the number, the name, the function.
+        value: The number of a `number`.
+        name: The name of a `name` or `item`, or the function of a `call`.
         entry: The literal subscript of an `item`.
-        size: How many nodes the tree has once every `max` or `abs` is written out by cases.
+        size: The number of nodes after every `max` or `abs` is replaced by its cases.
     """
 
     op: str
@@ -38,7 +39,7 @@ class Node(NamedTuple):
 
 
 class Parsed(Protocol):
-    """What is read of a `Formula`: its text, the names it may use and does use, its tree."""
+    """The part of `Formula` that other modules read: its text, its names and its tree."""
 
     text: str
     parameters: tuple[str, ...]
@@ -50,17 +51,17 @@ class Parsed(Protocol):
 
 
 def number(value: Fraction | int) -> Node:
-    """A literal."""
+    """Return a literal node."""
     return Node("number", value=Fraction(value))
 
 
 def call(function: str, *args: Node) -> Node:
-    """A call of one of `FUNCTIONS`, its size counted as written out by cases."""
+    """Return a call of one of `FUNCTIONS`; its size counts the written-out cases."""
     return Node("call", args, name=function, size=_call_size(function, args))
 
 
 def operation(op: str, *args: Node) -> Node:
-    """Any node that is neither a leaf nor a call."""
+    """Return a node that is neither a leaf nor a call."""
     return Node(op, args, size=1 + sum(arg.size for arg in args))
 
 
@@ -75,7 +76,7 @@ def _call_size(function: str, args: tuple[Node, ...]) -> int:
 
 
 def walk(node: Node) -> Iterator[Node]:
-    """Every node of the tree, parents first."""
+    """Yield every node of the tree, parents first."""
     stack = [node]
     while stack:
         current = stack.pop()
@@ -84,7 +85,7 @@ def walk(node: Node) -> Iterator[Node]:
 
 
 def names(node: Node) -> frozenset[str]:
-    """The names used in the tree, constants left out."""
+    """Return the names used in the tree, without constants."""
     return frozenset(
         part.name
         for part in walk(node)

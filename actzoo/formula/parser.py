@@ -1,7 +1,7 @@
-"""From formula text to a tree, by walking Python's `ast` with a whitelist.
+"""The parser: from formula text to a tree, by walking Python's `ast` with a whitelist.
 
-Nothing is evaluated: neither by Python nor by SymPy. Every bound is checked on the way, so that a
-formula that passes is cheap for everything built from it.
+Neither Python nor SymPy evaluates anything. The parser checks all size limits, so that later
+steps are cheap for every formula it accepts.
 """
 
 from __future__ import annotations
@@ -31,15 +31,15 @@ _CONDITIONS = frozenset(("<", "<=", ">", ">=", "and", "or"))
 
 
 def parse(text: str, scalars: Collection[str], vectors: Mapping[str, int]) -> Node:
-    """Reads one formula.
+    """Return the tree of one formula.
 
     Args:
-        text: One line, as `lexer.normalise` leaves it.
-        scalars: Names that may stand beside `x`.
-        vectors: Names that are read with a subscript, and their lengths.
+        text: One line, as `lexer.normalise` returns it.
+        scalars: Names that may appear beside `x`.
+        vectors: Names that take a subscript, and their lengths.
 
     Raises:
-        FormulaError: With a caret under what is wrong.
+        FormulaError: The text is not a formula. The message has a caret under the error.
     """
     lexer.check(text)
     try:
@@ -58,7 +58,7 @@ def parse(text: str, scalars: Collection[str], vectors: Mapping[str, int]) -> No
 
 
 class _Walker:
-    """Turns `ast` nodes into ours and refuses every other."""
+    """A converter from `ast` nodes to `Node`, which refuses all other syntax."""
 
     def __init__(self, text: str, scalars: Collection[str], vectors: Mapping[str, int]) -> None:
         self.text = text
@@ -66,7 +66,7 @@ class _Walker:
         self.vectors = vectors
 
     def value(self, tree: ast.expr, depth: int) -> Node:
-        """A node that must be a number."""
+        """Return the node of an expression, which must be a number."""
         node = self.visit(tree, depth)
         if node.op in _CONDITIONS:
             self.fail(
@@ -77,7 +77,7 @@ class _Walker:
         return node
 
     def condition(self, tree: ast.expr, depth: int) -> Node:
-        """A node that must be true or false."""
+        """Return the node of an expression, which must be true or false."""
         node = self.visit(tree, depth)
         if node.op not in _CONDITIONS:
             self.fail(tree, "expected a comparison", "compare with <, <=, > or >=, as in x > 0")
@@ -161,7 +161,7 @@ class _Walker:
         return operation(op, self.value(tree.left, depth), self.value(tree.right, depth))
 
     def sum(self, tree: ast.BinOp, depth: int) -> Node:
-        """A whole chain of + and - as one node: a sum of 50 terms is not 50 levels deep."""
+        """Return a chain of + and - as one node, so that a long sum is not deeply nested."""
         terms: list[Node] = []
         current: ast.expr = tree
         while isinstance(current, ast.BinOp) and isinstance(current.op, (ast.Add, ast.Sub)):
@@ -254,7 +254,7 @@ class _Walker:
 
 
 def _closest(name: str, known: list[str]) -> str | None:
-    import difflib  # Only a mistake needs it.
+    import difflib  # Only needed after a mistake.
 
     found = difflib.get_close_matches(name.lower(), known, n=1)
     return found[0] if found else None
@@ -270,7 +270,7 @@ def _power_nesting(node: Node) -> int:
 
 
 def _digits(node: Node) -> float:
-    """How many digits the integers of a tree can grow to once powers are multiplied out."""
+    """Return a bound on the digits of a tree's integers after powers are multiplied out."""
     if node.op == "number":
         # 0.30103 is log10(2).
         return max(abs(node.value.numerator), node.value.denominator).bit_length() * 0.30103
@@ -280,7 +280,7 @@ def _digits(node: Node) -> float:
 
 
 def _fold(node: Node) -> Fraction | None:
-    """The exact value of an exponent made of literals and + - * /, or None."""
+    """Return the exact value of an exponent made of literals and + - * /, or None."""
     if node.op == "number":
         return node.value
     if node.op not in ("neg", "add", "mul", "div"):
@@ -289,7 +289,7 @@ def _fold(node: Node) -> Fraction | None:
     exact = [value for value in values if value is not None]
     if len(exact) < len(values):
         return None
-    # Literals are short, and this keeps their combinations so.
+    # Literals are short, and this keeps combinations of them short.
     if any(max(abs(v.numerator), v.denominator) > MAX_FOLDED for v in exact):
         return None
     if node.op == "neg":

@@ -1,7 +1,7 @@
-"""Takes a formula with cases apart into smooth formulas, one a region.
+"""The split of a formula with cases into smooth formulas, one for each region.
 
-SymPy differentiates `Max`, `Abs` and `sign` into steps and Dirac deltas. Each region's own formula
-has none of them, so its derivatives are plain.
+SymPy differentiates `Max`, `Abs` and `sign` into steps and Dirac deltas. The formula of one
+region has none of these functions, so its derivatives are plain.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from itertools import pairwise
 from actzoo.formula import definitions, kinks, rational
 from actzoo.formula.nodes import COMPARISONS, Node, names, number, operation, walk
 
-# More cases than this read worse than one expression with its cases inside.
+# With more cases than this, one expression with its cases inside is easier to read.
 MAX_CASES = 24
 
 _Key = tuple[Node, Node]
 
 
 def regions(node: Node) -> tuple[list[Fraction], list[Node]] | None:
-    """The boundary points and the smooth formula on each side of them.
+    """Return the boundary points and the smooth formula on each side of them.
 
     Returns:
         None where a boundary depends on a parameter or is not linear in `x`.
@@ -40,13 +40,13 @@ def regions(node: Node) -> tuple[list[Fraction], list[Node]] | None:
 
 
 def split(node: Node) -> list[tuple[tuple[Node, ...], Node]] | None:
-    """Cases in order: each holds where all its conditions do and no earlier case does.
+    """Return cases in order: each holds where all its conditions do and no earlier case does.
 
     Returns:
         None for more than `MAX_CASES`; the last case has no conditions.
     """
     done: list[tuple[tuple[Node, ...], Node]] = []
-    # The conditions to print, what is known (a key for 'left > right', with its truth), the tree.
+    # The conditions to print, the known truths (by a key for 'left > right'), and the tree.
     pending: list[tuple[tuple[Node, ...], dict[_Key, bool], Node]] = [((), {}, node)]
     while pending:
         conditions, known, tree = pending.pop()
@@ -73,13 +73,13 @@ def split(node: Node) -> list[tuple[tuple[Node, ...], Node]] | None:
 def _key(condition: Node) -> _Key:
     left, right = condition.args
     if "x" not in names(condition):
-        # A parameter may well lie on its boundary, so these conditions are taken as they stand.
+        # A parameter may lie exactly on its boundary, so these conditions are kept unchanged.
         return condition, condition
     return (left, right) if condition.op in (">", ">=") else (right, left)
 
 
 def _known(condition: Node, known: dict[_Key, bool]) -> bool | None:
-    """What earlier conditions say about this one; ties do not matter away from the boundary."""
+    """Return the truth of a condition if earlier ones decide it; ties are not considered."""
     if condition.op not in COMPARISONS:
         return None
     left, right = _key(condition)
@@ -90,7 +90,7 @@ def _known(condition: Node, known: dict[_Key, bool]) -> bool | None:
 
 
 def replace(tree: Node, old: Node, new: Node) -> Node:
-    """The tree with every copy of one subtree exchanged."""
+    """Return the tree with every copy of one subtree replaced."""
     if tree == old:
         return new
     if not tree.args or tree.size < old.size:
@@ -99,7 +99,7 @@ def replace(tree: Node, old: Node, new: Node) -> Node:
 
 
 def has_cases(node: Node) -> bool:
-    """Whether the formula has kinks, steps or conditions at all."""
+    """Return whether the formula has kinks, steps or conditions."""
     return _first_case(node) is not None
 
 
@@ -108,14 +108,14 @@ def _first_case(tree: Node) -> Node | None:
         if part.op == "if":
             return _first_case(part.args[0]) or part
         if definitions.has_cases(part):
-            # Its operands are compared, so their own cases come before.
+            # Its operands are compared, so their own cases come first.
             inside = (_first_case(arg) for arg in part.args)
             return next((case for case in inside if case is not None), part)
     return None
 
 
 def _cases(node: Node) -> tuple[Node, Node, Node]:
-    """condition, value where it holds, value elsewhere; at the boundary either will do."""
+    """Return a condition, the value where it holds, and the value elsewhere."""
     if node.op == "if":
         condition, then, otherwise = node.args
         return condition, then, otherwise
@@ -128,7 +128,7 @@ def _cases(node: Node) -> tuple[Node, Node, Node]:
 
 
 def _resolve(node: Node, plain: Node, x: Fraction) -> Node | None:
-    """The branch in force at a point; `plain` is the same tree with rational constants."""
+    """Return the active branch at a point; `plain` is the same tree with rational constants."""
     if plain.op == "number":
         return number(plain.value) if has_cases(node) else node
     if node.op == "if":

@@ -1,16 +1,16 @@
-"""The value and derivatives of a formula with 50 digits, every one of them proven.
+"""The value and derivatives of a formula to 50 proven digits.
 
-Each point is evaluated in ball arithmetic, and again with more bits until the ball is so small
-beside its centre that 50 digits are certain. The rules where that has no plain meaning:
+Each point is evaluated in ball arithmetic, with more and more bits until the ball is small enough
+to prove 50 digits. These are the rules for special cases:
 
 * A point outside the formula's domain, a pole, and a root's vertical slope give nan.
-* A number proven smaller than 1e-5000 whose digits are not proven is returned as 0, and two sides
-  of a comparison that agree that closely are taken as equal. Comparisons of rational sides
-  (literals are exact decimals, points and parameters exact binary floats) are decided exactly.
-* A number beyond 2**(2**31) is returned as an infinity of its sign, one below its reciprocal as 0.
-* What `MAX_BITS` bits do not settle, such as sin(exp(exp(20))), gives nan.
-* At a kink the slopes are those of the branch that the formula's own condition takes; abs, max and
-  min take the side on which their first argument is the answer.
+* A number proven smaller than 1e-5000 without proven digits gives 0, and two sides of a
+  comparison that agree so closely are equal. Comparisons of rational sides (literals are exact
+  decimals, points and parameters exact binary floats) are exact.
+* A number above 2**(2**31) gives an infinity of its sign, one below its reciprocal gives 0.
+* A number that `MAX_BITS` bits do not settle, such as sin(exp(exp(20))), gives nan.
+* At a kink the slopes come from the branch that the formula's own condition takes; abs, max and
+  min take the side on which their first argument is the result.
 """
 
 from __future__ import annotations
@@ -32,27 +32,27 @@ from actzoo.formula.taylor import Undecided, Undefined
 # The fourth step is just enough to prove a number smaller than 1e-5000.
 STEPS = (192, 768, 3072, 17_000, 131_072)
 MAX_BITS = STEPS[-1]
-# 50 decimal digits are 166.1 bits; a few more so that rounding to KEPT_BITS cannot spoil the last.
+# 50 decimal digits are 166.1 bits. A few more protect the last digit from rounding to KEPT_BITS.
 PROVEN_BITS = 172
 KEPT_BITS = 192
 _TINY_EXPONENT = -16_610  # 2**-16610 < 1e-5000
 _HUGE_EXPONENT = 2**31
 
-# flint keeps its working precision in one place for the whole process.
+# flint has one working precision for the whole process.
 _PRECISION_LOCK = threading.Lock()
 
 Exact = Mapping[str, "Fraction | Sequence[Fraction]"]
 
 
 def reference(node: Node, xs: Sequence[float], parameters: Exact, order: int) -> list[Any]:
-    """The derivative of the given order (0: the value) at each point, as mpmath numbers."""
+    """Return the derivative of the given order (0: the value) at each point, as mpmath numbers."""
     if order not in (0, 1, 2):
         raise ValueError(f"order is 0, 1 or 2, not {order!r}")
     return [_at(node, _finite(x), parameters, (order,))[0] for x in xs]
 
 
 def references(node: Node, xs: Sequence[float], parameters: Exact) -> list[tuple[Any, Any, Any]]:
-    """Value, first and second derivative at each point: one evaluation gives all three."""
+    """Return value, first and second derivative at each point: one evaluation gives all three."""
     return [_at(node, _finite(x), parameters, (0, 1, 2)) for x in xs]
 
 
@@ -66,7 +66,7 @@ def _at(node: Node, x: Fraction, parameters: Exact, orders: tuple[int, ...]) -> 
     values = {**parameters, "x": x}
     settled: dict[int, Any] = {}
     for bits in STEPS:
-        # What is not settled yet is asked for again, alone: it may need far more bits.
+        # Only the unsettled orders are evaluated again, since they may need far more bits.
         wanted = [order for order in orders if order not in settled]
         try:
             balls = _balls(node, values, max(wanted), bits)
@@ -114,9 +114,9 @@ def _to_mpf(ball: Any) -> Any:
 
 
 class _Evaluation:
-    """One formula at one point and one precision.
+    """The evaluation of one formula at one point and one precision.
 
-    A series in `values` is what an operand of a record's text stands for.
+    A series in `values` is the value of an operand in a record's text.
     """
 
     def __init__(self, values: Mapping[str, Any], order: int) -> None:
@@ -170,7 +170,7 @@ class _Evaluation:
         return self.on_operand(u, self.order, function.meaning)
 
     def integrated(self, function: Function, u: Any) -> Any:
-        """f(u) as the integral of f'(u) u' from its value at the point."""
+        """Return f(u) as the integral of f'(u) u' from its value at the point."""
         value = self.constant(taylor.value(function, u[0]))
         if self.order == 0:
             return value
@@ -189,7 +189,7 @@ class _Evaluation:
         return rational.compare(node.op, self.sign_of_difference(*node.args))
 
     def sign_of_difference(self, left: Node, right: Node) -> int:
-        """The proven sign of left - right."""
+        """Return the proven sign of left - right."""
         flat = self if self.order == 0 else _Evaluation(self.values, 0)
         difference = flat.series(left)[0] - flat.series(right)[0]
         if difference > 0:

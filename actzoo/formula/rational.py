@@ -1,4 +1,4 @@
-"""Rational arithmetic on a formula: what can be known without any rounding."""
+"""Exact rational arithmetic on a formula."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from actzoo.formula.nodes import Node
 
 Values = Mapping[str, "Fraction | Sequence[Fraction]"]
 
-# A power of a long fraction is longer still; beyond this the exact way is not worth its time.
+# A power of a long fraction is longer still; above this limit exact arithmetic is too slow.
 _MAX_BITS = 100_000
 
 
 def evaluate(node: Node, values: Values) -> Fraction | None:
-    """The exact value of a tree at exact values of its names.
+    """Return the exact value of a tree for exact values of its names.
 
     Returns:
         None where the value is not rational by construction (an exponential, pi) or not defined.
@@ -42,7 +42,7 @@ def evaluate(node: Node, values: Values) -> Fraction | None:
 
 
 def truth(node: Node, values: Values) -> bool | None:
-    """The exact truth of a condition, or None where a side is not rational."""
+    """Return the exact truth of a condition, or None where a side is not rational."""
     if node.op in ("and", "or"):
         parts = [truth(arg, values) for arg in node.args]
         if None in parts:
@@ -55,7 +55,7 @@ def truth(node: Node, values: Values) -> bool | None:
 
 
 def compare(op: str, order: int) -> bool:
-    """Whether a comparison holds, given the sign of left minus right."""
+    """Return whether a comparison holds, given the sign of left minus right."""
     if op == "<":
         return order < 0
     if op == "<=":
@@ -77,7 +77,7 @@ def _apply(node: Node, operands: list[Fraction]) -> Fraction | None:
         return first / operands[1] if operands[1] else None
     if op == "pow":
         return _power(first, operands[1])
-    if op != "call":  # a condition is no number
+    if op != "call":  # a condition is not a number
         return None
     function = FUNCTIONS[node.name]
     return Fraction(function.on_floats()(*operands)) if function.cases else None

@@ -1,7 +1,7 @@
-"""Writes a formula in the form that rounding hurts least, where that is cheap to see.
+"""Rewriting of formulas into numerically stable forms.
 
-`log(1 + exp(u))` overflows for a large u and loses every digit for a very negative one; softplus
-does neither. Each rewriting is an identity of real functions, so the meaning never changes.
+`log(1 + exp(u))` overflows for large u and loses all digits for very negative u; softplus does
+neither. Each rewrite is an identity of real functions, so the meaning never changes.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ _MINUS_ONE = operation("neg", _ONE)
 
 
 def stable(node: Node) -> Node:
-    """The same function, by its stable names."""
+    """Return the same function with stable functions where a rule applies."""
     if not node.args:
         return node
     args = tuple(stable(arg) for arg in node.args)
@@ -58,7 +58,7 @@ def _log1p(u: Node) -> Node:
 
 
 def _add(*terms: Node) -> Node | None:
-    """exp(u) - 1 and 1 +- erf(u), wherever they stand in a sum."""
+    """Return a sum with stable forms of exp(u) - 1 and 1 +- erf(u)."""
     for term in terms:
         inner = term.args[0] if term.op == "neg" else term
         if _is_call(term, "exp") and _MINUS_ONE in terms:
@@ -71,7 +71,7 @@ def _add(*terms: Node) -> Node | None:
 
 
 def _div(top: Node, bottom: Node) -> Node | None:
-    """1/(1 + exp(-u)) and its like, with any numerator."""
+    """Return a quotient such as 1/(1 + exp(-u)), with any numerator, by sigmoid."""
     if bottom.op != "add" or len(bottom.args) != 2 or _ONE not in bottom.args:
         return None
     (grown,) = _without(bottom.args, _ONE)

@@ -1,4 +1,4 @@
-"""The functions of the grammar on Python floats, total: nan where undefined, inf on overflow."""
+"""The functions of the grammar on Python floats: nan where undefined, inf on overflow."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from actzoo.formula.nodes import CONSTANTS, Node, names
 
 
 def apply(function: Callable[..., Any], *args: Any) -> float:
-    """Calls a function of floats; nan or inf in place of the exceptions of `math`."""
+    """Return the value of a function of floats; nan or inf where `math` would raise."""
     try:
         result = function(*args)
-        # A root of a negative number comes out of ** as a complex number.
+        # ** returns a complex number for a root of a negative number.
         return math.nan if isinstance(result, complex) else float(result)
     except OverflowError:
         return math.inf
@@ -23,7 +23,7 @@ def apply(function: Callable[..., Any], *args: Any) -> float:
 
 
 def constant(node: Node) -> float | None:
-    """The value of a tree without `x` and parameters, in double precision, or None."""
+    """Return the double value of a tree without `x` and parameters, or None for another tree."""
     if node.op in ("if", "and", "or", "<", "<=", ">", ">=") or names(node):
         return None
     if node.op == "number":
@@ -31,7 +31,7 @@ def constant(node: Node) -> float | None:
     if node.op == "name":
         return math.pi if node.name == CONSTANTS[0] else math.e
     values = [constant(arg) for arg in node.args]
-    if None in values:  # there are cases inside
+    if None in values:  # the tree has cases inside
         return None
     if node.op == "call":
         return apply(FUNCTIONS[node.name].on_floats(), *values)

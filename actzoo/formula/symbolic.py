@@ -14,7 +14,7 @@ from actzoo.formula.nodes import Node
 
 X = sympy.Symbol("x", real=True)
 
-# Above this many operations an expression is left as it came: simplifying is not worth the wait.
+# An expression with more operations than this stays unchanged, since simplifying is slow.
 _SIMPLIFIED = 150
 _FACTORED = 40
 
@@ -22,19 +22,18 @@ _RELATIONS = {"<": sympy.Lt, "<=": sympy.Le, ">": sympy.Gt, ">=": sympy.Ge}
 
 
 def expression(node: Node, evaluate: bool = False, decimals: bool = False) -> Any:
-    """A tree as a SymPy expression.
+    """Return a tree as a SymPy expression.
 
     Args:
         node: The tree.
-        evaluate: Whether SymPy may combine and cancel. Not for the formula as written: that would
-            change how it reads.
-        decimals: Whether decimal literals stay decimals, for print, or become exact fractions.
+        evaluate: Whether SymPy may combine and cancel terms, which changes how the formula reads.
+        decimals: Whether decimal literals stay decimals for printing or become exact fractions.
     """
     return _Builder(evaluate, decimals).build(node)
 
 
 def derivative(node: Node, order: int, decimals: bool = False) -> Any:
-    """The derivative of an order with respect to `x`, with kinks as cases of a Piecewise."""
+    """Return the derivative of the given order in `x`, with kinks as cases of a Piecewise."""
     if order == 0:
         return expression(node, decimals=decimals)
 
@@ -63,7 +62,7 @@ def derivative(node: Node, order: int, decimals: bool = False) -> Any:
 
 
 def tidy(expr: Any) -> Any:
-    """The shortest of a few quick rewritings."""
+    """Return the shortest of a few quick rewrites."""
     size = sympy.count_ops(expr)
     candidates = [expr]
     if size <= _SIMPLIFIED:
@@ -74,7 +73,7 @@ def tidy(expr: Any) -> Any:
 
 
 def _with_sech(expr: Any) -> Any:
-    """1 - tanh(u)**2, as SymPy differentiates tanh, in its usual name."""
+    """Return an expression with sech(u)**2 in place of SymPy's 1 - tanh(u)**2."""
     for tanh in expr.atoms(sympy.tanh):
         expr = expr.subs(1 - tanh**2, sympy.sech(tanh.args[0]) ** 2)
     return expr
@@ -92,7 +91,7 @@ def _on_regions(points: list[Fraction], branches: list[Node], slope: Callable[[N
 
 
 def _piecewise(pieces: list[tuple[Any, Any]]) -> Any:
-    # A last case equal to the one for all the rest says nothing.
+    # A last case equal to the default is redundant.
     while len(pieces) > 1 and pieces[-2][0] == pieces[-1][0]:
         del pieces[-2]
     if len(pieces) == 1:
@@ -168,7 +167,7 @@ class _Builder:
         return self.product(sympy.Integer(-1), u)
 
     def product(self, *factors: Any) -> Any:
-        """One flat product, its sign in front, or the printer writes (-1)x."""
+        """Return one flat product with its sign in front; else the printer writes (-1)x."""
         flat: list[Any] = []
         for factor in factors:
             flat += factor.args if factor.is_Mul else (factor,)

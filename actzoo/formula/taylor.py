@@ -1,4 +1,4 @@
-"""Taylor series of functions of the grammar at one point, every coefficient a proven ball."""
+"""Taylor series of the grammar's functions at one point, with proven balls as coefficients."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ class Undefined(Exception):
 
 
 class Undecided(Exception):
-    """The working precision is too low to tell; more of it may settle the matter."""
+    """The working precision is too low to decide; a higher one may suffice."""
 
 
 def rational(value: Fraction) -> Any:
-    """A ball around a rational; exact where the number is a binary fraction."""
+    """Return a ball around a rational number. It is exact for a binary fraction."""
     return arb(fmpq(value.numerator, value.denominator))
 
 
 def value(function: Function, ball: Any) -> Any:
-    """The value of a function at a ball.
+    """Return the value of a function at a ball.
 
     Raises:
-        Undefined: Outside the function's domain.
-        Undecided: Where the ball of the value is not finite.
+        Undefined: The ball is outside the function's domain.
+        Undecided: The ball of the value is not finite.
     """
     low, high = function.domain
     found = function.on_ball(ball)
@@ -42,13 +42,13 @@ def value(function: Function, ball: Any) -> Any:
 
 
 def divide(top: Any, bottom: Any) -> Any:
-    """A quotient; Undefined at a pole."""
+    """Return a quotient; raise Undefined at a pole."""
     _nonzero(bottom[0])
     return top / bottom
 
 
 def power(base: Any, exponent: Fraction) -> Any:
-    """A series to a constant rational power; a root of a negative number is Undefined."""
+    """Return a series to a constant rational power; raise Undefined for a root of a negative."""
     t = base[0]
     if exponent.denominator == 1:
         if exponent < 0:
@@ -64,7 +64,7 @@ def power(base: Any, exponent: Fraction) -> Any:
 
 
 def general_power(base: Any, exponent: Any) -> Any:
-    """A series to the power of a series; the integer rule where that is a whole number."""
+    """Return a series to the power of a series, by the integer rule for a whole number."""
     t = exponent[0]
     if all(slope.is_zero() for slope in exponent.coeffs()[1:]) and t.is_integer():
         whole = int(t.unique_fmpz())

@@ -1,9 +1,9 @@
 """A formula as a function of a tensor.
 
-The tree becomes nested closures over torch operators: no source text is generated and nothing is
-executed but our own small table. The limits: at infinite inputs the result is what the operators
-give (0 * inf is nan), which is why an activation may bring its own function; and a branch that is
-not taken is kept from spoiling gradients only where its condition depends on `x` alone.
+The tree becomes nested closures over torch operators. No source text is generated or executed.
+There are two limits. At infinite inputs the result is what the operators give (0 * inf is nan), so
+an activation may bring its own function. A branch that is not taken is kept from making gradients
+nan only where its condition depends on `x` alone.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from actzoo.formula.nodes import Node, Parsed, names, walk
 from actzoo.formula.rewrites import stable
 from actzoo.formula.scalar import apply, constant
 
-# (x, parameters) -> tensor, float, or for a condition a bool or a tensor of them.
+# (x, parameters) -> tensor or float; for a condition, a bool or a bool tensor.
 Compiled = Callable[[Any, dict[str, Any]], Any]
 
 _COMPARE: dict[str, Callable[[Any, Any], Any]] = {
@@ -37,7 +37,7 @@ _COMPARE: dict[str, Callable[[Any, Any], Any]] = {
 
 
 class TorchFunction:
-    """Computes a formula: `function(x, **parameters)`, dtype and shape of `x` kept.
+    """A formula as a callable, `function(x, **parameters)`, that keeps dtype and shape of `x`.
 
     Parameters are floats or tensors that broadcast with `x`; vectors are tuples, or tensors whose
     last dimension is the entry.
@@ -48,13 +48,13 @@ class TorchFunction:
         self._needed = tuple(name for name in formula.parameters if name in formula.symbols)
         tree = stable(formula.tree)
         self._compiled = _compile(tree)
-        # A comparison with nan is false, so a formula with cases would turn nan into a number.
+        # A comparison with nan is false, so a formula with cases would turn a nan into a number.
         self._restore_nan = any(
             part.op == "if" or part.name in ("step", "sign") for part in walk(tree)
         )
 
     def __call__(self, x: Tensor, **parameters: Any) -> Tensor:
-        """The formula at every element of `x`."""
+        """Return the value of the formula at every element of `x`."""
         x = real(x, f"formula '{self.formula.text}'")
         for name in self._needed:
             if name not in parameters:
@@ -86,7 +86,7 @@ class TorchFunction:
 def _compile(node: Node) -> Compiled:
     value = constant(node)
     if value is not None:
-        # A whole number stays one: torch has its own way for x**2.
+        # A whole number stays an int, since torch treats x**2 specially.
         fixed = int(value) if value.is_integer() and abs(value) < 2**31 else value
         return lambda x, p: fixed
     op = node.op
@@ -129,7 +129,7 @@ def _item(name: str, index: int) -> Compiled:
 
 
 def _sum(node: Node) -> Compiled:
-    """Terms from left to right, `neg` as a subtraction."""
+    """Return a sum of terms from left to right, with `neg` as a subtraction."""
     first = _compile(node.args[0])
     rest = [
         (arg.op == "neg", _compile(arg.args[0] if arg.op == "neg" else arg))
@@ -185,8 +185,8 @@ def _if(node: Node) -> Compiled:
         taken = condition(x, p)
         if not isinstance(taken, Tensor):
             return then(x, p) if taken else otherwise(x, p)
-        # The gradient of where(c, u, v) is 0 * v' on the left, which is nan for an infinite v'.
-        # So each branch sees a harmless point instead of those inputs that it does not serve.
+        # The gradient of where(c, u, v) has 0 * v' where c holds, which is nan for an infinite v'.
+        # So each branch gets a harmless point in place of inputs that it is not used for.
         x_then = x_otherwise = x
         if safe_then is not None:
             x_then = torch.where(taken, *torch_ops.comparable(x, safe_then))
@@ -203,7 +203,7 @@ def _if(node: Node) -> Compiled:
 def _safe_point(
     test: Node, condition: Compiled, branch: Node, compiled: Compiled, wanted: bool
 ) -> float | None:
-    """A point inside the region of a branch, or None where none is needed or none is found."""
+    """Return a point inside the region of a branch, or None if none is needed or found."""
     if names(test) - {"x"} or not _hazardous(branch):
         return None
     points, _ = kinks.boundary_points(test)

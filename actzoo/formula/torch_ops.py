@@ -1,4 +1,4 @@
-"""The functions of the grammar on tensors: each keeps its dtype and has a second derivative.
+"""The functions of the grammar on tensors. Each keeps the dtype and has a second derivative.
 
 Each entry takes tensors or Python floats. Python floats never promote a tensor, so a float16
 input stays float16.
@@ -27,24 +27,24 @@ _EXP_LIMIT = {
 # cosh and sinh are half as large.
 _HALF = 0.75
 
-# Beyond this cosh overflows; 1/cosh is then smaller than anything that is added to it.
+# Above this cosh overflows, and 1/cosh is too small to change a sum.
 _COSH_LIMIT = {torch.float64: 700.0, torch.float32: 88.0, torch.bfloat16: 88.0, torch.float16: 11.0}
 _HALF_ROOT = math.sqrt(0.5)
 
-# F.softplus cuts over to the identity at 20 by itself, which is too early for double precision.
+# F.softplus switches to the identity at 20 by default, which is too early for double precision.
 _SOFTPLUS_CUT = 40.0
 
 
 def connected_zero(x: Tensor) -> Tensor:
-    """Zeros of the shape and dtype of `x` that autograd can follow back to it."""
+    """Return zeros of the shape and dtype of `x` that stay in the autograd graph of `x`."""
     return torch.sign(x) * 0.0
 
 
 def _growing(function: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
-    """An exponential whose overflow does not turn a zero slope into nan.
+    """Return an exponential whose overflow does not turn a zero gradient into nan.
 
-    tanh(exp(u)) is flat where exp(u) overflows, and 0 * inf is nan. The clamp leaves every value
-    as it is, infinity included, and passes no slope where the value is infinite.
+    tanh(exp(u)) is flat where exp(u) overflows, and 0 * inf is nan. The clamp changes no value,
+    infinity included, and passes no gradient where the value is infinite.
     """
 
     def grown(u: Tensor) -> Tensor:
@@ -54,7 +54,7 @@ def _growing(function: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]
 
 
 def _symmetric(function: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
-    """The same for a function that overflows on both sides."""
+    """Return what `_growing` does for a function that overflows on both sides."""
 
     def grown(u: Tensor) -> Tensor:
         limit = _EXP_LIMIT.get(u.dtype, 709.8) + _HALF
@@ -82,7 +82,7 @@ def _gelu(u: Tensor) -> Tensor:
     return u * torch.erfc(u * -_HALF_ROOT) * 0.5
 
 
-# What torch's own operator of that name does otherwise.
+# Functions that differ from torch's operator of the same name.
 _OWN: dict[str, Callable[[Tensor], Tensor]] = {
     "cosh": _symmetric(torch.cosh),
     "exp": _growing(torch.exp),
@@ -96,7 +96,7 @@ _OWN: dict[str, Callable[[Tensor], Tensor]] = {
 
 
 def unary(name: str) -> Callable[[Any], Any]:
-    """A one-argument function for a tensor or a float."""
+    """Return a one-argument function for a tensor or a float."""
     on_tensor = _OWN.get(name) or getattr(torch, name)
     on_float = FUNCTIONS[name].on_floats()
 
@@ -107,7 +107,7 @@ def unary(name: str) -> Callable[[Any], Any]:
 
 
 def comparable(u: Any, v: Any) -> tuple[Any, Any]:
-    """Two operands; a float beyond the dtype of a tensor beside it becomes infinite."""
+    """Return two operands; a float outside the range of the tensor's dtype becomes infinite."""
     if isinstance(u, Tensor) and not isinstance(v, Tensor):
         return u, _rounded(v, u.dtype)
     if isinstance(v, Tensor) and not isinstance(u, Tensor):
@@ -116,14 +116,14 @@ def comparable(u: Any, v: Any) -> tuple[Any, Any]:
 
 
 def _rounded(number: Any, dtype: torch.dtype) -> Any:
-    # torch refuses to compare with, or choose, one that the dtype does not hold.
+    # torch refuses to compare a tensor with a number that its dtype cannot represent.
     if dtype.is_floating_point and abs(number) > torch.finfo(dtype).max:
         return math.inf if number > 0 else -math.inf
     return number
 
 
 def larger(u: Any, v: Any) -> Any:
-    """max of tensors and floats; against 0 it is relu, whose slope at 0 is 0."""
+    """Return the maximum of tensors and floats; with 0 it is relu, whose slope at 0 is 0."""
     if isinstance(u, Tensor) and isinstance(v, Tensor):
         return torch.maximum(u, v)
     if isinstance(v, Tensor):
@@ -134,7 +134,7 @@ def larger(u: Any, v: Any) -> Any:
 
 
 def smaller(u: Any, v: Any) -> Any:
-    """min of tensors and floats."""
+    """Return the minimum of tensors and floats."""
     if isinstance(u, Tensor) and isinstance(v, Tensor):
         return torch.minimum(u, v)
     if isinstance(v, Tensor):
@@ -143,14 +143,14 @@ def smaller(u: Any, v: Any) -> Any:
 
 
 def divide(u: Any, v: Any) -> Any:
-    """A quotient; of two floats, nan where Python would raise."""
+    """Return a quotient; for two floats, nan where Python would raise."""
     if isinstance(u, Tensor) or isinstance(v, Tensor):
         return u / v
     return apply(lambda a, b: a / b, u, v)
 
 
 def power(u: Any, v: Any) -> Any:
-    """A power; of two floats, nan or inf where Python would raise or turn complex."""
+    """Return a power; for two floats, nan or inf where Python would raise or return complex."""
     if isinstance(u, Tensor) or isinstance(v, Tensor):
         return u**v
     return apply(lambda a, b: a**b, u, v)
