@@ -1,6 +1,6 @@
 """The numerics contract as named checks, for the command line, for pytest and for plugins.
 
-`run` gives one result a check; `parametrize` makes a test of each:
+`run` returns one result for each check; `parametrize` makes a test of each check:
 
     import actzoo.checks
 

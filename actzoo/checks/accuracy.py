@@ -1,4 +1,4 @@
-"""Value and derivative against the formula's proven digits, in units of the contract's bound."""
+"""Checks of value and derivative against the formula's proven digits."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from actzoo.checks.evaluation import Subject
 from actzoo.checks.result import Failure, Worst
 
 ALLOWANCE = 8
-"""How many eps each result may be off."""
+"""The largest allowed error of a result, in eps."""
 
 
 def value(subject: Subject, dtype: torch.dtype) -> Worst:
-    """Holds fn to the formula, within 8 eps (|f| + |x f'|) + the smallest normal number."""
+    """Check that fn is f within 8 eps (|f| + |x f'|) + the smallest normal number."""
     exact = subject.exact(dtype)
     bound = conditioned(exact.value, exact.slope, subject.points(dtype), dtype)
     ignore = subject.touches_kink(dtype, only_rounded=True)
@@ -22,7 +22,7 @@ def value(subject: Subject, dtype: torch.dtype) -> Worst:
 
 
 def derivative(subject: Subject, dtype: torch.dtype) -> Worst:
-    """Holds derivative to f', within 8 eps (|f'| + |x f''|) + the smallest normal number."""
+    """Check that derivative is f' within 8 eps (|f'| + |x f''|) + the smallest normal number."""
     exact = subject.exact(dtype)
     bound = conditioned(exact.slope, exact.curvature, subject.points(dtype), dtype)
     ignore = subject.touches_kink(dtype)
@@ -30,7 +30,7 @@ def derivative(subject: Subject, dtype: torch.dtype) -> Worst:
 
 
 def autograd(subject: Subject, dtype: torch.dtype) -> Worst:
-    """Holds autograd of fn to f', within 8 eps max(1, |f'|)."""
+    """Check that autograd of fn gives f' within 8 eps max(1, |f'|)."""
     exact = subject.exact(dtype)
     bound = plain(exact.slope, dtype)
     ignore = subject.touches_kink(dtype)
@@ -39,7 +39,7 @@ def autograd(subject: Subject, dtype: torch.dtype) -> Worst:
 
 
 def conditioned(number: Digits, next_one: Digits, xs: list[float], dtype: torch.dtype) -> Array:
-    """8 eps (|number| + |x next_one|) + the smallest normal number."""
+    """Return 8 eps (|number| + |x next_one|) + the smallest normal number."""
     info = torch.finfo(dtype)
     unit = ALLOWANCE * info.eps
     through_x = np.nan_to_num(unit * np.abs(xs) * np.abs(next_one.high), nan=0.0)
@@ -47,20 +47,20 @@ def conditioned(number: Digits, next_one: Digits, xs: list[float], dtype: torch.
 
 
 def plain(number: Digits, dtype: torch.dtype) -> Array:
-    """8 eps max(1, |number|)."""
+    """Return 8 eps max(1, |number|)."""
     return ALLOWANCE * torch.finfo(dtype).eps * np.maximum(1, np.abs(number.high))
 
 
 def overflows(number: Digits, bound: Array, dtype: torch.dtype) -> Mask:
-    """Where the exact number is beyond the dtype's range, or so near that rounding decides."""
+    """Return where the exact number overflows the dtype, or may overflow after rounding."""
     beyond: Mask = np.abs(number.high) + bound > torch.finfo(dtype).max
     return beyond
 
 
 def errors(computed: Array, exact: Digits, bound: Array, dtype: torch.dtype) -> Array:
-    """Each error in units of its bound; 0 where the formula is undefined."""
+    """Return each error in units of its bound; 0 where the formula is undefined."""
     with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
-        # The first difference is exact wherever the two are near each other.
+        # The first difference is exact where the two numbers are close.
         off = np.abs((computed - exact.high) - exact.low) / bound
     right_infinity = np.isinf(computed) & (np.sign(computed) == np.sign(exact.high))
     off[right_infinity & overflows(exact, bound, dtype)] = 0

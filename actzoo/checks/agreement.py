@@ -1,4 +1,4 @@
-"""The declared derivative, autograd and finite differences agree; parameters too."""
+"""Checks that the declared derivative, autograd and finite differences agree."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _CURVATURE = {torch.float64: 1e-9, torch.float32: 1e-3}
 
 
 def consistency(subject: Subject) -> Worst:
-    """`derivative` agrees with autograd of fn off the kinks, in float64."""
+    """Check that `derivative` agrees with autograd of fn away from kinks, in float64."""
     dtype = torch.float64
     declared, auto = subject.slope(dtype), subject.gradient(dtype)
     exact = subject.exact(dtype)
@@ -43,7 +43,7 @@ def consistency(subject: Subject) -> Worst:
 
 
 def gradcheck(subject: Subject) -> None:
-    """Autograd of fn agrees with finite differences."""
+    """Check that autograd of fn agrees with finite differences."""
     x = _smooth(subject)
     if not subject.activation(x).requires_grad:
         raise Skip("fn has no gradient; its autograd is taken as 0")
@@ -51,7 +51,7 @@ def gradcheck(subject: Subject) -> None:
 
 
 def gradgradcheck(subject: Subject) -> None:
-    """The second derivative by autograd agrees with finite differences of the first."""
+    """Check that autograd's second derivative agrees with finite differences of the first."""
     x = _smooth(subject)
     if not subject.activation(x).requires_grad:
         raise Skip("fn has no gradient; its autograd is taken as 0")
@@ -59,10 +59,10 @@ def gradgradcheck(subject: Subject) -> None:
 
 
 def curvature(subject: Subject, dtype: torch.dtype) -> Worst:
-    """Differentiating twice gives f'': `fn` by autograd, and `derivative` once more.
+    """Check that `fn` differentiated twice, and `derivative` once, give f''.
 
-    Held to 1e-9 of max(1, |f''|) in float64 and to 1e-3 in float32, where rounding of what
-    the formula of f'' cancels is no fault; also far out, where it is often 0*inf.
+    The tolerance is 1e-9 of max(1, |f''|) in float64. In float32 it is 1e-3, since terms of f''
+    cancel. Large inputs are included, where f'' is often 0*inf.
     """
     act = subject.activation
     places = subject.kinks + subject.places
@@ -99,9 +99,9 @@ def _slope_of_fn(act: Activation, x: Tensor) -> Tensor:
 
 
 def _smooth(subject: Subject) -> Tensor:
-    """Ordinary inputs in float64 away from kinks, with a gradient."""
+    """Return ordinary inputs in float64 away from kinks that require a gradient."""
     if not subject.pointwise:
-        # Finite differences cost one call an element, so two slices must do.
+        # Finite differences cost one call for each element, so only two slices are used.
         return samples.sample(subject, torch.float64)[:2, :, :1].clone().requires_grad_()
     places = subject.kinks + subject.places
     xs = [x for x in _SMOOTH if all(abs(x - place) > _AWAY for place in places)]
@@ -109,7 +109,7 @@ def _smooth(subject: Subject) -> Tensor:
 
 
 def parameters(subject: Subject) -> None:
-    """Gradients reach every learnable parameter, per layer and per channel, and are right."""
+    """Check the gradients of all learnable parameters, per layer and per channel."""
     act = subject.activation
     x = _smooth(subject).detach()
     names = list(act.learnable)
@@ -131,7 +131,7 @@ def parameters(subject: Subject) -> None:
 
 
 def _per_channel(subject: Subject, module: ActivationModule, batch: Tensor) -> None:
-    """Each channel of a module with its own parameters is the function with those values."""
+    """Check that each channel of a module computes the function with its own parameters."""
     act = subject.activation
     own = {name for name, scope in act.learnable.items() if scope == "channel"}
     with torch.no_grad():

@@ -1,4 +1,4 @@
-"""The claims about size: the range and the limits, held to the formula."""
+"""Checks of the claimed range and limits against the formula."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ from actzoo.checks.evaluation import Subject, numbers
 from actzoo.checks.result import Failure, Skip, Worst
 
 FAR = (100.3, 1234.7, 10_007.9, 1e8, 1e16, 1e30, 1e100, 1e300)
-"""Where a function shows what it tends to; not only at whole numbers."""
+"""Points at which a function is near its limit; some are not whole numbers."""
 
 LARGE = 100.0
-"""What passes this far out is taken to have no bound: even log passes it before 1e300."""
+"""A function with larger values counts as unbounded: even log exceeds this before 1e300."""
 
 NEAR = 1e-9
-"""How near an infimum must be approached; an interior one is found to 1e-15."""
+"""The allowed distance from the infimum; one inside the grid is found to 1e-15."""
 
 _GOLDEN = (math.sqrt(5) - 1) / 2
 
 
 def asymptotes(subject: Subject) -> None:
-    """The formula tends to the claimed limits."""
+    """Check that the formula tends to the claimed limits."""
     claimed = subject.activation.claims.limits
     if claimed is None:
         raise Skip("no limits are claimed")
     for sign, limit in zip((-1, 1), claimed, strict=True):
         far = [sign * x for x in FAR]
-        # Where digits are out of reach, such as sin(exp(1e300)), the nearer points speak.
+        # Where no digits can be proven, such as sin(exp(1e300)), the nearer points decide.
         tail = [(x, y) for x, y in zip(far, _values(subject, far), strict=True) if y == y]
         if not tail:
             raise Failure(f"the formula has no value far out, near x = {far[-1]}")
@@ -53,7 +53,7 @@ def _tends(tail: list[float], limit: float) -> bool:
 
 
 def span(subject: Subject) -> Worst:
-    """f stays within the claimed range and comes near to both its ends."""
+    """Check that f stays within the claimed range and comes near to both ends."""
     claims = subject.activation.claims
     if claims.lower is None and claims.upper is None:
         raise Skip("no range is claimed")
@@ -66,7 +66,7 @@ def span(subject: Subject) -> Worst:
 
 
 def _least(subject: Subject, sign: int, bound: float, claim: str) -> Worst:
-    """Compares the infimum of sign * f with a bound."""
+    """Compare the infimum of sign * f with a bound."""
     xs = subject.points(torch.float64) + [side * x for x in FAR for side in (-1, 1)]
     values = sign * _values(subject, xs)
     _inside(subject, sign, bound, claim, xs, values)
@@ -105,13 +105,13 @@ def _inside(
 
 
 def _outside(claim: str, y: float, x: float, bound: float, least: float) -> None:
-    # The claim is the double nearest to the true bound, so half a unit of it may be missing.
+    # The claim is the double nearest to the true bound, so f may exceed it by half a unit.
     if least < np.nextafter(bound, -math.inf):
         raise Failure(f"{claim}, but f({x:.17g}) = {y:.17g}", Worst(math.inf, x))
 
 
 def _descend(subject: Subject, sign: int, x: float) -> tuple[float, float]:
-    """The least value of sign * f near the best point of the grid, by golden section."""
+    """Return the least value of sign * f near the best point of the grid, by golden section."""
     xs = sorted({*subject.points(torch.float64), x})
     i = xs.index(x)
     a, b = xs[max(i - 1, 0)], xs[min(i + 1, len(xs) - 1)]

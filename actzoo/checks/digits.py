@@ -1,8 +1,8 @@
 """The proven digits of a formula and its first two derivatives, computed once per point.
 
-They depend on the formula, its parameters and x alone, not on the dtype under test, and
-are most of what the checks cost. Each is kept as an unevaluated sum of two doubles, 106
-bits: enough to take the difference to any result in float64 without an error of its own.
+They depend on the formula, its parameters and x alone, not on the dtype under test, and take
+most of the time of the checks. Each is kept as an unevaluated sum of two doubles (106 bits), so
+that its difference from any float64 result is exact enough.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Exact(NamedTuple):
 
 
 def exact(formula: Formula, parameters: Parameters, xs: Sequence[float]) -> Exact:
-    """f, f' and f'' at finite points, from the cache where they were asked for before."""
+    """Return f, f' and f'' at finite points; known points come from the cache."""
     key = (formula, tuple(sorted(parameters.items())))
     known = _cache.setdefault(key, {})
     new = list(dict.fromkeys(x for x in xs if x not in known))
@@ -53,7 +53,7 @@ def exact(formula: Formula, parameters: Parameters, xs: Sequence[float]) -> Exac
 
 
 def _pair(number: Any) -> Pair:
-    """An mpmath number as a sum of two doubles; infinite beyond their range."""
+    """Return an mpmath number as a sum of two doubles; infinite beyond their range."""
     high = float(number)
     low = float(mpmath.fsub(number, high, exact=True)) if math.isfinite(high) else 0.0
     return high, low

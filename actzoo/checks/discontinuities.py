@@ -1,4 +1,4 @@
-"""Where a function or one of its first two derivatives jumps."""
+"""The search for jumps of a function and its first two derivatives."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from actzoo.activation import Activation
 from actzoo.checks.digits import Array
 
 STEP = 2.0**-30
-"""How far from a place its two sides are looked at, for places of size 1."""
+"""The distance from a place at which its two sides are evaluated, for places of size 1."""
 
 CLEAR = 1e-6
-"""A jump is one that is larger than this, beside the numbers that jump."""
+"""The smallest relative difference that counts as a jump."""
 
 _REACH = 200.0
 _SUSPECTS = 4
@@ -22,23 +22,23 @@ _PART = 0.487
 
 
 class Sampled(Protocol):
-    """What is asked of a `Subject` here."""
+    """The part of `Subject` that this module uses."""
 
     activation: Activation
 
     @property
     def places(self) -> tuple[float, ...]:
-        """Where f' might jump."""
+        """The points where f' may jump."""
 
     def points(self, dtype: torch.dtype) -> list[float]:
-        """The finite points of the grid."""
+        """Return the finite points of the grid."""
 
     def at(self, xs: list[float]) -> Array:
-        """f, f' and f'', one row a point."""
+        """Return f, f' and f'', one row for each point."""
 
 
 def sides(subject: Sampled, place: float, order: int) -> tuple[float, float]:
-    """The limits of f (order 0), f' or f'' from the left and the right of a place."""
+    """Return the limits of f (order 0), f' or f'' from the left and the right of a place."""
     step = STEP * max(1.0, abs(place))
     left, right = subject.at([place - step, place + step])
     if order < 2:  # the next derivative leads from the neighbour to the place itself
@@ -47,16 +47,16 @@ def sides(subject: Sampled, place: float, order: int) -> tuple[float, float]:
 
 
 def jumps(subject: Sampled, place: float, order: int) -> bool:
-    """Whether f (order 0), f' or f'' jumps at a place."""
+    """Return whether f (order 0), f' or f'' jumps at a place."""
     left, right = sides(subject, place, order)
     return abs(right - left) > CLEAR * max(1.0, abs(left), abs(right))
 
 
 def search(subject: Sampled, order: int) -> list[float]:
-    """Places of jumps on the grid that nothing declares, found by bisection.
+    """Return undeclared places of jumps on the grid, found by bisection.
 
-    A jump shows as a difference over an interval that the next derivative does not
-    explain, and it stays while the interval shrinks.
+    At a jump, f differs over an interval by more than the next derivative explains, and the
+    difference stays while the interval shrinks.
     """
     used = slice(order, min(order + 2, 3)) if subject.activation.formula else order
     grid = np.array([x for x in subject.points(torch.float64) if abs(x) <= _REACH])
@@ -65,7 +65,7 @@ def search(subject: Sampled, order: int) -> list[float]:
     sound = np.isfinite(rows[:, used]).reshape(len(grid), -1).all(axis=1)
     xs, rows = grid[sound], rows[sound]
     surprise = _unexplained(rows[:-1], rows[1:], np.diff(xs), order)
-    # What is between two points that nothing declares is all that is looked for.
+    # Only intervals between undeclared points are searched.
     before, after = (
         np.searchsorted(subject.places, xs[:-1], "left"),
         np.searchsorted(subject.places, xs[1:], "right"),
@@ -77,7 +77,7 @@ def search(subject: Sampled, order: int) -> list[float]:
 
 
 def _snapped(place: float, grid: Array) -> float:
-    """A place that bisection left near a point of the grid, moved there."""
+    """Return a place found by bisection, moved to a point of the grid if one is very near."""
     nearest = float(grid[np.abs(grid - place).argmin()])
     return nearest + 0.0 if abs(nearest - place) < STEP * max(1.0, abs(place)) else place
 
@@ -85,7 +85,7 @@ def _snapped(place: float, grid: Array) -> float:
 def _bisect(subject: Sampled, left: float, right: float, order: int) -> float | None:
     a, b = subject.at([left, right])
     while right - left > STEP * max(1.0, abs(left)) / 64:
-        # Not the middle, which is where the undefined points of formulas like to be.
+        # Not the middle, since formulas are often undefined there.
         middle = left + _PART * (right - left)
         (m,) = subject.at([middle])
         widths = np.array([middle - left, right - middle])
@@ -100,7 +100,7 @@ def _bisect(subject: Sampled, left: float, right: float, order: int) -> float | 
 
 
 def _unexplained(left: Array, right: Array, width: Array, order: int) -> Array:
-    """How much more the order'th derivative changes over intervals than the next one tells."""
+    """Return the change of a derivative over intervals that the next one does not explain."""
     difference = right[:, order] - left[:, order]
     if order < 2 and not np.isnan(left[:, order + 1]).all():
         difference = difference - width * (left[:, order + 1] + right[:, order + 1]) / 2

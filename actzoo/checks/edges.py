@@ -1,4 +1,4 @@
-"""Parameters at the edge of what they may be: limits, slopes and gradients are there, too."""
+"""Checks of value, slope and gradients at the ends of the parameters' ranges."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ _SMALL = (1e-6, 1e-20, 1e-30)
 _LARGE = (1.0, 1e6, 1e20, LARGEST)
 _TOLERANCE = 1e-6
 _AWAY = 2.0**-60
-"""So far from its edge the formula gives what it tends to there."""
+"""The distance from an end at which the formula is evaluated in place of its limit."""
 
 
 def edges(subject: Subject) -> None:
-    """Value, slope and gradients at 0, at the ends of ranges and at small and large values.
+    """Check value, slope and gradients for parameters at 0, at range ends, small and large.
 
-    At 0 and at the ends the formula may be 0/0; it is its limit that is asked for, taken from
-    within the range. Small, large and negative values that the range allows raise nothing and
-    give no nan where the formula has a number.
+    At 0 and at the ends the formula may be 0/0; the expected value is then its limit from
+    within the range. Small, large and negative values that the range allows must not raise
+    and must give no nan where the formula has a number.
     """
     act = subject.activation
     for name in act.parameters:
@@ -41,7 +41,7 @@ def edges(subject: Subject) -> None:
 
 
 def _edges(act: Activation, name: str) -> Iterator[tuple[float, int]]:
-    """Values to try, each with the direction from which its limit is taken."""
+    """Yield values to try, each with the direction from which its limit is taken."""
     allowed = act.allowed().get(name)
     low, high = allowed.numbers() if allowed else (-math.inf, math.inf)
     for value, inward in ((0.0, 1), (0.0, -1), (low, 1), (high, -1)):
@@ -83,7 +83,7 @@ def _at_edge(act: Activation, name: str, value: float, inward: int) -> None:
 
 
 def _exact(act: Activation, name: str, value: float) -> tuple[Array, Array]:
-    """The formula's value and slope with one parameter moved."""
+    """Return the formula's value and slope with one parameter moved."""
     declared = act.parameters[name]
     moved = (value,) * len(declared) if isinstance(declared, tuple) else value
     digits = exact(act.parsed(), {**act.parameters, name: moved}, list(_XS))
@@ -91,7 +91,7 @@ def _exact(act: Activation, name: str, value: float) -> tuple[Array, Array]:
 
 
 def _has_numbers(act: Activation, what: str) -> None:
-    """Values, slopes and gradients, of what is learnt too, are numbers where f is."""
+    """Check that values, slopes and all gradients are numbers where f is a number."""
     for dtype in (torch.float64, torch.float32):
         x = torch.tensor(_XS, dtype=dtype)
         y = act(x)

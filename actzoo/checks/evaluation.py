@@ -1,4 +1,4 @@
-"""An activation under test: what several checks ask of it, each computed once."""
+"""An activation under test, with the results that several checks share."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Subject:
 
     Attributes:
         activation: The activation under test.
-        thorough: Whether the grid has 10,000 points more and slow checks do more.
+        thorough: Whether the grid has 10,000 more points and slow checks do more.
     """
 
     def __init__(self, activation: Activation, *, thorough: bool = False) -> None:
@@ -38,7 +38,7 @@ class Subject:
 
     @cached_property
     def places(self) -> tuple[float, ...]:
-        """Where f' might jump: at declared kinks, and where cases of the formula meet."""
+        """Points where f' may jump: declared kinks and boundaries of the formula's cases."""
         act = self.activation
         found = {place for place, _ in act.claims.kinks}
         if act.formula is not None:
@@ -46,24 +46,24 @@ class Subject:
         return tuple(sorted(found))
 
     def points(self, dtype: torch.dtype) -> list[float]:
-        """The finite points of the grid."""
+        """Return the finite points of the grid."""
         return self._once(
             ("points", dtype), lambda: grid.points(dtype, self.places, thorough=self.thorough)
         )
 
     def x(self, dtype: torch.dtype) -> Tensor:
-        """The finite points as a new tensor."""
+        """Return the finite points as a new tensor."""
         return torch.tensor(self.points(dtype), dtype=torch.float64).to(dtype)
 
     def exact(self, dtype: torch.dtype) -> Exact:
-        """f, f' and f'' at the points, to 106 bits; of nan where there is no formula."""
+        """Return f, f' and f'' at the points, to 106 bits; nan without a formula."""
         return self._once(("exact", dtype), lambda: self.exact_at(self.points(dtype), dtype))
 
     def exact_at(self, xs: list[float], dtype: torch.dtype = torch.float64) -> Exact:
-        """f, f' and f'' at any finite points, with vector parameters as the dtype has them.
+        """Return f, f' and f'' at any finite points, with vector parameters in the dtype.
 
-        `fn` takes numbers as they are, but a vector as a tensor of x's dtype; the formula
-        is held to the same parameters.
+        `fn` gets a vector as a tensor of x's dtype, so the formula gets the same rounded
+        values. Single numbers are not rounded.
         """
         act = self.activation
         if act.formula is None:
@@ -76,9 +76,10 @@ class Subject:
         return exact(act.parsed(), parameters, xs)
 
     def at(self, xs: list[float]) -> Array:
-        """f, f' and f'' at any finite points, one row a point, in double precision.
+        """Return f, f' and f'' at any finite points in double precision, one row for each.
 
-        From the formula; without one from `fn` and `derivative`, and f'' is then nan.
+        They come from the formula. Without one they come from `fn` and `derivative`, with nan
+        for f''.
         """
         if self.activation.formula is not None:
             return np.stack([digits.high for digits in self.exact_at(xs)], axis=1)
@@ -87,15 +88,15 @@ class Subject:
         return np.stack([value, slope, np.full(len(xs), np.nan)], axis=1)
 
     def value(self, dtype: torch.dtype) -> Array:
-        """fn at the points."""
+        """Return fn at the points."""
         return self._measured("value", dtype, lambda x: self.activation(x))
 
     def slope(self, dtype: torch.dtype) -> Array:
-        """`derivative` at the points."""
+        """Return `derivative` at the points."""
         return self._measured("slope", dtype, lambda x: self.activation.derivative(x))
 
     def gradient(self, dtype: torch.dtype) -> Array:
-        """Autograd of fn at the points."""
+        """Return autograd of fn at the points."""
         return self._measured("gradient", dtype, lambda x: gradient(self.activation, x))
 
     def _measured(self, what: str, dtype: torch.dtype, run: Callable[[Tensor], Tensor]) -> Array:
@@ -109,11 +110,11 @@ class Subject:
         return self._once((what, dtype), measure)
 
     def touches_kink(self, dtype: torch.dtype, *, only_rounded: bool = False) -> Mask:
-        """Which points are the numbers of the dtype nearest to a kink.
+        """Return which points are the numbers of the dtype nearest to a kink.
 
         Args:
-            dtype: Of the points.
-            only_rounded: Leave out those that are the kink itself.
+            dtype: The dtype of the points.
+            only_rounded: Whether to leave out points that are exactly the kink.
         """
         nearest = dict(zip(grid.fit(dtype, self.kinks), self.kinks, strict=True))
         found = [
@@ -123,7 +124,7 @@ class Subject:
 
     @cached_property
     def kinks(self) -> tuple[float, ...]:
-        """Where f or f' really jumps, and where it is declared to."""
+        """The points where f or f' jumps or is declared to jump."""
         claims = self.activation.claims
         found = {place for place, _ in claims.kinks}
         for order in (0, 1):
@@ -140,13 +141,13 @@ class Subject:
 
 
 def numbers(y: Tensor) -> Array:
-    """A tensor's numbers in double precision, which holds those of every dtype exactly."""
+    """Return a tensor's numbers in double precision, which is exact for every dtype."""
     array: Array = y.detach().double().cpu().numpy()
     return array
 
 
 def gradient(fn: Callable[..., Tensor], x: Tensor) -> Tensor:
-    """Autograd of the sum of fn; zero for a function that has no gradient."""
+    """Return the gradient of the sum of fn by autograd; zeros if fn has no gradient."""
     place = x.detach().clone().requires_grad_()
     y = fn(place)
     if not y.requires_grad:

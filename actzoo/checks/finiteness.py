@@ -1,4 +1,4 @@
-"""Finite in, finite out; infinities go to the declared limits; nan stays nan."""
+"""Checks of finite, infinite and nan inputs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from actzoo.checks.result import Failure, Skip, Worst
 
 
 def finite(subject: Subject, dtype: torch.dtype) -> None:
-    """Value, derivative and gradient are finite, unless the exact ones overflow the dtype."""
+    """Check that value, derivative and gradient are finite where the exact ones fit the dtype."""
     value, slope, _ = subject.exact(dtype)
     if subject.activation.formula is None:  # then float64 says what overflows
         wide = subject.x(dtype).double()
@@ -32,14 +32,14 @@ def finite(subject: Subject, dtype: torch.dtype) -> None:
 def _hold(what: str, computed: Array, allowed: Mask, xs: list[float]) -> None:
     bad = np.flatnonzero(~np.isfinite(computed) & ~allowed)
     if bad.size:
-        # Of many, the one nearest to 0 tells most.
+        # The point nearest to 0 is the most useful one to report.
         i = min(bad, key=lambda j: abs(xs[j]))
         more = f", and at {bad.size - 1} more points" if bad.size > 1 else ""
         raise Failure(f"{what} at x = {xs[i]!r} is {computed[i]}{more}", Worst(math.inf, xs[i]))
 
 
 def limits(subject: Subject, dtype: torch.dtype) -> None:
-    """Infinite inputs give the declared limits."""
+    """Check that infinite inputs give the declared limits."""
     claimed = subject.activation.claims.limits
     if claimed is None:
         raise Skip("no limits are claimed")
@@ -55,7 +55,7 @@ def limits(subject: Subject, dtype: torch.dtype) -> None:
 
 
 def nan(subject: Subject, dtype: torch.dtype) -> None:
-    """A nan among numbers gives a nan there, in value and derivative, and only there."""
+    """Check that a nan input gives a nan value and derivative at its place only."""
     x = torch.full((67,), 0.5, dtype=dtype)
     x[::3] = math.nan
     act = subject.activation

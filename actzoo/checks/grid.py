@@ -1,8 +1,7 @@
-"""The one grid of inputs that all checks share, exactly representable in each dtype.
+"""The grid of inputs that all checks share, exact in each dtype.
 
-Points that fit into the half precisions serve the wider dtypes too, because the proven
-digits behind each distinct point are what costs time. The wider dtypes add points that
-use all of their bits.
+The wider dtypes reuse the points of the half precisions, because proving digits at each
+distinct point costs most of the time. They add points that use all of their bits.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ NAMED = (1e-8, 1e-4, 0.1, 0.5, 1.0, 2.0, 3.0, 6.0, 20.0, 89.0, 100.0, 710.0, 1e4
 # 89 and 710: exp overflows in float32 and float64, while x*exp(-x) is still a normal number.
 ULPS = (1, 2, 4)
 
-# Dtypes whose numbers are also numbers of the dtype.
+# For each dtype, the dtypes whose numbers it can represent.
 _WITHIN = {
     torch.float64: DTYPES,
     torch.float32: DTYPES[1:],
@@ -31,23 +30,23 @@ _GOLDEN = (math.sqrt(5) - 1) / 2
 
 
 def dtype_name(dtype: torch.dtype) -> str:
-    """The dtype's name without `torch.`."""
+    """Return the dtype's name without `torch.`."""
     return str(dtype).removeprefix("torch.")
 
 
 def fit(dtype: torch.dtype, values: Iterable[float]) -> list[float]:
-    """The nearest number of the dtype to each value, as Python floats."""
+    """Return the nearest number of the dtype to each value, as Python floats."""
     rounded: list[float] = torch.tensor(list(values), dtype=torch.float64).to(dtype).tolist()
     return rounded
 
 
 def points(dtype: torch.dtype, kinks: tuple[float, ...], *, thorough: bool) -> list[float]:
-    """The finite points of the grid in a dtype, ascending, with -0.0 before 0.0.
+    """Return the finite points of the grid in a dtype, ascending, with -0.0 before 0.0.
 
     Args:
         dtype: Each point is a number of it.
         kinks: Places around which neighbouring numbers of the dtype are added.
-        thorough: About 10,000 points more.
+        thorough: Whether to add about 10,000 points.
     """
     found: set[float] = set()
     for narrower in _WITHIN[dtype]:
@@ -62,7 +61,7 @@ def points(dtype: torch.dtype, kinks: tuple[float, ...], *, thorough: bool) -> l
 
 @cache
 def _shared() -> tuple[float, ...]:
-    """Points of eight bits, which are numbers of every dtype."""
+    """Return points of eight bits, which are numbers of every dtype."""
     steps = [n / 8 for n in range(1, 129)]
     scales = [m * 2.0**e for e in range(-14, 15) for m in (1.125, 1.625)]
     return tuple(sign * value for value in (*steps, *scales) for sign in (-1, 1))
@@ -70,7 +69,7 @@ def _shared() -> tuple[float, ...]:
 
 @cache
 def _between(dtype: torch.dtype, thorough: bool) -> tuple[float, ...]:
-    """The named points and some that use all bits of the dtype, without a pattern."""
+    """Return the named points and irregular points that use all bits of the dtype."""
     wide = dtype in (torch.float64, torch.float32)
     count = (2500 if wide else 1000) if thorough else (40 if wide else 16)
     # Fractions of the golden section fill an interval evenly at every length.
@@ -82,7 +81,7 @@ def _between(dtype: torch.dtype, thorough: bool) -> tuple[float, ...]:
 
 
 def _near(dtype: torch.dtype, kinks: tuple[float, ...]) -> list[float]:
-    """The number of the dtype nearest to each kink, and its neighbours on both sides."""
+    """Return the number of the dtype nearest to each kink, and its neighbours on both sides."""
     near: list[float] = []
     info = torch.finfo(dtype)
     for kink in kinks:

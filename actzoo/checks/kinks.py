@@ -1,4 +1,4 @@
-"""The claims about kinks and smoothness, and the slope declared at each kink."""
+"""Checks of the claimed kinks, the slopes declared there, and the smoothness."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _SAME = 1e-9
 
 
 def kinks(subject: Subject) -> None:
-    """f' (or f) jumps at every declared kink, and nowhere else."""
+    """Check that f' (or f) jumps at every declared kink and nowhere else."""
     claims = subject.activation.claims
     if claims == Claims():
         raise Skip("nothing is claimed")
@@ -35,7 +35,7 @@ def kinks(subject: Subject) -> None:
 
 
 def kink_slopes(subject: Subject) -> None:
-    """At a kink `derivative` is the declared slope; autograd lies between the two sides."""
+    """Check that at a kink `derivative` is the declared slope and autograd lies between sides."""
     declared = subject.activation.claims.kinks
     if not declared:
         raise Skip("no kinks are declared")
@@ -63,7 +63,7 @@ def kink_slopes(subject: Subject) -> None:
 
 
 def smoothness(subject: Subject) -> None:
-    """f has the claimed number of continuous derivatives, as far as the second."""
+    """Check the claimed number of continuous derivatives, up to the second."""
     claim = subject.activation.claims.smoothness
     if claim is None:
         raise Skip("nothing is claimed")

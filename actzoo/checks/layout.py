@@ -1,4 +1,4 @@
-"""The same number whatever surrounds it: sizes, shapes, dtypes, memory formats, order."""
+"""Checks that results do not depend on size, shape, memory format or order."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ SIZES = (1, 7, 67)
 """Sizes that fall into torch's scalar, tail and vector code."""
 
 LARGE = 100_000
-_EVERY = 4  # of the elements that are tried one by one; most of the time is spent on calls
+_EVERY = 4  # every fourth element is also computed alone; calls take most of the time
 
-# Repeated, so that each is once among those tried one by one.
+# Repeated, so that each of the three is also computed alone.
 _SPECIAL = (math.inf, -math.inf, math.nan) * 4
 
 
 def sizes(subject: Subject, dtype: torch.dtype) -> Worst:
-    """An input gives the same output in tensors of 1, 7, 67 and 100,000 elements.
+    """Check that an input gives the same output in tensors of 1, 7, 67 and 100,000 elements.
 
-    Not to the last bit, since torch's vector bodies and tails round differently, but
-    within the bound on the value, or without a formula at least 8 eps; with nan and
-    infinities at the same places.
+    The last bit may differ, since torch's vector bodies and tails round differently. The
+    tolerance is the bound on the value, or at least 8 eps without a formula. nan and
+    infinities must be at the same places.
     """
     act = subject.activation
     x = torch.cat([subject.x(dtype), torch.tensor(_SPECIAL, dtype=dtype)])
@@ -52,11 +52,11 @@ def sizes(subject: Subject, dtype: torch.dtype) -> Worst:
 
 
 def _bound(subject: Subject, dtype: torch.dtype, order: int) -> Array:
-    """The bound on the value (order 0) or derivative (1), at the grid, ±inf and nan."""
+    """Return the bound on the value (order 0) or derivative (1), at the grid, ±inf and nan."""
     if subject.activation.formula is None:
         known = [Digits(n, 0 * n) for n in (subject.value(dtype), subject.slope(dtype))]
         through_x = accuracy.conditioned(known[order], known[1], subject.points(dtype), dtype)
-        # Of what its parts cancel nothing is known: rounding on the scale of 1 is allowed.
+        # Cancellation inside fn is unknown, so rounding errors on the scale of 1 are allowed.
         bound = np.maximum(through_x, accuracy.plain(known[order], dtype))
     else:
         exact = subject.exact(dtype)
@@ -67,7 +67,7 @@ def _bound(subject: Subject, dtype: torch.dtype, order: int) -> Array:
 
 
 def _differ(found: Array, base: Array, bound: Array, x: Tensor, what: str) -> Worst:
-    """Compares rows of results with one of them."""
+    """Compare rows of results with one of them."""
     with np.errstate(invalid="ignore", divide="ignore"):
         off = np.abs(found - base) / bound
     off[(found == base) | (np.isnan(found) & np.isnan(base))] = 0
@@ -83,7 +83,7 @@ def _differ(found: Array, base: Array, bound: Array, x: Tensor, what: str) -> Wo
 
 
 def layout(subject: Subject, dtype: torch.dtype) -> None:
-    """Shape, dtype, device and memory format are kept; strides do not matter."""
+    """Check that shape, dtype, device and memory format are kept for all strides."""
     act = subject.activation
     functions: list[tuple[str, Callable[[Tensor], Tensor]]] = [("f", act)]
     if subject.pointwise:
@@ -127,7 +127,7 @@ def _close(a: Tensor, b: Tensor, dtype: torch.dtype) -> bool:
 
 
 def elementwise(subject: Subject) -> None:
-    """Each output depends on its own input alone: the others may move or change."""
+    """Check that each output depends on its own input alone."""
     act = subject.activation
     x, other = (samples.sample(subject, torch.float64, seed=s).flatten() for s in (0, 1))
     y = act(x)
@@ -146,7 +146,7 @@ def elementwise(subject: Subject) -> None:
 
 
 def deterministic(subject: Subject) -> None:
-    """The same input gives the same bits twice, and is left as it was."""
+    """Check that the same input gives the same bits twice and is not changed."""
     act = subject.activation
     for dtype in grid.DTYPES:
         x = samples.sample(subject, dtype)

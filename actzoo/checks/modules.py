@@ -1,4 +1,4 @@
-"""The activation as a layer: copied, stored, moved, mapped, compiled and exported."""
+"""Checks of the activation as a layer: copied, stored, moved, mapped, compiled, exported."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from actzoo.checks.result import Failure
 
 
 def deepcopy(subject: Subject) -> None:
-    """A deep copy computes the same, and its parameters are its own."""
+    """Check that a deep copy computes the same and shares no parameters."""
     module = _trained(subject)
     copied = copy.deepcopy(module)
     _same(module, copied, subject, "a deep copy")
@@ -27,13 +27,13 @@ def deepcopy(subject: Subject) -> None:
 
 
 def pickled(subject: Subject) -> None:
-    """A pickled module computes the same."""
+    """Check that a pickled module computes the same."""
     module = _trained(subject)
     _same(module, pickle.loads(pickle.dumps(module)), subject, "a pickled copy")
 
 
 def state_dict(subject: Subject) -> None:
-    """A new module that loads the state of a trained one computes the same."""
+    """Check that a new module with the state of a trained one computes the same."""
     module = _trained(subject)
     fresh = samples.module(subject).eval()
     fresh.load_state_dict(module.state_dict())
@@ -41,7 +41,7 @@ def state_dict(subject: Subject) -> None:
 
 
 def half(subject: Subject) -> None:
-    """`.half()` works and stays near the module in float32."""
+    """Check that `.half()` works and stays near the module in float32."""
     x = samples.sample(subject, torch.float16)
     module = samples.module(subject).eval()
     expected = module(x.float())
@@ -54,7 +54,7 @@ def half(subject: Subject) -> None:
 
 
 def meta(subject: Subject) -> None:
-    """`.to("meta")` works: shapes and dtypes without numbers."""
+    """Check that `.to("meta")` works: shapes and dtypes without numbers."""
     x = samples.sample(subject, torch.float32)
     module = samples.module(subject).eval()
     expected = module(x)
@@ -64,7 +64,7 @@ def meta(subject: Subject) -> None:
 
 
 def vmap(subject: Subject) -> None:
-    """`torch.vmap` over an added dimension does what a loop does."""
+    """Check that `torch.vmap` over an added dimension gives what a loop gives."""
     module = _trained(subject)
     x = torch.stack([samples.sample(subject, torch.float32, seed=s) for s in range(3)])
     expected = torch.stack([module(part) for part in x])
@@ -72,7 +72,7 @@ def vmap(subject: Subject) -> None:
 
 
 def training(subject: Subject) -> None:
-    """In training the module keeps shape and dtype and stays finite; in eval it is fn."""
+    """Check shape, dtype and finiteness in training mode, and that evaluation mode is fn."""
     module = samples.module(subject)
     x = samples.sample(subject, torch.float32).requires_grad_()
     y = module.train()(x)
@@ -86,8 +86,8 @@ def training(subject: Subject) -> None:
 
 
 def compiled(subject: Subject) -> None:
-    """torch.compile takes it as one graph, forward and backward, and computes the same."""
-    # What was compiled for other activations would count against dynamo's recompile limit.
+    """Check that torch.compile makes one graph, and that it computes the same, also backward."""
+    # Earlier compilations of other activations count towards dynamo's recompile limit.
     torch.compiler.reset()
     module = _trained(subject)
     backend = "inductor" if subject.thorough else "aot_eager"
@@ -103,7 +103,7 @@ def compiled(subject: Subject) -> None:
 
 
 def exported(subject: Subject) -> None:
-    """torch.export takes it and computes the same."""
+    """Check that torch.export works and computes the same."""
     module = _trained(subject)
     x = samples.sample(subject, torch.float32)
     program = torch.export.export(module, (x,))
@@ -111,7 +111,7 @@ def exported(subject: Subject) -> None:
 
 
 def _trained(subject: Subject) -> nn.Module:
-    """A module whose parameters have moved from where they start."""
+    """Return a module whose parameters differ from their initial values."""
     module = samples.module(subject).eval()
     with torch.no_grad():
         for parameter in module.parameters():

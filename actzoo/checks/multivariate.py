@@ -1,7 +1,7 @@
-"""Functions of several inputs: those that work along a dimension, and gates.
+"""Checks of functions of several inputs: those along a dimension, and gates.
 
-They have no formula in one variable, so their float64 results stand in for it. The bound
-is the contract's with the sum over all inputs in place of |x f'|.
+They have no formula in one variable, so their float64 results are the reference. The bound
+is the contract's bound with the sum over all inputs in place of |x f'|.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _SCALES = (1e-4, 0.1, 1.0, 3.0, 20.0, 100.0, 1e4)
 
 
 def slices(subject: Subject, dtype: torch.dtype) -> Tensor:
-    """Vectors of all sizes, shape (n, channels): draws, zeros, ties, and one large entry."""
+    """Return test vectors of shape (n, channels): draws, zeros, ties, one large entry."""
     count = 1 if subject.pointwise else samples.channels(subject)
     return _vectors(count).to(dtype)
 
@@ -35,12 +35,12 @@ def _vectors(count: int) -> Tensor:
         rows.append(torch.full((1, count), value, dtype=torch.float64))
     for value in (20.0, 100.0, 1e4):
         rows += [value * torch.eye(count, dtype=torch.float64), -value * torch.eye(count)]
-    # Numbers of bfloat16 that float16 has too, so that every dtype sees the same.
+    # Only numbers that both bfloat16 and float16 represent, so that all dtypes get the same.
     return torch.cat(rows).to(torch.bfloat16).to(torch.float16).double()
 
 
 def with_jacobian(subject: Subject, x: Tensor) -> tuple[Tensor, Tensor]:
-    """y of shape (n, out) and dy/dx of shape (n, out, channels)."""
+    """Return y of shape (n, out) and dy/dx of shape (n, out, channels)."""
     x = x.detach().clone().requires_grad_()
     y = subject.activation(x)
     columns = [
@@ -53,7 +53,7 @@ def with_jacobian(subject: Subject, x: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def precision(subject: Subject, dtype: torch.dtype) -> Worst:
-    """Agrees with its float64 results, within 8 eps (|y| + sum of |x dy/dx|) + tiny."""
+    """Check results against float64, within 8 eps (|y| + sum of |x dy/dx|) + tiny."""
     info = torch.finfo(dtype)
     x = slices(subject, dtype)
     exact, jacobian = with_jacobian(subject, x.double())
@@ -64,16 +64,16 @@ def precision(subject: Subject, dtype: torch.dtype) -> Worst:
 
 
 def _scale(subject: Subject, x: Tensor) -> Tensor:
-    """The unit of absolute errors in each slice: 1, or the largest input of a gate.
+    """Return the unit of absolute errors in each slice: 1, or the largest input of a gate.
 
-    A gate multiplies its inputs, and what a factor loses grows with the other.
+    A gate multiplies its inputs, so the error of one factor is scaled by the other.
     """
     largest = x.double().abs().amax(1).clamp(min=1)
     return largest if subject.activation.kind == "gated" else torch.ones_like(largest)
 
 
 def jacobian(subject: Subject, dtype: torch.dtype) -> Worst:
-    """The Jacobian agrees with its float64 values, within 8 eps max(1, |dy/dx|)."""
+    """Check the Jacobian against its float64 values, within 8 eps max(1, |dy/dx|)."""
     x = slices(subject, dtype)
     _, exact = with_jacobian(subject, x.double())
     _, found = with_jacobian(subject, x)
@@ -100,7 +100,7 @@ def _hold(what: str, found: Tensor, exact: Tensor, bound: Tensor, x: Tensor) -> 
 
 
 def finite(subject: Subject, dtype: torch.dtype) -> None:
-    """Value and Jacobian are finite, unless those in float64 overflow the dtype."""
+    """Check that value and Jacobian are finite where those in float64 fit the dtype."""
     x = slices(subject, dtype)
     wide = with_jacobian(subject, x.double())
     for what, y, exact in zip(("y", "dy/dx"), with_jacobian(subject, x), wide, strict=True):
@@ -112,7 +112,7 @@ def finite(subject: Subject, dtype: torch.dtype) -> None:
 
 
 def nan(subject: Subject, dtype: torch.dtype) -> None:
-    """A nan shows in its own slice and in no other."""
+    """Check that a nan affects its own slice and no other."""
     x = samples.sample(subject, dtype)
     x[1, 0, 2] = math.nan
     y = subject.activation(x).isnan().any(dim=1)
@@ -124,7 +124,7 @@ def nan(subject: Subject, dtype: torch.dtype) -> None:
 
 
 def independence(subject: Subject) -> None:
-    """Each slice along the dimension is worked on by itself."""
+    """Check that each slice along the dimension is computed independently."""
     x = samples.sample(subject, torch.float64)
     y = subject.activation(x)
     for n in range(x.shape[0]):
@@ -135,7 +135,7 @@ def independence(subject: Subject) -> None:
 
 
 def dimension(subject: Subject) -> None:
-    """Moving the dimension and naming its new place commute."""
+    """Check that `dim` selects the dimension: moving it and naming its new place agree."""
     act = subject.activation
     if "dim" not in act.parameters:
         raise Skip("it has no parameter dim")
@@ -148,7 +148,7 @@ def dimension(subject: Subject) -> None:
 
 
 def channels(subject: Subject) -> None:
-    """out_channels is the real number of channels, in two, three and four dimensions."""
+    """Check that out_channels is the number of channels of the output, in 2 to 4 dimensions."""
     act = subject.activation
     taken = 0
     for count in range(1, 17):
@@ -168,7 +168,7 @@ def channels(subject: Subject) -> None:
 
 
 def claims(subject: Subject) -> None:
-    """Claims a range only, stays within it and comes near to both its ends."""
+    """Check that only a range is claimed, and that outputs stay in it and come near its ends."""
     made = subject.activation.claims
     for name in ("monotone", "parity", "limits", "smoothness"):
         if getattr(made, name) is not None:

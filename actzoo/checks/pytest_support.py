@@ -1,4 +1,4 @@
-"""The checks as parametrised tests, for a test suite that uses pytest."""
+"""The checks as parametrised pytest tests."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Case:
-    """One check, to be called in a test on the activation that it is given with."""
+    """One check as a callable, for a test that gets it together with an activation."""
 
     check: Check
     dtype: torch.dtype | None
@@ -32,7 +32,7 @@ class Case:
         """Run the check.
 
         Raises:
-            AssertionError: It failed; the message has the worst error and where it is.
+            AssertionError: The check failed; the message has the worst error and its input.
         """
         import pytest
 
@@ -48,7 +48,7 @@ class Case:
 
 
 def explain(result: Result) -> str:
-    """Why a check failed, in one line."""
+    """Return why a check failed, in one line."""
     return f"{result.id}: {result.message}"
 
 
@@ -58,20 +58,19 @@ def parametrize(
     expected_failures: Mapping[str, str] | None = None,
     thorough: bool = False,
 ) -> pytest.MarkDecorator:
-    """One test for each check that applies to each activation.
+    """Return a pytest mark with one test for each check that applies to each activation.
 
         @actzoo.checks.parametrize("my_activation")
         def test_contract(activation, check):
             check(activation)
 
-    Its ids are like `gelu-derivative-float16`, so that `pytest -k` selects.
+    The ids have the form `gelu-derivative-float16`, for selection with `pytest -k`.
 
     Args:
         activations: Names, formulas or Activation values.
-        only: Names of checks ("value") or ids ("value-float16"); all if None.
-        expected_failures: Failures to expect besides those that the activations declare,
-            by id ("gelu-value-float16", or "value-float16" for every activation), each
-            with its reason.
+        only: Names of checks ("value") or ids ("value-float16"); None means all.
+        expected_failures: More expected failures than the activations declare: a mapping
+            from id ("gelu-value-float16", or "value-float16" for every activation) to reason.
         thorough: As for `run`.
 
     Raises:

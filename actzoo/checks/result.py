@@ -1,4 +1,4 @@
-"""What a check found, and how a check says so."""
+"""The result of a check, and the exceptions by which a check fails or is skipped."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ Status = Literal["passed", "failed", "skipped", "expected"]
 
 
 class Worst(NamedTuple):
-    """The largest error that a check saw, and where.
+    """The largest error that a check found, and its input.
 
     Attributes:
-        error: In units of the bound: 1 is the most that is allowed.
+        error: The error in units of the bound; at most 1 is allowed.
         x: The input.
     """
 
@@ -22,12 +22,12 @@ class Worst(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Result:
-    """One check on one activation, in one dtype where it runs in each.
+    """The result of one check on one activation, in one dtype if the check has dtypes.
 
     Attributes:
         activation: The activation's name.
         check: The check's name, such as "value".
-        dtype: "float64", "float32", "bfloat16", "float16", or "" for a check that has none.
+        dtype: "float64", "float32", "bfloat16", "float16", or "" for a check without dtypes.
         status: "passed", "failed", "skipped", or "expected" for a failure that the
             activation declares in `known_failures`.
         worst: The largest error, for a check that measures one.
@@ -43,7 +43,7 @@ class Result:
 
     @property
     def key(self) -> str:
-        """The check's id without the activation, as `known_failures` has it."""
+        """The check's id without the activation, as in `known_failures`."""
         return key_of(self.check, self.dtype)
 
     @property
@@ -52,7 +52,7 @@ class Result:
         return f"{self.activation}-{self.key}"
 
     def facts(self) -> dict[str, Any]:
-        """The result as plain data for JSON, where an infinite error is a text."""
+        """Return the result as plain data for JSON; an infinite error becomes text."""
         facts = {"id": self.id, **asdict(self), "worst": None}
         if self.worst is not None:
             facts["worst"] = {"error": _plain(self.worst.error), "x": _plain(self.worst.x)}
@@ -60,7 +60,7 @@ class Result:
 
 
 def key_of(check: str, dtype: str) -> str:
-    """A check's id without the activation."""
+    """Return a check's id without the activation."""
     return f"{check}-{dtype}" if dtype else check
 
 
@@ -69,7 +69,7 @@ def _plain(number: float) -> float | str:
 
 
 class Failure(Exception):
-    """Raised by a check that found something wrong.
+    """An error that a check found.
 
     Attributes:
         worst: The largest error, if the check measures one.
@@ -81,4 +81,4 @@ class Failure(Exception):
 
 
 class Skip(Exception):
-    """Raised by a check that has nothing to look at; the message is the reason."""
+    """Raised by a check that does not apply; the message is the reason."""

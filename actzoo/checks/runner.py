@@ -1,4 +1,4 @@
-"""Running checks: what raises becomes a result, what is declared to fail is expected to."""
+"""The runner of checks. Exceptions become results; declared failures are expected."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ Task = tuple[Check, torch.dtype | None]
 def run(
     activation: Activation, *, thorough: bool = False, only: Collection[str] | None = None
 ) -> tuple[Result, ...]:
-    """Run the checks that apply to an activation; never raises on a bad one.
+    """Return the results of all checks that apply; a bad activation raises nothing.
 
     Args:
         activation: What to check.
-        thorough: Use 10,000 points more, and Inductor where torch.compile is tried.
-        only: Names of checks ("value") or ids ("value-float16"); all if None.
+        thorough: Whether to use 10,000 more points, and Inductor for torch.compile.
+        only: Names of checks ("value") or ids ("value-float16"); None means all.
 
     Raises:
         UnknownNameError: `only` names no check.
@@ -40,7 +40,7 @@ def run(
 
 
 def tasks(activation: Activation, only: Collection[str] | None = None) -> Iterator[Task]:
-    """The checks that apply, each with each dtype it runs in."""
+    """Yield the checks that apply, each with each of its dtypes."""
     for name in only or ():
         if name not in KEYS:
             raise UnknownNameError(f"no check is called {name!r}; there are: {', '.join(NAMES)}")
@@ -59,15 +59,15 @@ def run_one(
     thorough: bool = False,
     expected: Mapping[str, str] = MappingProxyType({}),
 ) -> Result:
-    """Run one check.
+    """Return the result of one check.
 
     Args:
         activation: What to check.
-        check: One that applies to it.
-        dtype: One that the check runs in, or None where it has none.
+        check: A check that applies to it.
+        dtype: One of the check's dtypes, or None for a check without dtypes.
         thorough: As for `run`.
-        expected: Failures to expect besides those that the activation declares, by the
-            check's name or id, with reasons.
+        expected: More expected failures than the activation declares: a mapping from the
+            check's name or id to the reason.
     """
     key = key_of(check.name, label(dtype))
     known = {**activation.known_failures, **expected}
@@ -76,7 +76,7 @@ def run_one(
     if reason is None or result.status == "skipped":
         return result
     if result.status == "passed":
-        # What torch rounds differently on another processor is no defect of the declaration.
+        # torch rounds differently on some processors, so a pass here is not an error.
         return replace(result, message=f"declared as a known failure ({reason}), but passes here")
     return replace(result, status="expected", message=reason)
 
@@ -105,7 +105,7 @@ def _attempt(
         return result("skipped", str(skip))
     except Failure as failure:
         return result("failed", str(failure), failure.worst)
-    except Exception as error:  # whatever a bad activation raises is what is wrong with it
+    except Exception as error:  # any exception of a bad activation is a failed check
         text = " ".join(str(error).split())
         return result("failed", f"{type(error).__name__}: {text}")
     return result("passed", worst=worst)
@@ -113,7 +113,7 @@ def _attempt(
 
 @functools.lru_cache(maxsize=4)
 def _subject(activation: Activation, thorough: bool) -> Subject:
-    """The subject that consecutive checks share; values compare by identity."""
+    """Return the subject that consecutive checks share; activations compare by identity."""
     return Subject(activation, thorough=thorough)
 
 
@@ -122,5 +122,5 @@ def _dtypes(check: Check) -> tuple[torch.dtype | None, ...]:
 
 
 def label(dtype: torch.dtype | None) -> str:
-    """A dtype's name, empty for none."""
+    """Return a dtype's name, empty for none."""
     return "" if dtype is None else dtype_name(dtype)

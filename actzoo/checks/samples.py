@@ -1,4 +1,4 @@
-"""Ordinary inputs with the dimensions of a network's, and a module that takes them."""
+"""Ordinary inputs with the dimensions of a layer's input, and a module that takes them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _CHANNELS = (4, 6, 8, 12, 5, 7, 16)
 
 
 def channels(subject: Subject) -> int:
-    """A small number of channels that the activation can take."""
+    """Return a small number of channels that the activation can take."""
     for count in _CHANNELS:
         try:
             subject.activation.channels_after(count)
@@ -25,12 +25,12 @@ def channels(subject: Subject) -> int:
 
 
 def module(subject: Subject) -> ActivationModule:
-    """A new module of the activation."""
+    """Return a new module of the activation."""
     return subject.activation.module(channels(subject))
 
 
 def sample(subject: Subject, dtype: torch.dtype, *, seed: int = 0) -> Tensor:
-    """Normal draws of shape (3, channels, 5), off the kinks; the same at every call."""
+    """Return normal draws of shape (3, channels, 5) away from kinks, the same at every call."""
     generator = torch.Generator().manual_seed(seed)
     shape = (3, channels(subject), 5)
     x = 2 * torch.randn(shape, generator=generator, dtype=torch.float64)

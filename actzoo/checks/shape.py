@@ -1,4 +1,4 @@
-"""The claims about form: monotone, odd or even."""
+"""Checks of the claims `monotone` and `parity`."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import torch
 from actzoo.checks.evaluation import Subject
 from actzoo.checks.result import Failure, Skip, Worst
 
-# Without a formula fn itself is looked at, which rounds.
+# The tolerance for fn itself, which is used without a formula.
 _ROUNDING = 64 * torch.finfo(torch.float64).eps
 
 
 def monotone(subject: Subject) -> None:
-    """f never decreases, or does where it is claimed not to be monotone."""
+    """Check whether f never decreases, as claimed."""
     claim = subject.activation.claims.monotone
     if claim is None:
         raise Skip("nothing is claimed")
@@ -37,7 +37,7 @@ def monotone(subject: Subject) -> None:
 
 
 def _falls(subject: Subject, xs: list[float]) -> tuple[np.ndarray, np.ndarray]:
-    """Where f is smaller at the next point, and f' at each."""
+    """Return where f is smaller at the next point, and f' at each."""
     if subject.activation.formula is None:
         rows = subject.at(xs)
         slack = _ROUNDING * np.maximum(1, np.abs(rows[:-1, 0]))
@@ -49,7 +49,7 @@ def _falls(subject: Subject, xs: list[float]) -> tuple[np.ndarray, np.ndarray]:
 
 
 def parity(subject: Subject) -> None:
-    """f(-x) = -f(x) for an odd function, f(x) for an even one."""
+    """Check that f(-x) is -f(x) for a claim of "odd", f(x) for "even"."""
     claim = subject.activation.claims.parity
     if claim is None:
         raise Skip("nothing is claimed")

@@ -1,4 +1,4 @@
-"""The suite: every check by name, where it applies, and in which dtypes it runs."""
+"""The suite: every check with its name, its dtypes and the activations it applies to."""
 
 from __future__ import annotations
 
@@ -39,10 +39,10 @@ class Check:
     Attributes:
         name: Its name in ids.
         run: Function of the subject (and the dtype) that raises Failure or Skip.
-        dtypes: Those that it runs in, one result each; none for a single result.
+        dtypes: The dtypes it runs in, with one result for each; empty for a single result.
         formula: Whether it compares with the formula.
-        kinds: The kinds of activation that it is for.
-        when: Which of these it is for.
+        kinds: The kinds of activation that it applies to.
+        when: Condition that selects activations among these.
     """
 
     name: str
@@ -53,12 +53,12 @@ class Check:
     when: Callable[[Activation], bool] = lambda _: True
 
     def applies(self, activation: Activation) -> bool:
-        """Whether it is for such an activation at all."""
+        """Return whether the check applies to an activation."""
         return activation.kind in self.kinds and self.when(activation)
 
 
 def _declaration(subject: Subject) -> None:
-    """Each known failure names a check and gives a reason."""
+    """Check that each known failure names a check and gives a reason."""
     for key, reason in subject.activation.known_failures.items():
         if key not in KEYS:
             raise Failure(f"known_failures: no check is called {key!r}")
@@ -129,4 +129,4 @@ NAMES = tuple(dict.fromkeys(check.name for check in SUITE))
 KEYS = frozenset(
     key_of(check.name, dtype_name(dtype)) for check in SUITE for dtype in check.dtypes
 ) | frozenset(NAMES)
-"""What `known_failures` and `only` may name: checks, and checks in one dtype."""
+"""The keys of `known_failures` and `only`: names of checks, and checks in one dtype."""

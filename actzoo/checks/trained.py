@@ -1,4 +1,4 @@
-"""A learnable activation after some training: its parameters are no longer where they start."""
+"""Checks of a learnable activation with other values of its parameters."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ _EVERY = 3
 
 
 class _Sparse(Subject):
-    """Every third point of the grid."""
+    """A subject with every third point of the grid."""
 
     def points(self, dtype: torch.dtype) -> list[float]:
         return super().points(dtype)[::_EVERY]
 
 
 def trained(subject: Subject, dtype: torch.dtype) -> Worst:
-    """Value and derivative hold with other values of the learnable parameters.
+    """Check value and derivative with other values of the learnable parameters.
 
-    Some start where a function is as simple as the identity, so that the start shows little.
+    Some functions start as the identity, so the initial values alone test little.
     """
     known = subject.activation.known_failures
     moved = _Sparse(_moved(subject.activation), thorough=subject.thorough)
