@@ -1,4 +1,4 @@
-"""An activation function as a value: declaration, claims, derivative, layer, facts."""
+"""Activation functions as values: declaration, claims, derivative, layer, facts."""
 
 from actzoo.activation.claims import Claims
 from actzoo.activation.declaration import Activation

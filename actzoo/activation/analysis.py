@@ -1,4 +1,4 @@
-"""Facts of a function of one variable, found numerically in double precision."""
+"""Gain and Lipschitz constant of a function of one variable, in double precision."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ import torch
 from torch import Tensor
 
 _HALF = 12.0
-_POLE = 1e9  # a slope as large as this is that of a pole
+_POLE = 1e9  # a slope as large as this indicates a pole
 _STEP = 2.0**-11  # a power of two, so that jumps at round places fall between two points
 
 
 @torch.no_grad()
 def gain(f: Callable[[Tensor], Tensor]) -> float | None:
-    """1/√E[f(z)²] for a unit Gaussian z; None if the moment is 0 or not finite.
+    """Return 1/√E[f(z)²] for a unit Gaussian z; None if the moment is 0 or not finite.
 
-    The midpoint rule over [-12, 12]: the density beyond is below 1e-31, and a kink costs no
-    more than the eighth digit.
+    It uses the midpoint rule over [-12, 12]. The density outside is below 1e-31, and a kink
+    changes the eighth digit at most.
     """
     z = torch.arange(-_HALF + _STEP / 2, _HALF, _STEP, dtype=torch.float64)
     density = torch.exp(-0.5 * z * z) / math.sqrt(2 * math.pi)
     terms = f(z).double().square() * density * _STEP
     moment = float(terms.sum())
     if not 0 < moment < math.inf or float(terms[[0, -1]].max()) > 1e-9 * moment:
-        return None  # what still counts at the ends has no end
+        return None  # the terms at the ends are still large, so the integral does not converge
     return 1 / math.sqrt(moment)
 
 
@@ -33,7 +33,7 @@ def gain(f: Callable[[Tensor], Tensor]) -> float | None:
 def lipschitz(
     f: Callable[[Tensor], Tensor], slope: Callable[[Tensor], Tensor], kinks: Sequence[float]
 ) -> float:
-    """sup |f'|: the largest on a grid, sharpened; inf at a jump, or if it still grows far out."""
+    """Return sup |f'| from a refined grid; inf at a jump, or if |f'| still grows for large x."""
     for place in kinks:
         beside = torch.tensor([place - 1e-9, place + 1e-9], dtype=torch.float64)
         if abs(float(f(beside).diff())) > 1e-6:

@@ -1,4 +1,4 @@
-"""What is claimed of an activation."""
+"""The claims that an activation makes about itself."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ Parity = Literal["odd", "even"]
 
 @dataclass(frozen=True, kw_only=True)
 class Claims:
-    """What is claimed of an activation with its declared parameters; each claim is tested.
+    """Claims about an activation with its declared parameters. Each claim is tested.
 
     Attributes:
         lower: The infimum of f over the reals; `-inf` if unbounded below, None if not claimed.
-        upper: The supremum of f over the reals, likewise.
+        upper: The supremum of f over the reals; `inf` if unbounded above, None if not claimed.
         monotone: Whether f never decreases; None if not claimed.
         parity: "odd" if f(-x) = -f(x), "even" if f(-x) = f(x), None if not claimed.
-        kinks: Pairs (place, slope): where f' jumps (or f does), and what `derivative`
-            returns exactly there.
+        kinks: Pairs (place, slope): a point where f' or f jumps, and the value of `derivative`
+            exactly there.
         limits: f at -inf and at +inf; nan where f has no limit (sin).
         smoothness: How many continuous derivatives f has: -1 for a jump, 0 for a kink,
             `math.inf` for a smooth function; None if not claimed.

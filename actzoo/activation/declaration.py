@@ -1,4 +1,4 @@
-"""An activation function as one frozen value: its definition, derivative, claims and source."""
+"""`Activation`, a frozen value with definition, derivative, claims and source."""
 
 from __future__ import annotations
 
@@ -25,46 +25,46 @@ Role = Literal["hidden", "output", "both"]
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Activation:
-    """An activation function: everything that is known of it, declared in one place.
+    """An activation function with all its facts in one declaration.
 
-    Call it on a tensor, ask `derivative` for its slope, `module` for an `nn.Module`.
+    Call it on a tensor. `derivative(x)` gives its slope and `module()` an `nn.Module`.
 
     Attributes:
-        name: lower_snake_case; what `actzoo.get` takes. A variant made by `with_parameters`
-            carries its values, `leaky_relu(slope=0.2)`.
+        name: Its name in lower_snake_case, for `actzoo.get`. The name of a variant made by
+            `with_parameters` includes the values: `leaky_relu(slope=0.2)`.
         aliases: Other names; look-up ignores case, `-` and `_`.
         formula: The definition as text in `x` and the parameters, e.g. `"x/(1 + exp(-x))"`.
-            None where there is no closed form; `fn` and `latex` are then needed.
-        latex: LaTeX of the definition where there is no formula.
+            None if there is no closed form; `fn` and `latex` are then needed.
+        latex: LaTeX of the definition if there is no formula.
         fn: Torch function of `(x, **parameters)`, numerically stable. Scalar parameters
-            arrive as floats or tensors that broadcast against x, vectors as tensors
-            whose last dimension is the vector. Left out: made from the formula.
-        derivative: Torch function like `fn` for f'(x). Left out: autograd of `fn`. On the
-            value itself, `derivative(x)` also fills in the declared parameters.
+            arrive as floats or tensors that broadcast against x, vectors as tensors whose
+            last dimension is the vector. By default it is made from the formula.
+        derivative: Torch function like `fn` for f'(x). By default it is autograd of `fn`. On
+            an Activation, `derivative(x)` also fills in the declared parameters.
         parameters: Names and initial values of the parameters.
         learnable: Which of them train, and whether one per "layer" or one per "channel".
-        ranges: Where parameters may lie, each an interval as text: `"(0, inf)"`, `"[0, 1]"`,
-            `"[low, inf)"` with another parameter as its end, `"integers in [1, inf)"`. A
-            number outside is refused when it is given; a learnt value that leaves acts as
-            the nearest end. Without one any finite number goes.
+        ranges: The allowed values of parameters, as intervals in text: `"(0, inf)"`, `"[0, 1]"`,
+            `"[low, inf)"` with another parameter as its end, `"integers in [1, inf)"`. A given
+            number outside raises; a learnt value outside is replaced by the nearest end.
+            Without a range any finite number is allowed.
         kind: "elementwise", "channelwise" (elementwise with something learnable per
             channel; set by itself), "dimwise" (softmax) or "gated" (glu).
         out_channels: For "gated": function of `(channels, **parameters)` that returns the
-            number of channels after it; raises DeclarationError if they do not divide.
+            number of output channels; raises DeclarationError if they do not divide.
         training_fn: Function like `fn` that the module uses in training mode (rrelu draws
-            at random there); `fn` itself is then the evaluation form.
-        takes_complex: Whether `fn` is defined for complex tensors. All others refuse them, and
-            `derivative` always does: a real slope of a complex argument has no meaning.
-        role: Where it belongs: "hidden" layers, the "output", or "both".
-        task: For an output, the task it serves.
-        claims: What is claimed of it and tested.
-        problems: What to know before using it.
-        known_failures: Conformance checks that it is known to fail, by the check's name
-            ("value-float16"), each with the reason.
-        reference: Where it comes from: author, year, arXiv id.
+            random slopes); the module uses `fn` in evaluation mode.
+        takes_complex: Whether `fn` accepts complex tensors. `derivative` always refuses them,
+            since f' here is the real derivative.
+        role: Its place in a model: "hidden" layers, the "output", or "both".
+        task: The task of an output activation.
+        claims: Tested claims about it.
+        problems: Known problems of the function, for users.
+        known_failures: Checks that it is known to fail, by name ("value-float16"), each with
+            the reason.
+        reference: Its source: author, year, arXiv id.
 
     Raises:
-        DeclarationError: The declaration contradicts itself; the message says where.
+        DeclarationError: The declaration contradicts itself.
     """
 
     name: str
@@ -105,7 +105,7 @@ class Activation:
         put(self, "derivative", Derivative(self.fn, declared, self.parameters, self.name, allowed))
 
     def allowed(self) -> dict[str, Range]:
-        """The intervals of `ranges`, read."""
+        """Return the intervals of `ranges` as values."""
         return {name: Range.read(text) for name, text in self.ranges.items()}
 
     def _validate(self) -> None:
@@ -156,7 +156,7 @@ class Activation:
         check(self.name.partition("(")[0], self.parameters, self.parameters, allowed)
 
     def parsed(self) -> Formula:
-        """The formula as an object that typesets, differentiates and evaluates itself.
+        """Return the formula as a `Formula`, for LaTeX, derivatives and exact values.
 
         Raises:
             DeclarationError: It has no formula.
@@ -167,12 +167,12 @@ class Activation:
         return Formula(self.formula, parameters=tuple(self.parameters), vectors=vectors)
 
     def __call__(self, x: Tensor, **parameters: Tensor | Value) -> Tensor:
-        """f(x), with the declared parameters where none are given.
+        """Return f(x), with the declared parameters where none are given.
 
-        Whole numbers and bools are taken in torch's default dtype.
+        Whole numbers and bools are converted to torch's default dtype.
 
         Raises:
-            UsageError: x is no tensor of real numbers.
+            UsageError: x is not a tensor of real numbers.
             DeclarationError: A parameter is outside its range.
         """
         x = self.domain(x)
@@ -180,10 +180,10 @@ class Activation:
         return self.fn(x, **complete(self.name, x, self.parameters, parameters, allowed))
 
     def domain(self, x: Tensor) -> Tensor:
-        """x as `fn` takes it: whole numbers and bools in torch's default floating dtype.
+        """Return x for `fn`, with whole numbers and bools in torch's default dtype.
 
         Raises:
-            UsageError: x is no tensor, or complex where the function is not.
+            UsageError: x is not a tensor, or is complex and `fn` takes no complex tensors.
         """
         if self.takes_complex and isinstance(x, Tensor) and x.is_complex():
             return x
@@ -197,7 +197,7 @@ class Activation:
         return self  # a frozen value needs no copy
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # Mapping proxies do not pickle, so the declaration travels as plain dicts.
+        # Mapping proxies do not pickle, so the declaration is pickled as plain dicts.
         values = {f.name: getattr(self, f.name) for f in fields(self)}
         values["derivative"] = self.derivative.declared  # type: ignore[attr-defined]
         for name in ("parameters", "learnable", "ranges", "known_failures"):
@@ -205,13 +205,13 @@ class Activation:
         return _rebuild, (values,)
 
     def with_parameters(self, **values: Value) -> Activation:
-        """The same function with other parameters: `leaky_relu.with_parameters(slope=0.2)`.
+        """Return the same function with other parameters: `leaky_relu.with_parameters(slope=0.2)`.
 
-        The claims speak of the declared values only, so a variant carries none.
+        Claims are about the declared values only, so a variant has none.
 
         Raises:
-            DeclarationError: It has no parameter of that name, or the value is not one that
-                the parameter can have.
+            DeclarationError: There is no parameter of that name, or the parameter cannot have
+                the value.
         """
         unknown = sorted(set(values) - set(self.parameters))
         if unknown:
@@ -232,7 +232,7 @@ class Activation:
         return Activation(**parts)
 
     def _compare_with_declared(self, what: str, value: Any, declared: Value) -> None:
-        """Refuse a vector for a number, the reverse, and a vector of another length."""
+        """Raise for a vector in place of a number, the reverse, or another vector length."""
         numbers = value if isinstance(value, tuple) else (value,)
         if not all(_is_number(v) for v in numbers):
             raise DeclarationError(f"{what} is not a number")
@@ -245,23 +245,23 @@ class Activation:
             raise DeclarationError(f"{what}; expected a tuple of {len(declared)} numbers")
 
     def channels_after(self, channels: int) -> int:
-        """The number of channels after it: the same but for a gated activation.
+        """Return the number of output channels. Only a gated activation changes the number.
 
         Raises:
-            DeclarationError: A gated activation cannot divide so many.
+            DeclarationError: A gated activation cannot divide this number of channels.
         """
         if self.out_channels is None:
             return channels
         return self.out_channels(channels, **self.parameters)
 
     def gain(self) -> float:
-        """The factor that keeps the second moment of a unit Gaussian: 1/√E[f(z)²].
+        """Return the factor that keeps the second moment of a unit Gaussian: 1/√E[f(z)²].
 
-        Initialise the weights that follow with standard deviation gain/√fan_in. Computed by
-        quadrature, to about eight digits; √2 for ReLU.
+        Initialise the following weights with standard deviation gain/√fan_in. The gain is
+        computed by quadrature to about eight digits; it is √2 for ReLU.
 
         Raises:
-            DeclarationError: It is not elementwise, or E[f(z)²] is 0 or not finite.
+            DeclarationError: The activation is not elementwise, or E[f(z)²] is 0 or not finite.
         """
         self._must_be_elementwise("gain")
         value = analysis.gain(self)
@@ -271,10 +271,10 @@ class Activation:
 
     @property
     def lipschitz(self) -> float:
-        """The least L with |f(x) - f(y)| ≤ L |x - y|: sup |f'|, numerically; inf if none.
+        """Return the least L with |f(x) - f(y)| ≤ L |x - y|, numerically; inf if there is none.
 
         Raises:
-            DeclarationError: It is not elementwise.
+            DeclarationError: The activation is not elementwise.
         """
         self._must_be_elementwise("Lipschitz constant")
         places = [place for place, _ in self.claims.kinks]
@@ -287,10 +287,10 @@ class Activation:
             raise DeclarationError(f"{self.name} is {self.kind}: it has no {what} of its own")
 
     def module(self, channels: int | None = None) -> ActivationModule:
-        """An `nn.Module` of it that owns what trains.
+        """Return an `nn.Module` that owns the learnable parameters.
 
         Args:
-            channels: Size of dimension 1 of what it will see; needed when something is
+            channels: The size of dimension 1 of its input; needed for parameters that are
                 learnable per channel.
         """
         return ActivationModule(self, channels)
@@ -301,7 +301,7 @@ def _is_number(value: object) -> bool:
 
 
 def _plain(parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """The parameters, whole numbers that torch cannot hold as floats."""
+    """Return the parameters, with ints that are too large for torch as floats."""
 
     def plain(value: Any) -> Any:
         if isinstance(value, tuple):

@@ -1,4 +1,4 @@
-"""Calling an activation's functions: parameters filled in, derivatives where none is given."""
+"""Calls of an activation's functions, with default parameters and derivatives."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _SMALLEST = torch.finfo(torch.float32).tiny
 
 @dataclass(frozen=True)
 class Derivative:
-    """f' as a function of `(x, **parameters)`: the declared one, else autograd of fn."""
+    """The derivative as a function of `(x, **parameters)`: as declared, else autograd of fn."""
 
     fn: Callable[..., Tensor]
     declared: Callable[..., Tensor] | None
@@ -29,7 +29,7 @@ class Derivative:
     ranges: Mapping[str, Range] = field(default_factory=dict)
 
     def __call__(self, x: Tensor, **parameters: Tensor | Value) -> Tensor:
-        """f'(x), with the declared parameters where none are given."""
+        """Return f'(x), with the declared parameters where none are given."""
         x = real(x, f"the derivative of {self.name}")
         given = complete(self.name, x, self.parameters, parameters, self.ranges)
         if self.declared is not None:
@@ -41,7 +41,7 @@ class Derivative:
             if not y.requires_grad:  # a constant function
                 return torch.zeros_like(x)
             (slope,) = torch.autograd.grad(y, place, torch.ones_like(y), create_graph=keep_graph)
-            # The backward of F.relu, for one, makes a number of nan.
+            # Some backward functions, such as that of F.relu, give a number for nan.
             slope = torch.where(place.isnan(), place, slope)
         return slope if keep_graph else slope.detach()
 
@@ -53,7 +53,7 @@ def complete(
     given: Mapping[str, Tensor | Value],
     allowed: Mapping[str, Range],
 ) -> dict[str, Any]:
-    """The declared parameters with those given in their place, as `fn` takes them.
+    """Return the arguments of `fn`: the given parameters, and the declared ones for the rest.
 
     Raises:
         DeclarationError: A given number is outside its range.
@@ -65,7 +65,7 @@ def complete(
 
 
 def arguments(x: Tensor, parameters: Mapping[str, Tensor | Value]) -> dict[str, Any]:
-    """Parameters as `fn` takes them: vectors become tensors like x, numbers stay numbers."""
+    """Return parameters for `fn`: vectors become tensors like x, numbers stay numbers."""
     return {name: _argument(x, value) for name, value in parameters.items()}
 
 
@@ -78,5 +78,5 @@ def _argument(x: Tensor, value: Tensor | Value) -> Any:
 
 
 def needs_fitting(value: float) -> bool:
-    """Whether a number, not 0, is below what arithmetic in single precision holds."""
+    """Return whether a number is not 0 but too small for single precision."""
     return 0 < abs(value) < _SMALLEST

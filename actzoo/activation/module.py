@@ -1,4 +1,4 @@
-"""An activation as a layer."""
+"""`ActivationModule`, an activation as a layer."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 
 
 class ActivationModule(nn.Module):
-    """One activation as a layer; its learnable parameters train with the network.
+    """A layer of one activation; its learnable parameters train with the model.
 
-    Input and output have the same shape, dtype and memory format, but for a gated
-    activation, which changes dimension 1. Per-channel parameters run along dimension 1.
-    Whole numbers and bools are taken in torch's default dtype. The state of a layer that
-    learns says which function it is of, and another function refuses to load it.
+    Input and output have the same shape, dtype and memory format, except that a gated
+    activation changes dimension 1. Per-channel parameters are along dimension 1. Whole
+    numbers and bools are converted to torch's default dtype. The state of a layer with
+    learnable parameters names its function, and another function refuses to load it.
 
     Attributes:
         activation: The function.
@@ -48,7 +48,7 @@ class ActivationModule(nn.Module):
                     )
                 value = value.expand(_count(activation.name, channels), *value.shape).clone()
             self.learned[name] = nn.Parameter(value)
-        # What neither trains nor depends on x is asked for in every step: it is the declared.
+        # Parameters that neither train nor depend on x are the declared ones in every step.
         self._is_constant = not self.learned and not any(
             isinstance(value, tuple) or needs_fitting(value)
             for value in activation.parameters.values()
@@ -57,14 +57,14 @@ class ActivationModule(nn.Module):
 
     @property
     def activations(self) -> tuple[Activation, ...]:
-        """The functions of the layer: this one."""
+        """The functions of the layer, here only one."""
         return (self.activation,)
 
     def parameters_for(self, x: Tensor) -> Mapping[str, Any]:
-        """What to call `fn` with: the learnt values, shaped to broadcast against x.
+        """Return the parameters for `fn`: the learnt values, shaped to broadcast against x.
 
         Raises:
-            UsageError: There is one value a channel, and x has another number of channels.
+            UsageError: There is one value for each channel, and x has other channels.
         """
         if self._is_constant:
             return self.activation.parameters
@@ -79,7 +79,7 @@ class ActivationModule(nn.Module):
         return arguments(x, values)
 
     def _along_channels(self, name: str, value: Tensor, x: Tensor) -> Tensor:
-        """One value a channel, along dimension 1 of x; a single one serves any x, as in PReLU."""
+        """Return per-channel values along dimension 1 of x; a single value fits any x."""
         channels, *vector = value.shape
         if channels == 1:
             ones = (1,) * (x.dim() - 1)
@@ -93,10 +93,10 @@ class ActivationModule(nn.Module):
         return value.reshape((channels, *(1,) * (x.dim() - 2), *vector))
 
     def forward(self, x: Tensor) -> Tensor:
-        """f(x).
+        """Return f(x).
 
         Raises:
-            UsageError: x is no tensor, a complex one, or has other channels than the layer.
+            UsageError: x is not a tensor, is complex, or has other channels than the layer.
         """
         if isinstance(x, torch.fx.Proxy):
             return as_leaf(self, x)
@@ -106,7 +106,7 @@ class ActivationModule(nn.Module):
         return fn(x, **self.parameters_for(x))
 
     def extra_repr(self) -> str:
-        """The activation's name, for `print(model)`."""
+        """Return the activation's name, for `print(model)`."""
         return self.activation.name
 
 
@@ -124,11 +124,11 @@ def _count(name: str, channels: Any) -> int:
 
 
 def as_leaf(layer: nn.Module, x: Any) -> Tensor:
-    """Return what stands for layer(x) in a graph of torch.fx: one call of the whole layer.
+    """Return the proxy of layer(x) in a graph of torch.fx: one call of the whole layer.
 
     Args:
-        layer: A layer of the model that is traced.
-        x: The `torch.fx.Proxy` that stands for its input.
+        layer: A layer of the traced model.
+        x: The `torch.fx.Proxy` of its input.
 
     Raises:
         UsageError: The layer itself is the model.

@@ -1,8 +1,8 @@
-"""Which functions a layer's state is of: kept in the state dict, looked at on loading.
+"""The names of a layer's functions in its state dict, which are checked on loading.
 
-They are a layer's extra state, which torch knows of wherever it saves and loads. It is a tensor,
-as everything in a state dict should be (safetensors takes nothing else), and of floats, which
-survive a mean over several states.
+They are a layer's extra state, which torch saves and loads with the rest. It is a tensor,
+because safetensors takes only tensors, and of floats, so that the mean of several states keeps
+the names.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from torch import Tensor, nn
 from actzoo.naming import is_plain_name
 
 KEY = "_extra_state"
-"""The key of the names in a layer's part of a state dict: torch's own."""
+"""The key of the names in a layer's part of a state dict: torch's key for extra state."""
 
 
 class Declared(Protocol):
-    """What the name of a function in a state is made of."""
+    """The parts of an activation that make its name in a state."""
 
     @property
     def name(self) -> str:
@@ -32,7 +32,7 @@ class Declared(Protocol):
 
     @property
     def fn(self) -> Callable[..., Any]:
-        """What computes it."""
+        """The function that computes it."""
 
     @property
     def parameters(self) -> Mapping[str, Any]:
@@ -40,28 +40,28 @@ class Declared(Protocol):
 
     @property
     def learnable(self) -> Mapping[str, Any]:
-        """Which of them train."""
+        """Those of them that train."""
 
 
 class Named(Protocol):
-    """A layer with names to keep."""
+    """A layer that keeps the names of its functions in its state."""
 
     names_in_state: Sequence[str]
 
 
 Reorder = Callable[[nn.Module, dict[str, Any], str, list[int]], None]
-"""Takes a layer, a state, the layer's prefix and, for each name of the layer, its place in
-the state; puts the state in the layer's order."""
+"""A function of a layer, a state, the layer's prefix and, for each name of the layer, its place
+in the state. It puts the state in the layer's order."""
 
 
 def name_in_state(activation: Declared) -> str:
-    """Return a function's name with the values that are no part of the state: what does not train.
+    """Return a function's name with the values of the parameters that do not train.
 
-    `swish` and `swish(b=2.0)`, whose b trains, are one function here.
+    `swish` and `swish(b=2.0)`, whose b trains, are the same function here.
     """
     everything = ", ".join(f"{n}={v!r}" for n, v in activation.parameters.items())
     base = activation.name.removesuffix(f"({everything})")
-    if not is_plain_name(base):  # a formula says its own values, a Python function has none
+    if not is_plain_name(base):  # a formula includes its values, a Python function has none
         return activation.name + _carried(activation.fn)
     fixed = [
         f"{name}={value if isinstance(value, tuple) else float(value)!r}"
@@ -72,7 +72,7 @@ def name_in_state(activation: Declared) -> str:
 
 
 def _carried(function: Any) -> str:
-    """What tells a function given in Python from another of its name, as far as a text can."""
+    """Return text that distinguishes a Python function from others of the same name."""
     if isinstance(function, nn.Module):
         return f" {function.extra_repr()}".rstrip()
     if isinstance(function, functools.partial):
@@ -87,27 +87,28 @@ def _carried(function: Any) -> str:
 
 
 def keep_names(layer: nn.Module, reorder: Reorder | None = None) -> None:
-    """Have a layer look at the names in every state that it loads, from now on.
+    """Make a layer check the names in every state that it loads.
 
-    A state of other functions is refused with both lists; one without names (of another
-    version, or not of ours) is taken as it is.
+    A state of other functions raises an error with both lists. A state without names (from
+    another version or another program) loads unchanged.
 
     Args:
-        layer: With `names_in_state`, the names in order, and `written` of them as extra state.
-        reorder: Puts a state of the same functions in another order right; without it, such
-            a state is refused as well.
+        layer: A layer with `names_in_state`, its names in order, and `written` names as extra
+            state.
+        reorder: A function that corrects a state with the same functions in another order;
+            without it, such a state is refused.
     """
     layer.register_load_state_dict_pre_hook(_Look(reorder))  # type: ignore[no-untyped-call]
 
 
 def written(names: Sequence[str]) -> Tensor:
-    """Return names as the tensor that stands for them in a state dict."""
+    """Return names as a tensor for a state dict."""
     signs = [ord(sign) for sign in json.dumps(list(names))]
     return torch.tensor(signs, dtype=torch.float32, device="cpu")
 
 
 def _read(stored: Any) -> list[str] | None:
-    """The names; None where they cannot be read, as after other arithmetic on a state."""
+    """Return the names; None if they cannot be read, e.g. after arithmetic on a state."""
     if not isinstance(stored, Tensor) or stored.is_meta:
         return None
     try:
@@ -126,15 +127,15 @@ class NamedParameters(nn.ParameterDict):
         keep_names(self)
 
     def get_extra_state(self) -> Tensor:
-        """The name, for the state dict."""
+        """Return the name, for the state dict."""
         return written(self.names_in_state)
 
     def set_extra_state(self, state: Any) -> None:
-        """Nothing: a state does not change which function this is."""
+        """Do nothing, since a state does not change the function."""
 
 
 class _Look:
-    """Looks at a state before it is loaded; a class, so that it pickles with its layer."""
+    """A load hook that checks the names. It is a class so that it pickles with its layer."""
 
     def __init__(self, reorder: Reorder | None) -> None:
         self.reorder = reorder
@@ -152,7 +153,7 @@ class _Look:
     ) -> None:
         theirs = _read(state.get(prefix + KEY))
         ours = list(cast(Named, layer).names_in_state)
-        state[prefix + KEY] = written(ours)  # so that torch does not miss it in an older state
+        state[prefix + KEY] = written(ours)  # an older state lacks it, and torch would complain
         if theirs is None or theirs == ours:
             return
         if self.reorder is not None and sorted(theirs) == sorted(ours):

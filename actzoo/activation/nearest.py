@@ -1,4 +1,4 @@
-"""Is my function new? How near the members of the zoo are to it."""
+"""Distances from a function to the activations of the zoo."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from actzoo.errors import UsageError
 HALF_RANGE = 8.0
 POINTS = 1601
 FAR = (-1e4, -100.0, -20.0, 20.0, 100.0, 1e4)
-"""Two functions are the same only if they agree here, too."""
+"""Far points at which two functions must agree as well to be the same."""
 SAME = 1e-12
 
 
 @dataclass(frozen=True)
 class Nearness:
-    """How far another function is from the one asked about, for x in [-8, 8].
+    """The distance of another function from a given one, for x in [-8, 8].
 
     Attributes:
         activation: The other function, with its declared parameters.
         largest: The largest |f(x) - g(x)|.
-        mean: The mean of it.
-        same: Whether the two agree to rounding, so that they are one function.
+        mean: The mean of |f(x) - g(x)|.
+        same: Whether the two agree up to rounding, so that they are the same function.
     """
 
     activation: Activation
@@ -36,10 +36,10 @@ class Nearness:
 
 
 def nearest(activation: Activation, others: Iterable[Activation]) -> tuple[Nearness, ...]:
-    """The other functions of one variable, nearest first by the largest distance.
+    """Return the other functions of one variable, nearest first by the largest distance.
 
     Raises:
-        UsageError: The activation is not elementwise, so it has no such distance.
+        UsageError: The activation is not a function of one variable.
     """
     if activation.kind not in ("elementwise", "channelwise"):
         raise UsageError(f"{activation.name} is {activation.kind}; only functions of one variable")

@@ -1,4 +1,4 @@
-"""Where a parameter may lie: intervals as text, such as `"[0, inf)"` or `"[low, inf)"`."""
+"""Ranges of parameters: intervals as text, such as `"[0, inf)"` or `"[low, inf)"`."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from actzoo.errors import DeclarationError
 _INTERVAL = re.compile(r"(integers in )?([\[(])\s*([^,\s]+)\s*,\s*([^,\s]+)\s*([\])])")
 
 LARGEST = 1e30
-"""No parameter is larger: products with it would overflow in single precision."""
+"""The largest parameter: products with larger ones would overflow in single precision."""
 
 _ANY = f"a finite number, at most {LARGEST:g} in size"
 
 
 @dataclass(frozen=True)
 class Range:
-    """An interval, read from its text.
+    """An interval of allowed values.
 
     Attributes:
-        text: As it was declared.
+        text: The declared text.
         low, high: Its ends: a number, or the name of another parameter.
-        closed_low, closed_high: Whether each end belongs to it.
-        whole: Whether only whole numbers do.
+        closed_low, closed_high: Whether each end belongs to the interval.
+        whole: Whether only whole numbers belong to it.
     """
 
     text: str
@@ -40,10 +40,10 @@ class Range:
 
     @classmethod
     def read(cls, text: object) -> Range:
-        """The interval that a text such as `"(0, inf)"` describes.
+        """Return the interval that a text such as `"(0, inf)"` describes.
 
         Raises:
-            DeclarationError: It describes none.
+            DeclarationError: The text is not an interval.
         """
         found = _INTERVAL.fullmatch(text.strip()) if isinstance(text, str) else None
         if found is None:
@@ -60,11 +60,11 @@ class Range:
         return read
 
     def names(self) -> tuple[str, ...]:
-        """The other parameters among its ends."""
+        """Return the other parameters among its ends."""
         return tuple(end for end in (self.low, self.high) if isinstance(end, str))
 
     def holds(self, value: float, parameters: Mapping[str, Any]) -> bool:
-        """Whether it contains a number, given the values of the other parameters."""
+        """Return whether it contains a number, given the values of the other parameters."""
         if self.whole and value != math.floor(value):
             return False
         low, high = (parameters[e] if isinstance(e, str) else e for e in (self.low, self.high))
@@ -72,29 +72,29 @@ class Range:
             (low, value, self.closed_low),
             (value, high, self.closed_high),
         ):
-            # Of two tensors, and of vectors, nothing is said.
+            # Tensors and vectors are not compared.
             numbers = isinstance(small, int | float) and isinstance(large, int | float)
             if numbers and not (small <= large if closed else small < large):
                 return False
         return True
 
     def hold(self, value: Tensor) -> Tensor:
-        """A learnt value moved to the nearest end if it is outside; its gradient passes.
+        """Return a learnt value, or the nearest end if it is outside; its gradient passes.
 
-        An optimizer that stepped out of the range is so told the gradient at the end, and
-        can come back.
+        So an optimizer that left the range gets the gradient at the end, and the value can
+        return.
         """
         inside = value.clamp(*(None if math.isinf(end) else end for end in self.numbers()))
         return value + (inside - value).detach()
 
     def numbers(self) -> tuple[float, float]:
-        """Its ends as numbers; infinite where another parameter is the end."""
+        """Return its ends as numbers; infinite where another parameter is the end."""
         low = -math.inf if isinstance(self.low, str) else self.low
         high = math.inf if isinstance(self.high, str) else self.high
         return low, high
 
     def can_hold(self) -> bool:
-        """Whether a learnt value can be held in it: its finite ends are numbers that it has."""
+        """Return whether `hold` works: each finite end is a number and belongs to the interval."""
         low, high = self.numbers()
         ends = ((low, self.closed_low), (high, self.closed_high))
         return not self.names() and all(closed or math.isinf(end) for end, closed in ends)
@@ -114,12 +114,12 @@ def _end(text: str) -> float | str:
 def check(
     who: str, given: Mapping[str, Any], parameters: Mapping[str, Any], ranges: Mapping[str, Range]
 ) -> None:
-    """Refuse values that no parameter may have; tensors are not looked into.
+    """Raise for values that a parameter may not have; tensors are not checked.
 
     Args:
-        who: The function, for the message.
+        who: The name of the function, for the message.
         given: The values to check.
-        parameters: The values of all parameters, those among them.
+        parameters: The values of all parameters, including `given`.
         ranges: The intervals by name.
 
     Raises:
@@ -138,7 +138,7 @@ def check(
             expected = f"expected {_ANY}"
         for number in numbers:
             if isinstance(number, bool) or not isinstance(number, int | float):
-                continue  # what is no number is refused by the declaration
+                continue  # the declaration refuses values that are not numbers
             if not -LARGEST <= number <= LARGEST or (
                 allowed is not None and not allowed.holds(number, parameters)
             ):

@@ -44,7 +44,7 @@ def points(dtype: torch.dtype, kinks: tuple[float, ...], *, thorough: bool) -> l
     """Return the finite points of the grid in a dtype, ascending, with -0.0 before 0.0.
 
     Args:
-        dtype: Each point is a number of it.
+        dtype: The dtype of the points.
         kinks: Places around which neighbouring numbers of the dtype are added.
         thorough: Whether to add about 10,000 points.
     """
