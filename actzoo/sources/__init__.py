@@ -1,1 +1,1 @@
-"""Where code comes from: what a source imports, its neighbours, and all that it can reach."""
+"""The sources of functions: their imports, their neighbours, and all code that they reach."""

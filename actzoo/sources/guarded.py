@@ -1,4 +1,4 @@
-"""Running other people's code: what it prints is kept from stdout, what it sets is set back."""
+"""Context managers for other people's code: they keep its output off stdout and undo settings."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def _attribute(owner: Any, name: str) -> _Setting:
 
 
 def _set_device(device: torch.device) -> None:
-    # None is the CPU without asking at every call.
+    # None means the CPU, without a check at every call.
     torch.set_default_device(None if device.type == "cpu" else device)
 
 
@@ -48,15 +48,15 @@ _SETTINGS: tuple[_Setting, ...] = (
     (lambda: torch.get_rng_state().numpy(), lambda s: torch.set_rng_state(torch.from_numpy(s))),
     (lambda: list(sys.path), lambda paths: sys.path.__setitem__(slice(None), paths)),
 )  # fmt: skip
-"""How what a program shares is asked for and set."""
+"""Pairs of functions that get and set one setting of the process."""
 
 
 @contextmanager
 def restored() -> Iterator[None]:
-    """Run code that is not ours inside the block, and set back what it sets.
+    """Run other people's code inside the block and restore the process's settings after it.
 
-    Afterwards torch's settings, the states of the random generators, the filters of warnings,
-    `sys.path` and the working directory are what they were.
+    These are torch's settings, the states of the random generators, the filters of warnings,
+    `sys.path` and the working directory.
     """
     before = [get() for get, _ in _SETTINGS]
     try:
@@ -70,7 +70,7 @@ def restored() -> Iterator[None]:
 
 @contextmanager
 def guarded() -> Iterator[io.StringIO]:
-    """The same; gives what the code prints, which reaches nobody's screen."""
+    """Do the same as `restored` and capture what the code prints; the screen shows nothing."""
     printed = io.StringIO()
     with restored(), redirect_stdout(printed), redirect_stderr(printed), _no_stdout():
         yield printed
@@ -78,7 +78,7 @@ def guarded() -> Iterator[io.StringIO]:
 
 @contextmanager
 def aloud() -> Iterator[None]:
-    """The same for code that the user named: what it prints goes to stderr."""
+    """Do the same as `restored` for code that the user named; its output goes to stderr."""
     with restored(), redirect_stdout(sys.stderr), _no_stdout():
         yield
 
@@ -102,7 +102,7 @@ def _same_folder() -> Iterator[None]:
 
 @contextmanager
 def _no_stdout() -> Iterator[None]:
-    """Sends to stderr what is written past sys.stdout, by C code or by a child process."""
+    """Send output that bypasses sys.stdout, from C code or a child process, to stderr."""
     try:
         stdout = os.dup(1)
         os.dup2(2, 1)

@@ -1,4 +1,4 @@
-"""Where a module lies, found without importing it, and whom it belongs to."""
+"""The file and the distribution of a module, found without importing it."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ import actzoo
 from actzoo.naming import same_distribution
 
 _OURS = tuple(Path(module.__file__ or "").resolve().parent for module in (actzoo, torch))
-"""Packages that are recorded with every result: actzoo with its commit, torch with its version."""
+"""Packages that every result records: actzoo with its commit, torch with its version."""
 _NEVER_NEIGHBOURS = ("actzoo", "torch")
 
 
 class Place(NamedTuple):
-    """A module by name.
+    """A module, by name.
 
     Attributes:
-        name: Its name; of a neighbour as its neighbours call it.
-        spec: What Python's import system says of it.
-        folder: The folder whose files it takes for modules before all others, if any.
+        name: Its name; for a neighbour, the name that its neighbours import.
+        spec: Its specification from Python's import system.
+        folder: The folder whose files it imports before all other modules, if any.
     """
 
     name: str
@@ -39,7 +39,7 @@ class Place(NamedTuple):
 
 
 def outside(file: Path, folder: Path | None = None) -> Place:
-    """A file as a module that was not imported by a name."""
+    """Return the place of a file that was not imported by a module name."""
     name = file.stem.replace(".", "-")
     spec = spec_from_file_location(name, file)
     assert spec is not None  # it ends in .py
@@ -47,11 +47,11 @@ def outside(file: Path, folder: Path | None = None) -> Place:
 
 
 def find(name: str, folder: Path | None = None) -> tuple[list[Place], bool]:
-    """The modules that `import a.b.c` runs, and whether the last of them is there.
+    """Return the modules that `import a.b.c` runs, and whether the last of them exists.
 
     Args:
         name: The name.
-        folder: Where neighbours lie, as `python FILE.py` finds them beside the file.
+        folder: The folder of neighbours, which `python FILE.py` would find beside the file.
     """
     parts = name.split(".")
     if folder is not None and not is_neighbour(parts[0], folder):
@@ -70,10 +70,10 @@ def find(name: str, folder: Path | None = None) -> tuple[list[Place], bool]:
 
 
 def is_neighbour(top: str, folder: Path) -> bool:
-    """Whether `import top` in a file of this folder means a file beside it.
+    """Return whether `import top` in a file of this folder means a file beside it.
 
-    It does as it would in `python FILE.py`, but for actzoo and torch, of which there is one, and
-    for a module that was imported from there already under its own name.
+    The rule is that of `python FILE.py`, with two exceptions: actzoo and torch, and a module that
+    was already imported from this folder under its own name.
     """
     if top in _NEVER_NEIGHBOURS or top in sys.builtin_module_names:
         return False
@@ -82,7 +82,7 @@ def is_neighbour(top: str, folder: Path) -> bool:
     own = PathFinder.find_spec(top, [str(folder)])
     if own is None:
         return False
-    if own.origin is None:  # a folder without __init__.py gives way to any module
+    if own.origin is None:  # any module goes before a folder without __init__.py
         other = _anywhere(top)
         return other is None or other.origin is None
     loaded = _loaded(top)
@@ -98,7 +98,7 @@ def _anywhere(name: str) -> ModuleSpec | None:
     if (loaded := _loaded(name)) is not None:
         return loaded
     for finder in sys.meta_path:
-        with suppress(Exception):  # of somebody's finder
+        with suppress(Exception):  # a finder of another package may raise
             if (spec := finder.find_spec(name, None)) is not None:
                 return spec
     return None
@@ -116,7 +116,10 @@ def _below(name: str, above: Place) -> ModuleSpec | None:
 
 
 def is_recorded(file: Path) -> bool:
-    """Whether a file is the standard library's, torch's or actzoo's: a result names those."""
+    """Return whether a file belongs to the standard library, torch or actzoo.
+
+    Every result records the versions of these.
+    """
     if any(file.is_relative_to(folder) for folder in _OURS):
         return True
     for key in ("stdlib", "platstdlib"):
@@ -127,10 +130,10 @@ def is_recorded(file: Path) -> bool:
 
 
 class Owner(NamedTuple):
-    """A distribution that has a module.
+    """The distribution of a module.
 
     Attributes:
-        distribution: It.
+        distribution: The distribution.
         whole: Whether the module is one of the files that its installer recorded.
     """
 
@@ -139,7 +142,7 @@ class Owner(NamedTuple):
 
 
 def owner(file: Path) -> Owner | None:
-    """The distribution that a module's file was installed by, or that stands beside it."""
+    """Return the distribution that installed a module's file, or whose metadata are beside it."""
     for place in dict.fromkeys(map(Path, filter(None, sys.path))):
         with suppress(ValueError, OSError):
             inside = file.relative_to(place.resolve())
@@ -167,7 +170,7 @@ def _owner(place: Path, inside: Path, changed: int) -> Owner | None:
 
 
 def text_of(distribution: importlib.metadata.Distribution, name: str) -> str:
-    """A file of a distribution's metadata; "" if it is not there or cannot be read."""
+    """Return a file of a distribution's metadata; "" if it is not there or cannot be read."""
     try:
         return distribution.read_text(name) or ""
     except Exception:
@@ -175,26 +178,26 @@ def text_of(distribution: importlib.metadata.Distribution, name: str) -> str:
 
 
 def name_of(distribution: importlib.metadata.Distribution) -> str:
-    """A distribution's name; from its folder's name if its metadata do not say."""
-    return _said(distribution, "Name") or _stem(distribution)[0] or "unknown"
+    """Return a distribution's name, from its folder's name if its metadata lack it."""
+    return _field(distribution, "Name") or _stem(distribution)[0] or "unknown"
 
 
 def version_of(distribution: importlib.metadata.Distribution) -> str:
-    """A distribution's version; from its folder's name if its metadata do not say."""
-    return _said(distribution, "Version") or _stem(distribution)[1] or "unknown"
+    """Return a distribution's version, from its folder's name if its metadata lack it."""
+    return _field(distribution, "Version") or _stem(distribution)[1] or "unknown"
 
 
-def _said(distribution: importlib.metadata.Distribution, key: str) -> str:
+def _field(distribution: importlib.metadata.Distribution, key: str) -> str:
     try:
         value = distribution.metadata[key]
-        # Bytes that are no UTF-8 come as an object of email's that no one else can use.
+        # Bytes that are not UTF-8 come as an object of the email package, not as text.
         return value.strip() if isinstance(value, str) else ""
     except Exception:
         return ""
 
 
 def _stem(distribution: importlib.metadata.Distribution) -> tuple[str, str]:
-    folder = getattr(distribution, "_path", None)  # all that is left of one without metadata
+    folder = getattr(distribution, "_path", None)  # the only source of a name without metadata
     name, _, version = str(getattr(folder, "stem", "")).partition("-")
     return name, version.partition("-")[0]
 
@@ -202,7 +205,7 @@ def _stem(distribution: importlib.metadata.Distribution) -> tuple[str, str]:
 def requirements(
     distribution: importlib.metadata.Distribution,
 ) -> Iterator[importlib.metadata.Distribution]:
-    """The distributions that one needs and that are here."""
+    """Yield the installed distributions that a distribution requires."""
     from packaging.requirements import Requirement
 
     lines: list[str] = []

@@ -1,8 +1,8 @@
-"""A file as a module that finds its neighbours, as `python FILE.py` would.
+"""Loading of a file as a module that finds its neighbours, as `python FILE.py` would.
 
-Each file gets a package of its own, made of its folder: `import helper` in it, and in its
-neighbours, means the file beside it. Nobody else sees that package, so that two files may each
-have their own `helper`, and neither `sys.path` nor the modules of others are touched.
+Each file gets a package of its own for its folder: `import helper` in the file, and in its
+neighbours, means the file beside it. No other code sees that package, so two files may each have
+their own `helper`, and `sys.path` and other modules do not change.
 """
 
 from __future__ import annotations
@@ -31,15 +31,15 @@ from actzoo.sources.locate import is_neighbour, outside
 from actzoo.sources.reach import reach
 
 FROM_FILE = "actzoo_file_"
-"""How the names of modules begin that come from a file by its path."""
+"""The prefix of the names of modules that were loaded by a file's path."""
 
 
 def load(file: Path) -> ModuleType:
-    """The module of a file; read again if the file or a neighbour that it imports was edited.
+    """Return the module of a file, loaded again if it or a neighbour it imports was edited.
 
     Raises:
         OSError: The file cannot be read.
-        Exception: Whatever its code raises.
+        Exception: The code of the file raised it.
     """
     start = outside(file, file.parent)
     found = reach([start])
@@ -71,13 +71,13 @@ def load(file: Path) -> ModuleType:
 
 
 def without_package(text: str) -> str:
-    """A message with the names of modules as their author knows them."""
+    """Return a message with the original names of modules, without our package."""
     begin, found, rest = text.partition(FROM_FILE)
     return begin + without_package(rest.partition(".")[2]) if found else begin
 
 
 class _Loader(SourceFileLoader):
-    """Runs a source with an `import` that looks beside it first, and never an older compilation."""
+    """A loader whose modules import neighbours first. It does not use cached bytecode."""
 
     def get_code(self, fullname: str) -> CodeType:
         code: CodeType = self.source_to_code(self.get_data(self.path), self.path)
@@ -91,7 +91,7 @@ class _Loader(SourceFileLoader):
 
 
 class _Finder:
-    """Finds what lies in the packages that are made here."""
+    """A finder for modules inside the packages of this file."""
 
     def find_spec(
         self, name: str, path: Sequence[str] | None, target: ModuleType | None = None
@@ -103,7 +103,7 @@ class _Finder:
             spec = FileFinder(folder, *whole).find_spec(name)  # a new one: it knows new files
             if spec is not None and spec.loader is not None:
                 return spec
-        return None  # a folder without __init__.py is found by Python's own
+        return None  # Python's own finder finds a folder without __init__.py
 
 
 def _importer(package: str, folder: Path) -> Callable[..., Any]:

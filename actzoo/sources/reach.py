@@ -1,9 +1,9 @@
-"""All that a function can reach: the sources, and the distributions, that decide its numbers.
+"""The sources and distributions that a function can reach, and so may change its numbers.
 
-From the file that defines it the imports are followed, wherever in the code they stand: through
-every source outside the standard library and installed distributions. Those count by name and
-version, and by the hashes that their installer recorded, with what they require. An editable
-install is a source. torch and actzoo are left out: every result names theirs.
+The search starts at the file that defines the function and follows all imports through sources
+outside the standard library and installed distributions. A distribution counts by name, version
+and the hashes that its installer recorded, and so do those it requires. An editable install
+counts as sources. torch and actzoo are left out, since every result records their versions.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ _RECORDED = ("actzoo", "torch")
 
 @dataclass
 class Reach:
-    """What some modules can reach.
+    """The code that some modules can reach.
 
     Attributes:
-        files: Sources by the name under which they are imported.
-        beside: Those of them that were found as neighbours of a file.
-        installed: Distributions, as `name version`, with the digest of what was installed.
-        unknown: What cannot be followed, in words.
+        files: Source files by the names under which they are imported.
+        beside: The names of those that are neighbours of a file.
+        installed: Distributions, as `name version`, with a digest of their installed files.
+        unknown: Descriptions of what the search cannot follow.
     """
 
     files: dict[str, Path] = field(default_factory=dict)
@@ -42,11 +42,11 @@ class Reach:
 
 
 def reach(starts: Iterable[Place]) -> Reach:
-    """All that modules can reach, themselves included.
+    """Return all code that modules can reach, including the modules themselves.
 
-    What starts counts whoever installed it: a plugin's own file is read as a source.
+    The modules at the start always count as sources, even if they belong to a distribution.
     """
-    importlib.invalidate_caches()  # a file may be newer than what Python knows of its folder
+    importlib.invalidate_caches()  # a file may be newer than Python's cache of its folder
     found = Reach()
     waiting = list(starts)
     first = {place.name for place in waiting}
@@ -62,20 +62,20 @@ def reach(starts: Iterable[Place]) -> Reach:
 
 
 def _above(place: Place) -> list[Place]:
-    """The packages of a module, which were imported before it."""
+    """Return the packages of a module, which Python imports before it."""
     package = place.name.rpartition(".")[0]
     return locate.find(package, place.folder)[0] if package else []
 
 
 def _visit(place: Place, found: Reach, is_first: bool) -> list[Place]:
-    """Take in one module; what it imports."""
+    """Add one module to `found` and return the modules that it imports."""
     origin = place.spec.origin
     if origin is None or not place.spec.has_location:
-        return []  # a part of Python, or a folder
+        return []  # it is built into Python, or a folder
     file = Path(origin)
     if locate.is_recorded(file.resolve()):
         return []
-    if place.folder is None:  # a neighbour is nobody's
+    if place.folder is None:  # a neighbour belongs to no distribution
         owner = locate.owner(file.resolve())
         if owner is not None:
             _take(owner.distribution, found)
@@ -101,7 +101,7 @@ def _visit(place: Place, found: Reach, is_first: bool) -> list[Place]:
 
 
 def _meant(imported: Import, place: Place) -> list[Place]:
-    """The modules that an import runs."""
+    """Return the modules that an import runs."""
     name = _absolute(imported, place)
     if name is None:
         return []
@@ -111,7 +111,7 @@ def _meant(imported: Import, place: Place) -> list[Place]:
     names = imported.names
     if "*" in names and places:
         names = _public(places[-1].spec)
-    for one in names:  # each is a module or whatever else
+    for one in names:  # each may be a module or another value
         below, is_module = locate.find(f"{name}.{one}" if name else one, place.folder)
         if is_module:
             places += below
@@ -140,7 +140,7 @@ def _public(spec: ModuleSpec) -> tuple[str, ...]:
 
 
 def _take(distribution: importlib.metadata.Distribution, found: Reach) -> None:
-    """Take in a distribution and what it requires."""
+    """Add a distribution and those it requires to `found`."""
     name = locate.name_of(distribution)
     text = f"{name} {locate.version_of(distribution)}"
     if any(same_distribution(name, other) for other in _RECORDED) or text in found.installed:

@@ -1,4 +1,4 @@
-"""What a Python source imports, and what it does that nobody can follow, from its text alone."""
+"""The imports of a Python source, and its actions that cannot be followed, from its text."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import NamedTuple
 
 
 class Import(NamedTuple):
-    """One import, wherever in the code it stands.
+    """One import statement at any place in the code.
 
     Attributes:
-        module: What stands after `from` or `import`; "" in `from . import a`.
-        names: What is imported from it; "*" for all.
+        module: The name after `from` or `import`; "" in `from . import a`.
+        names: The names that are imported from it; "*" for all.
         level: The number of leading dots.
     """
 
@@ -23,12 +23,12 @@ class Import(NamedTuple):
 
 
 class Reading(NamedTuple):
-    """What was read of a source.
+    """The contents of a source, as far as they matter here.
 
     Attributes:
-        imports: What it imports.
-        public: What its `__all__` lists, as far as that is written out.
-        unknown: What it does that decides its numbers and cannot be followed.
+        imports: Its imports.
+        public: The names in its `__all__`, if they are literals.
+        unknown: Descriptions of actions that may change its numbers and cannot be followed.
     """
 
     imports: tuple[Import, ...] = ()
@@ -51,7 +51,7 @@ _UNKNOWN = {
     "the network": ("urlopen", "urlretrieve", "load_state_dict_from_url"),
 }  # fmt: skip
 _MEANING = {name: what for what, names in _UNKNOWN.items() for name in names}
-_METHODS = set(_MEANING) - {"exec", "eval"}  # `model.eval()` is no code made at run time
+_METHODS = set(_MEANING) - {"exec", "eval"}  # `model.eval()` does not run generated code
 _BY_NAME = "imports by names made at run time"
 _MODULES = {
     **dict.fromkeys(
@@ -62,15 +62,15 @@ _MODULES = {
     "subprocess": "other programs",
     "pkgutil": _BY_NAME,
 }
-"""Modules that are imported for nothing else."""
+"""Modules whose import alone means such an action."""
 _READERS = ("codecs", "importlib", "io", "json", "numpy", "os", "pandas", "pickle", "torch")
-"""Modules whose functions may be called by a name of the importer's."""
+"""Modules whose functions a source may import under another name."""
 _PLAIN_NAMES = ("exec", "eval", "open", "getenv", "CDLL")
 
 
 @functools.lru_cache(maxsize=1024)
 def read(source: bytes) -> Reading:
-    """Read a source; of one that Python cannot read, nothing is known."""
+    """Return the contents of a source; one that Python cannot parse has only an `unknown`."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -117,7 +117,7 @@ def _called(func: ast.expr) -> str:
 
 
 def _literal(call: ast.Call) -> Import | None:
-    """The import that a call of `import_module` with a written-out name makes."""
+    """Return the import made by a call of `import_module` with a literal name."""
     match call.args:
         case [ast.Constant(value=str(name)), *_]:
             bare = name.lstrip(".")
