@@ -1,1 +1,1 @@
-"""Discovery, loading and look-up of what plugins offer."""
+"""Discovery, loading and look-up of the values that plugins offer."""

@@ -1,4 +1,4 @@
-"""All values of one type by name, and what is said when a name is not there."""
+"""The catalogue of all values of one type by name, with the error for an unknown name."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ T = TypeVar("T", bound=Offer)
 
 @dataclass
 class Catalogue(Generic[T]):
-    """All values of one type by name: one namespace over all plugins."""
+    """All values of one type by name, from all plugins together."""
 
     noun: str
     entries: list[tuple[T, Origin]] = field(default_factory=list)
     _by_name: dict[str, list[tuple[T, Origin]]] = field(default_factory=dict)
 
     def add(self, value: T, origin: Origin) -> None:
-        """Take in a value under its name and aliases."""
+        """Add a value under its name and aliases."""
         self.entries.append((value, origin))
         for name in {normal(name) for name in all_names(value)}:
             self._by_name.setdefault(name, []).append((value, origin))
 
     def named(self, name: str) -> list[tuple[T, Origin]]:
-        """All values of that name or alias, of whatever distribution."""
+        """Return all values of that name or alias, from all distributions."""
         return self._by_name.get(normal(name), [])
 
     def find(self, name: str) -> tuple[T, Origin] | None:
-        """The value of that name, or None.
+        """Return the value of that name, or None.
 
         Raises:
             NameClashError: Two distributions provide it.
@@ -49,7 +49,7 @@ class Catalogue(Generic[T]):
         return found[0] if found else None
 
     def unknown(self, name: str) -> UnknownNameError:
-        """The error for a name that is not here: the nearest names, then the way to all."""
+        """Return the error for an unknown name: the nearest names, then how to list all."""
         short = normal(name.rpartition(":")[2])
         near = difflib.get_close_matches(short, self._by_name, n=3, cutoff=0.6)
         names = list(dict.fromkeys(self._by_name[n][0][0].name for n in near))

@@ -1,4 +1,4 @@
-"""Every hook of actzoo: what a plugin may offer, one sentence each."""
+"""All hooks that a plugin may implement."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Activations from where they are written: `module:attribute`, `file.py:attribute`, a callable.
+"""Activations from Python code: `module:attribute`, `file.py:attribute`, or a callable.
 
 A module class may be given with its arguments: `torch.nn:Threshold(threshold=0.1, value=0)`.
 """
@@ -34,7 +34,7 @@ _MAX_TEXT = 20_000
 
 
 class Reference(NamedTuple):
-    """The parts of a reference: a module or file, a name in it, the text of arguments."""
+    """The parts of a reference: a module or file, a name in it, and the text of arguments."""
 
     where: str
     attribute: str
@@ -42,25 +42,25 @@ class Reference(NamedTuple):
 
 
 def parse(text: str) -> Reference | None:
-    """The parts of a reference; None if a text has not that form."""
+    """Return the parts of a reference; None if the text does not have that form."""
     found = _REFERENCE.fullmatch(text) if len(text) <= _MAX_TEXT else None
     return Reference(found["where"], found["attribute"], found["given"] or "") if found else None
 
 
 def is_reference(text: str) -> bool:
-    """Whether a text has the form of a reference."""
+    """Return whether a text has the form of a reference."""
     return text.isprintable() and parse(text) is not None
 
 
 def load(text: str) -> Activation:
-    """The activation that a reference leads to; its name is the reference.
+    """Return the activation of a reference, which is also its name.
 
     The attribute may be an Activation, a function of a tensor, or an `nn.Module` (class or
-    instance) without parameters of its own. The module's code is run.
+    instance) without parameters. The module's code runs.
 
     Raises:
         UnknownNameError: There is no such module, file or attribute.
-        UsageError: What is there is no activation, or cannot be imported.
+        UsageError: The attribute is not an activation, or the module cannot be imported.
     """
     where, attribute, given = _parsed(text)
     module = source_of(text)
@@ -68,7 +68,7 @@ def load(text: str) -> Activation:
         value = getattr(module, attribute)
     except AttributeError:
         raise UnknownNameError(f"{text!r}: {where} has no {attribute!r}") from None
-    except Exception as error:  # of a module that makes its attributes when asked
+    except Exception as error:  # a module may compute its attributes
         raise UsageError(f"{text!r} cannot be had: {_words(error)}") from error
     name = f"{where}:{attribute}"
     if given:
@@ -78,7 +78,7 @@ def load(text: str) -> Activation:
 
 
 def source_of(text: str) -> ModuleType:
-    """The module that a reference names, imported."""
+    """Import and return the module that a reference names."""
     where = _parsed(text).where
     return _from_file(where) if where.endswith(".py") else _from_name(where, text)
 
@@ -91,7 +91,7 @@ def _parsed(text: str) -> Reference:
 
 
 def _called(value: Any, name: str, given: str) -> tuple[Any, str]:
-    """What a class makes of arguments that are written out, and the arguments by name."""
+    """Return an instance of a class for literal arguments, and the text of the arguments."""
     if not inspect.isclass(value):
         raise UsageError(
             f"{name}{given}: {name} is no class, so it takes no arguments; leave {given}"
@@ -113,10 +113,10 @@ def _called(value: Any, name: str, given: str) -> tuple[Any, str]:
         inspect.signature(value).bind(*positional, **keywords)
     except TypeError as error:
         raise UsageError(f"{name}{given}: {error}; {_how(value, name)}") from None
-    except ValueError:  # a class in C does not tell
+    except ValueError:  # a class written in C has no signature
         names = {}
     if names and all(p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY) for p in names.values()):
-        keywords |= dict(zip(names, positional, strict=False))  # one text for one value
+        keywords |= dict(zip(names, positional, strict=False))  # the same text for the same value
         positional, keywords = [], {n: keywords[n] for n in names if n in keywords}
     said = [*map(repr, positional), *(f"{k}={v!r}" for k, v in keywords.items())]
     return _made(value, name, positional, keywords), ", ".join(said)
@@ -132,7 +132,7 @@ def _made(kind: type, name: str, positional: Any = (), keywords: Any = None) -> 
 
 
 def _how(kind: type, name: str) -> str:
-    """What to write for a class, with what it needs, or may be given, by name."""
+    """Return advice on how to write a class with its arguments."""
     try:
         parameters = inspect.signature(kind).parameters.values()
     except (TypeError, ValueError):
@@ -145,10 +145,10 @@ def _how(kind: type, name: str) -> str:
 
 
 def from_callable(function: Any) -> Activation:
-    """A function of a tensor as an activation, named after where it is defined.
+    """Return a function of a tensor as an activation, named after its module.
 
     Raises:
-        UsageError: It is not callable.
+        UsageError: The value is not callable.
     """
     if not callable(function):
         raise UsageError(f"{function!r} is no activation: expected a name, formula or function")
@@ -179,7 +179,7 @@ def _from_file(where: str) -> ModuleType:
     try:
         file = Path(where).resolve()
         there = file.is_file()
-    except (OSError, ValueError, RuntimeError):  # too long, a NUL in it, links in a circle
+    except (OSError, ValueError, RuntimeError):  # it is too long, has a NUL, or links to itself
         there = False
     if not there:
         raise UnknownNameError(f"no file {where!r}; expected a path to a Python file")
@@ -196,7 +196,7 @@ def _words(error: BaseException) -> str:
 
 
 def _try(function: Callable[..., Tensor], name: str) -> None:
-    """Call a user's function once, so that what is wrong with it is said in one line."""
+    """Call a user's function once, so that an error in it gives a message of one line."""
     given = torch.linspace(-1, 1, 5)
     x = given.clone()
     try:
@@ -216,12 +216,12 @@ def _try(function: Callable[..., Tensor], name: str) -> None:
 
 
 def _changes(function: Callable[..., Tensor], given: Tensor) -> bool:
-    """Whether a function writes on its input: `Hardtanh(inplace=True)` does so far out only."""
+    """Return whether a function changes its input, perhaps only for large values."""
     x = given.clone()
     try:
         with restored(), torch.no_grad():
             function(x)
-    except Exception:  # it takes its numbers five at a time, or so
+    except Exception:  # it may accept only certain shapes
         return False
     return not torch.equal(x, given)
 
@@ -260,10 +260,10 @@ def _named(value: Any, name: str) -> Activation:
 def _by_mode(
     module: nn.Module, name: str
 ) -> tuple[Callable[..., Tensor], Callable[..., Tensor] | None]:
-    """A module as a function, and as another one for training if it does otherwise then."""
+    """Return a module as a function, and a second one if it differs in training mode."""
     try:
         quiet, loud = copy.deepcopy(module).eval(), copy.deepcopy(module).train()
-    except Exception:  # what cannot be copied stays as it is
+    except Exception:  # a module that cannot be copied is used directly
         return module, None
     x = torch.linspace(-4, 4, 512)
     try:
@@ -272,19 +272,19 @@ def _by_mode(
                 torch.allclose(quiet(x.clone()), loud(x.clone()), rtol=0, atol=0, equal_nan=True)
                 for _ in range(2)
             )
-    except Exception:  # `_try` says what is wrong with it
+    except Exception:  # `_try` reports the error
         same = True
     return (quiet, None) if same else (quiet, loud)
 
 
 @torch.no_grad()
 def _is_elementwise(function: Callable[..., Tensor]) -> bool:
-    """Whether a number's value is the same whatever stands beside it, as far as can be seen."""
+    """Return whether each output seems to depend on its own input alone."""
     x = torch.linspace(-4, 4, 64)
     try:
         with restored():
             whole, again, part = function(x.clone()), function(x.clone()), function(x[::7].clone())
-    except Exception:  # it takes its numbers five at a time, or so
+    except Exception:  # it may accept only certain shapes
         return False
     random = not torch.allclose(whole, again, rtol=0, atol=0, equal_nan=True)
     return random or torch.allclose(whole[::7], part, rtol=1e-4, atol=1e-6, equal_nan=True)

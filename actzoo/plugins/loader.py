@@ -1,11 +1,11 @@
-"""Plugins: found by their entry points, loaded one by one, each at its own risk.
+"""The loader of plugins: it finds them by their entry points and loads them one by one.
 
-actzoo walks the entry points of group `actzoo` itself, so that a plugin that cannot be
-loaded becomes a row with a reason instead of the end of the program.
+actzoo reads the entry points of the group `actzoo` itself, so that a plugin that cannot be
+loaded becomes a row with a reason and does not stop the program.
 
 Environment: ACTZOO_LOAD_PLUGINS (names of distributions or plugins, comma-separated; empty
-for none) and ACTZOO_DISABLE_PLUGINS choose among other people's plugins, in any spelling that pip
-takes; the built-ins always load. ACTZOO_STRICT_PLUGINS=1 raises what a plugin raises.
+for none) and ACTZOO_DISABLE_PLUGINS select other people's plugins, in any spelling that pip
+accepts. The built-ins always load. With ACTZOO_STRICT_PLUGINS=1 a plugin's exceptions are raised.
 """
 
 from __future__ import annotations
@@ -44,14 +44,14 @@ HOOKS: dict[str, type[Offer]] = {
     "actzoo_models": Network,
     "actzoo_executors": WorkerPool,
 }
-"""What each hook returns values of."""
+"""The type of the values that each hook returns."""
 MOST = 10_000
-"""How many values a hook may return; one that never ends is told so."""
+"""The largest number of values that a hook may return, in case its iterable never ends."""
 
 
 @dataclass(frozen=True)
 class Origin:
-    """Where a value came from."""
+    """The source of a value: distribution, plugin and module."""
 
     distribution: str
     version: str
@@ -61,13 +61,13 @@ class Origin:
 
 @dataclass(frozen=True)
 class PluginState:
-    """One plugin as `actzoo plugins` shows it.
+    """One plugin in the list of `actzoo plugins`.
 
     Attributes:
-        origin: Where it is.
+        origin: Its source.
         status: "ok", "failed", "disabled" by the environment, or "not loaded".
-        provides: How many values it offers.
-        reason: Why it failed, or what else there is to say of it.
+        provides: The number of values that it offers.
+        reason: Why it failed, or another remark.
         trace: The traceback of a failure.
     """
 
@@ -79,13 +79,13 @@ class PluginState:
 
 
 def discover() -> list[EntryPoint]:
-    """The entry points of all installed plugins: built-ins first, then by name."""
+    """Return the entry points of all installed plugins: built-ins first, then by name."""
     points = (point for _, own, _ in _survey() for point in own)
     return sorted(points, key=lambda p: (origin_of(p).distribution != GROUP, p.name, p.value))
 
 
 def unreadable() -> list[PluginState]:
-    """The distributions that have plugins, of which nobody can read which."""
+    """Return a row for each distribution whose entry points cannot be read."""
     return [
         PluginState(Origin(name_of(d), version_of(d), "unknown", ""), "failed", 0, reason)
         for d, _, reason in _survey()
@@ -94,8 +94,8 @@ def unreadable() -> list[PluginState]:
 
 
 def _survey() -> Iterator[tuple[Distribution, list[EntryPoint], str]]:
-    """Each distribution with its plugins, or why they cannot be read; the first of a name."""
-    # The command line makes it forgiving where torch would fail; here the reason is wanted.
+    """Yield each distribution (the first of a name) with its plugins, or why there are none."""
+    # The command line replaces this property by one that hides errors; here they are needed.
     read = inspect.unwrap(Distribution.entry_points.fget)  # type: ignore[attr-defined]
     seen: set[str] = set()
     for distribution in distributions():
@@ -112,38 +112,38 @@ def _survey() -> Iterator[tuple[Distribution, list[EntryPoint], str]]:
 
 
 def _entry_points_text(distribution: Distribution) -> bytes:
-    folder = getattr(distribution, "_path", None)  # what cannot be read has no public way to it
+    folder = getattr(distribution, "_path", None)  # there is no public way to unreadable files
     with suppress(OSError, TypeError):
         return Path(folder, "entry_points.txt").read_bytes()  # type: ignore[arg-type]
     return b""
 
 
 def origin_of(point: EntryPoint) -> Origin:
-    """Who an entry point belongs to; asks its metadata only."""
+    """Return the source of an entry point, from its metadata only."""
     dist = point.dist
     name, version = (name_of(dist), version_of(dist)) if dist is not None else ("unknown",) * 2
     return Origin(name, version, point.name, point.value.partition(":")[0].strip())
 
 
 def all_names(value: Offer) -> tuple[str, ...]:
-    """A value's name and aliases."""
+    """Return a value's name and aliases."""
     return (value.name, *(value.aliases if isinstance(value, Activation) else ()))
 
 
 class Loader:
-    """Loads plugins one by one, each with a pluggy of its own that checks its hooks' signatures."""
+    """A loader with a plugin manager of its own for each plugin, which checks signatures."""
 
     def __init__(self) -> None:
         self._taken: dict[tuple[type, str, str], str] = {}
-        """The names that were declared, by type and distribution: whose plugin has each."""
+        """The plugin that declared each name, by type and distribution."""
 
     def load(self, point: EntryPoint) -> tuple[PluginState, tuple[Offer, ...]]:
-        """Load a plugin: what became of it, and all that it offers, or nothing."""
+        """Load a plugin and return its state and its values, none if it failed."""
         origin = origin_of(point)
         if not _is_chosen(origin):
             return PluginState(origin, "disabled", reason="by the environment"), ()
         try:
-            # What a plugin prints must not end up in someone's JSON.
+            # A plugin's output must not mix with JSON on stdout.
             with guarded() as printed:
                 _check_requirement(point)
                 plugin = point.load()
@@ -155,7 +155,7 @@ class Loader:
                 names = self._names(offers, origin)
         except KeyboardInterrupt:
             raise
-        except BaseException as error:  # a plugin may even call sys.exit; it breaks itself only
+        except BaseException as error:  # a plugin may even call sys.exit; others still load
             if os.environ.get("ACTZOO_STRICT_PLUGINS") == "1":
                 raise
             reason = str(error) if isinstance(error, DeclarationError) else _words(error)
@@ -166,7 +166,7 @@ class Loader:
         return PluginState(origin, "ok", len(offers), note), offers
 
     def _names(self, offers: Iterable[Offer], origin: Origin) -> dict[tuple[type, str, str], str]:
-        """The names of what a plugin offers, each of them once in its distribution."""
+        """Return the names of a plugin's values; raise if its distribution has one twice."""
         distribution = distribution_key(origin.distribution)
         found: dict[tuple[type, str, str], str] = {}
         for value in offers:
@@ -183,7 +183,7 @@ class Loader:
 
 
 def _offers(manager: pluggy.PluginManager, hook: str) -> list[Offer]:
-    """What a plugin returns from one hook, checked."""
+    """Return the checked values that a plugin returns from one hook."""
     values: list[Offer] = []
     expected = f"expected a tuple of {HOOKS[hook].__name__}"
     for implementation in getattr(manager.hook, hook).get_hookimpls():
@@ -212,7 +212,7 @@ def _offers(manager: pluggy.PluginManager, hook: str) -> list[Offer]:
 def _short(value: object) -> str:
     try:
         text = repr(value)
-    except Exception:  # it is not ours
+    except Exception:  # other people's code may raise
         text = f"a value of type {type(value).__name__}"
     return text if len(text) <= 200 else f"{text[:200]}…"
 
@@ -220,7 +220,7 @@ def _short(value: object) -> str:
 def _words(error: BaseException) -> str:
     try:
         text = str(error)
-    except Exception:  # it is not ours
+    except Exception:  # other people's code may raise
         text = ""
     return f"{type(error).__name__}: {text}" if text else f"{type(error).__name__}"
 
@@ -245,7 +245,7 @@ def _listed(text: str) -> list[str]:
 
 
 def misnamed(states: Sequence[PluginState]) -> list[PluginState]:
-    """A row for each name in the environment that chooses no plugin, and why."""
+    """Return a row with a reason for each name in the environment that matches no plugin."""
     built_in = {n for s in states if s.origin.distribution == GROUP for n in _own_names(s.origin)}
     others = {n for s in states if s.origin.distribution != GROUP for n in _own_names(s.origin)}
     rows = []
@@ -265,9 +265,9 @@ def misnamed(states: Sequence[PluginState]) -> list[PluginState]:
 
 
 def _check_requirement(point: EntryPoint) -> None:
-    """A plugin says which actzoo it needs by its own Requires-Dist."""
+    """Check this actzoo against the Requires-Dist of the plugin's distribution."""
     lines: Sequence[str] = ()
-    with suppress(Exception):  # metadata that cannot be read require nothing
+    with suppress(Exception):  # unreadable metadata count as no requirements
         lines = (point.dist.requires if point.dist is not None else None) or ()
     for line in lines:
         try:

@@ -1,4 +1,4 @@
-"""Look-up: values by name, over everything that the plugins together provide."""
+"""The registry: look-up of values by name over all plugins."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from actzoo.values import ActivationSet, Dataset, Network, WorkerPool
 
 
 class Registry:
-    """What all plugins together provide. `default()` is the one everybody shares."""
+    """The values of all plugins together. `default()` returns the shared one."""
 
     def __init__(self, points: Iterable[EntryPoint], others: Iterable[PluginState] = ()) -> None:
         self.activations: Catalogue[Activation] = Catalogue("activation")
@@ -53,7 +53,7 @@ class Registry:
             self.executors.add(offer, origin)
 
     def get(self, name: str | Activation | Callable[[Tensor], Tensor]) -> Activation:
-        """The activation of that name; see `actzoo.get`."""
+        """Return the activation of that name; see `actzoo.get`."""
         if isinstance(name, Activation):
             return name
         if not isinstance(name, str):
@@ -79,7 +79,7 @@ class Registry:
         full = f"{distribution}:{call.name}" if distribution else call.name
         found = self.activations.find(full)
         if found is None and distribution and importing.is_reference(text):
-            with suppress(UnknownNameError):  # a module may have the name of a distribution
+            with suppress(UnknownNameError):  # a module and a distribution may share a name
                 return importing.load(text)
         if found is None:
             if spellings.may_be_formula(call):
@@ -91,7 +91,7 @@ class Registry:
         return _variant(found[0], tuple((n, repr(v), v) for n, v in sorted(values.items())))
 
     def model(self, text: str) -> tuple[Network, dict[str, Any]]:
-        """A network and its options, from `mlp` or `mlp(depth=8)`."""
+        """Return a model and its options, from `mlp` or `mlp(depth=8)`."""
         distribution, rest = self._qualifier(text)
         base, values = parse_call(rest)
         full = f"{distribution}:{base}" if distribution else base
@@ -108,14 +108,14 @@ class Registry:
         return network, {**network.options, **values}
 
     def _qualifier(self, text: str) -> tuple[str, str]:
-        """A text without the distribution that it begins with; "" if there is none."""
+        """Return the distribution that a text begins with, "" if there is none, and the rest."""
         distribution, colon, rest = text.partition(":")
         known = {distribution_key(s.origin.distribution) for s in self.plugins}
         is_one = bool(colon) and distribution_key(distribution.strip()) in known
         return (distribution.strip(), rest) if is_one else ("", text)
 
     def members(self, text: str) -> tuple[str, ...]:
-        """The names that `--set TEXT` stands for: a registered set's, or those listed.
+        """Return the names that `--set TEXT` means: those of a registered set, or the listed.
 
         Raises:
             NameClashError: The text is the name of a set and of an activation.
@@ -129,10 +129,10 @@ class Registry:
         return self.members_of(*found)
 
     def members_of(self, chosen: ActivationSet, origin: Origin) -> tuple[str, ...]:
-        """The names of a set's functions; where several go by one, its own distribution's.
+        """Return the names of a set's functions, qualified if its own distribution has them too.
 
         Raises:
-            UsageError: One of them is nobody's, or more than one's; names set and plugin.
+            UsageError: A member is unknown, or several distributions provide it.
         """
         names = []
         for name in chosen.members:
@@ -152,9 +152,9 @@ class Registry:
         return tuple(names)
 
     def named_sets(self) -> tuple[dict[str, tuple[str, ...]], list[str]]:
-        """The functions of all named sets, and why some sets cannot be used.
+        """Return the functions of all named sets, and why some sets cannot be used.
 
-        A set goes by its name, or by `distribution:name` where several have it.
+        The key is the set's name, or `distribution:name` where several sets have the name.
         """
         usable: dict[str, tuple[str, ...]] = {}
         refused: list[str] = []
@@ -168,7 +168,7 @@ class Registry:
         return usable, refused
 
     def states(self) -> list[PluginState]:
-        """What became of each plugin, with what is wrong with its sets."""
+        """Return the state of each plugin, including errors in its sets."""
         wrong: dict[Origin, list[str]] = {}
         for chosen, origin in self.sets.entries:
             try:
@@ -181,7 +181,7 @@ class Registry:
         ]
 
     def origin(self, value: Activation | Dataset | Network) -> Origin | None:
-        """Who provides a value or what it is a variant of; None for a formula."""
+        """Return the origin of a value, or of the value it is a variant of; None for a formula."""
         if isinstance(value, Activation):
             name = value.name.partition("(")[0]
             entries = self.activations.entries
@@ -192,10 +192,10 @@ class Registry:
         return next((origin for entry, origin in others if entry is value), None)
 
     def full_name(self, value: Activation) -> str:
-        """The name that finds this activation again, whoever else is installed later.
+        """Return the name that finds this activation again after other installations.
 
-        A built-in goes by its short name, unless another distribution has that name, too;
-        anyone else's by `distribution:name`.
+        For a built-in this is its short name, unless another distribution has that name too.
+        For all others it is `distribution:name`.
         """
         origin = self.origin(value)
         if origin is None:
@@ -206,7 +206,7 @@ class Registry:
         return f"{origin.distribution}:{value.name}"
 
     def found_by(self, value: Dataset | Network) -> str:
-        """The name that finds a dataset or network: its own, qualified where several have it."""
+        """Return the name of a dataset or model, qualified where several have the same name."""
         catalogue = self.datasets if isinstance(value, Dataset) else self.models
         origin = self.origin(value)
         if origin is None or len(catalogue.named(value.name)) == 1:
@@ -214,7 +214,7 @@ class Registry:
         return f"{origin.distribution}:{value.name}"
 
 
-# One text is one value, so that what kernels prepare for a function serves all its layers.
+# The same text gives the same value, so that all layers share what kernels prepare for it.
 @functools.lru_cache(maxsize=1024)
 def _variant(activation: Activation, values: tuple[tuple[str, str, Value], ...]) -> Activation:
     return activation.with_parameters(**{name: value for name, _, value in values})
@@ -236,7 +236,7 @@ def _from_formula(text: str) -> Activation:
 
 @functools.cache
 def default() -> Registry:
-    """The registry over every installed distribution, loaded at first use."""
+    """Return the registry of all installed distributions, loaded at first use."""
     registry = Registry(discover(), unreadable())
     rows = misnamed(registry.plugins)
     registry.plugins += rows
@@ -246,7 +246,7 @@ def default() -> Registry:
 
 
 def get(name: str | Activation | Callable[[Tensor], Tensor]) -> Activation:
-    """The activation that a name or formula stands for.
+    """Return the activation that a name or formula stands for.
 
     Args:
         name: A name or alias, in any case and with `-` or `_` (`"gelu"`, `"Leaky-ReLU"`);
@@ -254,10 +254,10 @@ def get(name: str | Activation | Callable[[Tensor], Tensor]) -> Activation:
             (`"leaky_relu(slope=0.2)"`); a formula in x (`"x*sin(x)"`, with values for its
             other symbols: `"x*sigmoid(b*x), b=1"`, or `b=layer(1)` and `b=channel(1)` for
             values that train); a reference `"module:attribute"` or `"file.py:attribute"`;
-            any function of a tensor; or an Activation, returned as it is.
+            any function of a tensor; or an Activation, returned unchanged.
 
     Raises:
-        UnknownNameError: Nothing goes by that name; the message names the nearest.
+        UnknownNameError: No activation has that name; the message names the nearest.
         NameClashError: Two distributions provide it; the message names both.
         FormulaError: The formula cannot be read; the message points at the place.
     """
@@ -265,5 +265,5 @@ def get(name: str | Activation | Callable[[Tensor], Tensor]) -> Activation:
 
 
 def names() -> tuple[str, ...]:
-    """The names of all activations, sorted."""
+    """Return the names of all activations, sorted."""
     return tuple(sorted(value.name for value, _ in default().activations.entries))

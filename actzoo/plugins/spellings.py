@@ -1,4 +1,4 @@
-"""Calls of functions as users of torch type them: `LeakyReLU(0.2)`, `gelu(approximate=tanh)`."""
+"""Calls in torch's spelling: `LeakyReLU(0.2)`, `gelu(approximate=tanh)`."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ _WORD = re.compile(r"[A-Za-z_]\w*")
 
 @dataclass(frozen=True)
 class _Torchs:
-    """The arguments that torch's function takes, in its order.
+    """The arguments of torch's function, in its order.
 
     Attributes:
         order: Their names.
-        own: What we call those that are called otherwise here.
-        same: Those that we do not have, and the values at which torch's function is ours.
-        instead: (name, value) for which another of our functions is torch's.
+        own: The names of those that have another name in actzoo.
+        same: Those that actzoo lacks, with the values at which both functions are the same.
+        instead: Pairs (name, value) that mean another function of actzoo.
     """
 
     order: tuple[str, ...]
@@ -65,7 +65,7 @@ TORCH: Mapping[str, _Torchs] = {
         {("approximate", "tanh"): "gelu_tanh"},
     ),
 }
-"""By our names."""
+"""The arguments of torch's functions, by actzoo's names."""
 
 _ADVICE = {
     "num_parameters": "it learns one for each channel; say their number in module(channels=...)",
@@ -76,17 +76,17 @@ _ADVICE = {
 
 
 def without_torch(text: str) -> str:
-    """The text without `torch.nn.` or the like before a name."""
+    """Return the text without a prefix such as `torch.nn.`."""
     return text[found.end() :] if (found := _PREFIX.match(text)) else text
 
 
 def is_formula(call: Call) -> bool:
-    """Whether a text of the form NAME(...) is a formula, as `tanh(2*x)` is."""
+    """Return whether a text of the form NAME(...) is a formula, as `tanh(2*x)` is."""
     return _is_function(call) and not _is_spelt_out(call)
 
 
 def may_be_formula(call: Call) -> bool:
-    """Whether a text whose NAME is no activation's is to be read as a formula."""
+    """Return whether to read a text as a formula when its NAME is not an activation."""
     return _is_function(call) or not _is_spelt_out(call)
 
 
@@ -95,22 +95,22 @@ def _is_function(call: Call) -> bool:
 
 
 def _is_spelt_out(call: Call) -> bool:
-    """Whether each argument has a name or is a value."""
+    """Return whether each argument has a name or is a literal."""
     return all(a.key or _read(a.source) is not None for a in call.arguments)
 
 
 def own_values(
     name: str, parameters: Mapping[str, Any], call: Call
 ) -> tuple[str, dict[str, float | tuple[float, ...]]]:
-    """The values of a call by our names of the parameters, and the function that it means.
+    """Return the function that a call means, and its values by actzoo's parameter names.
 
     Args:
-        name: Of the function that was called.
+        name: The name of the called function.
         parameters: Its declared parameters.
-        call: What was typed.
+        call: The call as it was typed.
 
     Raises:
-        UsageError: An argument is no value, or not one that the function can have.
+        UsageError: An argument is not a literal, or the function does not have it.
     """
     torchs = TORCH.get(name, _Torchs(()))
     order = torchs.order or tuple(parameters)
