@@ -1,4 +1,4 @@
-"""The machine, the versions and the commit that a result was made with."""
+"""The machine, the versions and the commit behind a result."""
 
 from __future__ import annotations
 
@@ -30,22 +30,22 @@ MADE_WITH = (
     "actzoo",
     "actzoo's commit",
 )
-"""Facts, as `in_words` names them, that can change a result's last digits, or more.
+"""Facts, with the names of `in_words`, that can change a result's last digits, or more.
 
-The kernel is none of them: what is asked for is the same in a run, and what ran is decided by
-the set and these."""
+The kernel is not among them. A run asks for one kernel, and the kernel that runs follows from the
+set and these facts."""
 MOST_THREADS = 1024
-"""Many more than any machine has use for end the process instead of an error."""
+"""The largest number of threads; a much larger one ends the process without an error."""
 PACKAGES = ("torch", "torchvision", "numpy", "pluggy", "pandas", "scipy", "scikit-learn", "sympy")
 
 
 @functools.cache
 def commit() -> dict[str, Any] | None:
-    """The last commit that changed actzoo, and whether it was changed since; None outside one.
+    """Return the last commit that changed actzoo, and whether it has uncommitted changes.
 
-    It asks the checkout that holds this package, never the working directory's, and for the
-    package only: a commit of documents makes no other results (in a shallow clone git cannot
-    tell). `changes` is there if it was changed: 12 digits that tell one change from another.
+    The commit is that of the checkout that holds this package, not of the working directory, and
+    of the package only: a commit of documents does not change results (a shallow clone cannot
+    tell). `changes` identifies uncommitted changes by 12 digits. None means no checkout.
     """
     root = Path(actzoo.__file__).resolve().parent.parent
     if not (root / ".git").exists():
@@ -82,7 +82,7 @@ def _git(root: Path, *words: str) -> str:
 
 @functools.cache
 def processor() -> str:
-    """The processor's name as its maker writes it, where the system tells."""
+    """Return the processor's full name if the system has it, else its short name."""
     info = Path("/proc/cpuinfo")
     if info.exists():
         for line in info.read_text(errors="replace").splitlines():
@@ -92,11 +92,11 @@ def processor() -> str:
 
 
 def environment(device: torch.device | None = None, threads: int | None = None) -> dict[str, Any]:
-    """Everything about the machine and versions that a reader of a number needs.
+    """Return the facts about machine and versions that a result depends on.
 
     Args:
-        device: Where the computation ran; its name is given for a GPU.
-        threads: The number of torch's threads; the present one if left out.
+        device: The device of the computation; a GPU is recorded with its name.
+        threads: The number of torch's threads; the current number by default.
     """
     kind = device.type if device is not None else "cpu"
     table = native.load()
@@ -118,9 +118,9 @@ def environment(device: torch.device | None = None, threads: int | None = None) 
 
 
 def in_words(found: Mapping[str, Any]) -> dict[str, str]:
-    """What `environment` said, stored or now, as words by the name that readers know it by.
+    """Return the facts of `environment`, stored or new, as text by their shown names.
 
-    Whatever is in MADE_WITH is there: "unknown" if an older result does not say.
+    It has every fact in MADE_WITH: "unknown" if an older result lacks it.
     """
     commit = found.get("commit")
     if commit is None:
@@ -147,7 +147,7 @@ def in_words(found: Mapping[str, Any]) -> dict[str, str]:
 
 @contextmanager
 def threads(count: int) -> Iterator[None]:
-    """Torch at so many threads inside the block, as before afterwards."""
+    """Set torch's number of threads inside the block and restore it after."""
     before = torch.get_num_threads()
     torch.set_num_threads(count)
     try:
@@ -165,10 +165,10 @@ def _version(package: str) -> str | None:
 
 
 def device_elsewhere(text: str) -> torch.device:
-    """A device of other machines, of which nothing can be asked here.
+    """Return a device on another machine, which cannot be checked here.
 
     Raises:
-        UsageError: It is no device's name, or `auto`.
+        UsageError: The text is not the name of a device, or is `auto`.
     """
     try:
         return torch.device(text)
@@ -180,10 +180,10 @@ def device_elsewhere(text: str) -> torch.device:
 
 
 def pick_device(text: str) -> torch.device:
-    """A device from what the user said; `auto` takes a GPU where there is one.
+    """Return the device that the user named; `auto` means a GPU where there is one.
 
     Raises:
-        UsageError: There is no such device here.
+        UsageError: This machine has no such device.
     """
     if text == "auto":
         if torch.cuda.is_available():
@@ -201,5 +201,5 @@ def pick_device(text: str) -> torch.device:
     if device.type == "cpu":
         if device.index:
             raise UsageError(f"device {text!r}: there is one CPU to torch; expected cpu")
-        return torch.device("cpu")  # cpu:0 is no other one
+        return torch.device("cpu")  # cpu:0 is the same device
     return device

@@ -1,20 +1,20 @@
-"""Every exception that actzoo raises on purpose.
+"""The exceptions that actzoo raises on purpose.
 
     ActzooError
-     ├─ UsageError            what the user asked for does not make sense
-     │   ├─ UnknownNameError  no activation, dataset, model ... of that name
+     ├─ UsageError            a request that makes no sense
+     │   ├─ UnknownNameError  no activation, dataset, model ... has that name
      │   ├─ NameClashError    two distributions provide that name
      │   ├─ FormulaError      a formula text that cannot be read
-     │   ├─ KernelError       a kernel asked for by name that cannot run here
+     │   ├─ KernelError       a requested kernel that cannot run here
      │   └─ DataError         a dataset that is missing, truncated or mislabelled
      ├─ DeclarationError      an Activation, Dataset or Model that contradicts itself
      ├─ MixtureError          weights outside w >= 0, not finite, or all of them 0
      ├─ DivergedError         a loss that is no longer finite
-     ├─ TuningError           tuning that did not come to its end
-     └─ StoreError            an output folder that cannot be used as it is
+     ├─ TuningError           tuning that did not finish
+     └─ StoreError            an output folder that cannot be used
 
 The command line turns MixtureError, DivergedError and TuningError into exit code 1 and the
-others into 2; none of them shows a traceback there.
+others into 2, without a traceback.
 """
 
 
@@ -22,36 +22,36 @@ class ActzooError(Exception):
     """Base of all errors that actzoo raises on purpose.
 
     Args:
-        args: The message; of a message of several lines each line.
+        args: The message, or the lines of a longer message.
     """
 
     def __str__(self) -> str:
-        """The lines of the message."""
+        """Return the message with its lines joined."""
         return "\n".join(map(str, self.args))
 
 
 class UsageError(ActzooError):
-    """What was asked for does not make sense; the message says what would."""
+    """A request that makes no sense; the message says what to do instead."""
 
 
 class UnknownNameError(UsageError):
-    """No activation, dataset, model ... goes by the name that was given."""
+    """A name that no activation, dataset, model ... has."""
 
 
 class NameClashError(UsageError):
-    """Two distributions provide the name that was asked for."""
+    """A name that two distributions provide."""
 
 
 class FormulaError(UsageError):
-    """A formula text that cannot be read; the message points at the place."""
+    """A formula text that cannot be read; the message points at the error."""
 
 
 class KernelError(UsageError):
-    """A kernel that was asked for by name and cannot run here; says why, and what can."""
+    """A kernel that was requested by name and cannot run here; the message says why."""
 
 
 class DataError(UsageError):
-    """A dataset that is missing, truncated, mislabelled or of no known shape."""
+    """A dataset that is missing, truncated, mislabelled or of an unknown shape."""
 
 
 class DeclarationError(ActzooError):
@@ -59,16 +59,16 @@ class DeclarationError(ActzooError):
 
 
 class MixtureError(ActzooError):
-    """Mixture weights that left w >= 0 or are not finite, or of which none is left above 0."""
+    """Mixture weights that are negative, not finite, or all 0."""
 
 
 class DivergedError(ActzooError):
-    """A loss that is no longer finite; carries where it happened."""
+    """A loss that is no longer finite, with the place where it happened."""
 
 
 class TuningError(ActzooError):
-    """Tuning that did not come to its end: nothing was chosen; the next run goes on with it."""
+    """Tuning that did not finish and chose nothing; the next run continues it."""
 
 
 class StoreError(ActzooError):
-    """An output folder that cannot be used as it is; nothing in it was changed."""
+    """An output folder that cannot be used; nothing in it was changed."""

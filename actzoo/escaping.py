@@ -1,7 +1,7 @@
-"""Names made harmless, one function a medium: terminal, markdown, LaTeX, spreadsheet.
+"""Escaping of names, with one function for each medium: terminal, markdown, LaTeX, spreadsheet.
 
-A name (of a file, a plugin, a dataset, a function; the message of somebody's exception) may hold
-any character. Whoever writes one into a medium puts it through the function of that medium.
+A name (of a file, a plugin, a dataset, a function; the message of an exception) may contain any
+character. Code that writes a name into a medium calls the function of that medium.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ import re
 import unicodedata
 
 _UNSEEN = ("Cc", "Cf", "Cs", "Zl", "Zp")
-"""Categories that act on the text around them, or cannot be written: controls, directions of
-writing, separators of lines, halves of a character."""
+"""Categories of characters that change the text around them or cannot be written: controls,
+writing directions, line separators, lone surrogates."""
 _MARKED = re.compile(
     r"[\\`*\[\]<>|~$&]|(?<!\w)_|_(?!\w)|:(?=//)|(?<=www)\.|^[#+-](?=\s)|^=+$", re.I
 )
@@ -20,11 +20,11 @@ _ESCAPES = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
 
 def visible(text: object, *, keep: str = "") -> str:
-    r"""A text in which every character that acts is shown as its escape: ESC as `\x1b`.
+    r"""Return a text with control and similar characters as escapes: ESC as `\x1b`.
 
     Args:
         text: A text, or a value such as a path.
-        keep: Characters that stay as they are.
+        keep: Characters that are not escaped.
     """
     text = str(text)
     if text.isascii() and text.isprintable():
@@ -42,23 +42,23 @@ def _seen(character: str) -> str:
 
 
 def coded(character: str) -> str:
-    r"""A character by its number: `\u202e`."""
+    r"""Return the escape of a character by its number: `\u202e`."""
     number = ord(character)
     return f"\\u{number:04x}" if number < 0x10000 else f"\\U{number:08x}"
 
 
 def one_line(text: object) -> str:
-    """A message of several lines on one, and what acts in it visible."""
+    """Return a message on one line, with control characters escaped."""
     return visible(" ".join(str(text).split()))
 
 
 def markdown(text: object) -> str:
-    """A text that markdown shows as it is: no emphasis, link, HTML, mathematics or new cell."""
+    """Return a text escaped for markdown: no emphasis, link, HTML, mathematics or table cell."""
     return _MARKED.sub(lambda found: f"\\{found.group()}", visible(text))
 
 
 def markdown_code(text: object) -> str:
-    """A text as inline code of markdown, in as many backticks as it needs."""
+    """Return a text as inline code of markdown, with as many backticks as it needs."""
     shown = visible(text)
     longest = max(map(len, re.findall("`+", shown)), default=0)
     fence = "`" * (longest + 1)
@@ -67,7 +67,7 @@ def markdown_code(text: object) -> str:
 
 
 def latex(text: object) -> str:
-    r"""A text as letters within `\mathrm{...}`."""
+    r"""Return a text as letters within `\mathrm{...}`."""
     signs = {"\\": "\\backslash ", "~": "\\sim ", "`": "'"}
     return "".join(
         signs.get(sign) or (f"\\{sign}" if sign in "_#%&$^{}" else sign) for sign in visible(text)
@@ -75,7 +75,7 @@ def latex(text: object) -> str:
 
 
 def spreadsheet(value: object) -> object:
-    """A cell of a table of which no spreadsheet makes a formula; numbers stay numbers."""
+    """Return a table cell that no spreadsheet reads as a formula; numbers do not change."""
     if not isinstance(value, str):
         return value
     return (

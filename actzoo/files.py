@@ -1,4 +1,4 @@
-"""Files that are never half there: written whole or not at all, and read with care."""
+"""Atomic writing of files, and reading of files with checked errors."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from actzoo.errors import StoreError
 from actzoo.escaping import spreadsheet
 
 PART = ".actzoo-part"
-"""How the name of a file ends while it is being written; no other program ends one so."""
+"""The suffix of a file that is being written; no other program uses it."""
 _OURS = re.compile(rf".+\.\d+{re.escape(PART)}", re.DOTALL)
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-_EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time a zip archive knows
+_EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time in a zip archive
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file so that at any moment it is either absent, old, or whole.
+    """Write a file atomically: at any moment it is absent, old, or complete.
 
     Raises:
         StoreError: The folder cannot be written, or the disk is full.
@@ -56,7 +56,7 @@ def remove(path: Path) -> None:
     """Remove a file if it is there.
 
     Raises:
-        StoreError: It cannot be removed.
+        StoreError: The file cannot be removed.
     """
     try:
         path.unlink(missing_ok=True)
@@ -65,23 +65,23 @@ def remove(path: Path) -> None:
 
 
 def remove_parts(folder: Path) -> None:
-    """Remove what killed writers left in a folder; call it as the only writer there.
+    """Remove the partial files of killed writers from a folder that has no other writer.
 
-    That is `<name>.<process>.actzoo-part` and nothing else: the folder may be anybody's.
+    It removes only `<name>.<process>.actzoo-part`, since the folder may hold other files.
     """
-    with contextlib.suppress(OSError):  # no folder, or one that cannot be read: nothing is ours
+    with contextlib.suppress(OSError):  # a missing or unreadable folder has no partial files
         for path in sorted(folder.iterdir()):
             if _OURS.fullmatch(path.name) and path.is_file() and not path.is_symlink():
                 remove(path)
 
 
 def digest(content: bytes) -> str:
-    """SHA-256 of a file's content, 64 hex digits."""
+    """Return the SHA-256 of a file's content, 64 hex digits."""
     return hashlib.sha256(content).hexdigest()
 
 
 def finite(value: Any) -> Any:
-    """A value for JSON, which has no nan and no infinity: they become null."""
+    """Return a value for JSON, with None for nan and infinity."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, dict):
@@ -98,7 +98,7 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def csv_bytes(rows: Sequence[Mapping[str, Any]]) -> bytes:
-    """Rows as CSV; the columns are those of all rows, in order."""
+    """Return rows as CSV with the columns of all rows, in order."""
     columns = list(dict.fromkeys(name for row in rows for name in row))
     buffer = io.StringIO(newline="")
     writer = csv.DictWriter(buffer, columns, restval="", lineterminator="\n")
@@ -113,7 +113,7 @@ def write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
 
 
 def npz_bytes(arrays: Mapping[str, NDArray[Any]]) -> bytes:
-    """Arrays as a compressed .npz: the same bytes for the same arrays, whatever the clock."""
+    """Return arrays as a compressed .npz; the same arrays always give the same bytes."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         for name, array in arrays.items():
@@ -125,10 +125,10 @@ def npz_bytes(arrays: Mapping[str, NDArray[Any]]) -> bytes:
 
 
 def read_bytes(path: Path) -> bytes:
-    """A file's content.
+    """Return a file's content.
 
     Raises:
-        StoreError: It is not there or cannot be read.
+        StoreError: The file does not exist or cannot be read.
     """
     try:
         return path.read_bytes()
@@ -137,10 +137,10 @@ def read_bytes(path: Path) -> bytes:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """Read a JSON object.
+    """Return the JSON object in a file.
 
     Raises:
-        StoreError: The file is torn or no JSON object: NaN and Infinity are none.
+        StoreError: The file is incomplete or not a JSON object; NaN and Infinity are not JSON.
     """
     try:
         return parse_json(read_bytes(path))
@@ -149,12 +149,12 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def parse_json(content: bytes) -> dict[str, Any]:
-    """Return the JSON object that a text holds; NaN and Infinity are no JSON.
+    """Return the JSON object in a text.
 
     Raises:
-        ValueError: It is none; says why.
+        ValueError: The text is not a JSON object, or has NaN or Infinity in it.
     """
-    # Not msgspec's reader: it refuses the half surrogates that stand for bytes of file names.
+    # msgspec's reader refuses lone surrogates, which represent bytes of file names.
     try:
         value = json.loads(content.decode(), parse_float=_number, parse_constant=_number)
     except (ValueError, RecursionError) as error:

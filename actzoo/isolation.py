@@ -1,7 +1,7 @@
-"""Settings that torch and NumPy keep for the whole process: our own inside a block.
+"""Fixed values for the process-wide settings of torch and NumPy inside a block.
 
-A script or a plugin may have set a default dtype or device, a precision, a flag. A number that
-depends on them would not follow from its spec.
+A script or a plugin may have set a default dtype or device, a precision, a flag. A result that
+depends on them would not follow from its spec alone.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class Setting(NamedTuple):
     Attributes:
         get: Function that returns its value.
         set: Function that sets it.
-        own: Its value inside the block, which is what torch starts with.
+        own: Its value inside the block, which is torch's default.
     """
 
     get: Callable[[], Any]
@@ -32,7 +32,7 @@ class Setting(NamedTuple):
 
 
 def _attribute(path: str, own: Any) -> Setting:
-    """A setting that is an attribute somewhere below torch."""
+    """Return a setting for an attribute at a path below torch."""
     parent, _, name = path.rpartition(".")
     owner = operator.attrgetter(parent)
     return Setting(
@@ -54,7 +54,7 @@ def _set_deterministic(value: tuple[bool, bool]) -> None:
 
 
 def _autocast(kind: str, dtype: torch.dtype) -> Setting:
-    """Whether operators on a kind of device choose a dtype of their own, and which."""
+    """Return the setting of autocast for a kind of device: whether it is on, and its dtype."""
 
     def set_both(value: tuple[bool, torch.dtype]) -> None:
         torch.set_autocast_enabled(kind, value[0])
@@ -68,13 +68,13 @@ def _autocast(kind: str, dtype: torch.dtype) -> Setting:
 
 
 def _flushes() -> bool:
-    """Whether denormal numbers become 0, which torch tells nobody."""
+    """Return whether subnormal numbers become 0, which torch has no function for."""
     least = torch.full((1,), 2.0**-126, dtype=torch.float32, device="cpu")
     return bool(least.mul(0.5).eq(0))
 
 
 def _hooks() -> list[dict[Any, Any]]:
-    """The dictionaries of what torch calls at each layer, parameter and step of the process."""
+    """Return torch's dictionaries of global hooks for layers, parameters and optimizer steps."""
     places = (torch.nn.modules.module, sys.modules["torch.optim.optimizer"])
     named = [(name, value) for place in places for name, value in vars(place).items()]
     return [v for n, v in named if n.startswith("_global_") and isinstance(v, dict)]
@@ -87,7 +87,7 @@ def _set_hooks(value: Sequence[Mapping[Any, Any]]) -> None:
 
 
 def _read_hooks() -> list[dict[Any, Any]]:
-    """What they hold; nothing if all are empty."""
+    """Return copies of the global hooks, or an empty list if there are none."""
     found = [dict(hooks) for hooks in _hooks()]
     return found if any(found) else []
 
@@ -96,7 +96,7 @@ _GENERAL: Mapping[str, Setting] = {
     "fp32": _attribute("backends.fp32_precision", "none"),
     "mkldnn": Setting(
         lambda: torch.backends.mkldnn.fp32_precision,
-        # The attribute's own setter sets that of all backends.
+        # The attribute's own setter would set all backends.
         lambda value: torch.backends.mkldnn.set_flags(_fp32_precision=value),  # type: ignore[no-untyped-call]
         "none",
     ),
@@ -122,17 +122,17 @@ _OLDER: Mapping[str, Setting] = {
 
 
 def _rounding() -> dict[str, Any]:
-    """How float32 is rounded: in torch's older words and in its newer ones, of which both count."""
+    """Return the settings of float32 rounding, by torch's older names and by its newer ones."""
     found = {}
     for name, setting in _OLDER.items():
         try:
             found[name] = setting.get()
-        except RuntimeError:  # the newer words say what the older ones cannot
+        except RuntimeError:  # the newer names have values that the older ones cannot express
             found[name] = setting.own
     general = {}
     for name, setting in _GENERAL.items():
         general[name] = setting.get()
-        setting.set(setting.own)  # or the parts would repeat what is said in general
+        setting.set(setting.own)  # else the parts would repeat the general setting
     parts = {name: setting.get() for name, setting in _PARTS.items()}
     for name in reversed(general):
         _GENERAL[name].set(general[name])
@@ -140,7 +140,7 @@ def _rounding() -> dict[str, Any]:
 
 
 def _set_rounding(values: Mapping[str, Any]) -> None:
-    # The older words change the newer ones, so they come first.
+    # Setting the older names changes the newer ones, so they come first.
     for name, setting in {**_OLDER, **_GENERAL, **_PARTS}.items():
         setting.set(values[name])
 
@@ -190,23 +190,23 @@ SETTINGS: Mapping[str, Setting] = {
         {"divide": "warn", "over": "warn", "under": "ignore", "invalid": "warn"},
     ),
 }
-"""What is changed inside the block and put back after it, beside grad mode, device and threads."""
+"""The settings that the block changes and restores, besides grad mode, device and threads."""
 
 
 def _bring(setting: Setting, value: Any) -> None:
-    """Set it, unless it is so already: some settings import half of torch when they are set."""
+    """Set a value if it differs, since some setters import large parts of torch."""
     if setting.get() != value:
         setting.set(value)
 
 
 @contextmanager
 def isolated(threads: int | None = None) -> Iterator[None]:
-    """Settings of our own inside the block, on the CPU with gradients; the caller's afterwards.
+    """Use fixed settings inside the block, on the CPU with gradients; restore the caller's after.
 
-    Also a decorator. Random generators are not among them: see `experiment.streams`.
+    It is also a decorator. It does not cover random generators: see `training.seeding`.
 
     Args:
-        threads: Torch's threads inside the block; as many as there are if left out.
+        threads: The number of torch's threads inside the block; unchanged by default.
     """
     count = torch.get_num_threads()
     with ExitStack() as stack:

@@ -1,4 +1,4 @@
-"""What a name may look like, and when two names are the same."""
+"""The form of names, and the rule for when two names are the same."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ _PLAIN = re.compile(r"[a-z][a-z0-9_]*")
 
 
 def is_plain_name(text: str) -> bool:
-    """Whether a text has the form of a declared name, lower_snake_case."""
+    """Return whether a text has the form of a declared name, lower_snake_case."""
     return _PLAIN.fullmatch(text) is not None
 
 
 def normal(name: str) -> str:
-    """The form in which names are compared: without case, `-` and `_`."""
+    """Return the form of a name for comparisons: without case, `-` and `_`."""
     return name.lower().replace("-", "").replace("_", "")
 
 
 def shortest(names: Iterable[str]) -> dict[str, str]:
-    """What readers call datasets: `kind:path` with no more of its path than tells it apart.
+    """Return shown names of datasets: `kind:path` with the shortest unique end of its path.
 
     Args:
-        names: All that are shown together. A name without a colon stays as it is.
+        names: All names that are shown together. A name without a colon does not change.
 
     Returns:
-        The shown name of each.
+        The shown name for each name.
     """
     split = {name: name.partition(":") for name in names}
     found = {}
@@ -44,10 +44,10 @@ def shortest(names: Iterable[str]) -> dict[str, str]:
 
 
 def same_distribution(one: str, other: str) -> bool:
-    """Whether two texts name one distribution; case, `-`, `_` and `.` make no difference."""
+    """Return whether two texts name the same distribution, without case, `-`, `_` and `.`."""
     return distribution_key(one) == distribution_key(other)
 
 
 def distribution_key(name: str) -> str:
-    """The form in which names of distributions are compared: as PyPI does, and without dashes."""
+    """Return the form of a distribution's name for comparisons: PyPI's form without dashes."""
     return normal(name).replace(".", "")

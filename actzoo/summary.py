@@ -1,4 +1,4 @@
-"""Everything that is declared or computed of an activation, in words."""
+"""The declared and computed facts of an activation, as text."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from actzoo.plugins.registry import default
 
 
 def describe(activation: Activation) -> dict[str, Any]:
-    """The facts as plain values, in the order to read them; empty ones are there too."""
+    """Return all facts as plain values in reading order, including empty ones."""
     claims = activation.claims
     origin = default().origin(activation)
     facts: dict[str, Any] = {
