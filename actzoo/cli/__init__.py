@@ -1,4 +1,4 @@
-"""The command line: one file a command, each imported only when it runs."""
+"""The command line, with one module for each command, imported when the command runs."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ COMMANDS = {
     "status": "Show how far a run is, from another terminal or machine.",
     "ls": "List activations, datasets and networks.",
     "show": "Show one activation: formula, derivative, claims, plot.",
-    "check": "Hold activations to the numerics contract.",
-    "similar": "Find the activations nearest to a function: is it new?",
+    "check": "Check activations against the numerics contract.",
+    "similar": "Find the activations nearest to a function.",
     "speed": "Measure what activations cost on this machine.",
-    "report": "Write a report again from stored results, of several folders too.",
-    "compare": "Hold two result folders against each other, paired by seed.",
-    "plugins": "List the plugins and what became of them.",
+    "report": "Write a report again from the stored results of one or more folders.",
+    "compare": "Compare two result folders, paired by seed.",
+    "plugins": "List the plugins with their state.",
     "new-plugin": "Write a package around an activation of your own.",
     "env": "Show versions, machine and devices.",
 }
-"""Name and help of each command, here so that --help imports none of them."""
+"""Name and help of each command. They are here so that --help imports no command."""
 
 
 @contextmanager
 def _no_broken_pipe() -> Iterator[None]:
-    """Tell a reader of our output that left from a worker that did; click takes both for one."""
+    """Separate a closed output from a broken pipe to a worker, which click treats alike."""
     try:
         yield
     except BrokenPipeError as error:
@@ -46,17 +46,17 @@ def _no_broken_pipe() -> Iterator[None]:
 
 
 class LazyGroup(click.Group):
-    """A group whose commands are `actzoo.cli.<name>.command`, imported on demand."""
+    """A group with the commands `actzoo.cli.<name>.command`, imported on demand."""
 
     def make_context(self, *args: Any, **more: Any) -> click.Context:
-        """Read the words before the command's name."""
+        """Parse the arguments before the command's name."""
         with _no_broken_pipe():
             return super().make_context(*args, **more)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the command, and refuse words without content: none of its options takes one."""
+        """Return the command; raise for empty arguments, which no option accepts."""
         before = ""
         for word in args:
             name, equals, value = word.partition("=")
@@ -74,11 +74,11 @@ class LazyGroup(click.Group):
             return super().invoke(ctx)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """The commands, in the order of use."""
+        """Return the names of the commands in the order of use."""
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import a command."""
+        """Import and return a command."""
         if cmd_name not in COMMANDS:
             return None
         spare_torch()
@@ -87,7 +87,7 @@ class LazyGroup(click.Group):
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the list of commands from their help lines alone."""
+        """Write the list of commands without importing them."""
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
 
@@ -111,8 +111,8 @@ def main() -> None:
     """Run the command line and exit.
 
     Exit codes: 0 ok; 1 a cell or check failed, or accuracy dropped; 2 usage, or a file or folder
-    that cannot be used; 3 internal error, or no memory or no torch to run with; 130 interrupted;
-    141 nobody reads the output any more.
+    that cannot be used; 3 internal error, too little memory, or torch not found; 130 interrupted;
+    141 the reader of the output closed it.
     """
     prepare()
     try:

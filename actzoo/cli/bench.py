@@ -33,9 +33,9 @@ FORM = ("figure_format", "mixed_machines", "keep_order")
 def command(context: click.Context, /, **options: Any) -> int:
     """Train sets of activations and write a report that compares them.
 
-    Every set is trained with every seed on every dataset, a mixture in the three phases of
-    the paper: the network, then the mixture weights alone, then the network again. Cells
-    that are done already are not run again.
+    It trains every set with every seed on every dataset. A mixture trains in the three phases
+    of the paper: the model, then the mixture weights alone, then the model again. Finished
+    cells do not run again.
     """
     as_json = options["as_json"]
     screen = console(stderr=as_json or options["dry_run"], outlives=not options["dry_run"])
@@ -60,7 +60,7 @@ def command(context: click.Context, /, **options: Any) -> int:
     tuning = [(trial.spec.dataset, trial.spec.model) for trial in plan.trials]
     store, line = Store(folder), shlex.join(["actzoo", *sys.argv[1:]])
     with ExitStack() as workers:
-        # Refuses its options before there is a folder; ended as soon as the cells are.
+        # Opened before the folder exists, so that wrong options leave no folder behind.
         pool = workers.enter_context(open_executor(options, plan.run, folder))
         with store.locked(line):  # until the report is written: another run would change it
             with display(screen, kinds(plan.run, tuning)) as shown, workers:
@@ -99,7 +99,7 @@ def command(context: click.Context, /, **options: Any) -> int:
 
 
 def _asked(context: click.Context, options: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
-    """The run, and the options with what the file says of where it goes."""
+    """Return the run, and the options completed with the places that the file names."""
     from actzoo.plugins.registry import default
     from actzoo.sweep.config import (
         ELSEWHERE,
@@ -144,7 +144,7 @@ def _asked(context: click.Context, options: dict[str, Any]) -> tuple[Any, dict[s
 
 
 def _measure_cost(run: Run, loaded: Loaded, store: Store, screen: Screen) -> bool:
-    """Whether costs were measured; what stops that is said, and stops nothing else."""
+    """Return whether costs were measured. An error is printed and does not stop the command."""
     from actzoo.cost.sets import finished, measure_cost
 
     try:

@@ -1,4 +1,4 @@
-"""The options of `actzoo bench`, in groups; each goes by the name of its key in a config file."""
+"""The options of `actzoo bench`, in groups. Each has the name of its key in a config file."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from actzoo.sweep.grid import TUNABLE, unknown
 def _rates(
     context: click.Context, parameter: click.Parameter, value: str | None
 ) -> float | tuple[float, ...] | None:
-    """`1e-3` as a float, `3e-4,1e-3` as a tuple."""
+    """Return `1e-3` as a float, `3e-4,1e-3` as a tuple."""
     if value is None:
         return None
     try:
@@ -29,10 +29,10 @@ def _rates(
 
 
 def grid_of(texts: tuple[str, ...]) -> dict[str, tuple[Any, ...]]:
-    """`lr_network=3e-4,1e-3` and the like as a mapping.
+    """Return texts such as `lr_network=3e-4,1e-3` as a mapping.
 
     Raises:
-        UsageError: Not of that form, or no hyper-parameter of that name.
+        UsageError: A text has another form, or names no hyper-parameter.
     """
     grid = {}
     for text in texts:
@@ -68,11 +68,11 @@ GROUPS: Mapping[str, tuple[click.Option, ...]] = {
     "What to compare": (
         _option(
             "--config", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE.toml",
-            help="Take what is not given here from a file, e.g. the sweep.toml of a run.",
+            help="Read options that are not given here from a file, e.g. a run's sweep.toml.",
         ),
         _option(
             "--set", "sets", multiple=True, metavar="NAMES",
-            help="Functions, e.g. relu,tanh,sin (several are one mixture), or a named set "
+            help="Functions, e.g. relu,tanh,sin (several form a mixture), or a named set "
             "[every named set]. Repeatable.",
         ),
         _option(
@@ -81,15 +81,15 @@ GROUPS: Mapping[str, tuple[click.Option, ...]] = {
         ),
         _option(
             "--model", "models", multiple=True, metavar="NAME",
-            help="Networks, e.g. 'mlp(depth=8)' [paper_cnn]. Repeatable.",
+            help="Models, e.g. 'mlp(depth=8)' [paper_cnn]. Repeatable.",
         ),
-        _option("--seeds", metavar="SEEDS", help="E.g. 0-9 or 0,3,7 [0-2]."),
-        _option("--baseline", metavar="NAME", help="What all is compared with [relu]."),
+        _option("--seeds", metavar="SEEDS", help="Seeds, e.g. 0-9 or 0,3,7 [0-2]."),
+        _option("--baseline", metavar="NAME", help="The set to compare all others with [relu]."),
         _option(
             "--members/--no-members", default=True,
-            help="Members of mixtures alone as well [yes].",
+            help="Also run each member of a mixture alone [yes].",
         ),
-        _option("--mixture/--no-mixture", "mixtures", default=True, help="Mixtures at all [yes]."),
+        _option("--mixture/--no-mixture", "mixtures", default=True, help="Run the mixtures [yes]."),
         _choice(
             "--control", of="none equal-epochs",
             help="Add single functions trained for the mixture's full number of epochs.",
@@ -97,60 +97,60 @@ GROUPS: Mapping[str, tuple[click.Option, ...]] = {
     ),
     "How to train": (
         _option("--epochs", type=click.IntRange(min=0), help="Epochs of every phase [10]."),
-        _option("--batch-size", type=_COUNT, help="Images a step [128]."),
-        _rate("--lr-network", help="Rate of network phases [0.001]."),
-        _rate("--lr-mixture", help="Rate of mixture phases [0.01]."),
-        _choice("--optimizer", of="adam adamw sgd", help="Of every phase [adam]."),
-        _rate("--weight-decay", help="Of the network's weights [0]."),
-        _choice("--schedule", of="constant cosine", help="Of the learning rate [constant]."),
+        _option("--batch-size", type=_COUNT, help="Images per step [128]."),
+        _rate("--lr-network", help="Learning rate of network phases [0.001]."),
+        _rate("--lr-mixture", help="Learning rate of mixture phases [0.01]."),
+        _choice("--optimizer", of="adam adamw sgd", help="Optimizer of every phase [adam]."),
+        _rate("--weight-decay", help="Weight decay of the model's weights [0]."),
+        _choice("--schedule", of="constant cosine", help="Learning-rate schedule [constant]."),
         _choice(
             "--mixture-init", "init", of="equal random",
-            help="Raw weights start at 1 each, or uniform on (0, 1) [equal].",
+            help="Initial raw weights: 1 each, or uniform on (0, 1) [equal].",
         ),
         _choice(
             "--weight-init", of="default gain",
-            help="Torch's own start, or scaled by each set's gain [default].",
+            help="Torch's initialisation, or scaled by each set's gain [default].",
         ),
-        _option("--limit", type=_COUNT, help="Training images, stratified [all]."),
+        _option("--limit", type=_COUNT, help="Number of training images, stratified [all]."),
         _option(
             "--validation", type=float,
-            help="Share of the training images held out; 0 trains on all [0.1].",
+            help="Fraction of training images to hold out; 0 trains on all [0.1].",
         ),
     ),
-    "Tuning (several rates in a row, as --lr-network 3e-4,1e-3,3e-3, tune as well)": (
+    "Tuning (several rates, as in --lr-network 3e-4,1e-3,3e-3, tune as well)": (
         _option(
             "--grid", multiple=True, metavar="NAME=A,B",
-            help="Values to choose from for each set alike, e.g. batch_size=64,128. Repeatable.",
+            help="Values to try for each set, e.g. batch_size=64,128. Repeatable.",
         ),
         _option(
             "--tune-seeds", metavar="SEEDS",
-            help="Seeds to choose on, none of --seeds [1000,1001].",
+            help="Seeds for tuning, different from --seeds [1000,1001].",
         ),
     ),
     "Where it runs": (
         _option("--device", metavar="NAME", help="auto, cpu, cuda, cuda:1 or mps [auto]."),
-        _choice("--precision", of="fp32 bf16", help="Of the network's arithmetic [fp32]."),
+        _choice("--precision", of="fp32 bf16", help="Precision of the model's arithmetic [fp32]."),
         _choice(
             "--kernel", of="auto reference fused table",
-            help="How activations are computed [auto].",
+            help="Implementation of the activations [auto].",
         ),
         *executor_options.OPTIONS,
-        _option("--data-root", type=_PATH, help="Where datasets lie."),
+        _option("--data-root", type=_PATH, help="Folder of the datasets."),
     ),
-    "What becomes of it": (
+    "Output": (
         _option("--out", type=_PATH, help="Output folder [reports/...]."),
-        _option("--retry-failed", is_flag=True, help="Run cells that failed before again."),
+        _option("--retry-failed", is_flag=True, help="Run failed cells again."),
         _option("--fail-fast", is_flag=True, help="Stop at the first cell that fails."),
         _option(
             "--mixed-machines", is_flag=True,
-            help="Compare cells of unlike machines or versions, and say so.",
+            help="Allow cells of different machines or versions; the report says so.",
         ),
-        _option("--no-cost", is_flag=True, help="Do not measure what each set costs."),
+        _option("--no-cost", is_flag=True, help="Do not measure the cost of each set."),
         _option(
             "--keep-order", is_flag=True,
             help="Report the sets in the order given [the best first].",
         ),
-        _choice("--figure-format", of="png svg pdf", default="png", help="Of figures [png]."),
+        _choice("--figure-format", of="png svg pdf", default="png", help="Figure format [png]."),
         _option("--dry-run", is_flag=True, help="List the cells and stop."),
         _option("--json", "as_json", is_flag=True, help="One JSON document on stdout."),
     ),

@@ -1,4 +1,4 @@
-"""`actzoo check`: activations against the numerics contract."""
+"""`actzoo check`: checks of activations against the numerics contract."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ Checked = tuple["Activation", tuple["Result", ...]]
 
 @click.command()
 @click.argument("names", nargs=-1, metavar="[NAME|FORMULA|PLUGIN]...")
-@click.option("--only", multiple=True, metavar="CHECK", help="Run only this check; repeatable.")
-@click.option("--thorough", is_flag=True, help="10,000 points more, and compile with Inductor.")
+@click.option("--only", multiple=True, metavar="CHECK", help="Run only this check. Repeatable.")
+@click.option("--thorough", is_flag=True, help="Use 10,000 more points, and compile with Inductor.")
 @json_option
 def command(names: tuple[str, ...], only: tuple[str, ...], thorough: bool, as_json: bool) -> int:
-    """Hold activations to the numerics contract: values, derivatives, claims, layers.
+    """Check activations against the numerics contract: values, derivatives, claims, layers.
 
-    Without a name all activations are checked; a plugin's name stands for all of its own.
-    An error is given in units of its bound: 1 is the most that is allowed.
+    Without a name it checks all activations; the name of a plugin means all of its own.
+    An error is in units of its bound: at most 1 is allowed.
 
     Exit codes: 0 if every check passed or failed as declared; 1 if one failed.
     """
@@ -55,7 +55,7 @@ def command(names: tuple[str, ...], only: tuple[str, ...], thorough: bool, as_js
 
 
 def _chosen(names: Sequence[str]) -> list[Activation]:
-    """The activations that names, formulas and plugins stand for, each once."""
+    """Return the activations of names, formulas and plugins, without duplicates."""
     from actzoo.plugins.registry import default
 
     registry = default()
@@ -81,7 +81,7 @@ def _document(checked: Iterable[Checked]) -> dict[str, Any]:
 
 
 class _Progress:
-    """Which activation is being checked, on stderr, once that takes two seconds."""
+    """A display of the current activation on stderr, for checks of more than two seconds."""
 
     def __init__(self, total: int) -> None:
         self._total = total
@@ -93,7 +93,7 @@ class _Progress:
         self._done += 1
         now = time.monotonic()
         live = self._screen.is_terminal
-        # On a terminal one line is written over; elsewhere a line every ten seconds is enough.
+        # A terminal shows one changing line; other outputs get a line every ten seconds.
         if now - self._start > 2 and (live or now - self._said > 10):
             self._said = now
             line = f"[{self._done}/{self._total}] {name}"

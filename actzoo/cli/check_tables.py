@@ -1,4 +1,4 @@
-"""How check results read: a page for one activation, a row each for many."""
+"""The output of check results: a page for one activation, a row each for many."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from actzoo.checks.result import Status
 
 MEASURED = ("value", "derivative", "autograd", "precision", "jacobian")
-"""Checks whose worst error is worth a table."""
+"""Checks that measure an error, for the table of worst errors."""
 
 _WIDTH = 78
 _WORDS: tuple[tuple[Status, str], ...] = (
@@ -32,7 +32,7 @@ _COLUMNS: tuple[Status, ...] = ("passed", "skipped", "expected", "failed")
 
 
 def page(screen: Screen, activation: Activation, results: Sequence[Result]) -> None:
-    """One activation: counts, errors by dtype, and what did not pass."""
+    """Print the results of one activation: counts, errors by dtype, and all that did not pass."""
     say(screen, f"{activation.name}: {_counts(results)}")
     table = _errors(results)
     if table.row_count:
@@ -50,7 +50,7 @@ def page(screen: Screen, activation: Activation, results: Sequence[Result]) -> N
 
 
 def overview(screen: Screen, checked: Iterable[tuple[Activation, Sequence[Result]]]) -> None:
-    """Many activations: one row each, then whatever failed."""
+    """Print a row for each of many activations, then all failures."""
     table = Table(box=None, pad_edge=False)
     table.add_column("activation", no_wrap=True)
     for column in ("passed", "skipped", "known", "failed", "worst"):
@@ -60,7 +60,7 @@ def overview(screen: Screen, checked: Iterable[tuple[Activation, Sequence[Result
     for activation, results in checked:
         everything += results
         counts = Counter(result.status for result in results)
-        # Failures that are declared have their own column; the worst of the rest is news.
+        # Declared failures have their own column, so they are left out of the worst error.
         measured = [
             r for r in results if r.worst and r.status != "expected" and r.check in MEASURED
         ]
@@ -104,7 +104,7 @@ def _size(error: float) -> str:
 
 
 def _place(x: float) -> str:
-    """An input in at most seven characters."""
+    """Return an input in at most seven characters."""
     if 1e-3 <= abs(x) < 1e6 or x == 0:
         return f"{x:.0f}" if abs(x) >= 1e3 else f"{x:.3g}"
     return f"{x:.1e}".replace("e-0", "e-").replace("e+0", "e+")
@@ -119,7 +119,7 @@ def _counts(results: Sequence[Result]) -> str:
 
 
 def _list(screen: Screen, results: Iterable[Result], own: str) -> None:
-    """What failed, failed as declared, or was skipped; the same reason once."""
+    """Print what failed, failed as declared, or was skipped, each reason once."""
     for status, word in (("failed", "failed"), ("expected", "declared"), ("skipped", "skipped")):
         reasons: dict[str, list[str]] = {}
         for result in results:
@@ -130,7 +130,7 @@ def _list(screen: Screen, results: Iterable[Result], own: str) -> None:
 
 
 def _joined(keys: list[str]) -> str:
-    """Ids in one line: value-float32, value-float16 become value-float32, -float16."""
+    """Return ids on one line: value-float32, value-float16 become value-float32, -float16."""
     shown: list[str] = []
     before = ""
     for key in keys:

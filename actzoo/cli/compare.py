@@ -1,4 +1,4 @@
-"""`actzoo compare`: two output folders held against each other."""
+"""`actzoo compare`: a comparison of two output folders."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 @click.argument("a", type=click.Path(path_type=Path))
 @click.argument("b", type=click.Path(path_type=Path))
 @click.option("--set-a", default="", metavar="NAMES", help="The set of A to compare [every set].")
-@click.option("--set-b", default="", metavar="NAMES", help="The set of B to hold against it.")
+@click.option("--set-b", default="", metavar="NAMES", help="The set of B to compare with it.")
 @click.option(
     "--max-drop", type=click.FloatRange(min=0), metavar="POINTS",
-    help="Exit with 1 where accuracy fell by more points than this on average, or where B lacks "
-    "what A has.",
+    help="Exit with 1 if mean accuracy fell by more points than this, or if B lacks a result "
+    "of A.",
 )  # fmt: skip
 @click.option(
     "--export-markdown", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
@@ -40,10 +40,10 @@ def command(
     export_markdown: Path | None,
     as_json: bool,
 ) -> int:
-    """Hold output folder B against output folder A, set by set and paired by seed.
+    """Compare output folder B with output folder A, set by set and paired by seed.
 
-    Shows the difference in test accuracy, B minus A, with its 95% interval and a test
-    adjusted for all that is shown; says aloud in what the two were not made alike.
+    It shows the difference in test accuracy, B minus A, with its 95% interval and a test
+    that is adjusted for all comparisons shown, and lists how the two runs differ.
     """
     from actzoo.files import write_atomically
     from actzoo.report.comparison import document, dropped, hold

@@ -1,4 +1,4 @@
-"""What a command ends with when it is stopped: its last words and its exit code."""
+"""The message and the exit code of a command that an error stopped."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from actzoo.escaping import visible
 
 FAILED, USAGE, INTERNAL, INTERRUPTED, UNREAD = 1, 2, 3, 130, 141
 _NO_MEMORY = ("allocate memory", "out of memory", "failed to map segment")
-"""What torch, the C library and its loader say when there is none."""
+"""Parts of the messages of torch, the C library and its loader for too little memory."""
 
 
 def ending(error: BaseException) -> int:
-    """Say why a command ends, and return its exit code.
+    """Print why a command ends, and return its exit code.
 
     Args:
-        error: What stopped it.
+        error: The error that stopped it.
     """
     try:
         code, words = _of(error)
@@ -30,7 +30,7 @@ def ending(error: BaseException) -> int:
             echo(line, err=True)
     except Unread:
         code = UNREAD
-    except ActzooError:  # the last words cannot be written either
+    except ActzooError:  # this message cannot be written either
         pass
     if code == UNREAD:
         silence(sys.stdout)
@@ -49,7 +49,7 @@ def _of(error: BaseException) -> tuple[int, list[str]]:
         return USAGE, [*([usage, ""] if usage else []), f"error: {visible(error.format_message())}"]
     if isinstance(error, ActzooError):
         failed = isinstance(error, TuningError | DivergedError | MixtureError)
-        return FAILED if failed else USAGE, [f"error: {_said(error)}"]
+        return FAILED if failed else USAGE, [f"error: {_message(error)}"]
     if any(map(_no_memory, chain)):
         said = visible(error) or "nothing more can be allocated"
         return INTERNAL, [f"error: out of memory ({said}); free some and run the same command"]
@@ -62,15 +62,15 @@ def _of(error: BaseException) -> tuple[int, list[str]]:
     return INTERNAL, [told, "a defect of actzoo, or of a plugin; please report the lines above"]
 
 
-def _said(error: ActzooError) -> str:
-    """Its message; of one with a drawing, or with several arguments, all lines."""
+def _message(error: ActzooError) -> str:
+    """Return an error's message with all of its lines."""
     if isinstance(error, FormulaError):
         return visible(error, keep="\n")
     return "\n".join(map(visible, error.args))
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:
-    """An error and what it came from."""
+    """Yield an error and its causes."""
     seen: set[int] = set()
     while error is not None and id(error) not in seen:
         seen.add(id(error))
@@ -90,7 +90,7 @@ def _no_memory(error: BaseException) -> bool:
 
 
 def _torch_is_broken(error: BaseException) -> bool:
-    """Whether torch did not load: it is not there, and the error came out of it or names it."""
+    """Return whether torch could not be loaded, and the error came from it or names it."""
     if "torch" in sys.modules and hasattr(sys.modules["torch"], "Tensor"):
         return False
     frames = (frame for e in _chain(error) for frame, _ in traceback.walk_tb(e.__traceback__))

@@ -1,4 +1,4 @@
-"""`actzoo env`: what a bug report and a number need."""
+"""`actzoo env`: versions and machine, for bug reports and for results."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def command(as_json: bool) -> None:
 
 
 def table_kernel() -> dict[str, str]:
-    """How the table kernel runs on the CPU, or the reason why it does not."""
+    """Return how the table kernel runs on the CPU, or the reason why it does not."""
     from actzoo.kernels.table import native
 
     library = native.load()
@@ -56,7 +56,7 @@ def table_kernel() -> dict[str, str]:
 
 
 def fused_kernel() -> dict[str, str]:
-    """How the fused kernel runs on the CPU, or the reason why it does not."""
+    """Return how the fused kernel runs on the CPU, or the reason why it does not."""
     import torch
 
     from actzoo.kernels import fitness

@@ -1,4 +1,4 @@
-"""The options that say where cells run, and the executor they make."""
+"""The options of executors, and the executor made from them."""
 
 from __future__ import annotations
 
@@ -16,32 +16,32 @@ if TYPE_CHECKING:
     from actzoo.sweep.plan import Run
 
 OPTIONS = (
-    click.Option(["--threads"], type=click.IntRange(min=1), help="CPU threads of a cell [1]: a "
-                 "cell's numbers depend on it, and two threads wait for each other on a busy "
-                 "machine; --executor local uses the other cores."),
+    click.Option(["--threads"], type=click.IntRange(min=1), help="CPU threads of a cell [1]. "
+                 "A cell's numbers depend on it, and two threads wait for each other on a busy "
+                 "machine. --executor local uses the other cores."),
     click.Option(["--executor"], metavar="NAME",
-                 help="Run cells elsewhere: local, dask, slurm [this process]."),
+                 help="Where cells run: local, dask, slurm [this process]."),
     click.Option(["--workers"], type=click.IntRange(min=1),
-                 help="How many cells at a time, for --executor [local: cores / threads, or one "
-                 "a GPU]."),
+                 help="Number of cells at a time, for --executor [local: cores / threads, or "
+                 "one per GPU]."),
     click.Option(["--address"], default="", metavar="URL",
-                 help="Of a scheduler that runs already, for --executor dask."),
+                 help="Address of a running scheduler, for --executor dask."),
     click.Option(["--executor-option", "executor_options"], multiple=True, metavar="NAME=VALUE",
-                 help="The executor's own, e.g. partition=gpu for slurm. Repeatable."),
+                 help="Option of the executor, e.g. partition=gpu for slurm. Repeatable."),
 )  # fmt: skip
 
 
 def elsewhere(options: dict[str, Any]) -> bool:
-    """Whether cells run on other machines, so that their device need not be on this one."""
+    """Return whether cells run on other machines, so that this one may lack their device."""
     return options["executor"] in ("dask", "slurm")
 
 
 @contextmanager
 def open_executor(options: dict[str, Any], run: Run, folder: Path) -> Iterator[Executor | None]:
-    """The executor that was asked for, shut down at the end; None for this process.
+    """Open the chosen executor for the block and shut it down after; None means this process.
 
     Raises:
-        UsageError: There is none of that name, or an option is not for it.
+        UsageError: No executor has that name, or it does not take an option.
     """
     from actzoo.plugins.registry import default
     from actzoo.values import PoolOptions

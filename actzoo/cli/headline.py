@@ -1,4 +1,4 @@
-"""A run in one line: how many cells are done, and how long it will still take."""
+"""The state of a run in one line: the number of finished cells and the time left."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from actzoo.sweep.status import STATES, Status
 
 
 def headline(status: Status) -> str:
-    """`12 of 36 cells done, 2 running, 1 failed; about 4 min left`."""
+    """Return text such as `12 of 36 cells done, 2 running, 1 failed; about 4 min left`."""
     counts = {state: len(status.of(state)) for state in STATES if state not in ("done", "waiting")}
     parts = [f"{len(status.of('done'))} of {len(status.cells)} cells done"]
     parts += [f"{count} {state}" for state, count in counts.items() if count]
@@ -15,7 +15,7 @@ def headline(status: Status) -> str:
 
 
 def duration(seconds: float) -> str:
-    """`40 s`, `5 min`, `2 h 10 min`, `3 d 4 h`."""
+    """Return a duration as text: `40 s`, `5 min`, `2 h 10 min`, `3 d 4 h`."""
     whole = max(1, round(seconds))
     if whole < 100:
         return f"{whole} s"

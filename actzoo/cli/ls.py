@@ -1,4 +1,4 @@
-"""`actzoo ls`: what there is, by name."""
+"""`actzoo ls`: a list of activations, sets, datasets or models."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from actzoo.escaping import visible
 
 @click.command()
 @click.argument("word", required=False)
-@click.option("--family", help="Of this family only, e.g. rectifiers.")
+@click.option("--family", help="Only this family, e.g. rectifiers.")
 @click.option("--kind", type=click.Choice(["elementwise", "channelwise", "dimwise", "gated"]))
 @click.option("--role", type=click.Choice(["hidden", "output"]))
-@click.option("--plugin", help="Of this distribution or plugin only.")
+@click.option("--plugin", help="Only this distribution or plugin.")
 @click.option("--sets", "what", flag_value="sets", help="List named sets.")
 @click.option("--datasets", "what", flag_value="datasets", help="List datasets.")
-@click.option("--models", "what", flag_value="models", help="List networks.")
+@click.option("--models", "what", flag_value="models", help="List models.")
 @json_option
 def command(
     word: str | None,
@@ -30,9 +30,9 @@ def command(
     what: str | None,
     as_json: bool,
 ) -> None:
-    """List activations (or sets, datasets, networks), those that match WORD.
+    """List activations (or sets, datasets, models), all or those that match WORD.
 
-    WORD is looked for in the name, the aliases, the formula, the family, the source.
+    WORD is searched in the name, the aliases, the formula, the family and the source.
     """
     wanted = {"family": family, "kind": kind}
     rows = [

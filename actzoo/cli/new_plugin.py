@@ -29,15 +29,15 @@ _NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 @click.argument("name")
 @click.option(
     "--formula", default=DEFAULT_FORMULA, show_default=True, metavar="TEXT",
-    help="In x and parameters; b=1 is fixed, b=layer(1) and b=channel(1) train.",
+    help="Formula in x and parameters; b=1 is fixed, b=layer(1) and b=channel(1) train.",
 )  # fmt: skip
-@click.option("--out", type=click.Path(path_type=Path), help="Its folder [actzoo-NAME].")
+@click.option("--out", type=click.Path(path_type=Path), help="Folder of the package [actzoo-NAME].")
 @json_option
 def command(name: str, formula: str, out: Path | None, as_json: bool) -> None:
     """Write a package that adds the activation NAME to actzoo.
 
-    It has a declaration, a README and a test that holds it to the numerics contract. Nothing
-    is overwritten.
+    It contains a declaration, a README and tests against the numerics contract. It never
+    overwrites files.
     """
     name = checked_name(name)
     distribution = f"actzoo-{name.replace('_', '-')}"
@@ -68,10 +68,10 @@ def write(folder: Path, files: Mapping[str, str]) -> None:
 
 
 def checked_name(text: str) -> str:
-    """The name in lower_snake_case.
+    """Return the name in lower_snake_case.
 
     Raises:
-        UsageError: It cannot be made so by replacing `-` alone.
+        UsageError: The name has this form neither as given nor with `_` for `-`.
     """
     name = text.replace("-", "_")
     if _NAME.fullmatch(name):
@@ -85,7 +85,7 @@ def checked_name(text: str) -> str:
 
 
 def checked_activation(name: str, text: str) -> Activation:
-    """The activation that the package will declare.
+    """Return the activation that the package will declare.
 
     Raises:
         UsageError: The name is taken.
@@ -112,7 +112,7 @@ def checked_activation(name: str, text: str) -> Activation:
 
 
 def render(activation: Activation, distribution: str) -> dict[str, str]:
-    """The files of the package: path to text."""
+    """Return the files of the package as a mapping from path to text."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
@@ -145,7 +145,7 @@ def render(activation: Activation, distribution: str) -> dict[str, str]:
 
 
 def quoted(value: Any) -> str:
-    """A value as Python source, with double quotes."""
+    """Return a value as Python source, with double quotes."""
     if isinstance(value, dict):
         return "{" + ", ".join(f"{quoted(k)}: {quoted(v)}" for k, v in value.items()) + "}"
     return json.dumps(value, ensure_ascii=False) if isinstance(value, str) else repr(value)

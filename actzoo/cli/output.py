@@ -1,4 +1,4 @@
-"""What all commands share in how they print."""
+"""Printing functions that all commands share."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from actzoo.cli.streams import echo, refuse, silence
 from actzoo.escaping import visible
 
 json_option = click.option(
-    "--json", "as_json", is_flag=True, help="One JSON document on stdout; all else on stderr."
+    "--json", "as_json", is_flag=True, help="Print one JSON document on stdout, all else on stderr."
 )
 
 
 class Screen(Console):
-    """A console on which a text is only text: no markup, no emoji, no escape sequence of others.
+    """A console that prints texts literally: no markup, no emoji, no foreign escape sequences.
 
     Args:
-        outlives: Whether it falls silent when what it says cannot be written, and `settle` tells.
+        outlives: Whether it stops printing after a write error, which `settle` then raises.
         more: As for the base class.
     """
 
@@ -34,11 +34,11 @@ class Screen(Console):
         self._lost: OSError | None = None
 
     def render_str(self, text: str, **more: Any) -> Text:
-        """As the base class, with what acts on a terminal shown as its escape."""
+        """Do the same as the base class, with control characters escaped."""
         return super().render_str(visible(text, keep="\n"), **more)
 
     def on_broken_pipe(self) -> None:
-        """Take in that nobody reads; the base class would end the program with 1."""
+        """Note that the output was closed; the base class would end the program with 1."""
         self._lose(BrokenPipeError())
 
     def _check_buffer(self) -> None:
@@ -54,10 +54,10 @@ class Screen(Console):
             self.settle()
 
     def settle(self) -> None:
-        """End the command if not all was said.
+        """Raise an error if some output could not be written.
 
         Raises:
-            Unread: Nobody reads any more.
+            Unread: The reader closed the output.
             UsageError: The output cannot be written.
         """
         if self._lost is not None:
@@ -65,12 +65,12 @@ class Screen(Console):
 
 
 def console(*, stderr: bool = False, outlives: bool = False) -> Screen:
-    """A console that prints plain text in a pipe, at 80 columns, and obeys NO_COLOR.
+    """Return a console that prints plain text in a pipe, at 80 columns, and obeys NO_COLOR.
 
     Args:
-        stderr: Whether it prints there.
-        outlives: Whether the command goes on when nobody reads what it says; it calls `settle`
-            at its end.
+        stderr: Whether it prints to stderr.
+        outlives: Whether the command continues after its output was closed; it then calls
+            `settle` at its end.
     """
     stream = sys.stderr if stderr else sys.stdout
     width = None if stream.isatty() else 80
@@ -78,20 +78,20 @@ def console(*, stderr: bool = False, outlives: bool = False) -> Screen:
 
 
 def say(screen: Console, text: object, *, style: str = "", wrap: bool = False) -> None:
-    """Print a text as it is; a line break within it is shown as its escape.
+    """Print a text literally; line breaks and control characters in it are escaped.
 
     Args:
-        screen: Where.
+        screen: The console.
         text: The text.
-        style: Of the whole text.
-        wrap: Whether a long one goes on in the next line; if not, the terminal breaks it.
+        style: The style of the whole text.
+        wrap: Whether to wrap a long text here; otherwise the terminal wraps it.
     """
     screen.print(visible(text), style=style, markup=False, emoji=False, soft_wrap=not wrap)
 
 
 @contextmanager
 def busy(screen: Console, doing: str) -> Iterator[None]:
-    """Say what takes a few seconds: on a terminal while it does, elsewhere in a line."""
+    """Show what the block does: as a status on a terminal, as a line elsewhere."""
     if not screen.is_terminal:
         screen.print(f"{doing} ...")
         yield
@@ -101,7 +101,7 @@ def busy(screen: Console, doing: str) -> Iterator[None]:
 
 
 def print_json(value: Any) -> None:
-    """One JSON document on stdout, in ASCII; a number that is not finite is null."""
+    """Print a JSON document on stdout, in ASCII, with null for nan and infinity."""
     from actzoo.files import finite
 
     echo(json.dumps(finite(value), indent=1, allow_nan=False))

@@ -1,4 +1,4 @@
-"""A function and its derivative drawn with characters, or into a file."""
+"""Plots of a function and its derivative, as text or as a file."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ Curve = NDArray[np.float64]
 def text_plot(
     f: Curve, slope: Curve, low_x: float, high_x: float, columns: int = 66, rows: int = 15
 ) -> str:
-    """Draw f with braille dots and f' with `o`, on common axes, as plain text.
+    """Return a text plot of f with braille dots and f' with `o`, on common axes.
 
     Args:
-        f, slope: Values at points spaced evenly over [low_x, high_x].
+        f, slope: Values at evenly spaced points of [low_x, high_x].
         low_x, high_x: The range of x.
-        columns, rows: Size of the drawing, without the labels.
+        columns, rows: Size of the plot without labels.
     """
-    # A pole would flatten all else.
+    # Without this limit, a pole would make all other parts flat.
     f, slope = (np.where(np.abs(v) < 1e3, v, np.nan) for v in (f, slope))
     values = np.concatenate([f, slope])
     values = values[np.isfinite(values)]
@@ -72,7 +72,7 @@ def _raster(
             before = None
             continue
         row = round((high - value) / (high - low) * (rows - 1))
-        # A steep stretch fills the column, so that the line does not fall apart.
+        # A steep part fills the column, so that the line has no gaps.
         start = (
             row if before is None else before + (1 if row > before else -1 if row < before else 0)
         )
@@ -83,10 +83,10 @@ def _raster(
 
 
 def file_plot(path: Path, name: str, x: Curve, f: Curve, slope: Curve) -> None:
-    """Draw f and f' into a PNG, SVG or PDF file, by its ending.
+    """Write a plot of f and f' to a PNG, SVG or PDF file.
 
     Raises:
-        StoreError: It cannot be written.
+        StoreError: The file cannot be written.
     """
     from matplotlib.figure import Figure
 

@@ -1,4 +1,4 @@
-"""`actzoo plugins`: every plugin and what became of it."""
+"""`actzoo plugins`: a list of all plugins with their state."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from actzoo.escaping import one_line, visible
 
 
 @click.command()
-@click.option("--no-load", is_flag=True, help="List them from their metadata alone.")
-@click.option("--trace", is_flag=True, help="Print the traceback of each that failed.")
+@click.option("--no-load", is_flag=True, help="List them from their metadata, without loading.")
+@click.option("--trace", is_flag=True, help="Print the traceback of each failed plugin.")
 @json_option
 def command(no_load: bool, trace: bool, as_json: bool) -> None:
-    """List the plugins and what became of them."""
+    """List the plugins with their state, and the reason if one failed."""
     from actzoo.plugins.loader import PluginState, discover, origin_of, unreadable
 
     if no_load:

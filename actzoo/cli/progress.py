@@ -1,4 +1,4 @@
-"""Progress of a run: live bars on a terminal, plain lines elsewhere."""
+"""Displays of a run's progress: live bars on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -31,19 +31,19 @@ HEADLINE_SECONDS = 30.0
 
 
 class Display(AbstractContextManager["Display"], Protocol):
-    """Shows events while a run goes on."""
+    """A display that shows the events of a run."""
 
     def show(self, event: Event) -> None:
-        """Take in an event."""
+        """Show an event."""
         ...
 
 
 def display(console: Console, kinds: Sequence[Kind] = ()) -> Display:
-    """The display that fits where the output goes.
+    """Return a display for a terminal or for other output.
 
     Args:
-        console: Where.
-        kinds: Dataset and network of every cell, for a better guess at the time left.
+        console: The console.
+        kinds: Dataset and model of every cell, for a better estimate of the time left.
     """
     tally = Tally(kinds)
     return Bars(console, tally) if console.is_terminal else Lines(console, tally)
@@ -61,7 +61,7 @@ def _name(event: Event, tally: Tally, *, wide: bool) -> str:
 
 
 def _outcome(event: Event) -> str:
-    """What a cell came to. Of one that tunes no test image is shown: nobody is to choose by it."""
+    """Return the outcome of a cell, without test accuracy for one that tunes."""
     if event.tries or not event.result:
         return "done"
     return f"{100 * event.result['test']['accuracy']:.2f}% of the test images"
@@ -72,7 +72,7 @@ def _kept(count: int, total: int) -> str:
 
 
 class Lines:
-    """One line when a cell ends a phase, is done, or fails; now and then one for the run."""
+    """A display of lines: one when a cell ends a phase, is done or fails, some for the run."""
 
     def __init__(self, console: Console, tally: Tally) -> None:
         self._console = console
@@ -87,7 +87,7 @@ class Lines:
         self._tell_kept()
 
     def show(self, event: Event) -> None:
-        """Print what there is to print."""
+        """Print the lines for an event."""
         if event.kind == "moved":
             say(self._console, event.message)
             return
@@ -95,7 +95,7 @@ class Lines:
         if event.kind == "kept":
             self._kept += 1
             return
-        if event.kind != "failed":  # one that failed before may stand among those kept
+        if event.kind != "failed":  # an earlier failure may be among the kept cells
             self._tell_kept()
         head = f"[{event.number}/{event.total}] {_name(event, self._tally, wide=True)}"
         text = None
@@ -129,7 +129,7 @@ class Lines:
 
 
 class Bars:
-    """A bar for the run, one for each cell at work, its phase and numbers, the time left."""
+    """A display of bars: one for the run, one for each running cell, with the time left."""
 
     def __init__(self, console: Console, tally: Tally) -> None:
         self._console = console
@@ -167,7 +167,7 @@ class Bars:
         return Group(self._progress, self._state, line)
 
     def show(self, event: Event) -> None:
-        """Move the bars."""
+        """Update the bars for an event."""
         if event.kind == "moved":
             say(self._console, event.message, style="yellow", wrap=True)
             return
@@ -194,7 +194,7 @@ class Bars:
             self._cap()
         epoch = event.epoch
         if epoch is None:
-            if len(self._cells) == 1:  # what stands there is of the cell before
+            if len(self._cells) == 1:  # the text is that of the previous cell
                 self._state.plain = ""
             return
         self._progress.update(self._cells[event.number], total=epoch.total, completed=epoch.done)
@@ -206,6 +206,6 @@ class Bars:
         )
 
     def _cap(self) -> None:
-        """A screen has few lines: only so many cells have a bar."""
+        """Hide the bars of cells beyond the first few, since a screen has few lines."""
         for place, task in enumerate(self._cells.values()):
             self._progress.update(task, visible=place < MOST_BARS)

@@ -1,4 +1,4 @@
-"""`actzoo report`: write a report again from what is stored."""
+"""`actzoo report`: a new report from stored results."""
 
 from __future__ import annotations
 
@@ -17,16 +17,14 @@ from actzoo.escaping import visible
 @click.argument("folders", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option(
     "--out", type=click.Path(path_type=Path),
-    help="Where the report goes [FOLDER]; needed for more than one folder.",
+    help="Folder of the report [FOLDER]; required for more than one folder.",
 )  # fmt: skip
 @click.option(
     "--mixed-machines", is_flag=True,
-    help="Allow that cells compared with each other were made on unlike machines or versions; "
-    "the report shows them.",
+    help="Allow comparisons of cells from different machines or versions; the report lists the "
+    "differences.",
 )  # fmt: skip
-@click.option(
-    "--keep-order", is_flag=True, help="Keep the order in which the sets were given [best first]."
-)
+@click.option("--keep-order", is_flag=True, help="Report the sets in the order given [best first].")
 @click.option(
     "--figure-format", type=click.Choice(["png", "svg", "pdf"]), default="png", show_default=True
 )
@@ -41,8 +39,8 @@ def command(
 ) -> None:
     """Write report.md and its figures again from FOLDERS, without training.
 
-    Several folders become one report: their sets, datasets, networks and seeds together,
-    with the baseline they have in common.
+    Several folders give one report with all their sets, datasets, models and seeds, and with
+    the baseline that they share.
     """
     from actzoo.report.markdown import write_merged, write_report
 

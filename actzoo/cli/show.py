@@ -1,4 +1,4 @@
-"""`actzoo show`: one activation, on one screen."""
+"""`actzoo show`: the facts of one activation."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("name")
 @click.option(
-    "--plot", type=click.Path(path_type=Path), help="Draw into FILE.png, .svg or .pdf instead."
+    "--plot", type=click.Path(path_type=Path), help="Plot to FILE.png, .svg or .pdf instead."
 )
 @json_option
 def command(name: str, plot: Path | None, as_json: bool) -> None:
-    """Show one activation: formula, derivative, claims, source, and a plot of both."""
+    """Show one activation: formula, derivative, claims, source, and a plot."""
     from actzoo.plugins.registry import default
     from actzoo.summary import describe
 
@@ -32,7 +32,7 @@ def command(name: str, plot: Path | None, as_json: bool) -> None:
     if plot is not None and plot.suffix not in (".png", ".svg", ".pdf"):
         raise UsageError(f"--plot {str(plot)!r}: expected a file that ends in .png, .svg or .pdf")
     drawn = activation.kind in ("elementwise", "channelwise")
-    if drawn and plot is not None:  # first: who reads the rest may leave
+    if drawn and plot is not None:  # first, since the reader may close the output
         from actzoo.cli.plot import HALF_RANGE, file_plot
 
         file_plot(plot, activation.name, *_sample(activation, HALF_RANGE))

@@ -1,4 +1,4 @@
-"""`actzoo similar`: is my function new?"""
+"""`actzoo similar`: the activations nearest to a function."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from actzoo.escaping import visible
 @click.option("--count", type=click.IntRange(min=1), default=8, show_default=True)
 @json_option
 def command(name: str, count: int, as_json: bool) -> None:
-    """Show the activations nearest to NAME (or a formula), and say if it is one of them.
+    """Show the activations nearest to NAME (or a formula), and whether it is one of them.
 
     Distances are |f(x) - g(x)| for x in [-8, 8], with the declared parameters.
     """

@@ -1,4 +1,4 @@
-"""`actzoo speed`: what activations cost on this machine."""
+"""`actzoo speed`: the cost of activations on this machine."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from actzoo.cli.streams import echo
 from actzoo.errors import UsageError
 
 LINE_SECONDS = 20.0
-"""Between lines outside a terminal."""
+"""The seconds between two lines of progress outside a terminal."""
 
 
 @click.command()
@@ -26,27 +26,27 @@ LINE_SECONDS = 20.0
     help="Functions to mix, e.g. relu,tanh,sin; a named set; 1, 3, 8 or 20 of ours; all; or "
     "certified, those with a table [1, 3, 20]. Repeatable.",
 )  # fmt: skip
-@click.option("--sizes", help="Elements of x, e.g. 2^12,2^22 [2^12,2^16 and 6.4 million].")
+@click.option("--sizes", help="Sizes of x, e.g. 2^12,2^22 [2^12,2^16 and 6.4 million].")
 @click.option("--dtypes", help="float32, bfloat16, float16 [float32].")
-@click.option("--threads", help="CPU threads, each measured on its own, e.g. 1,2 [1].")
+@click.option("--threads", help="Numbers of CPU threads, measured separately, e.g. 1,2 [1].")
 @click.option("--table", "tables", help="operator, functions, pooling, step [all].")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1 or mps.")
 @click.option(
     "--compile", "compile_up_to", type=click.IntRange(min=0), metavar="K",
-    help="Compile (torch.compile, fused) sets of K functions or fewer [3].",
+    help="Compile (torch.compile, fused) sets of at most K functions [3].",
 )  # fmt: skip
-@click.option("--quick", is_flag=True, help="One set, two sizes, nothing compiled: seconds.")
-@click.option("--full", is_flag=True, help="All sets, sizes and dtypes, compile times: an hour.")
+@click.option("--quick", is_flag=True, help="One set, two sizes, nothing compiled; seconds.")
+@click.option("--full", is_flag=True, help="All sets, sizes, dtypes, compile times; an hour.")
 @click.option(
     "--out", type=click.Path(path_type=Path, file_okay=False), default=Path("reports/speed-here"),
-    show_default=True, help="Where speed.md, speed.json and the plots go.",
+    show_default=True, help="Folder for speed.md, speed.json and the plots.",
 )  # fmt: skip
 @json_option
 def command(**options: Any) -> None:
-    """Measure what activations cost here: mixtures, functions, pooling, training steps.
+    """Measure the cost of activations here: mixtures, functions, pooling, training steps.
 
-    Everything is a ratio within one interleaved run: to a copy of the same bytes, or to the
-    same network's step with ReLU.
+    All costs are ratios within one interleaved run: to a copy of the same bytes, or to the
+    training step of the same model with ReLU.
     """
     if options["quick"] and options["full"]:
         raise UsageError("--quick and --full are two different runs; give one of them")
@@ -97,11 +97,11 @@ def _settings(options: dict[str, Any]) -> Any:
 
 
 class _Shown(AbstractContextManager["_Shown"]):
-    """A bar for each table on a terminal; elsewhere a line now and then."""
+    """A progress display: a bar for each table on a terminal, some lines elsewhere."""
 
     def __init__(self, screen: Screen) -> None:
         self._screen = screen
-        self._log = console(stderr=True, outlives=True)  # hours of measuring outlive its reader
+        self._log = console(stderr=True, outlives=True)  # a closed output must not stop hours
         self._bar = Progress(
             TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(),
             console=screen, transient=True, disable=not screen.is_terminal,
@@ -117,11 +117,11 @@ class _Shown(AbstractContextManager["_Shown"]):
         self._bar.stop()
 
     def settle(self) -> None:
-        """End the command if not all was said; see `Screen.settle`."""
+        """Raise an error if some output could not be written; see `Screen.settle`."""
         self._log.settle()
 
     def show(self, what: str, done: int, total: int) -> None:
-        """Take in how far a table is."""
+        """Show the progress of a table."""
         if what not in self._tasks:
             self._tasks[what] = self._bar.add_task(what, total=total)
             self._say(f"measuring {what}: {total} cases")

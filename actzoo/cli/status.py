@@ -1,4 +1,4 @@
-"""`actzoo status`: how far a run is, from another terminal or another machine."""
+"""`actzoo status`: the progress of a run, from another terminal or another machine."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ WATCH_SECONDS = 2.0
 
 @click.command()
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
-@click.option("--watch", is_flag=True, help="Follow it until the last cell is done.")
+@click.option("--watch", is_flag=True, help="Update until the last cell is done.")
 @json_option
 def command(folder: Path, watch: bool, as_json: bool) -> None:
     """Show which cells of a run are done, running, failed or waiting, and the time left.
 
-    It only reads DIR, the output folder of `actzoo bench`; so it works on any machine that
-    sees the folder, while the run goes on or afterwards.
+    It only reads DIR, the output folder of `actzoo bench`. So it works on any machine that
+    can read the folder, during the run and afterwards.
     """
     from actzoo.sweep.status import read_status
 
@@ -51,7 +51,7 @@ def command(folder: Path, watch: bool, as_json: bool) -> None:
 
 
 def _follow(folder: Path, status: Status, screen: Screen) -> None:
-    """Lines that are drawn again on a terminal, and said when they change in a pipe."""
+    """Show the status repeatedly: redrawn on a terminal, elsewhere a line for each change."""
     from rich.live import Live
     from rich.text import Text
 

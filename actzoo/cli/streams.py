@@ -1,4 +1,4 @@
-"""Standard output and error: readable in any encoding, and what becomes of a reader that left."""
+"""Standard output and error: text for any encoding, and errors for a closed output."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ _LINES = {"─": "-", "━": "-", "═": "-", "│": "|", "┃": "|", "║": "|"
 
 
 class Unread(Exception):
-    """Nobody reads the output any more."""
+    """The reader of the output closed it."""
 
 
 def readable(character: str) -> str:
-    """A character in ASCII: `+/-` for ±, `beta` for β, else its number as `\\u4e2d`."""
+    """Return a character in ASCII: `+/-` for ±, `beta` for β, or its number as `\\u4e2d`."""
     if character in _PLAIN or character in _LINES:
         return _PLAIN.get(character) or _LINES[character]
     if "\u2500" <= character <= "\u257f":  # where lines meet
@@ -49,7 +49,7 @@ def _replace(error: UnicodeError) -> tuple[str, int]:
 
 
 def prepare() -> None:
-    """Make both streams take any text; one that was closed from the start swallows it."""
+    """Make both streams accept any text; a stream closed from the start discards it."""
     codecs.register_error(_ERRORS, _replace)
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
@@ -60,11 +60,11 @@ def prepare() -> None:
 
 
 def echo(text: object = "", *, err: bool = False) -> None:
-    """Write a text and the end of a line; what acts on a terminal is shown as its escape.
+    """Write a text and a line break, with control characters escaped.
 
     Raises:
-        Unread: Nobody reads it.
-        UsageError: It cannot be written.
+        Unread: The reader closed the output.
+        UsageError: The text cannot be written.
     """
     stream = sys.stderr if err else sys.stdout
     try:
@@ -75,11 +75,11 @@ def echo(text: object = "", *, err: bool = False) -> None:
 
 
 def refuse(error: OSError, stream: IO[str]) -> None:
-    """Say what an error of writing means; the stream is silent from now on.
+    """Raise the error for a failed write, and discard all further output of the stream.
 
     Raises:
-        Unread: Nobody reads it.
-        UsageError: It cannot be written.
+        Unread: The reader closed the output.
+        UsageError: The output cannot be written.
     """
     silence(stream)
     if isinstance(error, BrokenPipeError):
@@ -88,7 +88,7 @@ def refuse(error: OSError, stream: IO[str]) -> None:
 
 
 def takes(character: str) -> bool:
-    """Whether standard output can write a character."""
+    """Return whether standard output can write a character."""
     try:
         character.encode(sys.stdout.encoding or "ascii")
     except (UnicodeEncodeError, LookupError):
@@ -97,7 +97,7 @@ def takes(character: str) -> bool:
 
 
 def silence(stream: IO[str]) -> None:
-    """Let a stream swallow what it still holds and all that comes."""
+    """Make a stream discard its buffer and all further output."""
     with suppress(OSError, ValueError):
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, stream.fileno())

@@ -1,4 +1,4 @@
-"""The compact table at the end of a run."""
+"""The summary table at the end of a run."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from actzoo.results.store import Store
 
 
 def print_summary(screen: Screen, folder: Path, report: Path, *, keep_order: bool) -> None:
-    """Print, for each dataset and network, how the sets did, and where the report is."""
+    """Print the results of all sets for each dataset and model, and the path of the report."""
     about = Store(folder).spec()["datasets"]
     names = shortest(about)
     cautions = {names[dataset]: facts["caution"] for dataset, facts in about.items()}

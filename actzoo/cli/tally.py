@@ -1,4 +1,4 @@
-"""The state of every cell, from the events of a run."""
+"""The state of every cell, computed from the events of a run."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from actzoo.sweep.status import UNKNOWN, Cell, Kind, Status
 
 
 class Tally:
-    """Takes in events, and says how the run stands.
+    """The state of a run, updated by its events.
 
     Args:
-        kinds: Dataset and network of each cell in the order of their numbers; empty if that
-            is not known beforehand.
+        kinds: Dataset and model of each cell in the order of their numbers; empty if that is
+            not known beforehand.
     """
 
     def __init__(self, kinds: Sequence[Kind] = ()) -> None:
@@ -28,7 +28,7 @@ class Tally:
         }
 
     def take(self, event: Event) -> Cell:
-        """Take in an event; returns the cell as it is now."""
+        """Add an event and return the new state of its cell."""
         for number in range(len(self._cells) + 1, event.total + 1):
             self._cells[number] = UNKNOWN
         spec, now = event.spec, time.time()
@@ -59,25 +59,25 @@ class Tally:
 
     @property
     def networks(self) -> int:
-        """How many networks the run has, as far as is known."""
+        """The number of known models of the run."""
         return len({cell.model for cell in self._cells.values() if cell.model})
 
     def shown(self, dataset: str) -> str:
-        """What readers call a dataset, among those that are known of."""
+        """Return the shown name of a dataset among the known ones."""
         known = {cell.dataset for cell in self._cells.values() if cell.dataset}
         return shortest([*sorted(known), dataset])[dataset]
 
     def status(self) -> Status:
-        """How the run stands."""
+        """Return the state of the run."""
         return Status(tuple(self._cells.values()), time.time())
 
 
 def kinds(run: Run, tuning: Sequence[Kind] = ()) -> list[Kind]:
-    """Dataset and network of each cell of a run, in their order.
+    """Return dataset and model of each cell of a run, in their order.
 
     Args:
-        run: What was asked for.
-        tuning: Those of the cells that tune, which run first.
+        run: The run.
+        tuning: Dataset and model of each tuning cell; these run first.
     """
     sets = len(list(run.variants())) * len(run.seeds)
     return [*tuning, *((d, m) for d in run.datasets for m in run.models for _ in range(sets))]
