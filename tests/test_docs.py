@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from pathlib import Path
 
@@ -41,3 +42,30 @@ def test_readme_python_runs(monkeypatch, tmp_path):
 class Frame:
     def to_frame(self):
         return None
+
+
+PACKAGE = ROOT / "actzoo"
+PLAIN = sorted(
+    path
+    for place in ("formula", "checks", "activation", "sources", "plugins", "cli", ".")
+    for path in (PACKAGE / place).glob("*.py")
+    if path.name != "values.py"
+)
+NO_VERBS = re.compile("The|An?|All|Each|Every|Its|One|Two|Whether|What|How|Where|Who|Which|Why")
+
+
+@pytest.mark.parametrize("path", PLAIN, ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_functions_say_what_they_do_in_the_imperative(path):
+    """As in "Return ..."; properties and hooks are named by what they are."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if not isinstance(node, ast.FunctionDef):
+            continue
+        decorators = " ".join(map(ast.unparse, node.decorator_list))
+        text = ast.get_docstring(node)
+        if not text or "property" in decorators:
+            continue
+        first = text.split()[0]
+        place = f"{path.name}:{node.lineno} {node.name}: {text.splitlines()[0]}"
+        assert re.fullmatch(r"[A-Z][a-z]*([^s\W]|ss)", first), place
+        assert not NO_VERBS.fullmatch(first), place
+        assert text.split("\n\n")[0].endswith((".", ":")), place

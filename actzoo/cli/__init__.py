@@ -98,7 +98,7 @@ class LazyGroup(click.Group):
 )
 @click.version_option(__version__, prog_name="actzoo")
 def group() -> None:
-    """A zoo of activation functions: compare them fairly, mix them, use them.
+    """Compare activation functions, mix them and use them.
 
     \b
     actzoo bench --set relu,tanh,sin   which is best, what does a mix prefer?
