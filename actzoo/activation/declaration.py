@@ -148,7 +148,7 @@ class Activation:
             for other in (name, *one.names()):
                 if other not in self.parameters:
                     raise refuse(f"the range of {other!r}, which is not among its parameters")
-            if name in self.learnable and not one.can_hold():
+            if name in self.learnable and not one.can_clamp():
                 raise refuse(
                     f"learnable {name!r} has the range {one.text}; a learnt value is held at its "
                     f"ends, so each must be infinite or a number that belongs to it"

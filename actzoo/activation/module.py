@@ -71,7 +71,7 @@ class ActivationModule(nn.Module):
         values: dict[str, Any] = dict(self.activation.parameters)
         for name, value in self.learned.items():
             if name in self._ranges:
-                value = self._ranges[name].hold(value)
+                value = self._ranges[name].clamp(value)
             if self.activation.learnable[name] == "channel":
                 value = self._along_channels(name, value, x)
             real = x.dtype.to_real() if x.is_complex() else x.dtype

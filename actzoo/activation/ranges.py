@@ -78,7 +78,7 @@ class Range:
                 return False
         return True
 
-    def hold(self, value: Tensor) -> Tensor:
+    def clamp(self, value: Tensor) -> Tensor:
         """Return a learnt value, or the nearest end if it is outside; its gradient passes.
 
         So an optimizer that left the range gets the gradient at the end, and the value can
@@ -93,8 +93,8 @@ class Range:
         high = math.inf if isinstance(self.high, str) else self.high
         return low, high
 
-    def can_hold(self) -> bool:
-        """Return whether `hold` works: each finite end is a number and belongs to the interval."""
+    def can_clamp(self) -> bool:
+        """Return whether `clamp` works: each finite end is a number and belongs to the interval."""
         low, high = self.numbers()
         ends = ((low, self.closed_low), (high, self.closed_high))
         return not self.names() and all(closed or math.isinf(end) for end, closed in ends)

@@ -25,7 +25,7 @@ from actzoo.activation import Activation
 from actzoo.errors import UnknownNameError, UsageError
 from actzoo.isolation import isolated
 from actzoo.sources import neighbours
-from actzoo.sources.guarded import aloud, restored
+from actzoo.sources.guarded import printed_to_stderr, restored
 
 _REFERENCE = re.compile(
     r"(?P<where>.+\.py|[\w.]+):(?P<attribute>[A-Za-z_]\w*)\s*(?P<given>\(.*\))?", re.DOTALL
@@ -161,7 +161,7 @@ def _from_name(name: str, text: str) -> ModuleType:
     try:
         if name in sys.modules:
             return sys.modules[name]
-        with aloud():
+        with printed_to_stderr():
             return importlib.import_module(name)
     except KeyboardInterrupt:
         raise

@@ -77,7 +77,7 @@ def guarded() -> Iterator[io.StringIO]:
 
 
 @contextmanager
-def aloud() -> Iterator[None]:
+def printed_to_stderr() -> Iterator[None]:
     """Do the same as `restored` for code that the user named; its output goes to stderr."""
     with restored(), redirect_stdout(sys.stderr), _no_stdout():
         yield

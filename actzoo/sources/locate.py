@@ -116,10 +116,7 @@ def _below(name: str, above: Place) -> ModuleSpec | None:
 
 
 def is_recorded(file: Path) -> bool:
-    """Return whether a file belongs to the standard library, torch or actzoo.
-
-    Every result records the versions of these.
-    """
+    """Return whether a file is part of Python, torch or actzoo, whose versions results record."""
     if any(file.is_relative_to(folder) for folder in _OURS):
         return True
     for key in ("stdlib", "platstdlib"):

@@ -26,7 +26,7 @@ from pathlib import Path
 from types import CodeType, ModuleType
 from typing import Any
 
-from actzoo.sources.guarded import aloud
+from actzoo.sources.guarded import printed_to_stderr
 from actzoo.sources.locate import is_neighbour, outside
 from actzoo.sources.reach import reach
 
@@ -61,7 +61,7 @@ def load(file: Path) -> ModuleType:
     module = module_from_spec(spec)
     sys.modules[name] = module
     try:
-        with aloud():
+        with printed_to_stderr():
             spec.loader.exec_module(module)
     except BaseException:
         for other in [n for n in sys.modules if n == package or n.startswith(f"{package}.")]:
