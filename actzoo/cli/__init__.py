@@ -18,8 +18,8 @@ from actzoo.cli.streams import Unread, prepare
 
 COMMANDS = {
     "bench": "Train sets of activations and write a report that compares them.",
-    "status": "Show how far a run is, from another terminal or machine.",
-    "ls": "List activations, datasets and networks.",
+    "status": "Show the progress of a run, from another terminal or machine.",
+    "ls": "List activations, sets, datasets and models.",
     "show": "Show one activation: formula, derivative, claims, plot.",
     "check": "Check activations against the numerics contract.",
     "similar": "Find the activations nearest to a function.",
@@ -101,9 +101,9 @@ def group() -> None:
     """Compare activation functions, mix them and use them.
 
     \b
-    actzoo bench --set relu,tanh,sin   which is best, what does a mix prefer?
-    actzoo ls                          all activations
-    actzoo show gelu                   one of them
+    actzoo bench --set relu,tanh,sin   compare them, and a mixture of them
+    actzoo ls                          list all activations
+    actzoo show gelu                   facts and a plot of one
     """
 
 
