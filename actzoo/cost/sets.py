@@ -157,9 +157,9 @@ def _group(specs: Sequence[CellSpec], loaded: Loaded, device: torch.device) -> l
 
 def _contestant(spec: CellSpec, loaded: Loaded, name: str, device: torch.device) -> Contestant:
     """One step of a cell, on the first batch of its examples."""
-    values = loaded.values(spec)
-    task = values.task
     try:
+        values = loaded.values(spec)
+        task = values.task
         built = build(
             values.model, values.options, values.members, task.shape, task.outputs,
             init=spec.init, weight_init=spec.weight_init, kernel=spec.kernel,

@@ -36,10 +36,11 @@ class Test:
     metrics: dict[str, float | None] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if self.correct is None or self.images is None or self.accuracy is None:
-            if not self.metrics:
-                raise ValueError("the test has no metric")
+        counts = (self.correct, self.images, self.accuracy)
+        if counts == (None, None, None) and self.metrics:
             return
+        if self.correct is None or self.images is None or self.accuracy is None:
+            raise ValueError("the test lacks a count of those that are correct")
         if self.images == 0 or abs(self.correct / self.images - self.accuracy) > 1e-9:
             raise ValueError(
                 f"{self.correct} of {self.images} correct are no accuracy of {self.accuracy}"
