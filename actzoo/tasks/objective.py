@@ -106,6 +106,7 @@ class Objective:
         Raises:
             DeclarationError: The summary lacks a metric.
         """
+        measured = {name: value.detach() for name, value in measured.items()}
         found = self.summary(measured)
         names = [metric.name for metric in self.metrics]
         if lacking := [name for name in names if name not in found]:

@@ -57,6 +57,8 @@ def pre_activations(
 
     Runs in evaluation mode and leaves no gradients and no changed mode behind.
     """
+    if not built.layers:
+        return [], []
     x, y = probe
     with built.evaluating(), _recording(built.layers) as inputs, torch.enable_grad():
         with autocast:

@@ -166,5 +166,5 @@ def measure(
             with autocast:
                 measured = objective.measure(built.model, prepare(x), y)
             for name, value in measured.items():
-                found.setdefault(name, []).append(value.cpu())
+                found.setdefault(name, []).append(value.detach().cpu())
     return {name: torch.cat(values) for name, values in found.items()}
