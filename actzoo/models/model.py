@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.parameter import is_lazy
 
 from actzoo.errors import DeclarationError
 from actzoo.naming import is_plain_name
@@ -94,19 +95,21 @@ class Model:
         """
         given = {"activation": activation, "shape": shape, "outputs": outputs, "classes": outputs}
         asked = {name: given[name] for name in GIVEN if name in self._parameters()}
-        made = self._made(asked, options)
+        made = self.make(**asked, **options)
         if not isinstance(made, nn.Module):
             raise DeclarationError(
                 f"model {self.name} made {type(made).__name__}; expected an nn.Module"
+            )
+        if any(is_lazy(p) for p in made.parameters()):
+            raise DeclarationError(
+                f"model {self.name} has lazy layers, whose sizes are not known before they are "
+                f"used; give them their sizes, which follow from `shape` and `outputs`"
             )
         if not self.inputs or "images" in self.inputs:
             for tensor in (*made.parameters(), *made.buffers()):
                 if tensor.dim() == 4:
                     tensor.data = tensor.data.contiguous(memory_format=torch.channels_last)
         return made
-
-    def _made(self, asked: Mapping[str, Any], options: Mapping[str, Any]) -> nn.Module:
-        return self.make(**asked, **options)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -65,6 +66,24 @@ def check_pairing(run: Run, text: str, model: Model, task: Task) -> None:
         )
 
 
+@contextmanager
+def made(text: str, task: Task) -> Iterator[None]:
+    """Make what goes wrong while a model is made an error of the user's.
+
+    Raises:
+        UsageError: The model cannot be made.
+    """
+    try:
+        yield
+    except ActzooError:
+        raise
+    except Exception as error:  # the model may be anyone's
+        raise UsageError(
+            f"the model {text} cannot be made for {task.name}, whose inputs have shape "
+            f"{task.shape}, with {task.outputs} outputs: {type(error).__name__}: {error}"
+        ) from error
+
+
 def check_forward(text: str, built: Built, task: Task) -> None:
     """Measure one example, so that shapes that do not fit show beforehand.
 
@@ -97,9 +116,10 @@ def _check_last_batch(task: Task, models: Models, trains: int, size: int) -> Non
         return
     for text, (model, options) in models.items():
         with seeded(0):
-            built = model.module(
-                lambda channels: (nn.ReLU(), channels), task.shape, task.outputs, options
-            )
+            with made(text, task):
+                built = model.module(
+                    lambda channels: (nn.ReLU(), channels), task.shape, task.outputs, options
+                )
             try:
                 built.train()(task.example)
             except (ValueError, RuntimeError) as error:

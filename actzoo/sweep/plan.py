@@ -65,9 +65,9 @@ class Run:
         mixtures: Whether the mixtures run, or only their members.
         control: "equal-epochs" adds single functions trained for the mixture's epochs.
         protocol: The phases.
-        batch_size: Images a step.
-        limit: How many training images, stratified; None for all.
-        validation: Share of the training images held out.
+        batch_size: Examples a step.
+        limit: How many training examples, stratified where they have classes; None for all.
+        validation: Share of the training examples held out.
         init: How mixture weights start.
         weight_init: How the network's weights start: "default", or "gain" for each set's own.
         device: Where it runs.
@@ -166,7 +166,7 @@ class Run:
             )
         if self.validation == 0:
             raise UsageError(
-                "tuning chooses on the held-out images, and validation=0 holds out none; "
+                "tuning chooses on the held-out examples, and validation=0 holds out none; "
                 "give for example validation 0.1"
             )
 
@@ -239,7 +239,7 @@ class Run:
         if len(self.datasets) > 1:
             parts.append(_count(self.datasets, "dataset"))
         if len(self.models) > 1:
-            parts.append(_count(self.models, "network"))
+            parts.append(_count(self.models, "model"))
         parts.append(_count(self.seeds, "seed"))
         cells = self.cell_count()
         text = f"{', '.join(parts)}: {_count(range(cells), 'cell')}"

@@ -14,7 +14,7 @@ from actzoo.errors import DataError
 from actzoo.isolation import isolated
 from actzoo.naming import shortest
 from actzoo.plugins.registry import default, get
-from actzoo.sweep.feasible import Models, check_data, check_forward, check_pairing
+from actzoo.sweep.feasible import Models, check_data, check_forward, check_pairing, made
 from actzoo.sweep.plan import Prints, Run
 from actzoo.sweep.resolve import Given, resolve
 from actzoo.sweep.tune import Trial, Tuning, trials
@@ -141,17 +141,18 @@ def _check_models(run: Run, task: Task, models: Models, elsewhere: bool) -> None
     for text, (model, options) in models.items():
         check_pairing(run, text, model, task)
         for number, members in enumerate(variants):
-            built = build(
-                model,
-                options,
-                [get(name) for name in members],
-                task.shape,
-                task.outputs,
-                init="equal",
-                kernel=run.kernel,
-                network_seed=0,
-                mixture_seed=0,
-            )
+            with made(text, task):
+                built = build(
+                    model,
+                    options,
+                    [get(name) for name in members],
+                    task.shape,
+                    task.outputs,
+                    init="equal",
+                    kernel=run.kernel,
+                    network_seed=0,
+                    mixture_seed=0,
+                )
             if number == 0:
                 check_forward(text, built, task)
             if not elsewhere:

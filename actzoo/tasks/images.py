@@ -90,5 +90,10 @@ class Images(Task):
         """Return the same dataset with other training images."""
         return replace(self, x_train=examples.inputs, y_train=examples.targets)
 
+    @property
+    def functions(self) -> tuple[()]:
+        """Nothing: they are the same for all images."""
+        return ()
+
     def _about(self) -> str:
         return str(self.classes)

@@ -151,6 +151,12 @@ class Task:
         first = self.train.inputs[:1]
         return self.prepare(first)(first)
 
+    @property
+    def functions(self) -> tuple[Callable[..., object], ...]:
+        """The functions that decide its numbers, beside the bytes of its examples."""
+        aim = self.objective
+        return aim.loss, aim.measure, aim.summary, aim.facts, self.prepare
+
     def with_train(self, examples: Examples) -> Task:
         """Return the same task with other training examples."""
         return replace(self, train=examples)

@@ -160,7 +160,7 @@ def _scale_by_gain(built: Built) -> None:
     """Give each weight layer the deviation gain/√fan_in, with the gain of what precedes it.
 
     Layers are taken in order of registration; before the first activation the gain is 1,
-    since the images have mean 0 and deviation 1. Biases start at 0.
+    since inputs have mean 0 and deviation 1. Biases start at 0.
     """
     gain = 1.0
     inside = {id(m) for layer in built.layers for m in layer.modules()}

@@ -27,7 +27,6 @@ from actzoo.plugins.registry import Registry
 from actzoo.sources.locate import Place, outside
 from actzoo.sources.neighbours import FROM_FILE
 from actzoo.sources.reach import reach
-from actzoo.tasks.images import Images
 from actzoo.tasks.task import Dataset, Task
 from actzoo.training.captured import Captured, carried
 
@@ -264,16 +263,16 @@ def of_task(dataset: Dataset, task: Task, registry: Registry) -> Fingerprint:
     own = "file" if dataset.name.startswith("npz:") else "python"
     provider = f"{origin.distribution} {origin.version}" if origin else own
     digest = task.fingerprint()
-    if isinstance(task, Images):
+    if not task.functions:
         return Fingerprint(name=dataset.name, provider=provider, definition="", digest=digest)
-    aim = task.objective
     functions, values = [], [digest]
-    for function in (aim.loss, aim.measure, aim.summary, aim.facts, task.prepare):
+    for function in task.functions:
         found = carried(function, task.name, strict=False)
         functions += found.functions
         values += found.values
     theirs = [f for f in functions if not str(getattr(f, "__module__", "")).startswith("actzoo.")]
-    about = f"{task.inputs}; {aim.name}; {', '.join(metric.name for metric in aim.metrics)}"
+    metrics = ", ".join(metric.name for metric in task.objective.metrics)
+    about = f"{task.inputs}; {task.objective.name}; {metrics}"
     return _fingerprint(dataset.name, provider, about, _places(theirs), {}, values)
 
 

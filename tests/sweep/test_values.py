@@ -314,6 +314,13 @@ WRONG = {
     "no name": ({"tasks": [line(name="My line")], "models": ["mlp"]}, "lower_snake_case"),
     "no module": (
         {"tasks": [line()], "models": [lambda activation: 3]}, "made int; expected an nn.Module"),
+    "lazy layers": (
+        {"tasks": [line()], "models": [lambda activation: nn.LazyLinear(1)]}, "has lazy layers"),
+    "a model that raises": (
+        {"tasks": [line()], "models": [lambda activation, shape: 1 / 0]},
+        "cannot be made for line.*ZeroDivisionError"),
+    "an argument that nobody gives": (
+        {"tasks": [line()], "models": [lambda activation, depth: 1]}, "missing .*'depth'"),
     "no task loaded": (
         {"tasks": [Dataset(name="d", load=lambda root: 3, description="")]}, "load returned int"),
 }  # fmt: skip
