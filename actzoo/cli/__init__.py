@@ -19,7 +19,7 @@ from actzoo.cli.streams import Unread, prepare
 COMMANDS = {
     "bench": "Train sets of activations and write a report that compares them.",
     "status": "Show how far a run is, from another terminal or machine.",
-    "ls": "List activations, datasets and networks.",
+    "ls": "List activations, datasets and models.",
     "show": "Show one activation: formula, derivative, claims, plot.",
     "check": "Hold activations to the numerics contract.",
     "similar": "Find the activations nearest to a function: is it new?",

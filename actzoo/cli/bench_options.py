@@ -77,11 +77,12 @@ GROUPS: Mapping[str, tuple[click.Option, ...]] = {
         ),
         _option(
             "--dataset", "datasets", multiple=True, metavar="NAMES",
-            help="Datasets, or npz:PATH for your own arrays [digits]. Repeatable.",
+            help="Tasks, or npz:PATH for your own arrays [digits]. Repeatable.",
         ),
         _option(
             "--model", "models", multiple=True, metavar="NAME",
-            help="Networks, e.g. 'mlp(depth=8)' [paper_cnn]. Repeatable.",
+            help="Models, e.g. 'mlp(depth=8)', or FILE.py:NAME, your own function that makes one "
+            "[paper_cnn]. Repeatable.",
         ),
         _option("--seeds", metavar="SEEDS", help="E.g. 0-9 or 0,3,7 [0-2]."),
         _option("--baseline", metavar="NAME", help="What all is compared with [relu]."),
@@ -97,7 +98,7 @@ GROUPS: Mapping[str, tuple[click.Option, ...]] = {
     ),
     "How to train": (
         _option("--epochs", type=click.IntRange(min=0), help="Epochs of every phase [10]."),
-        _option("--batch-size", type=_COUNT, help="Images a step [128]."),
+        _option("--batch-size", type=_COUNT, help="Examples a step [128]."),
         _rate("--lr-network", help="Rate of network phases [0.001]."),
         _rate("--lr-mixture", help="Rate of mixture phases [0.01]."),
         _choice("--optimizer", of="adam adamw sgd", help="Of every phase [adam]."),
@@ -111,10 +112,10 @@ GROUPS: Mapping[str, tuple[click.Option, ...]] = {
             "--weight-init", of="default gain",
             help="Torch's own start, or scaled by each set's gain [default].",
         ),
-        _option("--limit", type=_COUNT, help="Training images, stratified [all]."),
+        _option("--limit", type=_COUNT, help="Training examples, stratified by class [all]."),
         _option(
             "--validation", type=float,
-            help="Share of the training images held out; 0 trains on all [0.1].",
+            help="Share of the training examples held out; 0 trains on all [0.1].",
         ),
     ),
     "Tuning (several rates in a row, as --lr-network 3e-4,1e-3,3e-3, tune as well)": (

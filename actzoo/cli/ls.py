@@ -19,7 +19,7 @@ from actzoo.escaping import visible
 @click.option("--plugin", help="Of this distribution or plugin only.")
 @click.option("--sets", "what", flag_value="sets", help="List named sets.")
 @click.option("--datasets", "what", flag_value="datasets", help="List datasets.")
-@click.option("--models", "what", flag_value="models", help="List networks.")
+@click.option("--models", "what", flag_value="models", help="List models.")
 @json_option
 def command(
     word: str | None,
@@ -30,7 +30,7 @@ def command(
     what: str | None,
     as_json: bool,
 ) -> None:
-    """List activations (or sets, datasets, networks), those that match WORD.
+    """List activations (or sets, datasets, models), those that match WORD.
 
     WORD is looked for in the name, the aliases, the formula, the family, the source.
     """
