@@ -13,8 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from actzoo.errors import DataError, DeclarationError, UnknownNameError
-from actzoo.tasks import datasets, downloads
-from actzoo.values import Dataset, Images
+from actzoo.plugins import datasets
+from actzoo.tasks import builtin, downloads
+from actzoo.tasks.images import Images
+from actzoo.tasks.split import holdout
+from actzoo.tasks.task import Dataset
 
 NAMES = ("digits", *downloads.SOURCES)
 
@@ -23,7 +26,7 @@ NAMES = ("digits", *downloads.SOURCES)
 
 
 def test_all_datasets_of_the_hook() -> None:
-    values = {value.name: value for value in datasets.actzoo_datasets()}
+    values = {value.name: value for value in builtin.actzoo_datasets()}
     assert tuple(values) == NAMES
     assert all(value.description for value in values.values())
     assert set(NAMES) == {
@@ -34,7 +37,7 @@ def test_all_datasets_of_the_hook() -> None:
 
 def test_import_is_light() -> None:
     code = (
-        "import sys, actzoo.tasks.datasets\n"
+        "import sys, actzoo.plugins.datasets\n"
         "print(*({'sklearn', 'torchvision', 'pandas', 'scipy'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
@@ -95,8 +98,8 @@ def test_digits(tmp_path: Path) -> None:
     assert images.shape == (1, 8, 8)
     assert (len(images.x_train), len(images.x_test), images.classes) == (1437, 360, 10)
     assert (len(images.x_train) + len(images.x_test), len(images.x_test)) == (
-        datasets.DIGITS,
-        datasets.DIGITS_TEST,
+        builtin.DIGITS,
+        builtin.DIGITS_TEST,
     )
     train, test = (torch.bincount(y, minlength=10) for y in (images.y_train, images.y_test))
     assert ((test - (train + test) * 360 / 1797).abs() < 1).all()
@@ -154,10 +157,10 @@ def test_limit(counts: list[int], draw: st.DataObject) -> None:
     images = images_of(counts)
     total = sum(counts)
     n = draw.draw(st.integers(len(counts), total))
-    part = datasets.limit(images, n)
+    part = images.limited(n)
     chosen = places(part)
     assert len(chosen) == n
-    assert chosen == sorted(set(chosen)) == places(datasets.limit(images, n))
+    assert chosen == sorted(set(chosen)) == places(images.limited(n))
     assert torch.equal(part.y_train, images.y_train[chosen])
     assert part.x_test is images.x_test and part.y_test is images.y_test
     kept = torch.bincount(part.y_train, minlength=len(counts)).tolist()
@@ -173,11 +176,11 @@ def test_limit(counts: list[int], draw: st.DataObject) -> None:
 @pytest.mark.parametrize("n", [-1, 0, 2, 13])
 def test_limit_out_of_range(n: int) -> None:
     with pytest.raises(DataError, match=rf"limit {n} on i: expected 3 .* to 12 "):
-        datasets.limit(images_of([4, 4, 4]), n)
+        images_of([4, 4, 4]).limited(n)
 
 
 def test_limit_keeps_a_rare_class() -> None:
-    part = datasets.limit(images_of([100, 1, 1]), 3)
+    part = images_of([100, 1, 1]).limited(3)
     assert sorted(part.y_train.tolist()) == [0, 1, 2]
 
 
@@ -187,7 +190,7 @@ def test_holdout(counts: list[int], fraction: float) -> None:
     labels = images_of(counts).y_train
     total = len(labels)
     try:
-        train, held = datasets.holdout(labels, fraction)
+        train, held = holdout(labels, fraction)
     except DataError:
         n = round(fraction * total)
         assert fraction > 0
@@ -208,13 +211,13 @@ def test_holdout_is_the_same_for_ever() -> None:
     labels = torch.arange(40) % 4
     torch.manual_seed(1)
     before = torch.get_rng_state()
-    assert datasets.holdout(labels, 0.2)[1].tolist() == [2, 4, 6, 27, 31, 32, 33, 37]
+    assert holdout(labels, 0.2)[1].tolist() == [2, 4, 6, 27, 31, 32, 33, 37]
     assert torch.equal(torch.get_rng_state(), before)
 
 
 def test_holdout_does_not_follow_the_file_order() -> None:
     labels = torch.arange(5000) % 10
-    held = datasets.holdout(labels, 0.1)[1].double()
+    held = holdout(labels, 0.1)[1].double()
     assert len(held) == 500
     # 500 places drawn from 0..4999: mean 2499.5, standard error 65.
     assert abs(held.mean() - 2499.5) < 200
@@ -224,9 +227,9 @@ def test_holdout_does_not_follow_the_file_order() -> None:
 @pytest.mark.parametrize("fraction", [-0.1, 0.91, 1.0, float("nan"), float("inf")])
 def test_holdout_fraction_out_of_range(fraction: float) -> None:
     with pytest.raises(DataError, match=f"validation {fraction}: expected a fraction from 0 to"):
-        datasets.holdout(torch.arange(10) % 2, fraction)
+        holdout(torch.arange(10) % 2, fraction)
 
 
 def test_holdout_of_too_few() -> None:
     with pytest.raises(DataError, match="holds out none"):
-        datasets.holdout(torch.arange(10), 0.5)
+        holdout(torch.arange(10), 0.5)

@@ -36,7 +36,7 @@ def test_readme_python_runs(monkeypatch, tmp_path):
     ran = []
     monkeypatch.setattr(actzoo, "bench", lambda *a, **k: ran.append(k) or Frame(), raising=False)
     exec(code, {})
-    assert ran == [{"datasets": ("digits",), "seeds": (0, 1, 2)}]
+    assert ran == [{"tasks": ["digits"], "seeds": (0, 1, 2)}]
 
 
 class Frame:

@@ -18,7 +18,8 @@ import pytest
 import torch
 
 from actzoo.errors import DataError
-from actzoo.tasks import datasets, downloads, published
+from actzoo.plugins import datasets
+from actzoo.tasks import downloads, published
 
 REAL = Path(__file__).parents[2] / "shared" / "data"
 CODES = {np.dtype("uint8"): 8, np.dtype("int32"): 12}

@@ -9,7 +9,7 @@ from actzoo.plugins.registry import default
 
 def build(text, shape, classes=10, activation=lambda channels: (torch.nn.ReLU(), channels)):
     network, options = default().model(text)
-    return network.build(activation, shape, classes, **options)
+    return network.module(activation, shape, classes, options)
 
 
 @pytest.mark.parametrize("text", [n.name for n, _ in default().models.entries])

@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from actzoo.errors import DataError
-from actzoo.tasks import datasets
-from actzoo.values import Images
+from actzoo.plugins import datasets
+from actzoo.tasks.images import Images
 
 REAL = Path(__file__).parents[2] / "shared" / "data"
 

@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from actzoo.errors import DataError
-from actzoo.tasks import datasets
-from actzoo.values import Images
+from actzoo.plugins import datasets
+from actzoo.tasks.images import Images
 
 
 def some(count: int, *shape: int, classes: int = 10) -> tuple[np.ndarray, np.ndarray]:

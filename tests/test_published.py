@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 
 from actzoo.errors import DataError
-from actzoo.tasks import datasets, downloads, published
+from actzoo.plugins import datasets
+from actzoo.tasks import downloads, published
 
 KNOWN = published.UNPACKED
 REAL = Path(__file__).parents[2] / "shared" / "data"

@@ -19,7 +19,7 @@ from actzoo.cli.streams import Unread, prepare
 COMMANDS = {
     "bench": "Train sets of activations and write a report that compares them.",
     "status": "Show the progress of a run, from another terminal or machine.",
-    "ls": "List activations, sets, datasets and models.",
+    "ls": "List activations, sets, tasks and models.",
     "show": "Show one activation: formula, derivative, claims, plot.",
     "check": "Check activations against the numerics contract.",
     "similar": "Find the activations nearest to a function.",

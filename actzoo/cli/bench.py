@@ -48,7 +48,7 @@ def command(context: click.Context, /, **options: Any) -> int:
 
         run, options = _asked(context, options)
     say(screen, run.summary())
-    from actzoo.tasks.datasets import data_root
+    from actzoo.plugins.datasets import data_root
 
     root = data_root(options["data_root"])
     plan, loaded = make_plan(run, root, elsewhere=elsewhere(options))
@@ -110,7 +110,7 @@ def _asked(context: click.Context, options: dict[str, Any]) -> tuple[Any, dict[s
         read_config,
         to_run,
     )
-    from actzoo.sweep.plan import resolve
+    from actzoo.sweep.resolve import resolve
 
     given = {
         name: value

@@ -77,11 +77,12 @@ GROUPS: Mapping[str, tuple[click.Option, ...]] = {
         ),
         _option(
             "--dataset", "datasets", multiple=True, metavar="NAMES",
-            help="Datasets, or npz:PATH for your own arrays [digits]. Repeatable.",
+            help="Tasks, or npz:PATH for your own arrays [digits]. Repeatable.",
         ),
         _option(
             "--model", "models", multiple=True, metavar="NAME",
-            help="Models, e.g. 'mlp(depth=8)' [paper_cnn]. Repeatable.",
+            help="Models, e.g. 'mlp(depth=8)', or FILE.py:NAME, your own function that makes one "
+            "[paper_cnn]. Repeatable.",
         ),
         _option("--seeds", metavar="SEEDS", help="Seeds, e.g. 0-9 or 0,3,7 [0-2]."),
         _option("--baseline", metavar="NAME", help="The set to compare all others with [relu]."),
@@ -97,7 +98,7 @@ GROUPS: Mapping[str, tuple[click.Option, ...]] = {
     ),
     "How to train": (
         _option("--epochs", type=click.IntRange(min=0), help="Epochs of every phase [10]."),
-        _option("--batch-size", type=_COUNT, help="Images per step [128]."),
+        _option("--batch-size", type=_COUNT, help="Examples per step [128]."),
         _rate("--lr-network", help="Learning rate of network phases [0.001]."),
         _rate("--lr-mixture", help="Learning rate of mixture phases [0.01]."),
         _choice("--optimizer", of="adam adamw sgd", help="Optimizer of every phase [adam]."),
@@ -111,10 +112,10 @@ GROUPS: Mapping[str, tuple[click.Option, ...]] = {
             "--weight-init", of="default gain",
             help="Torch's initialisation, or scaled by each set's gain [default].",
         ),
-        _option("--limit", type=_COUNT, help="Number of training images, stratified [all]."),
+        _option("--limit", type=_COUNT, help="Training examples, stratified by class [all]."),
         _option(
             "--validation", type=float,
-            help="Fraction of training images to hold out; 0 trains on all [0.1].",
+            help="Fraction of training examples to hold out; 0 trains on all [0.1].",
         ),
     ),
     "Tuning (several rates, as in --lr-network 3e-4,1e-3,3e-3, tune as well)": (

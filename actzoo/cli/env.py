@@ -18,7 +18,7 @@ def command(as_json: bool) -> None:
     import torch
 
     from actzoo.environment import environment
-    from actzoo.tasks.datasets import data_root
+    from actzoo.plugins.datasets import data_root
 
     facts: dict[str, Any] = environment()
     facts["cuda"] = [

@@ -25,6 +25,7 @@ from actzoo.cli.tally import Tally
 from actzoo.escaping import one_line, visible
 from actzoo.sweep.events import Event
 from actzoo.sweep.status import Kind
+from actzoo.training.phases import Epoch
 
 MOST_BARS = 8
 HEADLINE_SECONDS = 30.0
@@ -64,7 +65,18 @@ def _outcome(event: Event) -> str:
     """Return the outcome of a cell, without test accuracy for one that tunes."""
     if event.tries or not event.result:
         return "done"
-    return f"{100 * event.result['test']['accuracy']:.2f}% of the test images"
+    test = event.result["test"]
+    if "accuracy" in test:
+        return f"{100 * test['accuracy']:.2f}% of the test images"
+    metric = event.result["objective"]["metrics"][0]
+    return f"test {metric['name']} {test['metrics'][metric['name']]:.4g} {metric['unit']}".rstrip()
+
+
+def _score(epoch: Epoch, digits: int = 2) -> str:
+    """Return the held-out score with its unit."""
+    if epoch.unit == "%":
+        return f"{epoch.score:.{digits}f}%"
+    return f"{epoch.score:.4g} {epoch.unit}".rstrip()
 
 
 def _kept(count: int, total: int) -> str:
@@ -106,11 +118,7 @@ class Lines:
         elif event.epoch is not None:
             epoch = event.epoch
             if epoch.epoch == event.spec.protocol[epoch.phase - 1].epochs:
-                held = (
-                    f", held-out accuracy {100 * epoch.accuracy:.2f}%"
-                    if epoch.accuracy is not None
-                    else ""
-                )
+                held = "" if epoch.score is None else f", held-out {epoch.metric} {_score(epoch)}"
                 text = (
                     f"{head}: phase {epoch.phase} ({epoch.trains}) ends, "
                     f"loss {epoch.loss:.4f}{held}"
@@ -198,7 +206,7 @@ class Bars:
                 self._state.plain = ""
             return
         self._progress.update(self._cells[event.number], total=epoch.total, completed=epoch.done)
-        held = f", held-out {100 * epoch.accuracy:.1f}%" if epoch.accuracy is not None else ""
+        held = "" if epoch.score is None else f", held-out {_score(epoch, 1)}"
         whose = f"{_name(event, self._tally, wide=False)}: " if len(self._cells) > 1 else ""
         self._state.plain = (
             f"{whose}phase {epoch.phase} ({epoch.trains}), epoch {epoch.epoch}: "

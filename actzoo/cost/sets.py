@@ -16,15 +16,14 @@ from actzoo.environment import environment
 from actzoo.files import write_json
 from actzoo.isolation import isolated
 from actzoo.plugins.loader import GROUP
-from actzoo.plugins.registry import default
 from actzoo.report.cost import FILE, FORMAT, Place, place, read_costs
 from actzoo.results.store import Store
 from actzoo.sweep.plan import Run
 from actzoo.sweep.prepare import Loaded
-from actzoo.training.build import Normalise, build
+from actzoo.tasks.task import Examples
+from actzoo.training.build import build
 from actzoo.training.protocol import Phase, Protocol
 from actzoo.training.spec import CellSpec
-from actzoo.values import Images
 
 BASE = "relu"
 BESIDE = 8
@@ -55,7 +54,7 @@ def measure_cost(
     """Measure the sets of some cells and write cost.json into the folder of their run.
 
     The step is that of the first phase in which the network trains, with the run's batch,
-    precision, threads, device and kernel (whatever tuning chose), on the first images of its
+    precision, threads, device and kernel (whatever tuning chose), on the first examples of its
     data. What the file already holds, measured alike on this machine with these versions, stays
     in it and is not measured again.
 
@@ -94,7 +93,7 @@ def measure_cost(
     with isolated(run.threads):
         for number, group in enumerate(groups):
             show("cost", number, len(groups))
-            rows += _group(group, loaded.images(group[0].dataset), device)
+            rows += _group(group, loaded, device)
     show("cost", len(groups), len(groups))
     document = {
         "format": FORMAT,
@@ -138,12 +137,12 @@ def _groups(
     ]
 
 
-def _group(specs: Sequence[CellSpec], images: Images, device: torch.device) -> list[dict[str, Any]]:
-    """The rows of some sets of one dataset and network, measured beside ReLU."""
+def _group(specs: Sequence[CellSpec], loaded: Loaded, device: torch.device) -> list[dict[str, Any]]:
+    """The rows of some sets of one task and model, measured beside ReLU."""
     base = replace(specs[0], members=(f"{GROUP}:{BASE}",))
-    entered = [_contestant(base, images, BASE, device)]
+    entered = [_contestant(base, loaded, BASE, device)]
     # The numbers are names: a set may itself be ReLU.
-    entered += [_contestant(s, images, str(n), device) for n, s in enumerate(specs)]
+    entered += [_contestant(s, loaded, str(n), device) for n, s in enumerate(specs)]
     found = Case({}, BASE, 1.0, entered).measure(SECONDS, device=device, warm_calls=WARM)
     return [
         {
@@ -156,22 +155,23 @@ def _group(specs: Sequence[CellSpec], images: Images, device: torch.device) -> l
     ]
 
 
-def _contestant(spec: CellSpec, images: Images, name: str, device: torch.device) -> Contestant:
-    """One step of a cell, on the first batch of its images."""
-    network, options = default().model(spec.model)
+def _contestant(spec: CellSpec, loaded: Loaded, name: str, device: torch.device) -> Contestant:
+    """One step of a cell, on the first batch of its examples."""
     try:
+        values = loaded.values(spec)
+        task = values.task
         built = build(
-            network, options, spec.members, images.shape, images.classes,
+            values.model, values.options, values.members, task.shape, task.outputs,
             init=spec.init, weight_init=spec.weight_init, kernel=spec.kernel,
             network_seed=0, mixture_seed=0,
         )  # fmt: skip
-        built.model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        x = images.x_train[: spec.batch_size].to(device)
-        y = images.y_train[: spec.batch_size].to(device)
+        built.model.to(device)
+        x, y = (part[: spec.batch_size].to(device) for part in task.train)
         autocast = torch.autocast(
             device.type, torch.bfloat16, spec.precision == "bf16", cache_enabled=False
         )
-        step = stepper(built, network_phase(spec.protocol), Normalise(x)(x), y, autocast)
+        batch = Examples(task.prepare(x)(x), y)
+        step = stepper(built, task.objective, network_phase(spec.protocol), batch, autocast)
         return Contestant(name, step, ran=built.kernel_used(device, spec.precision))
     except Exception as error:  # whatever stops it belongs in its row, as in the runner
         return Contestant(name, refused=f"{type(error).__name__}: {error}")

@@ -6,8 +6,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import torch
-import torch.nn.functional as F
-from torch import Tensor
 
 from actzoo.cost.case import Case, Planned
 from actzoo.cost.compute import what_runs
@@ -15,7 +13,11 @@ from actzoo.cost.runner import Contestant
 from actzoo.cost.settings import Functions, Settings, named
 from actzoo.errors import ActzooError
 from actzoo.kernels import Kernel
-from actzoo.plugins.registry import default
+from actzoo.models.paper_cnn import PAPER_CNN
+from actzoo.plugins.registry import get
+from actzoo.tasks.images import Images
+from actzoo.tasks.objective import CLASSIFICATION, Objective
+from actzoo.tasks.task import Examples
 from actzoo.training.build import Built, build
 from actzoo.training.loop import set_up
 from actzoo.training.protocol import PAPER, Phase
@@ -32,22 +34,22 @@ by heart and its gradients, and with them the arithmetic, become another."""
 
 
 def stepper(
-    built: Built, phase: Phase, images: Tensor, labels: Tensor, autocast: torch.autocast
+    built: Built, objective: Objective, phase: Phase, batch: Examples, autocast: torch.autocast
 ) -> Callable[[], object]:
     """One optimiser step of a phase on a fixed batch, as `train_epoch` makes it.
 
     Args:
-        built: The network, on its device.
+        built: The model, on its device.
+        objective: Its training loss.
         phase: What trains; its learning rate is replaced by one at which nothing moves.
-        images: The network's input, normalised.
-        labels: int64, (N,).
+        batch: Prepared inputs and targets.
         autocast: The precision.
     """
     optimizer = set_up(built, replace(phase, lr=STANDSTILL))
 
     def step() -> None:
         with autocast:
-            loss = F.cross_entropy(built.model(images), labels)
+            loss = objective.loss(built.model, *batch)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
@@ -55,23 +57,21 @@ def stepper(
     return step
 
 
-def batch(device: torch.device) -> tuple[Tensor, Tensor]:
-    """A fixed batch that looks like normalised images, channels last, with random labels."""
+def batch(device: torch.device) -> Examples:
+    """Return a fixed batch of random images, prepared, with random labels."""
     draws = torch.Generator().manual_seed(0)
-    images = torch.randn(BATCH, *SHAPE, generator=draws)
-    labels = torch.randint(CLASSES, (BATCH,), generator=draws)
-    shaped = images.to(device).contiguous(memory_format=torch.channels_last)
-    return shaped, labels.to(device)
+    x = torch.randint(256, (BATCH, *SHAPE), generator=draws, dtype=torch.uint8).to(device)
+    y = torch.randint(CLASSES, (BATCH,), generator=draws)
+    return Examples(Images.prepare(x)(x), y.to(device))
 
 
 def network(names: tuple[str, ...], kernel: Kernel, device: torch.device) -> Built:
-    """The paper's network with these functions, channels last."""
-    model, options = default().model("paper_cnn")
+    """The paper's network with these functions."""
     built = build(
-        model, options, names, SHAPE, CLASSES,
+        PAPER_CNN, {}, [get(name) for name in names], SHAPE, CLASSES,
         init="equal", kernel=kernel, network_seed=0, mixture_seed=0,
     )  # fmt: skip
-    built.model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    built.model.to(device)
     return built
 
 
@@ -86,7 +86,7 @@ def contestants(
     A set's own steps are those that train the network (phases 1 and 3 of the paper) and those
     that train its weights alone (phase 2).
     """
-    images, labels = batch(device)
+    examples = batch(device)
     autocast = torch.autocast(
         device.type, torch.bfloat16, enabled=dtype == "bfloat16", cache_enabled=False
     )
@@ -100,7 +100,7 @@ def contestants(
             return Contestant(name, refused=reason)
         try:
             built = network(tuple(functions.names), kernel, device)
-            step = stepper(built, phase, images, labels, autocast)
+            step = stepper(built, CLASSIFICATION, phase, examples, autocast)
         except ActzooError as error:
             return Contestant(name, refused=str(error))
         return Contestant(name, step, ran=ran)

@@ -9,7 +9,9 @@ import pluggy
 
 if TYPE_CHECKING:
     from actzoo.activation import Activation
-    from actzoo.values import ActivationSet, Dataset, Network, WorkerPool
+    from actzoo.models.model import Model
+    from actzoo.tasks.task import Dataset
+    from actzoo.values import ActivationSet, WorkerPool
 
 hookspec = pluggy.HookspecMarker("actzoo")
 hookimpl = pluggy.HookimplMarker("actzoo")
@@ -27,12 +29,12 @@ def actzoo_sets() -> Iterable[ActivationSet]:  # type: ignore[empty-body]
 
 @hookspec
 def actzoo_datasets() -> Iterable[Dataset]:  # type: ignore[empty-body]
-    """Return the datasets that this plugin adds."""
+    """Return the tasks that this plugin adds, each loaded when it is asked for."""
 
 
 @hookspec
-def actzoo_models() -> Iterable[Network]:  # type: ignore[empty-body]
-    """Return the networks that this plugin adds."""
+def actzoo_models() -> Iterable[Model]:  # type: ignore[empty-body]
+    """Return the models that this plugin adds."""
 
 
 @hookspec

@@ -62,14 +62,8 @@ def load(text: str) -> Activation:
         UnknownNameError: There is no such module, file or attribute.
         UsageError: The attribute is not an activation, or the module cannot be imported.
     """
-    where, attribute, given = _parsed(text)
-    module = source_of(text)
-    try:
-        value = getattr(module, attribute)
-    except AttributeError:
-        raise UnknownNameError(f"{text!r}: {where} has no {attribute!r}") from None
-    except Exception as error:  # a module may compute its attributes
-        raise UsageError(f"{text!r} cannot be had: {_words(error)}") from error
+    where, attribute, given = parsed(text)
+    value = attribute_of(text)
     name = f"{where}:{attribute}"
     if given:
         value, said = _called(value, name, given)
@@ -77,13 +71,36 @@ def load(text: str) -> Activation:
     return _named(value, name)
 
 
+def attribute_of(text: str) -> Any:
+    """Return the value that a reference leads to, of whatever type.
+
+    Raises:
+        UnknownNameError: There is no such module, file or attribute.
+        UsageError: It cannot be imported.
+    """
+    where, attribute, _ = parsed(text)
+    try:
+        return getattr(source_of(text), attribute)
+    except AttributeError:
+        raise UnknownNameError(f"{text!r}: {where} has no {attribute!r}") from None
+    except (UsageError, UnknownNameError):
+        raise
+    except Exception as error:  # of a module that makes its attributes when asked
+        raise UsageError(f"{text!r} cannot be had: {_words(error)}") from error
+
+
 def source_of(text: str) -> ModuleType:
     """Import and return the module that a reference names."""
-    where = _parsed(text).where
+    where = parsed(text).where
     return _from_file(where) if where.endswith(".py") else _from_name(where, text)
 
 
-def _parsed(text: str) -> Reference:
+def parsed(text: str) -> Reference:
+    """Return the parts of a reference.
+
+    Raises:
+        UsageError: The text has not that form.
+    """
     found = parse(text)
     if found is None:
         raise UsageError(f"{text!r}; expected module:name or file.py:name")

@@ -28,20 +28,22 @@ from packaging.requirements import InvalidRequirement, Requirement
 import actzoo
 from actzoo.activation import Activation
 from actzoo.errors import DeclarationError
+from actzoo.models.model import Model
 from actzoo.naming import distribution_key, is_plain_name, normal
 from actzoo.plugins import hooks
 from actzoo.sources.guarded import guarded
 from actzoo.sources.locate import name_of, version_of
-from actzoo.values import ActivationSet, Dataset, Network, WorkerPool
+from actzoo.tasks.task import Dataset
+from actzoo.values import ActivationSet, WorkerPool
 
 GROUP = "actzoo"
 
-Offer = Activation | ActivationSet | Dataset | Network | WorkerPool
+Offer = Activation | ActivationSet | Dataset | Model | WorkerPool
 HOOKS: dict[str, type[Offer]] = {
     "actzoo_activations": Activation,
     "actzoo_sets": ActivationSet,
     "actzoo_datasets": Dataset,
-    "actzoo_models": Network,
+    "actzoo_models": Model,
     "actzoo_executors": WorkerPool,
 }
 """The type of the values that each hook returns."""
@@ -171,7 +173,8 @@ class Loader:
         found: dict[tuple[type, str, str], str] = {}
         for value in offers:
             for name in {normal(name): name for name in all_names(value)}.values():
-                key = (type(value), distribution, normal(name))
+                kind = next(kind for kind in HOOKS.values() if isinstance(value, kind))
+                key = (kind, distribution, normal(name))
                 if key in found or key in self._taken:
                     where = "" if key in found else f", in the plugin {self._taken[key]!r}"
                     raise DeclarationError(

@@ -15,11 +15,13 @@ from torch import Tensor
 from actzoo.activation import Activation, Value
 from actzoo.errors import ActzooError, FormulaError, NameClashError, UnknownNameError, UsageError
 from actzoo.formula import Formula, parse_call, split_assignments, split_call, split_names
+from actzoo.models.model import Model
 from actzoo.naming import distribution_key, is_plain_name, normal
-from actzoo.plugins import importing, spellings
+from actzoo.plugins import importing, models, spellings
 from actzoo.plugins.catalogue import Catalogue
 from actzoo.plugins.loader import GROUP, Loader, Origin, PluginState, discover, misnamed, unreadable
-from actzoo.values import ActivationSet, Dataset, Network, WorkerPool
+from actzoo.tasks.task import Dataset
+from actzoo.values import ActivationSet, WorkerPool
 
 
 class Registry:
@@ -29,7 +31,7 @@ class Registry:
         self.activations: Catalogue[Activation] = Catalogue("activation")
         self.sets: Catalogue[ActivationSet] = Catalogue("set")
         self.datasets: Catalogue[Dataset] = Catalogue("dataset")
-        self.models: Catalogue[Network] = Catalogue("network")
+        self.models: Catalogue[Model] = Catalogue("model")
         self.executors: Catalogue[WorkerPool] = Catalogue("executor")
         self.plugins: list[PluginState] = []
         loader = Loader()
@@ -47,7 +49,7 @@ class Registry:
             self.sets.add(offer, origin)
         elif isinstance(offer, Dataset):
             self.datasets.add(offer, origin)
-        elif isinstance(offer, Network):
+        elif isinstance(offer, Model):
             self.models.add(offer, origin)
         elif isinstance(offer, WorkerPool):
             self.executors.add(offer, origin)
@@ -90,22 +92,22 @@ class Registry:
             return self.get(meant)
         return _variant(found[0], tuple((n, repr(v), v) for n, v in sorted(values.items())))
 
-    def model(self, text: str) -> tuple[Network, dict[str, Any]]:
-        """Return a model and its options, from `mlp` or `mlp(depth=8)`."""
+    def model(self, text: str) -> tuple[Model, dict[str, Any]]:
+        """Return a model and its options, from `mlp(depth=8)` or `file.py:NAME(depth=8)`."""
         distribution, rest = self._qualifier(text)
+        if not distribution and importing.is_reference(text):
+            return with_options(*models.load(text))
         base, values = parse_call(rest)
         full = f"{distribution}:{base}" if distribution else base
         found = self.models.find(full)
+        if found is None and distribution and importing.is_reference(text):
+            with suppress(UnknownNameError):  # a module may have the name of a distribution
+                return with_options(*models.load(text))
         if found is None:
-            raise self.models.unknown(full)
-        network = found[0]
-        unknown = sorted(set(values) - set(network.options))
-        if unknown:
-            has = ", ".join(f"{n}={v}" for n, v in network.options.items()) or "none"
-            raise UnknownNameError(
-                f"network {network.name} has no option {unknown[0]!r}; its options: {has}"
-            )
-        return network, {**network.options, **values}
+            error = self.models.unknown(full)
+            own = f"{text}:NAME" if text.endswith(".py") else "file.py:NAME or package.module:NAME"
+            raise UnknownNameError(f"{error}; for a model of your own: {own}")
+        return with_options(found[0], values)
 
     def _qualifier(self, text: str) -> tuple[str, str]:
         """Return the distribution that a text begins with, "" if there is none, and the rest."""
@@ -180,7 +182,7 @@ class Registry:
             for s in self.plugins
         ]
 
-    def origin(self, value: Activation | Dataset | Network) -> Origin | None:
+    def origin(self, value: Activation | Dataset | Model) -> Origin | None:
         """Return the origin of a value, or of the value it is a variant of; None for a formula."""
         if isinstance(value, Activation):
             name = value.name.partition("(")[0]
@@ -205,13 +207,29 @@ class Registry:
             return value.name
         return f"{origin.distribution}:{value.name}"
 
-    def found_by(self, value: Dataset | Network) -> str:
+    def found_by(self, value: Dataset | Model) -> str:
         """Return the name of a dataset or model, qualified where several have the same name."""
         catalogue = self.datasets if isinstance(value, Dataset) else self.models
         origin = self.origin(value)
         if origin is None or len(catalogue.named(value.name)) == 1:
             return value.name
         return f"{origin.distribution}:{value.name}"
+
+
+def with_options(model: Model, values: dict[str, Any]) -> tuple[Model, dict[str, Any]]:
+    """Return a model and the values of all its options.
+
+    Raises:
+        UnknownNameError: It has no option of a name.
+    """
+    own = model.options or {}
+    unknown = sorted(set(values) - set(own))
+    if unknown:
+        has = ", ".join(f"{n}={v}" for n, v in own.items()) or "none"
+        raise UnknownNameError(
+            f"model {model.name} has no option {unknown[0]!r}; its options: {has}"
+        )
+    return model, {**own, **values}
 
 
 # The same text gives the same value, so that all layers share what kernels prepare for it.

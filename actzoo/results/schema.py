@@ -28,12 +28,19 @@ Fact = str | int | float | bool | None
 class Test:
     """How the test examples were predicted; a loss that was not finite is None."""
 
-    correct: Count
-    images: Count
-    accuracy: Share
     loss: float | None
+    correct: Count | None = None
+    images: Count | None = None
+    accuracy: Share | None = None
+    examples: Count | None = None
+    metrics: dict[str, float | None] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        counts = (self.correct, self.images, self.accuracy)
+        if counts == (None, None, None) and self.metrics:
+            return
+        if self.correct is None or self.images is None or self.accuracy is None:
+            raise ValueError("the test lacks a count of those that are correct")
         if self.images == 0 or abs(self.correct / self.images - self.accuracy) > 1e-9:
             raise ValueError(
                 f"{self.correct} of {self.images} correct are no accuracy of {self.accuracy}"

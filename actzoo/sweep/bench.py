@@ -10,11 +10,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from actzoo.activation import Activation
 from actzoo.errors import ActzooError, TuningError, UsageError
 from actzoo.files import write_atomically, write_csv
+from actzoo.models.model import Model
+from actzoo.plugins import datasets
 from actzoo.plugins.registry import default, get
 from actzoo.results.provenance import refuse_unlike
 from actzoo.results.store import CONFIG, RESULT, SPEC, TABLE, Store
@@ -24,10 +26,11 @@ from actzoo.sweep.executors.local import LocalPool
 from actzoo.sweep.grid import said
 from actzoo.sweep.plan import Run
 from actzoo.sweep.prepare import Loaded, Plan, make_plan
+from actzoo.sweep.resolve import Given as Values
 from actzoo.sweep.scheduler import Sweep
 from actzoo.sweep.status import planned
 from actzoo.sweep.tune import DIVERGED, Tuning, choose, write_tuning
-from actzoo.tasks import datasets
+from actzoo.tasks.task import Dataset, Task
 from actzoo.training.spec import CellSpec
 
 HERE = (type(None), LocalPool, ProcessPoolExecutor, ThreadPoolExecutor)
@@ -64,12 +67,19 @@ def run_plan(
             different machines, versions or commits.
 
     Raises:
-        UsageError: A worker's data, functions or network are not the planned ones.
+        UsageError: A worker's data, functions or model are not the planned ones; or there is an
+            executor and a task or model that was given as a value.
         StoreError: The folder cannot be written, or holds another format; or its cells were
             made otherwise than the others would be.
         TuningError: Tuning did not come to its end.
     """
     folder = store.folder
+    if executor is not None and loaded.given.names:
+        raise UsageError(
+            f"{loaded.given.names[0]!r} was given as a value, which the processes of an executor "
+            f"would not find by its name; leave out the executor, or put it into a file "
+            f"(file.py:NAME) or a plugin and give its name"
+        )
 
     def check(cells: Sequence[CellSpec]) -> None:
         if not mixed_machines and isinstance(executor, HERE):
@@ -177,6 +187,8 @@ def _tune(sweep: Sweep, plan: Plan) -> Tuning:
 def bench(
     sets: Given | Iterable[Given | Iterable[Given]],
     *,
+    tasks: str | Task | Iterable[str | Task | Dataset] | None = None,
+    models: str | Model | Iterable[str | Model | Callable[..., nn.Module]] | None = None,
     epochs: int | Sequence[int] | None = None,
     out: str | Path | None = None,
     data_root: str | Path | None = None,
@@ -187,11 +199,16 @@ def bench(
     mixed_machines: bool = False,
     **options: Any,
 ) -> Results:
-    """Run an experiment: every set, its members and the baseline, over datasets and seeds.
+    """Run an experiment: every set, its members and the baseline, over tasks, models and seeds.
 
     Args:
         sets: Each a text such as "relu,tanh,sin" or a named set, an Activation, a function
             of a tensor, or an iterable of these; several functions are one mixture.
+        tasks: Names of tasks, `npz:PATH`, or Task values; "digits" if left out. `datasets`, its
+            name in actzoo 0.1, goes on working.
+        models: Names of models (`mlp(depth=8)`, `file.py:NAME`, `package.module:NAME`), Model
+            values, or functions and classes that make an `nn.Module`; "paper_cnn" if left out.
+            Values that stand in no module run in this process only.
         epochs: Of every phase, in place of the protocol's; several are tuned.
         out: The output folder; `reports/<sets>-<datasets>-<hash>` if left out.
         data_root: Where datasets lie; ACTZOO_DATA_ROOT or ~/.cache/actzoo if left out.
@@ -202,7 +219,7 @@ def bench(
         fail_fast: Whether the first cell that fails is the last one to run.
         mixed_machines: Whether cells that are compared with each other may be made by
             different machines, versions or commits.
-        options: The other settings of the command: datasets, models, seeds, baseline, members,
+        options: The other settings of the command: seeds, baseline, members,
             mixtures, control, batch_size, limit, validation, init, weight_init, device,
             precision, threads, kernel, grid, tune_seeds (see `actzoo.sweep.plan.Run`); and of
             the phases lr_network, lr_mixture, weight_decay, optimizer, schedule. Several values
@@ -219,6 +236,16 @@ def bench(
     """
     given = [_names(s) for s in _each(sets)]
     options = {name: _kept(value) for name, value in options.items()}
+    if tasks is not None and "datasets" in options:
+        raise UsageError("both tasks and datasets were given, two names of one thing; give tasks")
+    values = Values()
+    tasks = options.pop("datasets", None) if tasks is None else tasks
+    for name, several, name_of in (
+        ("datasets", tasks, values.name_of_task),
+        ("models", models, values.name_of_model),
+    ):
+        if several is not None:
+            options[name] = _named(several, name_of)
     if epochs is not None:
         options["epochs"] = epochs
     run = to_run({"sets": tuple(given), "device": "auto", **from_python(options)})
@@ -232,7 +259,7 @@ def bench(
     if executor is not None and not callable(getattr(executor, "submit", None)):
         raise UsageError(f"executor={executor!r}; expected a concurrent.futures.Executor")
     elsewhere = executor is not None and run.device != "auto"
-    plan, loaded = make_plan(run, datasets.data_root(data_root), elsewhere=elsewhere)
+    plan, loaded = make_plan(run, datasets.data_root(data_root), values, elsewhere=elsewhere)
     folder = Path(out) if out is not None else plan.default_folder()
     store, call = Store(folder), _call(given, options)
     with store.locked(call):
@@ -262,6 +289,16 @@ def _each(sets: Given | Iterable[Given | Iterable[Given]]) -> Iterable[Given | I
     if not isinstance(sets, Iterable):
         raise UsageError(f"sets={sets!r}; expected several, e.g. ['relu,tanh', 'gelu']")
     return sets
+
+
+def _named(several: Any, name_of: Callable[[Any], str]) -> Any:
+    """The names of tasks or models; a text is read as the command line reads it."""
+    if isinstance(several, str | bytes):
+        return several
+    alone = callable(several) or isinstance(several, Task | Dataset | Model)
+    if not alone and not isinstance(several, Iterable):
+        return several  # the settings say what is wrong with it
+    return [name_of(value) for value in ([several] if alone else several)]
 
 
 def _kept(value: Any) -> Any:

@@ -7,14 +7,12 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from actzoo.environment import MOST_THREADS, device_elsewhere, pick_device
+from actzoo.environment import MOST_THREADS
 from actzoo.errors import UsageError
 from actzoo.kernels import KERNELS, Kernel
 from actzoo.mixture import Init
-from actzoo.plugins.loader import GROUP
 from actzoo.plugins.registry import default, get
 from actzoo.sweep.grid import (
     OF_RUN,
@@ -27,9 +25,8 @@ from actzoo.sweep.grid import (
     typed,
     unknown,
 )
-from actzoo.tasks import datasets
 from actzoo.training.build import WeightInit
-from actzoo.training.fingerprint import Fingerprint, of_activation, of_model
+from actzoo.training.fingerprint import Fingerprint, of_activation
 from actzoo.training.protocol import PAPER, Protocol, equal_epochs
 from actzoo.training.spec import CellSpec, Precision
 
@@ -39,12 +36,19 @@ LARGEST = 2**63 - 1
 
 
 class Subject(NamedTuple):
-    """What is tuned on its own: a set on a dataset in a network."""
+    """What is tuned on its own: a set on a task in a model."""
 
     dataset: str
     model: str
     members: tuple[str, ...]
     control: str
+
+
+class Prints(NamedTuple):
+    """What stands behind the names of a run's tasks and models."""
+
+    tasks: Mapping[str, Fingerprint]
+    models: Mapping[str, Fingerprint]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,17 +57,17 @@ class Run:
 
     Attributes:
         sets: Each a tuple of names; several names are one mixture.
-        datasets: Names, or `npz:PATH`.
-        models: Networks with options, `mlp(depth=8)`.
+        datasets: Names of tasks, or `npz:PATH`.
+        models: Models with options, `mlp(depth=8)`, `file.py:NAME` or `package.module:NAME`.
         seeds: Whole numbers, 0 or more.
         baseline: The function that all sets are compared with; added if absent.
         members: Whether each member of a mixture also runs alone.
         mixtures: Whether the mixtures run, or only their members.
         control: "equal-epochs" adds single functions trained for the mixture's epochs.
         protocol: The phases.
-        batch_size: Images a step.
-        limit: How many training images, stratified; None for all.
-        validation: Share of the training images held out.
+        batch_size: Examples a step.
+        limit: How many training examples, stratified where they have classes; None for all.
+        validation: Share of the training examples held out.
         init: How mixture weights start.
         weight_init: How the network's weights start: "default", or "gain" for each set's own.
         device: Where it runs.
@@ -162,7 +166,7 @@ class Run:
             )
         if self.validation == 0:
             raise UsageError(
-                "tuning chooses on the held-out images, and validation=0 holds out none; "
+                "tuning chooses on the held-out examples, and validation=0 holds out none; "
                 "give for example validation 0.1"
             )
 
@@ -235,7 +239,7 @@ class Run:
         if len(self.datasets) > 1:
             parts.append(_count(self.datasets, "dataset"))
         if len(self.models) > 1:
-            parts.append(_count(self.models, "network"))
+            parts.append(_count(self.models, "model"))
         parts.append(_count(self.seeds, "seed"))
         cells = self.cell_count()
         text = f"{', '.join(parts)}: {_count(range(cells), 'cell')}"
@@ -254,12 +258,12 @@ class Run:
         return variants * len(self.datasets) * len(self.models) * len(self.seeds)
 
     def cells(
-        self, datasets: Mapping[str, Fingerprint], chosen: Mapping[Subject, Setting] | None = None
+        self, prints: Prints, chosen: Mapping[Subject, Setting] | None = None
     ) -> tuple[CellSpec, ...]:
         """The cells: dataset by dataset, seed by seed, so that early results pair up.
 
         Args:
-            datasets: The fingerprint of each dataset's bytes.
+            prints: The fingerprint of each task and model.
             chosen: What tuning chose; the run's own values where left out.
         """
         registry = default()
@@ -268,7 +272,6 @@ class Run:
             for names, _ in self.variants()
             for name in names
         }
-        of_network = {m: of_model(*registry.model(m), registry) for m in self.models}
         alone = replace(self, grid={}, seeds=self.seeds[:1])  # many seeds are checked once
         first = [
             alone._cell(
@@ -276,8 +279,8 @@ class Run:
                 (chosen or {}).get(subject, {}),
                 (
                     *(of_function[name] for name in subject.members),
-                    datasets[subject.dataset],
-                    of_network[subject.model],
+                    prints.tasks[subject.dataset],
+                    prints.models[subject.model],
                 ),
             )
             for dataset in self.datasets
@@ -319,9 +322,6 @@ class Run:
         return equal_epochs(self.protocol) if control else self.protocol
 
 
-_DEFAULTS = (Run.baseline, *Run.datasets, *Run.models)
-
-
 def _several(what: str, given: Any) -> tuple[Any, ...]:
     if isinstance(given, str) or not isinstance(given, Iterable):
         raise UsageError(f"{what}={given!r}; expected several, e.g. a list of one")
@@ -337,47 +337,3 @@ def _whole(what: str, value: Any, low: int, high: int) -> None:
 
 def _count(things: Any, noun: str) -> str:
     return f"{len(things)} {noun}{'' if len(things) == 1 else 's'}"
-
-
-def resolve(run: Run, *, elsewhere: bool = False) -> Run:
-    """The same run with every name as its owner writes it, so that aliases are one cell.
-
-    Args:
-        run: What was asked for.
-        elsewhere: Whether cells run on other machines: then the device need not be here.
-
-    Raises:
-        UnknownNameError: A name that nobody provides.
-    """
-
-    def name(given: str) -> str:
-        return default().full_name(get(given))
-
-    def own(given: str) -> str:  # a default is ours, whoever else has one of that name
-        return f"{GROUP}:{given}" if given in _DEFAULTS else given
-
-    return replace(
-        run.settled(),
-        datasets=tuple(_dataset_name(own(text)) for text in run.datasets),
-        models=tuple(_model_name(own(text)) for text in run.models),
-        device=str((device_elsewhere if elsewhere else pick_device)(run.device)),
-        sets=tuple(tuple(name(n) for n in names) for names in run.sets),
-        baseline=name(own(run.baseline)),
-    )
-
-
-def _dataset_name(text: str) -> str:
-    """The dataset's own name; a file by its full path, so that any worker finds it."""
-    if text.startswith("npz:"):
-        return f"npz:{Path(text.removeprefix('npz:')).expanduser().resolve()}"
-    return default().found_by(datasets.find(text))
-
-
-def _model_name(text: str) -> str:
-    """`MLP(depth=2)` as `mlp`: the network's own name, and the options that differ from its own."""
-    network, options = default().model(text)
-    own = {k: v for k, v in options.items() if v != network.options[k]}
-    name = default().found_by(network)
-    if not own:
-        return name
-    return f"{name}({', '.join(f'{k}={v!r}' for k, v in sorted(own.items()))})"

@@ -13,37 +13,43 @@ import torch
 from actzoo.errors import DataError
 from actzoo.isolation import isolated
 from actzoo.naming import shortest
-from actzoo.plugins.registry import default
-from actzoo.sweep.feasible import check_data
-from actzoo.sweep.plan import Run, resolve
+from actzoo.plugins.registry import default, get
+from actzoo.sweep.feasible import Models, check_data, check_forward, check_pairing, made
+from actzoo.sweep.plan import Prints, Run
+from actzoo.sweep.resolve import Given, resolve
 from actzoo.sweep.tune import Trial, Tuning, trials
-from actzoo.tasks import datasets
+from actzoo.tasks.task import Task
 from actzoo.training.build import build
-from actzoo.training.fingerprint import Fingerprint, of_dataset
+from actzoo.training.fingerprint import Fingerprint, of_model, of_task
+from actzoo.training.setup import Values
 from actzoo.training.spec import CellSpec
-from actzoo.values import Images
 
 
 class Loaded:
-    """Datasets, one in memory at a time: cells come dataset by dataset."""
+    """Tasks, one in memory at a time: cells come task by task."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, given: Given | None = None) -> None:
         self.root = root
+        self.given = given or Given()
         self._name = ""
         self._digests: dict[str, str] = {}
-        self._images: Images | None = None
+        self._task: Task | None = None
 
     @isolated()
-    def images(self, name: str) -> Images:
-        """The images of a dataset, loaded unless they are the last ones asked for."""
-        if self._images is None or name != self._name:
-            self._images = None  # the old ones go before the new ones come
-            images = datasets.find(name).load(self.root)
-            digest = images.fingerprint()
+    def task(self, name: str) -> Task:
+        """Return the task of a name, loaded unless it is the last one asked for."""
+        if self._task is None or name != self._name:
+            self._task = None  # the old one goes before the new one comes
+            task = self.given.dataset(name).task(self.root)
+            digest = task.fingerprint()
             if self._digests.setdefault(name, digest) != digest:
                 raise DataError(f"the files of {name} changed while this run was going on")
-            self._images, self._name = images, name
-        return self._images
+            self._task, self._name = task, name
+        return self._task
+
+    def values(self, spec: CellSpec) -> Values:
+        """Return what the names in a spec stand for."""
+        return self.given.values(spec, self.task(spec.dataset))
 
 
 @dataclass(frozen=True)
@@ -55,7 +61,7 @@ class Plan:
         cells: What to report on; none of a run that tunes until it has chosen.
         datasets: What to say of each dataset.
         trials: The cells that tune.
-        prints: The fingerprint of each dataset.
+        prints: The fingerprint of each task and model.
         notes: What is to be said of how each dataset was read, in lines.
     """
 
@@ -63,7 +69,7 @@ class Plan:
     cells: tuple[CellSpec, ...]
     datasets: dict[str, dict[str, Any]]
     trials: tuple[Trial, ...]
-    prints: dict[str, Fingerprint]
+    prints: Prints
     notes: tuple[str, ...] = ()
 
     def chosen(self, tuning: Tuning) -> Plan:
@@ -82,61 +88,72 @@ class Plan:
         return Path("reports") / f"{slug}-{hashlib.sha256(asked.encode()).hexdigest()[:8]}"
 
 
-def make_plan(run: Run, root: Path, *, elsewhere: bool = False) -> tuple[Plan, Loaded]:
+def make_plan(
+    run: Run, root: Path, given: Given | None = None, *, elsewhere: bool = False
+) -> tuple[Plan, Loaded]:
     """Look at the data and lay out the cells; nothing is written.
 
     Args:
         run: What was asked for.
         root: Where datasets lie.
+        given: The tasks and models that were given as values.
         elsewhere: Whether cells run on other machines: then the device need not be here.
 
     Raises:
         UsageError: An unknown name, a missing or broken dataset, an option out of range.
     """
-    run = resolve(run, elsewhere=elsewhere)  # this loads the plugins, which may set anything
+    run = resolve(run, given, elsewhere=elsewhere)  # this loads the plugins, which may set anything
     with isolated():
-        return _plan(run, root, elsewhere)
+        return _plan(run, Loaded(root, given), elsewhere)
 
 
-def _plan(run: Run, root: Path, elsewhere: bool) -> tuple[Plan, Loaded]:
-    loaded = Loaded(root)
-    prints: dict[str, Fingerprint] = {}
+def _plan(run: Run, loaded: Loaded, elsewhere: bool) -> tuple[Plan, Loaded]:
+    of_name = {text: loaded.given.model(text) for text in run.models}
+    models = {text: of_model(*found, default()) for text, found in of_name.items()}
+    tasks: dict[str, Fingerprint] = {}
     about: dict[str, dict[str, Any]] = {}
     shown, notes = shortest(run.datasets), []
     for name in run.datasets:
-        dataset = datasets.find(name)
-        images = loaded.images(name)
-        check_data(run, images)
-        notes += [f"{shown[name]}: {note}" for note in images.notes]
-        prints[name] = of_dataset(dataset, images, default())
+        dataset = loaded.given.dataset(name)
+        task = loaded.task(name)
+        check_data(run, task, of_name)
+        notes += [f"{shown[name]}: {note}" for note in task.notes]
+        tasks[name] = of_task(dataset, task, default())
+        cautions = dict.fromkeys((dataset.caution, task.caution, *task.notes))
         about[name] = {
-            "caution": ". ".join(filter(None, (dataset.caution, *images.notes))),
+            "caution": ". ".join(filter(None, cautions)),
             "description": dataset.description,
-            "train": len(images.y_train),
-            "test": len(images.y_test),
-            "classes": images.classes,
-            "shape": list(images.shape),
+            "train": len(task.train.targets),
+            "test": len(task.test.targets),
+            **({"classes": task.outputs} if task.split == "stratified" else {}),
+            "shape": list(task.shape),
+            "objective": task.objective.to_json(),
         }
-        _check_networks(run, images, elsewhere)
+        _check_models(run, task, of_name, elsewhere)
+    prints = Prints(tasks, models)
     cells = () if run.tunes else run.cells(prints)
     return Plan(run, cells, about, trials(run, prints), prints, tuple(notes)), loaded
 
 
-def _check_networks(run: Run, images: Images, elsewhere: bool) -> None:
-    """Build every network with every set once, so that a misfit shows beforehand."""
-    for model in run.models:
-        network, options = default().model(model)
-        for members, _ in run.variants():
-            built = build(
-                network,
-                options,
-                members,
-                images.shape,
-                images.classes,
-                init="equal",
-                kernel=run.kernel,
-                network_seed=0,
-                mixture_seed=0,
-            )
+def _check_models(run: Run, task: Task, models: Models, elsewhere: bool) -> None:
+    """Build every model with every set once, so that a misfit shows beforehand."""
+    variants = dict.fromkeys(members for members, _ in run.variants())
+    for text, (model, options) in models.items():
+        check_pairing(run, text, model, task)
+        for number, members in enumerate(variants):
+            with made(text, task):
+                built = build(
+                    model,
+                    options,
+                    [get(name) for name in members],
+                    task.shape,
+                    task.outputs,
+                    init="equal",
+                    kernel=run.kernel,
+                    network_seed=0,
+                    mixture_seed=0,
+                )
+            if number == 0:
+                check_forward(text, built, task)
             if not elsewhere:
                 built.kernel_used(torch.device(run.device), run.precision)

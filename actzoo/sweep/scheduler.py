@@ -108,9 +108,9 @@ class Sweep:
             def on_move(line: str, number: int = number, spec: CellSpec = spec) -> None:
                 self._tell("moved", number, spec, message=line)
 
-            check_sources(spec, "its file changed while this run was going on; run it again")
-            images = self.loaded.images(spec.dataset)
-            message = work(self.store, spec, images, on_epoch, on_move)
+            given, advice = self.loaded.given, "its file changed while this run was going on"
+            check_sources(spec, f"{advice}; run it again", given)
+            message = work(self.store, spec, self.loaded.values(spec), on_epoch, on_move)
             self._finished(number, spec, message)
             yield spec, message
 

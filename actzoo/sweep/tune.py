@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,8 +17,7 @@ from actzoo.files import read_json, write_json
 from actzoo.results.schema import fits
 from actzoo.results.store import Store
 from actzoo.sweep.grid import Grid, Setting, said
-from actzoo.sweep.plan import Run, Subject
-from actzoo.training.fingerprint import Fingerprint
+from actzoo.sweep.plan import Prints, Run, Subject
 from actzoo.training.spec import FORMAT, CellSpec
 
 FILE = "tuning.json"
@@ -53,7 +52,7 @@ def subject_of(spec: CellSpec) -> Subject:
     return Subject(spec.dataset, spec.model, spec.members, spec.control)
 
 
-def trials(run: Run, datasets: Mapping[str, Fingerprint]) -> tuple[Trial, ...]:
+def trials(run: Run, prints: Prints) -> tuple[Trial, ...]:
     """The cells of a run's grid: dataset by dataset, setting by setting; none without a grid."""
     if not run.tunes:
         return ()
@@ -62,7 +61,7 @@ def trials(run: Run, datasets: Mapping[str, Fingerprint]) -> tuple[Trial, ...]:
         Trial(subject_of(spec), setting, spec)
         for dataset in run.datasets
         for setting in settings(run.grid)
-        for spec in replace(alone, datasets=(dataset,)).with_setting(setting).cells(datasets)
+        for spec in replace(alone, datasets=(dataset,)).with_setting(setting).cells(prints)
     )
 
 

@@ -15,15 +15,17 @@ from typing import Any
 
 from actzoo.errors import ActzooError, DataError, StoreError, UsageError
 from actzoo.isolation import isolated
+from actzoo.plugins import datasets
 from actzoo.plugins.registry import default, get
 from actzoo.results.store import SPEC, Store, kind_of
 from actzoo.sweep.progress import ProgressFile, read_progress
-from actzoo.tasks import datasets
+from actzoo.sweep.resolve import Given
+from actzoo.tasks.task import Task
 from actzoo.training.cell import run_cell
-from actzoo.training.fingerprint import Fingerprint, of_activation, of_dataset, of_model
+from actzoo.training.fingerprint import Fingerprint, of_activation, of_model, of_task
 from actzoo.training.phases import Epoch
+from actzoo.training.setup import Values
 from actzoo.training.spec import CellSpec
-from actzoo.values import Images
 
 _one_at_a_time = threading.RLock()
 """Torch's threads and global generators belong to the process: two cells would mix."""
@@ -37,7 +39,7 @@ _FAULTS = {
 def work(
     store: Store,
     spec: CellSpec,
-    images: Images,
+    values: Values,
     report: Callable[[Epoch], None],
     moved: Callable[[str], None] = lambda _: None,
 ) -> str:
@@ -48,7 +50,7 @@ def work(
     Args:
         store: The output folder.
         spec: What to run.
-        images: The dataset that the spec names, whole.
+        values: What the names in the spec stand for.
         report: Called after each epoch.
         moved: Called with a line if the cell's checkpoint could not be used, or if another
             process is at the cell.
@@ -85,7 +87,7 @@ def work(
         store.begin(spec)
         try:
             with ProgressFile(store.cell(spec.key)) as progress:
-                result = run_cell(spec, images, told, store.checkpoint(spec, tell_moved))
+                result = run_cell(spec, values, told, store.checkpoint(spec, tell_moved))
         except StoreError:
             raise
         except Exception as error:
@@ -129,7 +131,7 @@ def work_apart(folder: str, spec: dict[str, Any], root: str) -> str:
 
     Raises:
         DataError: The dataset is missing on this worker, or differs from the planned one.
-        UsageError: A function or the network is unknown on this worker, or differs.
+        UsageError: A function or the model is unknown on this worker, or differs.
         StoreError: The output folder is not there, or cannot be written.
     """
     cell = CellSpec.from_json(spec)
@@ -141,41 +143,41 @@ def work_apart(folder: str, spec: dict[str, Any], root: str) -> str:
             )
         with _preparing:
             check_sources(cell, _SAME)
-            images = _checked_images(cell, root)
-        return work(Store(Path(folder)), cell, images, lambda _: None)
+            values = Given().values(cell, _checked_task(cell, root))
+        return work(Store(Path(folder)), cell, values, lambda _: None)
     except ActzooError as error:
         raise type(error)(f"the worker on {platform.node()}: {error}") from None
 
 
-def check_sources(cell: CellSpec, advice: str) -> None:
-    """See that a cell's functions and network are the planned ones.
+def check_sources(cell: CellSpec, advice: str, given: Given | None = None) -> None:
+    """See that a cell's functions and model are the planned ones.
 
     Raises:
         UsageError: One is not; ends with the advice.
     """
     registry = default()
     found = [of_activation(get(name), registry) for name in cell.members]
-    network = of_model(*registry.model(cell.model), registry)
+    model = of_model(*(given or Given()).model(cell.model), registry)
     planned = cell.fingerprints
     for name, here, there in zip(cell.members, found, planned, strict=False):
         if here != there:
             raise UsageError(f"{_difference('function', name, here, there)}; {advice}")
-    if network != planned[-1]:
-        raise UsageError(f"{_difference('network', cell.model, network, planned[-1])}; {advice}")
+    if model != planned[-1]:
+        raise UsageError(f"{_difference('model', cell.model, model, planned[-1])}; {advice}")
 
 
-def _checked_images(cell: CellSpec, root: str) -> Images:
+def _checked_task(cell: CellSpec, root: str) -> Task:
     planned = cell.fingerprints[-2]
-    images, found = _images(cell.dataset, root)
+    task, found = _task(cell.dataset, root)
     if found != planned:  # or this process has kept what the files held before
-        _images.cache_clear()
-        images, found = _images(cell.dataset, root)
+        _task.cache_clear()
+        task, found = _task(cell.dataset, root)
     if found != planned:
         raise DataError(
             f"{_difference('dataset', cell.dataset, found, planned)}; give all workers the same "
             f"data under the same --data-root"
         )
-    return images
+    return task
 
 
 _SAME = "install the same actzoo, plugins and files there, and start the worker again"
@@ -190,7 +192,7 @@ def _difference(what: str, name: str, here: Fingerprint, planned: Fingerprint) -
 
 @functools.lru_cache(maxsize=1)
 @isolated()
-def _images(name: str, root: str) -> tuple[Images, Fingerprint]:
+def _task(name: str, root: str) -> tuple[Task, Fingerprint]:
     dataset = datasets.find(name)
-    images = dataset.load(Path(root))
-    return images, of_dataset(dataset, images, default())
+    task = dataset.task(Path(root))
+    return task, of_task(dataset, task, default())

@@ -23,8 +23,8 @@ from torch import Tensor
 
 from actzoo.errors import DataError
 from actzoo.tasks import published
+from actzoo.tasks.images import Images
 from actzoo.tasks.published import WAY_OUT
-from actzoo.values import Images
 
 TIMEOUT = 30.0
 """Seconds of silence after which a download is given up: some networks swallow packets."""

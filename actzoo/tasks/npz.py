@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from actzoo.errors import DataError
+from actzoo.tasks.images import Images
 from actzoo.tasks.labels import Labels, numbered, refuse
-from actzoo.values import Images
 
 if TYPE_CHECKING:
     import numpy as np

@@ -1,25 +1,24 @@
-"""A network with its activation layers, built for one cell."""
+"""A model with its activation layers, built for one cell."""
 
 from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from actzoo.activation import ActivationModule, analysis
+from actzoo.activation import Activation, ActivationModule, analysis
 from actzoo.isolation import isolated
 from actzoo.kernels import Kernel
 from actzoo.mixture import Init, Mixture
 from actzoo.mixture.fuse import fuse, pools
-from actzoo.plugins.registry import get
+from actzoo.models.model import Model
 from actzoo.training.seeding import generator, seeded
-from actzoo.values import Network
 
 Layer = Mixture | ActivationModule
 WeightInit = Literal["default", "gain"]
@@ -45,7 +44,7 @@ class Built:
     """A network and what the harness needs to know of it.
 
     Attributes:
-        model: Takes float images (N, C, H, W) to logits.
+        model: Takes prepared inputs to outputs.
         layers: Its activation layers A_1, A_2 ... in order.
     """
 
@@ -98,11 +97,11 @@ class Built:
 
 @isolated()
 def build(
-    network: Network,
-    options: dict[str, Any],
-    members: tuple[str, ...],
-    shape: tuple[int, int, int],
-    classes: int,
+    model: Model,
+    options: Mapping[str, Any],
+    members: Sequence[Activation],
+    shape: tuple[int, ...],
+    outputs: int,
     *,
     init: Init,
     weight_init: WeightInit = "default",
@@ -110,7 +109,7 @@ def build(
     network_seed: int,
     mixture_seed: int,
 ) -> Built:
-    """Build a network whose activation layers are the set's function or mixture.
+    """Build a model whose activation layers are the set's function or mixture.
 
     The network's weights come from one stream and whatever the activations draw from
     another, so that every set starts from the same network (or, with `weight_init="gain"`,
@@ -123,8 +122,8 @@ def build(
     def activation(channels: int) -> tuple[nn.Module, int]:
         layer: Layer
         with seeded(int(torch.randint(2**62, (1,), generator=draws))):
-            if len(members) == 1 and (alone := get(members[0])).kind == "gated":
-                layer, after = alone.module(channels), alone.channels_after(channels)
+            if len(members) == 1 and members[0].kind == "gated":
+                layer, after = members[0].module(channels), members[0].channels_after(channels)
             else:
                 layer = Mixture(members, init=init, channels=channels, kernel=kernel)
                 after = channels
@@ -132,8 +131,8 @@ def build(
         return layer, after
 
     with seeded(network_seed):
-        model = network.build(activation, shape, classes, **options)
-    built = Built(fuse(model) if kernel in ("auto", "table") else model, tuple(layers))
+        made = model.module(activation, shape, outputs, options)
+    built = Built(fuse(made) if kernel in ("auto", "table") else made, tuple(layers))
     if weight_init == "gain":
         _scale_by_gain(built)
     return built
@@ -161,7 +160,7 @@ def _scale_by_gain(built: Built) -> None:
     """Give each weight layer the deviation gain/√fan_in, with the gain of what precedes it.
 
     Layers are taken in order of registration; before the first activation the gain is 1,
-    since the images have mean 0 and deviation 1. Biases start at 0.
+    since inputs have mean 0 and deviation 1. Biases start at 0.
     """
     gain = 1.0
     inside = {id(m) for layer in built.layers for m in layer.modules()}
@@ -174,27 +173,3 @@ def _scale_by_gain(built: Built) -> None:
         module.weight.mul_(math.sqrt(3) * gain)
         if module.bias is not None:
             module.bias.zero_()
-
-
-class Normalise:
-    """uint8 images to floats of mean 0 and deviation 1 a channel, over the training images."""
-
-    def __init__(self, x_train: Tensor) -> None:
-        count = x_train.numel() // x_train.shape[1]
-        total = torch.zeros(x_train.shape[1], dtype=torch.int64)
-        squares = torch.zeros_like(total)
-        for block in torch.split(x_train, 4096):  # whole numbers, so the order cannot matter
-            wide = block.to(torch.int32)
-            total += wide.sum(dim=(0, 2, 3), dtype=torch.int64).cpu()
-            squares += (wide * wide).sum(dim=(0, 2, 3), dtype=torch.int64).cpu()
-        mean = total.double() / count
-        std = (squares.double() / count - mean * mean).clamp(min=0).sqrt()
-        std = torch.where(std > 0, std, 1.0)  # a blank channel stays blank
-        device = x_train.device
-        self._mean = mean.float().to(device).view(1, -1, 1, 1)
-        self._std = std.float().to(device).view(1, -1, 1, 1)
-
-    def __call__(self, images: Tensor) -> Tensor:
-        """Float images in the channels-last layout, which convolutions like best."""
-        x = (images.float() - self._mean) / self._std
-        return x.contiguous(memory_format=torch.channels_last)

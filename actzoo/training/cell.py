@@ -14,14 +14,12 @@ from actzoo.environment import environment
 from actzoo.errors import DivergedError
 from actzoo.isolation import isolated
 from actzoo.mixture import Mixture
-from actzoo.plugins.registry import default, get
 from actzoo.training import diagnostics
 from actzoo.training.build import Layer, layer_gain
 from actzoo.training.checkpoint import Checkpoint
 from actzoo.training.phases import Epoch, Training, proportions, train, weights
-from actzoo.training.setup import Setup, set_up_cell
+from actzoo.training.setup import Setup, Values, set_up_cell
 from actzoo.training.spec import CellSpec
-from actzoo.values import Images
 
 
 @dataclass
@@ -31,7 +29,7 @@ class CellResult:
     Attributes:
         numbers: The content of result.json.
         history: One row an epoch.
-        predictions: Test predictions and losses, one an image.
+        predictions: What was measured of each test example: its loss, its predicted class.
         layers: Curves of the layers and histograms of what arrives at them.
     """
 
@@ -43,15 +41,15 @@ class CellResult:
 
 def run_cell(
     spec: CellSpec,
-    images: Images,
+    values: Values,
     report: Callable[[Epoch], None] = lambda _: None,
     checkpoint: Checkpoint | None = None,
 ) -> CellResult:
-    """Run a cell from its first weight, or its checkpoint, to its last test image.
+    """Run a cell from its first weight, or its checkpoint, to its last test example.
 
     Args:
         spec: What to run.
-        images: The dataset that the spec names, whole.
+        values: What the names in the spec stand for.
         report: Called after each epoch.
         checkpoint: Where training goes on from and leaves its state; None for nowhere.
 
@@ -62,9 +60,8 @@ def run_cell(
         StoreError: A checkpoint cannot be written.
     """
     started = time.perf_counter()
-    _import(spec)
     with isolated(spec.threads):
-        setup = set_up_cell(spec, images)
+        setup = set_up_cell(spec, values)
         with setup.drawing("looks at the start"):
             before = _Before(setup)
         here = environment(setup.device, spec.threads)
@@ -73,13 +70,6 @@ def run_cell(
         _check_weights(setup)
         with setup.drawing("test"):
             return _result(spec, setup, before, training, here, started)
-
-
-def _import(spec: CellSpec) -> None:
-    """Bring in the code behind the names: what it sets on its import must not stand in the cell."""
-    for name in spec.members:
-        get(name)
-    default().model(spec.model)
 
 
 def _result(
@@ -92,17 +82,14 @@ def _result(
 ) -> CellResult:
     """Test, look at the layers and gather."""
     # Its losses may be inf, and are stored as null: a failure would let tuning see them.
-    hits, losses = setup.predict(setup.images.x_test, setup.images.y_test)
-    inputs, _ = diagnostics.pre_activations(setup.built, *setup.probe, setup.autocast)
+    objective = setup.task.objective
+    measured = setup.measure(setup.task.test)
+    inputs, _ = diagnostics.pre_activations(*setup.looked_at)
     numbers = {
         "key": spec.key,
         "spec": spec.to_json(),
-        "test": {
-            "correct": int((hits == setup.images.y_test).sum()),
-            "images": len(hits),
-            "accuracy": float((hits == setup.images.y_test).double().mean()),
-            "loss": float(losses.double().mean()),
-        },
+        "objective": objective.to_json(),
+        "test": objective.test(measured),
         **_sizes(setup),
         "layers": [before.with_end(setup, n) for n in range(len(setup.built.layers))],
         "health": [{"when": "start", "layers": before.health}, *training.health],
@@ -119,8 +106,9 @@ def _result(
         numbers=numbers,
         history=training.history,
         predictions={
-            "predicted": hits.numpy().astype(np.int16),
-            "loss": losses.numpy().astype(np.float32),
+            name: measured[name].numpy().astype(kind)
+            for name, kind in (("predicted", np.int16), ("loss", np.float32))
+            if name in measured
         },
         layers={
             **before.curves,
@@ -146,7 +134,7 @@ class _Before:
         self._proportions = [proportions(layer) for layer in layers]
         self._gains = [layer_gain(layer) for layer in layers]
         self.curves = diagnostics.curves(setup.built, "start_")
-        self.health = diagnostics.layer_health(setup.built, *setup.probe, setup.autocast)
+        self.health = diagnostics.layer_health(*setup.looked_at)
 
     def with_end(self, setup: Setup, n: int) -> dict[str, Any]:
         """A layer (from 0) before and after training."""
@@ -167,7 +155,7 @@ def _sizes(setup: Setup) -> dict[str, Any]:
     built = setup.built
     return {
         "train_images": len(setup.batches.index),
-        "validation_images": 0 if setup.validation is None else len(setup.validation[1]),
+        "validation_images": 0 if setup.validation is None else len(setup.validation.targets),
         "parameters": {
             "network": sum(p.numel() for p in built.network_parameters()),
             "activations": sum(p.numel() for p in built.activation_parameters()),

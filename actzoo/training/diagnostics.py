@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from actzoo.mixture import Mixture
+from actzoo.tasks.objective import Objective
+from actzoo.tasks.task import Examples
 from actzoo.training.build import Built, Layer, exact_twin, is_elementwise, layer_channels
 
 RANGES = (1.0, 3.0, 10.0, 100.0)
@@ -23,19 +24,23 @@ SATURATED = 0.01
 """A slope smaller than this, in size, counts as saturated."""
 SHARES_AT = (1.0, 10.0, 100.0)
 PROBE = 256
-"""Images looked at for all of this, before the first phase and after each."""
+"""Examples looked at for all of this, before the first phase and after each."""
 EACH_EPOCH = 128
-"""Of these, the images whose gradients are looked at after every epoch, which must cost little."""
+"""Of these, the examples whose gradients are looked at after every epoch: it must cost little."""
 
 
 @contextmanager
 def _recording(layers: tuple[Layer, ...]) -> Iterator[list[Tensor]]:
     seen: list[Tensor] = []
+    called: set[nn.Module] = set()
 
-    def hook(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        if inputs[0].requires_grad:
+    def hook(layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        if not inputs[0].requires_grad:  # everything before the layer is frozen
+            inputs[0].requires_grad_()
+        if layer not in called:  # an objective may call the model several times
+            called.add(layer)
             inputs[0].retain_grad()
-        seen.append(inputs[0])
+            seen.append(inputs[0])
 
     handles = [layer.register_forward_pre_hook(hook) for layer in layers]
     try:
@@ -46,29 +51,34 @@ def _recording(layers: tuple[Layer, ...]) -> Iterator[list[Tensor]]:
 
 
 def pre_activations(
-    built: Built, x: Tensor, y: Tensor, autocast: torch.autocast
+    built: Built, objective: Objective, probe: Examples, autocast: torch.autocast
 ) -> tuple[list[Tensor], list[Tensor]]:
     """Each layer's input for a probe batch, and the gradient of the loss with respect to it.
 
     Runs in evaluation mode and leaves no gradients and no changed mode behind.
     """
-    x = x.detach().requires_grad_()  # so that gradients flow whatever is frozen
+    if not built.layers:
+        return [], []
+    x, y = probe
     with built.evaluating(), _recording(built.layers) as inputs, torch.enable_grad():
         with autocast:
-            loss = F.cross_entropy(built.model(x).float(), y, reduction="sum")
+            loss = objective.measure(built.model, x, y)["loss"].sum()
         gradients = torch.autograd.grad(loss, inputs)
     return [z.detach().float() for z in inputs], [g.detach().float() for g in gradients]
 
 
-def gradient_norms(built: Built, x: Tensor, y: Tensor, autocast: torch.autocast) -> list[float]:
-    """For each layer, the norm of dL/dz of one image, root mean square over EACH_EPOCH images."""
-    _, gradients = pre_activations(built, x[:EACH_EPOCH], y[:EACH_EPOCH], autocast)
+def gradient_norms(
+    built: Built, objective: Objective, probe: Examples, autocast: torch.autocast
+) -> list[float]:
+    """For each layer, the norm of dL/dz of one example, root mean square over EACH_EPOCH."""
+    some = Examples(*(part[:EACH_EPOCH] for part in probe))
+    _, gradients = pre_activations(built, objective, some, autocast)
     return [_norm_of_one(g) for g in gradients]
 
 
 def _norm_of_one(g: Tensor) -> float:
-    """The norm of one image's gradient, root mean square over the images."""
-    # Double precision on the CPU: not every device has it. Image by image: many times as fast
+    """The norm of one example's gradient, root mean square over the examples."""
+    # Double precision on the CPU: not every device has it. One by one: many times as fast
     # as a copy of them all in double precision.
     norms = [torch.linalg.vector_norm(one, dtype=torch.float64) for one in g.cpu()]
     return float(torch.stack(norms).square().mean().sqrt())
@@ -86,15 +96,15 @@ def slope(layer: Layer, z: Tensor) -> Tensor:
 
 
 def layer_health(
-    built: Built, x: Tensor, y: Tensor, autocast: torch.autocast
+    built: Built, objective: Objective, probe: Examples, autocast: torch.autocast
 ) -> list[dict[str, float | None]]:
     """For each layer: its share of dead units, of saturated values, its gradient norm.
 
     A unit (a channel, or an element of a flat layer) is dead if its slope is 0 for every
-    probe image, so that nothing it could learn from comes through. A layer that is not
+    probe example, so that nothing it could learn from comes through. A layer that is not
     elementwise has no slope of its own: None.
     """
-    inputs, gradients = pre_activations(built, x, y, autocast)
+    inputs, gradients = pre_activations(built, objective, probe, autocast)
     rows = []
     for layer, z, g in zip(built.layers, inputs, gradients, strict=True):
         row: dict[str, float | None] = {"dead": None, "saturated": None}

@@ -20,14 +20,15 @@ import torch
 from actzoo.activation import Activation
 from actzoo.errors import UsageError
 from actzoo.formula import Formula
+from actzoo.models.model import Model
 from actzoo.plugins.importing import is_reference, source_of
 from actzoo.plugins.loader import GROUP, Origin
 from actzoo.plugins.registry import Registry
 from actzoo.sources.locate import Place, outside
 from actzoo.sources.neighbours import FROM_FILE
 from actzoo.sources.reach import reach
+from actzoo.tasks.task import Dataset, Task
 from actzoo.training.captured import Captured, carried
-from actzoo.values import Dataset, Images, Network
 
 _SEEN: dict[str, tuple[Any, str]] = {}
 """Of loaded modules, by their file: the spec of the import, and the digest when first asked for;
@@ -256,23 +257,51 @@ def _refuse_if_changed(what: str, spec: Any, digest: str, old: str) -> None:
         )
 
 
-def of_dataset(dataset: Dataset, images: Images, registry: Registry) -> Fingerprint:
-    """The fingerprint of a dataset: its bytes."""
+def of_task(dataset: Dataset, task: Task, registry: Registry) -> Fingerprint:
+    """The fingerprint of a task: its bytes, and the code of its objective where it is not ours."""
     origin = registry.origin(dataset)
-    provider = f"{origin.distribution} {origin.version}" if origin else "file"
-    return Fingerprint(
-        name=dataset.name, provider=provider, definition="", digest=images.fingerprint()
-    )
+    own = "file" if dataset.name.startswith("npz:") else "python"
+    provider = f"{origin.distribution} {origin.version}" if origin else own
+    digest = task.fingerprint()
+    if not task.functions:
+        return Fingerprint(name=dataset.name, provider=provider, definition="", digest=digest)
+    functions, values = [], [digest]
+    for function in task.functions:
+        found = carried(function, task.name, strict=False)
+        functions += found.functions
+        values += found.values
+    theirs = [f for f in functions if not str(getattr(f, "__module__", "")).startswith("actzoo.")]
+    metrics = ", ".join(metric.name for metric in task.objective.metrics)
+    about = f"{task.inputs}; {task.objective.name}; {metrics}"
+    return _fingerprint(dataset.name, provider, about, _places(theirs), {}, values)
 
 
-def of_model(network: Network, options: dict[str, Any], registry: Registry) -> Fingerprint:
-    """The fingerprint of a network with its options."""
-    origin = registry.origin(network)
+def of_model(model: Model, options: Mapping[str, Any], registry: Registry) -> Fingerprint:
+    """The fingerprint of a model with its options.
+
+    Raises:
+        UsageError: It was made in Python from a callable that has no source.
+    """
+    origin = registry.origin(model)
     starts, whole = _code_of(origin) if origin else ([], {})
+    values: list[str] = []
+    functions: list[Any] = [model.make]
+    if origin is None:
+        found = carried(model.make, model.name, strict=not is_reference(model.name))
+        values, functions = found.values, [model.make, *found.functions]
+        if is_reference(model.name):
+            starts = [place for place in [_place_of(source_of(model.name))] if place is not None]
+    starts = [*starts, *_places(functions)]
+    if not starts and not whole and not all(map(_is_torchs_own, functions)):
+        raise UsageError(
+            f"{model.name}: {model.make!r} has no source file, so an edit could not be told from "
+            f"its old results; define it in a file"
+        )
     return _fingerprint(
-        network.name,
+        model.name,
         f"{origin.distribution} {origin.version}" if origin else "python",
         ", ".join(f"{n}={v!r}" for n, v in sorted(options.items())),
-        [*starts, *_places([network.build])],
+        starts,
         whole,
+        values,
     )

@@ -8,37 +8,37 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from actzoo.errors import DivergedError, MixtureError
+from actzoo.tasks.objective import Measured, Objective
+from actzoo.tasks.task import Examples, Transform
 from actzoo.training.build import Built
 from actzoo.training.protocol import Phase
 from actzoo.training.seeding import generator
 
 MOMENTUM = 0.9
 BLOCK = 128
-"""Images a step where nothing trains: few calls, and what passes between layers stays in caches."""
+"""Examples a step where nothing trains: few calls, and what passes between layers stays in
+caches."""
 
 
 @dataclass(frozen=True)
 class Batches:
-    """Training images on the device, gathered batch by batch.
+    """Training examples on the device, gathered batch by batch.
 
     Attributes:
-        images: uint8, (N, C, H, W).
-        labels: int64, (N,).
+        examples: All of them.
         index: Which of them to train on.
-        size: Images a batch; the last one may be smaller.
-        normalise: uint8 images to the network's input.
+        size: Examples a batch; the last one may be smaller.
+        prepare: Inputs to what the model takes.
         seed: Function of (phase, epoch) that seeds the order.
     """
 
-    images: Tensor
-    labels: Tensor
+    examples: Examples
     index: Tensor
     size: int
-    normalise: Callable[[Tensor], Tensor]
+    prepare: Transform
     seed: Callable[[int, int], int]
 
     def __len__(self) -> int:
@@ -99,13 +99,14 @@ def make_schedule(
 
 def train_epoch(
     built: Built,
+    objective: Objective,
     batches: Batches,
     order: tuple[Tensor, ...],
     optimizer: torch.optim.Optimizer,
     schedule: torch.optim.lr_scheduler.LRScheduler,
     autocast: torch.autocast,
 ) -> tuple[float, float]:
-    """One pass over the training images.
+    """One pass over the training examples.
 
     The losses stay on the device until the end, so that a GPU is never waited for.
 
@@ -117,11 +118,12 @@ def train_epoch(
         MixtureError: Mixture weights left their domain.
     """
     started = time.perf_counter()
-    losses = torch.empty(len(order), device=batches.images.device)
+    losses = torch.empty(len(order), device=batches.index.device)
     for number, index in enumerate(order):
-        x = batches.normalise(batches.images[index])
+        x, y = (part[index] for part in batches.examples)
+        x = batches.prepare(x)
         with autocast:
-            loss = F.cross_entropy(built.model(x), batches.labels[index])
+            loss = objective.loss(built.model, x, y)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         losses[number] = loss.detach()
@@ -148,21 +150,21 @@ def _check_finite(losses: Tensor) -> None:
 
 
 @torch.no_grad()
-def predict(
+def measure(
     built: Built,
-    images: Tensor,
-    labels: Tensor,
-    normalise: Callable[[Tensor], Tensor],
+    objective: Objective,
+    examples: Examples,
+    prepare: Transform,
     autocast: torch.autocast,
     block: int = BLOCK,
-) -> tuple[Tensor, Tensor]:
-    """Predicted class and loss of each image, on the CPU, in evaluation mode."""
-    predictions, losses = [], []
+) -> Measured:
+    """Return the objective's quantities of each example, on the CPU, in evaluation mode."""
+    found: dict[str, list[Tensor]] = {}
     with built.evaluating():
-        for x, y in zip(torch.split(images, block), torch.split(labels, block), strict=True):
+        blocks = (torch.split(part, block) for part in examples)
+        for x, y in zip(*blocks, strict=True):
             with autocast:
-                logits = built.model(normalise(x))
-            logits = logits.float()
-            predictions.append(logits.argmax(dim=1))
-            losses.append(F.cross_entropy(logits, y, reduction="none"))
-    return torch.cat(predictions).cpu(), torch.cat(losses).cpu()
+                measured = objective.measure(built.model, prepare(x), y)
+            for name, value in measured.items():
+                found.setdefault(name, []).append(value.detach().cpu())
+    return {name: torch.cat(values) for name, values in found.items()}

@@ -27,7 +27,9 @@ class Epoch:
         epoch: Number within the phase, from 1.
         done, total: Epochs done and to do in the whole cell.
         loss: Mean training loss.
-        accuracy: On the held-out images; None without any.
+        score: On the held-out examples, in the unit of the metric; None without any.
+        metric: The name of the metric.
+        unit: Its unit.
     """
 
     phase: int
@@ -36,7 +38,9 @@ class Epoch:
     done: int
     total: int
     loss: float
-    accuracy: float | None
+    score: float | None
+    metric: str = ""
+    unit: str = ""
 
 
 @dataclass
@@ -48,7 +52,7 @@ class Training:
         health: Of the layers, one entry a phase that ended.
         skipped: Numbers of the phases in which nothing could train.
         seconds: Spent in training steps.
-        measuring: Spent after epochs, on held-out images and gradient norms.
+        measuring: Spent after epochs, on held-out examples and gradient norms.
         elapsed: Spent in all by processes that did not finish the cell.
         phase, epoch: The last epoch that is done; 0, 0 before the first.
     """
@@ -85,7 +89,7 @@ def train(
         StoreError: A checkpoint cannot be written.
     """
     started = time.perf_counter()
-    built, batches = setup.built, setup.batches
+    built, batches, aim = setup.built, setup.batches, setup.task.objective
     state = None if checkpoint is None else checkpoint.load(machine, setup.device)
     done = Training()
     if state is not None:
@@ -112,7 +116,13 @@ def train(
             try:
                 with setup.drawing(f"draws {number} {epoch}"):  # of dropout, of rrelu
                     loss, seconds = train_epoch(
-                        built, batches, order, optimizer, schedule, setup.autocast
+                        built,
+                        aim,
+                        batches,
+                        order,
+                        optimizer,
+                        schedule,
+                        setup.autocast,
                     )
             except (DivergedError, MixtureError) as error:
                 raise type(error)(f"phase {number}, epoch {epoch}: {error}") from None
@@ -136,11 +146,17 @@ def train(
 
             if checkpoint is not None:
                 checkpoint.offer(now)
-            accuracy = done.history[-1].get("validation_accuracy")
-            report(Epoch(number, phase.trains, epoch, len(done.history), total, loss, accuracy))
+            score = done.history[-1].get("validation_score")
+            metric = aim.score
+            report(
+                Epoch(
+                    number, phase.trains, epoch, len(done.history), total, loss, score,
+                    metric.name, metric.unit,
+                )
+            )  # fmt: skip
         # After the checkpoint of the last epoch, so that a cell that goes on from there looks too.
         with setup.drawing(f"looks {number}"):
-            layers = diagnostics.layer_health(built, *setup.probe, setup.autocast)
+            layers = diagnostics.layer_health(*setup.looked_at)
         done.health.append({"when": f"phase {number}", "layers": layers})
     done.elapsed = before
     return done
@@ -150,13 +166,13 @@ def _look(setup: Setup) -> dict[str, float]:
     """What is measured after each epoch."""
     row: dict[str, float] = {}
     if setup.validation is not None:
-        x, y = setup.validation
-        hits, losses = setup.predict(x, y)
-        row["validation_accuracy"] = float((hits == y.cpu()).double().mean())
-        row["validation_loss"] = float(losses.double().mean())
-    for n, norm in enumerate(
-        diagnostics.gradient_norms(setup.built, *setup.probe, setup.autocast), start=1
-    ):
+        test = setup.task.objective.test(setup.measure(setup.validation))
+        name = setup.task.objective.score.name
+        row["validation_score"] = test["metrics"][name]
+        # Histories have always had the accuracy as a fraction, which is a fact beside the metric.
+        row[f"validation_{name}"] = test.get(name, test["metrics"][name])
+        row["validation_loss"] = test["loss"]
+    for n, norm in enumerate(diagnostics.gradient_norms(*setup.looked_at), start=1):
         row[f"gradient_A{n}"] = norm
     for n, layer in enumerate(setup.built.layers, start=1):
         both = zip(weights(layer), proportions(layer), strict=True)

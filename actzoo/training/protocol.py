@@ -19,7 +19,7 @@ class Phase:
     Attributes:
         trains: "network" (every parameter but the mixture weights), "mixture" (the mixture
             weights only) or "all".
-        epochs: Passes over the training images, at least 0.
+        epochs: Passes over the training examples, at least 0.
         optimizer: "adam", "adamw", or "sgd" with momentum 0.9.
         lr: Learning rate.
         weight_decay: For the network's own weights; never for mixture weights or the

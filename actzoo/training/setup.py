@@ -1,24 +1,42 @@
-"""A cell before its first step: the network, the data on the device, the streams."""
+"""A cell before its first step: the model, the data on the device, the streams."""
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
-from torch import Tensor
 
-from actzoo.plugins.registry import default
-from actzoo.tasks.datasets import holdout, limit
+from actzoo.activation import Activation
+from actzoo.models.model import Model
+from actzoo.tasks.objective import Measured, Objective
+from actzoo.tasks.task import Examples, Task
 from actzoo.training import diagnostics
-from actzoo.training.build import Built, Normalise, build
-from actzoo.training.loop import Batches, predict
+from actzoo.training.build import Built, build
+from actzoo.training.loop import Batches, measure
 from actzoo.training.seeding import seeded, stream_seed
 from actzoo.training.spec import CellSpec
-from actzoo.values import Images
+
+
+@dataclass(frozen=True)
+class Values:
+    """What the names in a spec stand for.
+
+    Attributes:
+        members: The set's functions.
+        task: The task, whole.
+        model: The model.
+        options: The values of its options.
+    """
+
+    members: tuple[Activation, ...]
+    task: Task
+    model: Model
+    options: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -26,24 +44,24 @@ class Setup:
     """What a cell works with.
 
     Attributes:
-        built: The network and its activation layers.
-        images: The dataset, limited as the spec says.
+        built: The model and its activation layers.
+        task: The task, limited as the spec says.
         device: Where it runs.
-        batches: The training images.
-        validation: Held-out images and labels; None without any.
-        probe: A batch for looking into the layers: held-out images, or training images
-            where none are held out.
+        batches: The training examples.
+        validation: Held-out examples; None without any.
+        probe: A prepared batch for looking into the layers: held-out examples, or training
+            examples where none are held out.
         autocast: The precision.
         stream: The seed of each purpose by its name.
         kernel: What computes the activations: what `actzoo.kernels.plan` chose.
     """
 
     built: Built
-    images: Images
+    task: Task
     device: torch.device
     batches: Batches
-    validation: tuple[Tensor, Tensor] | None
-    probe: tuple[Tensor, Tensor]
+    validation: Examples | None
+    probe: Examples
     autocast: torch.autocast
     stream: Callable[[str], int]
     kernel: str
@@ -52,10 +70,15 @@ class Setup:
         """Inside the block the global generators stand at the seed of this purpose."""
         return seeded(self.stream(name), self.device)
 
-    def predict(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """Predicted class and loss of each image, on the CPU."""
-        x, y = images.to(self.device), labels.to(self.device)
-        return predict(self.built, x, y, self.batches.normalise, self.autocast)
+    def measure(self, examples: Examples) -> Measured:
+        """The objective's quantities of each example, on the CPU."""
+        there = Examples(*(part.to(self.device) for part in examples))
+        return measure(self.built, self.task.objective, there, self.batches.prepare, self.autocast)
+
+    @property
+    def looked_at(self) -> tuple[Built, Objective, Examples, torch.autocast]:
+        """What the diagnostics look at."""
+        return self.built, self.task.objective, self.probe, self.autocast
 
 
 def stream_of(spec: CellSpec) -> Callable[[str], int]:
@@ -72,45 +95,42 @@ def _unqualified(name: str) -> str:
     return f"{base.rpartition(':')[2]}{bracket}{options}"
 
 
-def set_up_cell(spec: CellSpec, images: Images) -> Setup:
-    """Build the network and bring the data to the device, from the spec's streams alone."""
+def set_up_cell(spec: CellSpec, values: Values) -> Setup:
+    """Build the model and bring the data to the device, from the spec's streams alone."""
     stream = stream_of(spec)
     device = torch.device(spec.device)
-    if spec.limit is not None:
-        images = limit(images, spec.limit)
-    network, options = default().model(spec.model)
+    task = values.task if spec.limit is None else values.task.limited(spec.limit)
     built = build(
-        network,
-        options,
-        spec.members,
-        images.shape,
-        images.classes,
+        values.model,
+        values.options,
+        values.members,
+        task.shape,
+        task.outputs,
         init=spec.init,
         weight_init=spec.weight_init,
         kernel=spec.kernel,
         network_seed=stream("network"),
         mixture_seed=stream("mixture"),
     )
-    built.model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    x, y = images.x_train.to(device), images.y_train.to(device)
-    train, held_out = (index.to(device) for index in holdout(images.y_train, spec.validation))
-    normalise = Normalise(x[train])
+    built.model.to(device)
+    x, y = (part.to(device) for part in task.train)
+    train, held_out = (index.to(device) for index in task.holdout(spec.validation))
+    prepare = task.prepare(x[train])
     batches = Batches(
-        x,
-        y,
+        Examples(x, y),
         train,
         spec.batch_size,
-        normalise,
+        prepare,
         seed=lambda phase, epoch: stream(f"batches {phase} {epoch}"),
     )
     looked_at = (held_out if len(held_out) else train)[: diagnostics.PROBE]
     return Setup(
         built=built,
-        images=images,
+        task=task,
         device=device,
         batches=batches,
-        validation=(x[held_out], y[held_out]) if len(held_out) else None,
-        probe=(normalise(x[looked_at]), y[looked_at]),
+        validation=Examples(x[held_out], y[held_out]) if len(held_out) else None,
+        probe=Examples(prepare(x[looked_at]), y[looked_at]),
         autocast=torch.autocast(
             device.type, torch.bfloat16, spec.precision == "bf16", cache_enabled=False
         ),

@@ -25,26 +25,26 @@ Precision = Literal["fp32", "bf16"]
 
 @dataclass(frozen=True, kw_only=True)
 class CellSpec:
-    """One dataset, model, set, seed and protocol: the unit of work and of statistics.
+    """One task, model, set, seed and protocol: the unit of work and of statistics.
 
     It holds fingerprints beside names, so that an edited function, a newer plugin or other
     data is another cell.
 
     Attributes:
         members: Names of the set's functions, as `actzoo.get` takes them; one or more.
-        dataset: Name of the dataset.
-        model: Network with its options, `mlp(depth=8)`.
+        dataset: Name of the task.
+        model: Model with its options, `mlp(depth=8)`.
         seed: What the random streams are made from.
         protocol: The phases.
-        batch_size: Images a step.
-        limit: How many training images, stratified; None for all.
-        validation: Share of the training images held out.
+        batch_size: Examples a step.
+        limit: How many training examples; None for all.
+        validation: Share of the training examples held out.
         init: How the mixture weights start.
         device: "cpu", "cuda", "cuda:1", "mps".
         precision: "fp32", or "bf16" for autocast.
         threads: Torch's threads on the CPU.
         control: "" or the name of the control this cell is ("equal-epochs").
-        fingerprints: Of the members, the dataset and the model.
+        fingerprints: Of the members, the task and the model.
         weight_init: "default" (torch's own), or "gain": scaled by the set's gain.
         kernel: What was asked for; which one ran is in the result.
     """

@@ -73,7 +73,7 @@ def undo(cell, **progress):
             "done": 3,
             "total": 6,
             "loss": 0.5,
-            "accuracy": None,
+            "score": None,
         },
         **progress,
     }

@@ -20,6 +20,8 @@ from actzoo.cost.measure import measure
 from actzoo.cost.settings import Settings, named, preset
 from actzoo.cost.text import markdown, plain, sections
 from actzoo.errors import KernelError, UsageError
+from actzoo.tasks.objective import CLASSIFICATION
+from actzoo.tasks.task import Examples
 
 REPOSITORY = Path(actzoo.__file__).parent.parent
 TINY: dict[str, Any] = {"sizes": (64,), "seconds": 0.0, "sets": (named("3"),)}
@@ -172,10 +174,10 @@ def test_what_would_not_fit_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_steps_do_not_move_the_network() -> None:
     built = step.network(("relu", "tanh"), "reference", torch.device("cpu"))
     before = [p.detach().clone() for p in built.model.parameters()]
-    images, labels = (t[:4] for t in step.batch(torch.device("cpu")))
+    some = Examples(*(t[:4] for t in step.batch(torch.device("cpu"))))
     off = torch.autocast("cpu", torch.bfloat16, enabled=False)
     for phase in step.PAPER:
-        call = step.stepper(built, phase, images, labels, off)
+        call = step.stepper(built, CLASSIFICATION, phase, some, off)
         call(), call()
     for old, new in zip(before, built.model.parameters(), strict=True):
         torch.testing.assert_close(old, new, rtol=0, atol=1e-7)

@@ -165,7 +165,7 @@ def test_the_harness_fuses_under_auto_and_says_so() -> None:
     found = {}
     for kernel in ("auto", "table", "reference"):
         built = build(
-            network, options, SET, (1, 8, 8), 3,
+            network, options, [actzoo.get(name) for name in SET], (1, 8, 8), 3,
             init="equal", kernel=kernel, network_seed=0, mixture_seed=0,
         )  # fmt: skip
         y = built.model(torch.ones(2, 1, 8, 8))

@@ -150,15 +150,15 @@ def test_other_threads_are_other_cells_and_that_is_said(tmp_path, quick):
 
 
 def test_a_test_loss_that_is_not_finite_is_a_result(tmp_path, quick, monkeypatch):
-    predict = Setup.predict
+    measure = Setup.measure
 
-    def overflows(setup, x, y):
-        hits, losses = predict(setup, x, y)
-        if x is setup.images.x_test:
-            losses[0] = float("inf")
-        return hits, losses
+    def overflows(setup, examples):
+        measured = measure(setup, examples)
+        if examples is setup.task.test:
+            measured["loss"][0] = float("inf")
+        return measured
 
-    monkeypatch.setattr(Setup, "predict", overflows)
+    monkeypatch.setattr(Setup, "measure", overflows)
     results = actzoo.bench(["tanh"], out=tmp_path, **quick)
     assert results.failed == 0
     for row in results.rows:
@@ -337,7 +337,7 @@ def test_members_of_one_seed_are_paired(tmp_path, quick):
         (["identity,linear"], {}, UsageError, "identity more than once"),
         ([], {}, UsageError, "no set to run"),
         (["relu"], {"datasets": ("digit",)}, UnknownNameError, "did you mean digits"),
-        (["relu"], {"models": ("resnet",)}, UnknownNameError, "no network is called 'resnet'"),
+        (["relu"], {"models": ("resnet",)}, UnknownNameError, "no model is called 'resnet'"),
         (["relu"], {"seeds": (-1,)}, UsageError, "0 or more"),
         (["relu"], {"seeds": ()}, UsageError, "no seeds"),
         (["relu"], {"validation": 0.95}, UsageError, "0 to 0.9"),

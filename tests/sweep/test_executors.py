@@ -145,7 +145,7 @@ def test_the_first_failure_leaves_a_lent_executor_open_and_its_queue_empty(tmp_p
         (0, "provider", UsageError, "the function relu is another one here .*provider 'actzoo "),
         (1, "digest", UsageError, "the function tanh is another one here .*planned 'other'"),
         (2, "digest", DataError, "the dataset npz:.* is another one here .*planned 'other'"),
-        (3, "definition", UsageError, r"the network mlp\(width=8\) is another one here"),
+        (3, "definition", UsageError, r"the model mlp\(width=8\) is another one here"),
     ],
 )
 def test_a_worker_that_differs_refuses(tmp_path, quick, place, field, error, message):

@@ -16,8 +16,9 @@ import actzoo
 from actzoo.errors import DataError, DivergedError, TuningError, UsageError
 from actzoo.results.store import Store
 from actzoo.sweep import worker as work_module
-from actzoo.sweep.plan import Run, resolve
+from actzoo.sweep.plan import Run
 from actzoo.sweep.prepare import make_plan
+from actzoo.sweep.resolve import resolve
 from actzoo.sweep.tune import choose, read_tuning, settings, trials
 from actzoo.training.cell import CellResult
 from actzoo.training.protocol import PAPER

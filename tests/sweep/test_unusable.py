@@ -14,12 +14,13 @@ from torch import nn
 import actzoo
 from actzoo.cli import group
 from actzoo.errors import DataError, UsageError
+from actzoo.models.model import Network
+from actzoo.plugins.datasets import find
 from actzoo.plugins.registry import default
 from actzoo.sweep.feasible import check_data
 from actzoo.sweep.plan import Run
-from actzoo.tasks.datasets import find
+from actzoo.tasks.images import Images
 from actzoo.training.protocol import PAPER
-from actzoo.values import Images, Network
 
 IMAGES, CLASSES = 120, 3
 """Of the tiny dataset."""
@@ -140,11 +141,11 @@ def images_of(labels: list[int], classes: int) -> Images:
 
 def test_a_dataset_of_one_class_is_refused():
     with pytest.raises(DataError, match="own has one class"):
-        check_data(Run(sets=(("relu",),)), images_of([0] * 20, 1))
+        check_data(Run(sets=(("relu",),)), images_of([0] * 20, 1), {})
 
 
 @pytest.fixture
-def with_batch_norm(monkeypatch: pytest.MonkeyPatch) -> str:
+def with_batch_norm() -> Network:
     """A network in whose training a batch of one image is an error."""
 
     def build(activation, shape, classes):
@@ -153,9 +154,7 @@ def with_batch_norm(monkeypatch: pytest.MonkeyPatch) -> str:
             nn.Flatten(), nn.Linear(16, 6), nn.BatchNorm1d(6), layer, nn.Linear(after, classes)
         )
 
-    network = Network(name="normed", build=build, description="for a test")
-    monkeypatch.setattr(default().models, "find", lambda name: (network, None))
-    return "normed"
+    return Network(name="normed", build=build, description="for a test")
 
 
 @pytest.mark.parametrize(
@@ -172,19 +171,20 @@ def with_batch_norm(monkeypatch: pytest.MonkeyPatch) -> str:
 def test_a_last_batch_of_one_image(images, size, grid, fits, with_batch_norm):
     run = replace(
         Run(sets=(("relu",),), batch_size=size, grid=grid),
-        models=(with_batch_norm,), protocol=PAPER,
+        models=("normed",), protocol=PAPER,
     )  # fmt: skip
-    data = images_of([0, 1] * (images // 2), 2)
+    data, models = images_of([0, 1] * (images // 2), 2), {"normed": (with_batch_norm, {})}
     if fits:
-        check_data(run, data)
+        check_data(run, data, models)
         return
-    with pytest.raises(UsageError, match=r"normed cannot train on a batch of one image .* 18 tr"):
-        check_data(run, data)
+    with pytest.raises(UsageError, match=r"normed cannot train on a batch of one example .* 18 tr"):
+        check_data(run, data, models)
 
 
 def test_networks_without_batch_norm_take_a_batch_of_one():
     run = Run(sets=(("relu",),), batch_size=17, models=("mlp", "paper_cnn"))
-    check_data(run, images_of([0, 1] * 10, 2))
+    models = {name: default().model(name) for name in run.models}
+    check_data(run, images_of([0, 1] * 10, 2), models)
 
 
 def test_the_tiny_dataset_is_what_these_tests_take_it_for(tiny_npz: Path):

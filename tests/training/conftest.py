@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from actzoo.tasks.datasets import find
+from actzoo.plugins.datasets import find
+from actzoo.tasks.images import Images
 from actzoo.training.cell import CellResult
 from actzoo.training.protocol import PAPER
 from actzoo.training.spec import CellSpec
-from actzoo.values import Images
 
 
 @pytest.fixture(scope="session")

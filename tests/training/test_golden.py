@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from actzoo.environment import environment
-from actzoo.training.cell import run_cell
+from tests.training.running import run_cell
 
 PINNED_WITH = {
     "torch": "2.14.1",

@@ -16,9 +16,9 @@ import torch
 import actzoo
 from actzoo.errors import DivergedError
 from actzoo.isolation import SETTINGS
-from actzoo.training.cell import run_cell
 from actzoo.training.protocol import PAPER
 from actzoo.training.seeding import seeded
+from tests.training.running import run_cell
 
 BACKENDS = torch.backends
 

@@ -6,17 +6,19 @@ import hashlib
 import io
 import json
 from dataclasses import replace
-from types import SimpleNamespace
 
 import pytest
 import torch
 
+import actzoo
 from actzoo.errors import StoreError
+from actzoo.models.model import Network
+from actzoo.training import cell
 from actzoo.training import checkpoint as checkpoints
-from actzoo.training.cell import run_cell
 from actzoo.training.checkpoint import Checkpoint
 from actzoo.training.protocol import PAPER
-from actzoo.values import Network
+from actzoo.training.setup import Values
+from tests.training.running import run_cell
 
 
 class Stop(Exception):
@@ -45,8 +47,8 @@ def place(tmp_path):
 
 
 @pytest.fixture
-def with_state(monkeypatch):
-    """A network with what is easy to forget: dropout draws, batch norm has buffers."""
+def with_state():
+    """Runs a network with what is easy to forget: dropout draws, batch norm has buffers."""
 
     def build(activation, shape, classes):
         a1, _ = activation(4)
@@ -64,17 +66,21 @@ def with_state(monkeypatch):
         )
 
     network = Network(name="with_state", build=build, description="for a test")
-    registry = SimpleNamespace(model=lambda _: (network, {}))
-    monkeypatch.setattr("actzoo.training.setup.default", lambda: registry)
+
+    def run(spec, task, *more, **options):
+        members = tuple(actzoo.get(name) for name in spec.members)
+        return cell.run_cell(spec, Values(members, task, network, {}), *more, **options)
+
+    return run
 
 
-def stop_after(count, spec, images, checkpoint):
+def stop_after(count, spec, images, checkpoint, run=run_cell):
     def report(epoch):
         if epoch.done == count:
             raise Stop
 
     with pytest.raises(Stop):
-        run_cell(spec, images, report, checkpoint)
+        run(spec, images, report, checkpoint)
 
 
 def with_options(spec, **options):
@@ -86,10 +92,10 @@ def test_stopped_after_any_epoch(
     tiny_cell, tiny_images, timeless, every_epoch, place, with_state, stop
 ):
     spec = tiny_cell("rrelu", "tanh", "swish")
-    whole = run_cell(spec, tiny_images)
-    stop_after(stop, spec, tiny_images, place(spec))
+    whole = with_state(spec, tiny_images)
+    stop_after(stop, spec, tiny_images, place(spec), with_state)
     epochs = []
-    resumed = run_cell(spec, tiny_images, epochs.append, place(spec))
+    resumed = with_state(spec, tiny_images, epochs.append, place(spec))
     assert [e.done for e in epochs] == list(range(stop + 1, 7))
     assert timeless(resumed) == timeless(whole)
     assert place.refused == []

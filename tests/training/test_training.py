@@ -12,15 +12,18 @@ import torch
 
 from actzoo.errors import DivergedError
 from actzoo.mixture import Mixture
+from actzoo.plugins.datasets import find
 from actzoo.plugins.registry import default, get
 from actzoo.sweep.plan import Run
 from actzoo.sweep.prepare import make_plan
-from actzoo.tasks.datasets import find, holdout, limit
-from actzoo.training.build import Built, Normalise, build
-from actzoo.training.cell import run_cell
+from actzoo.tasks.images import Normalise
+from actzoo.tasks.objective import CLASSIFICATION
+from actzoo.tasks.task import Examples
+from actzoo.training.build import Built, build
 from actzoo.training.loop import Batches, make_schedule, set_up, train_epoch, trainable
 from actzoo.training.protocol import PAPER, Phase, equal_epochs
 from actzoo.training.seeding import stream_seed
+from tests.training.running import run_cell
 
 PHASES = {"network": PAPER[0], "mixture": PAPER[1], "all": Phase(trains="all")}
 
@@ -49,8 +52,7 @@ def built():
 
 def run_phase(built, images, phase, epochs=2):
     batches = Batches(
-        images.x_train,
-        images.y_train,
+        images.train,
         torch.arange(len(images.y_train)),
         32,
         Normalise(images.x_train),
@@ -60,7 +62,9 @@ def run_phase(built, images, phase, epochs=2):
     schedule = make_schedule(optimizer, phase, epochs * len(batches))
     off = torch.autocast("cpu", enabled=False)
     return [
-        train_epoch(built, batches, batches.order(1, e), optimizer, schedule, off)[0]
+        train_epoch(built, CLASSIFICATION, batches, batches.order(1, e), optimizer, schedule, off)[
+            0
+        ]
         for e in range(epochs)
     ]
 
@@ -135,7 +139,7 @@ def test_all_sets_of_a_seed_start_from_the_same_network():
         built = build(
             network,
             options,
-            members,
+            [get(name) for name in members],
             (1, 8, 8),
             10,
             init="random",
@@ -168,7 +172,7 @@ def test_building_leaves_the_global_generator_alone():
     torch.manual_seed(3)
     network, options = default().model("mlp")
     build(
-        network, options, ("relu", "tanh"), (1, 4, 4), 3,
+        network, options, [get("relu"), get("tanh")], (1, 4, 4), 3,
         init="random", network_seed=1, mixture_seed=2,
     )  # fmt: skip
     assert torch.equal(torch.rand(1), expected)
@@ -186,8 +190,8 @@ def test_normalise_against_numpy(images):
 def test_nothing_is_fitted_on_what_does_not_train(part, tiny_cell, images):
     """Other pixels there, and training goes the same way bit for bit."""
     spec = tiny_cell("relu", "tanh", "sin", limit=60, validation=0.2)
-    limited = limit(images, 60)
-    train, held_out = holdout(limited.y_train, 0.2)
+    limited = images.limited(60)
+    train, held_out = limited.holdout(0.2)
     seen = {tuple(x.flatten().tolist()) for x in limited.x_train[train]}
     trains = torch.tensor([tuple(x.flatten().tolist()) in seen for x in images.x_train])
     kept = {tuple(x.flatten().tolist()) for x in limited.x_train[held_out]}
@@ -277,8 +281,8 @@ def test_relu_dead_and_tanh_saturated_units_are_counted():
         first.bias.copy_(torch.tensor([-1.0, 1.0, -2.0, 50.0]))  # two never come alive
     rows = layer_health(
         Built(torch.nn.Sequential(first, relu, tanh, torch.nn.Linear(4, 3)), (relu, tanh)),
-        torch.zeros(5, 2),
-        torch.zeros(5, dtype=torch.int64),
+        CLASSIFICATION,
+        Examples(torch.zeros(5, 2), torch.zeros(5, dtype=torch.int64)),
         torch.autocast("cpu", enabled=False),
     )
     assert rows[0]["dead"] == 0.5
@@ -310,7 +314,7 @@ class TestWeightInit:
     def built(self, members, weight_init):
         network, options = default().model("mlp(depth=6, width=400)")
         return build(
-            network, options, members, (1, 8, 8), 10,
+            network, options, [get(name) for name in members], (1, 8, 8), 10,
             init="equal", weight_init=weight_init, network_seed=1, mixture_seed=2,
         )  # fmt: skip
 

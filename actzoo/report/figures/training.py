@@ -141,7 +141,8 @@ def collect_gradients(variants: Sequence[Variant]) -> list[Gradients]:
                 # A logarithmic scale has no place for 0.
                 lines = np.where(band.lines > 0, band.lines, np.nan)
                 layers.append((n, Band(band.x, lines)))
-        found.append(Gradients(variant.name, spans(variant.protocol), tuple(layers)))
+        if layers:  # a model that has activations of its own has none of ours
+            found.append(Gradients(variant.name, spans(variant.protocol), tuple(layers)))
     return found
 
 

@@ -1,0 +1,157 @@
+"""A model by name: whatever makes an `nn.Module`."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn.parameter import is_lazy
+
+from actzoo.errors import DeclarationError
+from actzoo.naming import is_plain_name
+
+ActivationFactory = Callable[[int], tuple[nn.Module, int]]
+"""Takes the number of channels that a layer will see; returns its activation module and
+the number of channels after it, which a gated activation (glu) changes."""
+
+GIVEN = ("activation", "shape", "outputs", "classes")
+"""The keywords that `make` may ask for; whatever else it takes is an option."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Model:
+    """A way to make a network, by name.
+
+    Attributes:
+        name: lower_snake_case; or where it stands, `file.py:NAME` or `package.module:NAME`.
+        make: A function (or class) that returns an `nn.Module`. It is called with those of these
+            keywords that it asks for, and with its options:
+            `activation`, a function that is called once for each activation layer, in order, with
+            its number of channels, and returns the layer and the number of channels after it;
+            `shape`, that of one input; `outputs` (or `classes`), how many outputs there are. One
+            that does not ask for `activation` has activations of its own, and runs with the
+            baseline alone.
+        description: One line for listings.
+        options: Names and defaults of the options, set on the command line like `mlp(depth=8)`;
+            if left out, the other parameters of `make` that have defaults.
+        inputs: The kinds of input that it takes; empty if it takes any.
+    """
+
+    name: str
+    make: Callable[..., nn.Module]
+    description: str = ""
+    options: Mapping[str, Any] | None = None
+    inputs: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not (is_plain_name(self.name) or ":" in self.name):
+            raise DeclarationError(f"model {self.name!r}: the name must be lower_snake_case")
+        if not callable(self.make):
+            what = "build" if isinstance(self, Network) else "make"
+            raise DeclarationError(f"model {self.name!r}: {what} must be callable")
+        if isinstance(self.inputs, str):
+            raise DeclarationError(
+                f"model {self.name!r}: inputs={self.inputs!r}; expected several, ({self.inputs!r},)"
+            )
+        if self.options is None:
+            found = {n: p.default for n, p in self._parameters().items() if n not in GIVEN}
+            given = {n: v for n, v in found.items() if v is not inspect.Parameter.empty}
+            object.__setattr__(self, "options", given)
+
+    def _parameters(self) -> Mapping[str, inspect.Parameter]:
+        try:
+            found = inspect.signature(self.make).parameters
+        except (TypeError, ValueError):  # what is written in C does not tell
+            return {}
+        named = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+        return {name: p for name, p in found.items() if p.kind in named}
+
+    @property
+    def takes_activation(self) -> bool:
+        """Whether it is built around a given activation."""
+        return "activation" in self._parameters()
+
+    def module(
+        self,
+        activation: ActivationFactory,
+        shape: tuple[int, ...],
+        outputs: int,
+        options: Mapping[str, Any],
+    ) -> nn.Module:
+        """Return a new network, of images in the channels-last layout, which they like best.
+
+        Args:
+            activation: Makes its activation layers.
+            shape: The shape of one input.
+            outputs: How many outputs it has.
+            options: Values of its options.
+
+        Raises:
+            DeclarationError: What was made is no `nn.Module`.
+        """
+        given = {"activation": activation, "shape": shape, "outputs": outputs, "classes": outputs}
+        asked = {name: given[name] for name in GIVEN if name in self._parameters()}
+        made = self.make(**asked, **options)
+        if not isinstance(made, nn.Module):
+            raise DeclarationError(
+                f"model {self.name} made {type(made).__name__}; expected an nn.Module"
+            )
+        if any(is_lazy(p) for p in made.parameters()):
+            raise DeclarationError(
+                f"model {self.name} has lazy layers, whose sizes are not known before they are "
+                f"used; give them their sizes, which follow from `shape` and `outputs`"
+            )
+        if not self.inputs or "images" in self.inputs:
+            for tensor in (*made.parameters(), *made.buffers()):
+                if tensor.dim() == 4:
+                    tensor.data = tensor.data.contiguous(memory_format=torch.channels_last)
+        return made
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Network(Model):
+    """A model of images, as actzoo 0.1 had them.
+
+    Attributes:
+        name: lower_snake_case.
+        build: Function of `(activation, shape, classes, **options)` that returns a module
+            taking float images (N, C, H, W) to logits (N, classes).
+        options: Names and defaults of the options, set on the command line like
+            `mlp(depth=8)`.
+        description: One line for listings.
+    """
+
+    build: Callable[..., nn.Module]
+    options: Mapping[str, Any] | None = field(default_factory=dict)
+    make: Callable[..., nn.Module] = field(init=False)
+    inputs: tuple[str, ...] = field(init=False, default=("images",))
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "make", self.build)
+        super().__post_init__()
+
+    @property
+    def takes_activation(self) -> bool:
+        """Whether it is built around a given activation, which is so."""
+        return True
+
+    def module(
+        self,
+        activation: ActivationFactory,
+        shape: tuple[int, ...],
+        outputs: int,
+        options: Mapping[str, Any],
+    ) -> nn.Module:
+        """Return a new network; the arguments before the options go by their places."""
+        # The names of these arguments were never fixed.
+        positional = Model(
+            name=self.name,
+            make=lambda: self.build(activation, shape, outputs, **options),
+            options={},
+            inputs=self.inputs,
+        )
+        return positional.module(activation, shape, outputs, {})
