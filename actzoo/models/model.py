@@ -75,6 +75,11 @@ class Model:
         """Whether it is built around a given activation."""
         return "activation" in self._parameters()
 
+    def takes(self, option: str) -> bool:
+        """Return whether an option may be given, with a default or without."""
+        asked = option in self._parameters() and option not in GIVEN
+        return asked or option in (self.options or {})
+
     def module(
         self,
         activation: ActivationFactory,
@@ -138,6 +143,10 @@ class Network(Model):
     def takes_activation(self) -> bool:
         """Whether it is built around a given activation, which is so."""
         return True
+
+    def takes(self, option: str) -> bool:
+        """Return whether it declares this option."""
+        return option in (self.options or {})
 
     def module(
         self,
