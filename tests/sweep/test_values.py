@@ -184,6 +184,29 @@ def plain(shape, outputs, width=4):
     )
 
 
+TYPED = {}
+exec("def typed(outputs, targets): return (outputs - targets).square().mean(dim=1)", TYPED)
+exec("from torch import nn\ndef net(outputs): return nn.Linear(2, outputs)", TYPED)
+exec(
+    "from torch import nn\nclass Net(nn.Linear):\n  def __init__(self): super().__init__(2, 1)",
+    TYPED,
+)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        lambda: {"models": [TYPED["net"]], "tasks": [line()]},
+        lambda: {"models": [TYPED["Net"]], "tasks": [line()]},
+        lambda: {"models": ["mlp"], "tasks": [line(objective=objective(
+            "typed", TYPED["typed"], {Metric(name="mse"): lambda found: found["loss"].mean()}))]},
+    ],
+)  # fmt: skip
+def test_what_has_no_source_is_refused(values, tmp_path):
+    with pytest.raises(UsageError, match="has no source file"):
+        actzoo.bench(["relu"], out=tmp_path / "out", **values(), **QUICK)
+
+
 class Whole(nn.Module):
     def __init__(self, outputs):
         super().__init__()
