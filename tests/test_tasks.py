@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
 from torch import nn
 
 import actzoo
-from actzoo import CLASSIFICATION, NEXT_TOKEN, REGRESSION, Examples, Model, Task, standardised
+from actzoo import (
+    CLASSIFICATION,
+    NEXT_TOKEN,
+    REGRESSION,
+    Examples,
+    Images,
+    Model,
+    Task,
+    standardised,
+)
 from actzoo.errors import DataError
 
 
@@ -110,6 +120,16 @@ def test_standardised_is_fitted_to_what_trains_alone():
     prepare = standardised(x)
     assert torch.equal(prepare(x), torch.tensor([[-1.0, 0.0], [1.0, 0.0]]))
     assert torch.equal(prepare(x + 2), torch.tensor([[1.0, 2.0], [3.0, 2.0]]))
+
+
+def test_images_of_version_0_1_can_be_replaced_in_part():
+    x, y = torch.zeros(6, 1, 4, 4, dtype=torch.uint8), torch.arange(6) % 2
+    images = Images(name="old", x_train=x, y_train=y, x_test=x, y_test=y, classes=2)
+    other = replace(images, x_train=x + 1, notes=("one lighter",))
+    assert int(other.train.inputs.min()) == int(other.x_train.min()) == 1
+    assert (other.outputs, other.classes, other.shape) == (2, 2, (1, 4, 4))
+    assert other.fingerprint() != images.fingerprint()
+    assert replace(images, notes=("a note",)).fingerprint() == images.fingerprint()
 
 
 def test_a_model_gets_what_it_asks_for_and_no_more():

@@ -62,18 +62,26 @@ class Model:
             given = {n: v for n, v in found.items() if v is not inspect.Parameter.empty}
             object.__setattr__(self, "options", given)
 
-    def _parameters(self) -> Mapping[str, inspect.Parameter]:
+    def _signature(self) -> Mapping[str, inspect.Parameter]:
         try:
-            found = inspect.signature(self.make).parameters
+            return inspect.signature(self.make).parameters
         except (TypeError, ValueError):  # what is written in C does not tell
             return {}
+
+    def _parameters(self) -> Mapping[str, inspect.Parameter]:
         named = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
-        return {name: p for name, p in found.items() if p.kind in named}
+        return {name: p for name, p in self._signature().items() if p.kind in named}
 
     @property
     def takes_activation(self) -> bool:
         """Whether it is built around a given activation."""
         return "activation" in self._parameters()
+
+    def takes(self, option: str) -> bool:
+        """Return whether an option may be given, with a default or without."""
+        asked = option in self._parameters() and option not in GIVEN
+        any_at_all = any(p.kind is p.VAR_KEYWORD for p in self._signature().values())
+        return asked or any_at_all or option in (self.options or {})
 
     def module(
         self,
@@ -138,6 +146,10 @@ class Network(Model):
     def takes_activation(self) -> bool:
         """Whether it is built around a given activation, which is so."""
         return True
+
+    def takes(self, option: str) -> bool:
+        """Return whether it declares this option."""
+        return option in (self.options or {})
 
     def module(
         self,

@@ -223,7 +223,7 @@ def with_options(model: Model, values: dict[str, Any]) -> tuple[Model, dict[str,
         UnknownNameError: It has no option of a name.
     """
     own = model.options or {}
-    unknown = sorted(set(values) - set(own))
+    unknown = sorted(name for name in values if not model.takes(name))
     if unknown:
         has = ", ".join(f"{n}={v}" for n, v in own.items()) or "none"
         raise UnknownNameError(

@@ -26,7 +26,7 @@ from actzoo.sweep.executors.local import LocalPool
 from actzoo.sweep.grid import said
 from actzoo.sweep.plan import Run
 from actzoo.sweep.prepare import Loaded, Plan, make_plan
-from actzoo.sweep.resolve import Given as Values
+from actzoo.sweep.resolve import Given
 from actzoo.sweep.scheduler import Sweep
 from actzoo.sweep.status import planned
 from actzoo.sweep.tune import DIVERGED, Tuning, choose, write_tuning
@@ -35,7 +35,8 @@ from actzoo.training.spec import CellSpec
 
 HERE = (type(None), LocalPool, ProcessPoolExecutor, ThreadPoolExecutor)
 """Executors, and their absence, whose cells run on this machine."""
-Given = str | Activation | Callable[[Tensor], Tensor]
+Member = str | Activation | Callable[[Tensor], Tensor]
+Sets = Member | Iterable[Member | Iterable[Member]]
 
 
 def run_plan(
@@ -67,19 +68,12 @@ def run_plan(
             different machines, versions or commits.
 
     Raises:
-        UsageError: A worker's data, functions or model are not the planned ones; or there is an
-            executor and a task or model that was given as a value.
+        UsageError: A worker's data, functions or model are not the planned ones.
         StoreError: The folder cannot be written, or holds another format; or its cells were
             made otherwise than the others would be.
         TuningError: Tuning did not come to its end.
     """
     folder = store.folder
-    if executor is not None and loaded.given.names:
-        raise UsageError(
-            f"{loaded.given.names[0]!r} was given as a value, which the processes of an executor "
-            f"would not find by its name; leave out the executor, or put it into a file "
-            f"(file.py:NAME) or a plugin and give its name"
-        )
 
     def check(cells: Sequence[CellSpec]) -> None:
         if not mixed_machines and isinstance(executor, HERE):
@@ -185,7 +179,7 @@ def _tune(sweep: Sweep, plan: Plan) -> Tuning:
 
 
 def bench(
-    sets: Given | Iterable[Given | Iterable[Given]],
+    sets: Sets,
     *,
     tasks: str | Task | Iterable[str | Task | Dataset] | None = None,
     models: str | Model | Iterable[str | Model | Callable[..., nn.Module]] | None = None,
@@ -238,7 +232,7 @@ def bench(
     options = {name: _kept(value) for name, value in options.items()}
     if tasks is not None and "datasets" in options:
         raise UsageError("both tasks and datasets were given, two names of one thing; give tasks")
-    values = Values()
+    values = Given()
     tasks = options.pop("datasets", None) if tasks is None else tasks
     for name, several, name_of in (
         ("datasets", tasks, values.name_of_task),
@@ -259,6 +253,12 @@ def bench(
     if executor is not None and not callable(getattr(executor, "submit", None)):
         raise UsageError(f"executor={executor!r}; expected a concurrent.futures.Executor")
     elsewhere = executor is not None and run.device != "auto"
+    if executor is not None and values.names:
+        raise UsageError(
+            f"{values.names[0]!r} was given as a value, which the processes of an executor would "
+            f"not find by its name; leave out the executor, or put it into a file (file.py:NAME) "
+            f"or a plugin and give its name"
+        )
     plan, loaded = make_plan(run, datasets.data_root(data_root), values, elsewhere=elsewhere)
     folder = Path(out) if out is not None else plan.default_folder()
     store, call = Store(folder), _call(given, options)
@@ -282,7 +282,9 @@ def _call(sets: list[tuple[str, ...]], options: dict[str, Any]) -> str:
     return f"actzoo.bench({', '.join(words + [f'{k}={v!r}' for k, v in options.items()])})"
 
 
-def _each(sets: Given | Iterable[Given | Iterable[Given]]) -> Iterable[Given | Iterable[Given]]:
+def _each(
+    sets: Sets,
+) -> Iterable[Member | Iterable[Member]]:
     """Every set; a text or function alone is one."""
     if isinstance(sets, str | Activation) or callable(sets):
         return [sets]
@@ -309,7 +311,7 @@ def _kept(value: Any) -> Any:
     return value if lasting else tuple(value)
 
 
-def _names(given: Given | Iterable[Given]) -> tuple[str, ...]:
+def _names(given: Member | Iterable[Member]) -> tuple[str, ...]:
     if isinstance(given, str):
         return default().members(given)
     if isinstance(given, Activation) or callable(given):
@@ -319,7 +321,7 @@ def _names(given: Given | Iterable[Given]) -> tuple[str, ...]:
     return tuple(_findable(g) for g in given)
 
 
-def _findable(given: Given) -> str:
+def _findable(given: Member) -> str:
     """A name under which another process would find the same function."""
     activation = get(given)
     try:

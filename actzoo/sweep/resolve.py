@@ -156,7 +156,8 @@ def _model_name(text: str, given: Mapping[str, Model]) -> str:
     if text in given:
         return text
     model, options = default().model(text)
-    own = {k: v for k, v in options.items() if v != (model.options or {})[k]}
+    default_of = model.options or {}
+    own = {k: v for k, v in options.items() if k not in default_of or v != default_of[k]}
     name = default().found_by(model)
     if not own:
         return name

@@ -271,9 +271,21 @@ def of_task(dataset: Dataset, task: Task, registry: Registry) -> Fingerprint:
         functions += found.functions
         values += found.values
     theirs = [f for f in functions if not str(getattr(f, "__module__", "")).startswith("actzoo.")]
+    _refuse_without_source(task.name, theirs)
     metrics = ", ".join(metric.name for metric in task.objective.metrics)
     about = f"{task.inputs}; {task.objective.name}; {metrics}"
     return _fingerprint(dataset.name, provider, about, _places(theirs), {}, values)
+
+
+def _refuse_without_source(name: str, functions: Iterable[Any]) -> None:
+    """Refuse what was typed into a console or notebook: nothing tells it from an edited one."""
+    for function in functions:
+        typed = inspect.isfunction(function) or inspect.isclass(function)
+        if typed and not _is_torchs_own(function) and _place_of_code(function) is None:
+            raise UsageError(
+                f"{name}: {function!r} has no source file, so an edit could not be told from its "
+                f"old results; define it in a file"
+            )
 
 
 def of_model(model: Model, options: Mapping[str, Any], registry: Registry) -> Fingerprint:
@@ -291,12 +303,8 @@ def of_model(model: Model, options: Mapping[str, Any], registry: Registry) -> Fi
         values, functions = found.values, [model.make, *found.functions]
         if is_reference(model.name):
             starts = [place for place in [_place_of(source_of(model.name))] if place is not None]
+    _refuse_without_source(model.name, functions)
     starts = [*starts, *_places(functions)]
-    if not starts and not whole and not all(map(_is_torchs_own, functions)):
-        raise UsageError(
-            f"{model.name}: {model.make!r} has no source file, so an edit could not be told from "
-            f"its old results; define it in a file"
-        )
     return _fingerprint(
         model.name,
         f"{origin.distribution} {origin.version}" if origin else "python",

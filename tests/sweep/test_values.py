@@ -184,6 +184,29 @@ def plain(shape, outputs, width=4):
     )
 
 
+TYPED = {}
+exec("def typed(outputs, targets): return (outputs - targets).square().mean(dim=1)", TYPED)
+exec("from torch import nn\ndef net(outputs): return nn.Linear(2, outputs)", TYPED)
+exec(
+    "from torch import nn\nclass Net(nn.Linear):\n  def __init__(self): super().__init__(2, 1)",
+    TYPED,
+)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        lambda: {"models": [TYPED["net"]], "tasks": [line()]},
+        lambda: {"models": [TYPED["Net"]], "tasks": [line()]},
+        lambda: {"models": ["mlp"], "tasks": [line(objective=objective(
+            "typed", TYPED["typed"], {Metric(name="mse"): lambda found: found["loss"].mean()}))]},
+    ],
+)  # fmt: skip
+def test_what_has_no_source_is_refused(values, tmp_path):
+    with pytest.raises(UsageError, match="has no source file"):
+        actzoo.bench(["relu"], out=tmp_path / "out", **values(), **QUICK)
+
+
 class Whole(nn.Module):
     def __init__(self, outputs):
         super().__init__()
@@ -214,6 +237,9 @@ def net(activation, shape, outputs, width=4):
         torch.nn.Flatten(), torch.nn.Linear(flat, width), layer, torch.nn.Linear(after, outputs)
     )
 
+def sized(activation, shape, outputs, width):
+    return net(activation, shape, outputs, width)
+
 NET = Model(name="net", make=net, options={"width": 5}, inputs=("images",))
 number = 3
 """
@@ -232,6 +258,7 @@ def own(tmp_path, monkeypatch):
         ("{file}:net", 16 * 4 + 4 + 4 * 3 + 3),
         ("{file}:net(width=6)", 16 * 6 + 6 + 6 * 3 + 3),
         ("own_model_of_a_test:net(width=6)", 16 * 6 + 6 + 6 * 3 + 3),
+        ("{file}:sized(width=6)", 16 * 6 + 6 + 6 * 3 + 3),
         ("{file}:NET", 16 * 5 + 5 + 5 * 3 + 3),
     ],
 )
@@ -317,7 +344,7 @@ def test_values_and_an_executor_are_refused(values, tmp_path, monkeypatch):
         values = {"models": [lambda activation, shape, outputs: plain(shape, outputs)]}
     with ProcessPoolExecutor(1) as executor, pytest.raises(UsageError, match="as a value"):
         actzoo.bench(["relu"], executor=executor, out=tmp_path / "out", **values, **QUICK)
-    assert not [*tmp_path.glob("out/cells/*")]
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_network_of_version_0_1_is_built_by_position(tiny_npz, tmp_path):
