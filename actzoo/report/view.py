@@ -368,6 +368,12 @@ def _cell(store: Store, key: str) -> tuple[Cell, CellSpec | None]:
     """A cell as it is stored, and what it is; None where nothing says so yet."""
     result = store.result(key)
     if result is not None:
+        if "correct" not in result["test"]:
+            metrics = ", ".join(result["test"]["metrics"])
+            raise StoreError(
+                f"{store.folder} holds cells of {result['spec']['dataset']}, which are measured in "
+                f"{metrics}; a report needs accuracies; the numbers are in result.json"
+            )
         return Cell(key, result["spec"]["seed"], result, "", store), fits(result["spec"], CellSpec)
     error = store.error(key)
     if error is not None:

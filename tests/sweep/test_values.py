@@ -26,7 +26,8 @@ from actzoo import (
     objective,
     standardised,
 )
-from actzoo.errors import UnknownNameError, UsageError
+from actzoo.errors import StoreError, UnknownNameError, UsageError
+from actzoo.report import write_report
 from actzoo.sweep.config import read_config, to_run
 
 QUICK = {"seeds": (0,), "epochs": 1, "device": "cpu", "members": False}
@@ -361,3 +362,9 @@ def test_a_network_of_version_0_1_is_built_by_position(tiny_npz, tmp_path):
     with pytest.raises(UsageError, match="takes images"):
         actzoo.bench(["relu"], tasks=[line()], models=[network], out=tmp_path / "no", **QUICK)
     assert replace(network, options={"width": 9}).options == {"width": 9}
+
+
+def test_a_report_says_that_it_needs_accuracies(tmp_path):
+    actzoo.bench(["tanh"], tasks=[line()], models=["mlp(depth=1, width=4)"], out=tmp_path, **QUICK)
+    with pytest.raises(StoreError, match="measured in rmse; a report needs accuracies"):
+        write_report(tmp_path)
