@@ -193,7 +193,7 @@ def pick_device(text: str) -> torch.device:
         device = torch.device(text)
         torch.empty(1, device=device).cpu()
     except (RuntimeError, AssertionError, NotImplementedError) as error:
-        reason = str(error).strip().splitlines()[0]
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise UsageError(
             f"device {text!r} cannot be used here ({reason}); "
             f"expected auto, cpu, cuda, cuda:N or mps"

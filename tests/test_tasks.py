@@ -13,41 +13,13 @@ import actzoo
 from actzoo import (
     CLASSIFICATION,
     NEXT_TOKEN,
-    REGRESSION,
     Examples,
     Images,
     Model,
-    Task,
     standardised,
 )
 from actzoo.errors import DataError
-
-
-def draws(*shape, seed=0):
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
-
-
-def line(**options):
-    """y = 2 a - b + noise, of two features."""
-    x = draws(240, 2)
-    y = (2 * x[:, :1] - x[:, 1:]) + 0.1 * draws(240, 1, seed=1)
-    options = {
-        "name": "line", "inputs": "features", "outputs": 1, "objective": REGRESSION,
-        "prepare": standardised, "train": Examples(x[:200], y[:200]),
-        "test": Examples(x[200:], y[200:]), **options,
-    }  # fmt: skip
-    return Task(**options)
-
-
-def counting():
-    """Each token is the one before plus 1, of 7."""
-    start = torch.arange(90) % 7
-    text = (start[:, None] + torch.arange(9)) % 7
-    x, y = text[:, :-1], text[:, 1:]
-    return Task(
-        name="counting", inputs="tokens", outputs=7, objective=NEXT_TOKEN, split="last",
-        train=Examples(x[:70], y[:70]), test=Examples(x[70:], y[70:]),
-    )  # fmt: skip
+from tests.toy_tasks import counting, line
 
 
 def test_bits_against_a_model_that_knows_nothing_and_one_that_knows():

@@ -52,6 +52,7 @@ def command(context: click.Context, /, **options: Any) -> int:
 
     root = data_root(options["data_root"])
     plan, loaded = make_plan(run, root, elsewhere=elsewhere(options))
+    plan.refuse_other_scores("the report")  # before anything trains for nothing
     for note in plan.notes:
         say(screen, note)
     folder = options["out"] or plan.default_folder()

@@ -53,7 +53,7 @@ def _apart(settings: Settings, kind: str, dtype: str, chosen: Functions, cache: 
 
 def _reason(error: Exception) -> str:
     if isinstance(error, subprocess.CalledProcessError):
-        return (error.stderr or "").strip().splitlines()[-1:][0] if error.stderr else str(error)
+        return ((error.stderr or "").strip() or str(error)).splitlines()[-1]
     if isinstance(error, subprocess.TimeoutExpired):
         return f"took more than {PATIENCE:.0f} s"
     return str(error)

@@ -101,9 +101,7 @@ class Model:
         Raises:
             DeclarationError: What was made is no `nn.Module`.
         """
-        given = {"activation": activation, "shape": shape, "outputs": outputs, "classes": outputs}
-        asked = {name: given[name] for name in GIVEN if name in self._parameters()}
-        made = self.make(**asked, **options)
+        made = self._made(activation, shape, outputs, options)
         if not isinstance(made, nn.Module):
             raise DeclarationError(
                 f"model {self.name} made {type(made).__name__}; expected an nn.Module"
@@ -118,6 +116,13 @@ class Model:
                 if tensor.dim() == 4:
                     tensor.data = tensor.data.contiguous(memory_format=torch.channels_last)
         return made
+
+    def _made(self, *given: Any) -> Any:
+        """Return what `make` returns for the arguments of `module`."""
+        activation, shape, outputs, options = given
+        known = {"activation": activation, "shape": shape, "outputs": outputs, "classes": outputs}
+        asked = {name: known[name] for name in GIVEN if name in self._parameters()}
+        return self.make(**asked, **options)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -151,19 +156,7 @@ class Network(Model):
         """Return whether it declares this option."""
         return option in (self.options or {})
 
-    def module(
-        self,
-        activation: ActivationFactory,
-        shape: tuple[int, ...],
-        outputs: int,
-        options: Mapping[str, Any],
-    ) -> nn.Module:
-        """Return a new network; the arguments before the options go by their places."""
-        # The names of these arguments were never fixed.
-        positional = Model(
-            name=self.name,
-            make=lambda: self.build(activation, shape, outputs, **options),
-            options={},
-            inputs=self.inputs,
-        )
-        return positional.module(activation, shape, outputs, {})
+    def _made(self, *given: Any) -> Any:
+        # The names of these arguments were never fixed: they go by their places.
+        activation, shape, outputs, options = given
+        return self.build(activation, shape, outputs, **options)

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from actzoo.errors import DataError
+from actzoo.errors import DataError, UsageError
 from actzoo.isolation import isolated
 from actzoo.naming import shortest
 from actzoo.plugins.registry import default, get
@@ -18,6 +18,7 @@ from actzoo.sweep.feasible import Models, check_data, check_forward, check_pairi
 from actzoo.sweep.plan import Prints, Run
 from actzoo.sweep.resolve import Given, resolve
 from actzoo.sweep.tune import Trial, Tuning, trials
+from actzoo.tasks.objective import CLASSIFICATION
 from actzoo.tasks.task import Task
 from actzoo.training.build import build
 from actzoo.training.fingerprint import Fingerprint, of_model, of_task
@@ -71,6 +72,20 @@ class Plan:
     trials: tuple[Trial, ...]
     prints: Prints
     notes: tuple[str, ...] = ()
+
+    def refuse_other_scores(self, what: str) -> None:
+        """Refuse tasks that are not measured in accuracy, for what knows no other score yet.
+
+        Raises:
+            UsageError: There is such a task.
+        """
+        for name, about in self.datasets.items():
+            if about["objective"] != CLASSIFICATION.to_json():
+                metric = about["objective"]["metrics"][0]["name"]
+                raise UsageError(
+                    f"{name} is measured in {metric}, and {what} needs accuracies so far; "
+                    f"actzoo.bench() without a grid runs it and stores its results"
+                )
 
     def chosen(self, tuning: Tuning) -> Plan:
         """The same plan with the cells that follow from the choice."""
@@ -132,7 +147,10 @@ def _plan(run: Run, loaded: Loaded, elsewhere: bool) -> tuple[Plan, Loaded]:
         _check_models(run, task, of_name, elsewhere)
     prints = Prints(tasks, models)
     cells = () if run.tunes else run.cells(prints)
-    return Plan(run, cells, about, trials(run, prints), prints, tuple(notes)), loaded
+    plan = Plan(run, cells, about, trials(run, prints), prints, tuple(notes))
+    if run.tunes:
+        plan.refuse_other_scores("tuning")
+    return plan, loaded
 
 
 def _check_models(run: Run, task: Task, models: Models, elsewhere: bool) -> None:

@@ -34,10 +34,7 @@ def keep(targets: Tensor, n: int, split: Split, name: str, classes: int) -> Tens
     total, least = len(targets), classes if split == "stratified" else 1
     if not least <= n <= total:
         what = f"{least} (one of each class)" if split == "stratified" else str(least)
-        raise DataError(
-            f"limit {n} on {name}: expected {what} to {total} (all training "
-            f"{'images' if split == 'stratified' else 'examples'})"
-        )
+        raise DataError(f"limit {n} on {name}: expected {what} to {total} (all training examples)")
     if split == "last":
         return torch.arange(n)
     if split == "shuffled":
@@ -82,10 +79,10 @@ def holdout(targets: Tensor, fraction: float, split: Split = "stratified") -> tu
     wanted = shares(counts, round(fraction * total))
     parts = [min(part, max(count - 1, 0)) for part, count in zip(wanted, counts, strict=True)]
     if fraction and not sum(parts):
-        classes = f"images in {len(counts)} classes" if split == "stratified" else "examples"
+        classes = f" in {len(counts)} classes" if split == "stratified" else ""
         raise DataError(
-            f"validation {fraction} of {total} training {classes} holds out none; use more "
-            f"{classes.partition(' ')[0]}, a larger fraction, or 0 to train on all of them"
+            f"validation {fraction} of {total} training examples{classes} holds out none; use "
+            f"more examples, a larger fraction, or 0 to train on all of them"
         )
     held = take(labels, parts, order)
     return (~held).nonzero().flatten(), held.nonzero().flatten()

@@ -205,7 +205,7 @@ def check_classes(name: str, what: str, targets: Tensor, count: int, classes: in
     if targets.shape != (count,) or targets.dtype != torch.int64:
         raise DataError(
             f"{name}: {what} has shape {tuple(targets.shape)} and dtype {targets.dtype}; "
-            f"expected int64 of shape ({count},), one label for each of the images"
+            f"expected int64 of shape ({count},), one label for each of the inputs"
         )
     low, high = int(targets.min()), int(targets.max())
     if low < 0 or high >= classes:

@@ -14,8 +14,6 @@ from torch import nn
 
 import actzoo
 from actzoo import (
-    NEXT_TOKEN,
-    REGRESSION,
     Dataset,
     Examples,
     Metric,
@@ -24,40 +22,13 @@ from actzoo import (
     Objective,
     Task,
     objective,
-    standardised,
 )
 from actzoo.errors import StoreError, UnknownNameError, UsageError
 from actzoo.report import write_report
 from actzoo.sweep.config import read_config, to_run
+from tests.toy_tasks import counting, line
 
 QUICK = {"seeds": (0,), "epochs": 1, "device": "cpu", "members": False}
-
-
-def draws(*shape, seed=0):
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
-
-
-def line(**options):
-    """y = 2 a - b + noise, of two features."""
-    x = draws(240, 2)
-    y = (2 * x[:, :1] - x[:, 1:]) + 0.1 * draws(240, 1, seed=1)
-    options = {
-        "name": "line", "inputs": "features", "outputs": 1, "objective": REGRESSION,
-        "prepare": standardised, "train": Examples(x[:200], y[:200]),
-        "test": Examples(x[200:], y[200:]), **options,
-    }  # fmt: skip
-    return Task(**options)
-
-
-def counting():
-    """Each token is the one before plus 1, of 7."""
-    start = torch.arange(90) % 7
-    text = (start[:, None] + torch.arange(9)) % 7
-    x, y = text[:, :-1], text[:, 1:]
-    return Task(
-        name="counting", inputs="tokens", outputs=7, objective=NEXT_TOKEN, split="last",
-        train=Examples(x[:70], y[:70]), test=Examples(x[70:], y[70:]),
-    )  # fmt: skip
 
 
 def embedded(activation, outputs, width=8):
@@ -368,3 +339,13 @@ def test_a_report_says_that_it_needs_accuracies(tmp_path):
     actzoo.bench(["tanh"], tasks=[line()], models=["mlp(depth=1, width=4)"], out=tmp_path, **QUICK)
     with pytest.raises(StoreError, match="measured in rmse; a report needs accuracies"):
         write_report(tmp_path)
+
+
+def test_tuning_of_another_score_is_refused_before_work_starts(tmp_path):
+    out = tmp_path / "out"
+    with pytest.raises(UsageError, match="line is measured in rmse, and tuning needs accuracies"):
+        actzoo.bench(
+            ["tanh"], tasks=[line()], models=["mlp(depth=1, width=4)"], out=out,
+            lr_network=[1e-3, 1e-2], **QUICK,
+        )  # fmt: skip
+    assert not out.exists()
