@@ -12,7 +12,7 @@ import torch
 from actzoo.cost.case import Case, Show
 from actzoo.cost.runner import Contestant, clock_for
 from actzoo.cost.step import WARM, stepper
-from actzoo.environment import environment
+from actzoo.environment import MADE_WITH, differences, environment, in_words
 from actzoo.files import write_json
 from actzoo.isolation import isolated
 from actzoo.plugins.loader import GROUP
@@ -30,8 +30,6 @@ BESIDE = 8
 """Sets that run beside ReLU at a time: a run may have dozens, and each has a network."""
 SECONDS = 3.0
 """Of the rounds of one such group."""
-_SAME = ("packages", "processor", "capability", "table_library", "device_name", "commit")
-"""What of the environment must not have changed since, or it is measured again."""
 
 
 def finished(store: Store) -> tuple[CellSpec, ...]:
@@ -41,7 +39,7 @@ def finished(store: Store) -> tuple[CellSpec, ...]:
         StoreError: The folder holds no run, or a torn one.
     """
     results = (store.result(key) for key in store.spec()["keys"])
-    return tuple(CellSpec.from_json(r["spec"]) for r in results if r is not None)
+    return tuple(result.spec for result in results if result is not None)
 
 
 def measure_cost(
@@ -113,7 +111,7 @@ def _kept(
     """The rows that need not be measured again; those that could not be are tried once more."""
     if document is None or document["run"] != about:
         return []
-    if any(document["environment"].get(name) != machine[name] for name in _SAME):
+    if differences(in_words(document["environment"]), in_words(machine), MADE_WITH):
         return []
     return [row for row in document["costs"] if "refused" not in row]
 

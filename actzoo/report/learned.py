@@ -20,9 +20,8 @@ def learned(group: Group) -> str:
 
 def _rows(variant: Variant) -> list[tuple[str, ...]]:
     rows: list[tuple[str, ...]] = []
-    results = [cell.result for cell in variant.done if cell.result is not None]
     for n in range(variant.layers):
-        stored = [result["layers"][n].get("learned", []) for result in results]
+        stored = [result.layers[n].learned for result in variant.results]
         for m, name in enumerate(variant.members):
             for parameter in stored[0][m] if stored and stored[0] else ():
                 values = [one[m][parameter] for one in stored]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +21,13 @@ from actzoo.report.figures.overview import MANY
 from actzoo.report.figures.training import FEW_SEEDS
 from actzoo.report.learned import learned
 from actzoo.report.merge import read_studies
-from actzoo.report.mixed import differing as differing_pairs
-from actzoo.report.mixed import refuse_mixed
 from actzoo.report.order import by_score
 from actzoo.report.statistics import LEVEL, PERMUTE_FROM, POWER
 from actzoo.report.text import listed, number, percent, plural
+from actzoo.report.tuning import read_tuned
+from actzoo.report.unlike import mixed, refuse_mixed
 from actzoo.report.verdicts import Comparison, compare, out_of_reach, rows
-from actzoo.report.view import Group, Study, Variant, read_study
+from actzoo.report.view import Group, Study, Variant, read_study, slug
 
 TITLED = 6
 """So many sets stand in the title."""
@@ -34,21 +35,77 @@ FOLDED = 24
 """A table of more rows than this is folded away."""
 
 
-def write_report(
-    folder: Path,
-    *,
-    figure_format: str = "png",
-    mixed_machines: bool = False,
-    keep_order: bool = False,
-) -> Path:
-    """Write the report of a run, from its stored cells alone.
+class Report:
+    """A report of some cells: its figures are drawn once, its text can be written again.
 
     Args:
-        folder: The output folder of `actzoo bench`.
+        study: What was run.
+        folder: Where report.md and `figures/` go.
         figure_format: "png", "svg" or "pdf".
         mixed_machines: Whether cells that are compared with each other may have been made
             on unlike machines or with unlike versions; the report shows in what they differ.
         keep_order: Whether sets come in the order that was given, and not the best first.
+
+    Attributes:
+        study: What was run, in the order of the report.
+        comparisons: Each set beside the baseline, group by group.
+        tuned: What tuning tried and chose.
+
+    Raises:
+        StoreError: The cells were made by mixed machines; or tuning is missing or torn.
+    """
+
+    def __init__(
+        self,
+        study: Study,
+        folder: Path,
+        *,
+        figure_format: str = "png",
+        mixed_machines: bool = False,
+        keep_order: bool = False,
+    ) -> None:
+        if not mixed_machines:
+            refuse_mixed(study)
+        self.study = study if keep_order else by_score(study)
+        self.comparisons = compare(self.study)
+        self.tuned = read_tuned(self.study)
+        self._folder = folder
+        self._form = figure_format
+
+    @cached_property
+    def figures(self) -> Figures:
+        """Its figures, which are drawn when they are first asked for."""
+        return write_figures(self.study, self.comparisons, self.tuned, self._folder, self._form)
+
+    @property
+    def rows(self) -> list[dict[str, Any]]:
+        """One dict for each dataset, model and set, for a terminal or a program.
+
+        Keys: dataset, model, set, control, ok, cells, metric, unit, higher_is_better, decimals,
+        score (also by the name of the metric) and half_width, difference, difference_low and
+        difference_high (to the baseline), adjusted_p, smallest_detectable, verdict, best. A
+        number that is not known is None.
+        """
+        return rows(self.study, self.comparisons)
+
+    def write(self) -> Path:
+        """Write report.md, and its figures if they are not drawn yet; return its path.
+
+        Raises:
+            StoreError: The folder cannot be written.
+            UsageError: The figure format is none that is offered.
+        """
+        path = self._folder / "report.md"
+        write_atomically(path, render(self).encode())
+        return path
+
+
+def write_report(folder: Path, **form: Any) -> Path:
+    """Write the report of a run, from its stored cells alone.
+
+    Args:
+        folder: The output folder of `actzoo bench`.
+        form: figure_format, mixed_machines and keep_order, as of `Report`.
 
     Returns:
         The path of report.md; the figures lie beside it in `figures/`.
@@ -58,62 +115,36 @@ def write_report(
             written.
         UsageError: The figure format is none that is offered.
     """
-    folder = Path(folder)
-    return _write(read_study(folder), folder, figure_format, mixed_machines, keep_order)
+    return Report(read_study(Path(folder)), Path(folder), **form).write()
 
 
-def write_merged(
-    folders: Sequence[Path],
-    out: Path,
-    *,
-    figure_format: str = "png",
-    mixed_machines: bool = False,
-    keep_order: bool = False,
-) -> Path:
+def write_merged(folders: Sequence[Path], out: Path, **form: Any) -> Path:
     """Write one report of several runs; its arguments and errors are those of `write_report`.
 
     Args:
         folders: Output folders of `actzoo bench`; one will do.
         out: Where the report goes: no output folder itself.
-        figure_format: "png", "svg" or "pdf".
-        mixed_machines, keep_order: As for `write_report`.
+        form: As for `write_report`.
 
     Raises:
         UsageError: The runs cannot be one report; says what they differ in.
     """
     if (out / "spec.json").exists():
         raise UsageError(f"{out} holds a run of its own; give a new folder with --out")
-    return _write(read_studies(folders), out, figure_format, mixed_machines, keep_order)
-
-
-def _write(
-    study: Study, folder: Path, figure_format: str, mixed_machines: bool, keep_order: bool
-) -> Path:
-    if not mixed_machines:
-        refuse_mixed(study)
-    if not keep_order:
-        study = by_score(study)
-    figures = write_figures(study, folder, figure_format)
-    path = folder / "report.md"
-    write_atomically(path, render(study, figures).encode())
-    return path
+    return Report(read_studies(folders), out, **form).write()
 
 
 def summary_rows(folder: Path, *, keep_order: bool = False) -> list[dict[str, Any]]:
-    """One dict for each dataset, network and set, for a terminal; in the report's order.
-
-    Keys: dataset, model, set, control, ok, cells, accuracy and half_width (in %), difference,
-    difference_low and difference_high (to the baseline, in points), adjusted_p,
-    smallest_detectable, verdict, best. A number that is not known is None.
+    """The rows of a run's report, of whatever machines; see `Report.rows`.
 
     Raises:
         StoreError: The folder holds no run, or a torn one.
     """
     study = read_study(Path(folder))
-    return rows(study if keep_order else by_score(study))
+    return Report(study, folder, mixed_machines=True, keep_order=keep_order).rows
 
 
-def render(study: Study, figures: Figures) -> str:
+def render(report: Report) -> str:
     """The text of the report."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("actzoo.report", "templates"),
@@ -125,15 +156,15 @@ def render(study: Study, figures: Figures) -> str:
     )
     environment.filters.update(percent=percent, number=number, plural=plural, listed=listed)
     environment.filters.update(markdown=markdown, code=markdown_code)
-    text = environment.get_template("report.md.j2").render(_context(study, figures))
+    text = environment.get_template("report.md.j2").render(_context(report))
     return re.sub(r"\n{3,}", "\n\n", text)
 
 
-def _context(study: Study, figures: Figures) -> dict[str, Any]:
+def _context(report: Report) -> dict[str, Any]:
+    study, figures, comparisons = report.study, report.figures, report.comparisons
     numbers = itertools.count(1)
     table, differing = provenance.environments(study)
     done = len(study.results)
-    comparisons = compare(study)
     return {
         "study": study,
         "next": lambda: next(numbers),
@@ -144,6 +175,7 @@ def _context(study: Study, figures: Figures) -> dict[str, Any]:
         "title": _title(study),
         "many": any(len(g.variants) > MANY for g in study.groups),
         "undrawn": any(len(mixtures_to_draw(g)) < len(g.mixtures) for g in study.groups),
+        "metrics": list(dict.fromkeys(group.metric for group in study.groups)),
         "done": done,
         "missing": len(study.cells) - done,
         "failures": tables.failures(study),
@@ -151,7 +183,7 @@ def _context(study: Study, figures: Figures) -> dict[str, Any]:
         "fairness": tables.fairness(study) if done else [],
         "tuning": [
             {**part, "figures": figures.of("tuning", part["group"])}
-            for part in tuning.section(study)
+            for part in tuning.section(study, report.tuned)
         ],
         "tuning_method": tuning.method(study),
         "groups": [
@@ -173,7 +205,7 @@ def _context(study: Study, figures: Figures) -> dict[str, Any]:
         "datasets": provenance.datasets(study),
         "environment": table,
         "differing": differing,
-        "mixed": differing_pairs(study),
+        "mixed": mixed(study),
         "limits": provenance.limits(study),
         "several": len(study.groups) > 1,
         "one_seed": len(study.run.seeds) == 1,
@@ -212,9 +244,12 @@ def _group(group: Group, comparisons: list[Comparison], figures: Figures) -> dic
     return {
         "title": markdown(group.title),
         "headline": tables.headline(comparisons, group.baseline),
-        "answer": tables.answer(comparisons, group.baseline),
-        "accuracy": tables.accuracy(group, comparisons),
-        "accuracy_figures": figures.of("accuracy", group),
+        "answer": tables.answer(group, comparisons),
+        "metric": group.metric,
+        "things": group.things,
+        "loss": group.objective.loss,
+        "scores": tables.scores(group, comparisons),
+        "score_figures": figures.of(slug(group.metric.words), group),
         "training_figures": figures.of("training", group),
         "health": health,
         "learned": learned(group),

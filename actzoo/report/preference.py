@@ -64,8 +64,8 @@ def preferences(study: Study, members: tuple[str, ...], model: str) -> list[Pref
     for group in study.groups:
         for variant in group.mixtures:
             if variant.members == members and group.model == model:
-                start = variant.numbers(lambda r: [layer["P_start"] for layer in r["layers"]])
-                end = variant.numbers(lambda r: [layer["P"] for layer in r["layers"]])
+                start = variant.numbers(lambda r: [layer.P_start for layer in r.layers])
+                end = variant.numbers(lambda r: [layer.P for layer in r.layers])
                 found.append(Preference(group, variant, start, end))
     return found
 
@@ -157,8 +157,7 @@ def equations(p: Preference) -> str:
 
 def functions(mixture: Variant) -> str:
     """What f_1, f_2 ... are, in LaTeX: as they were when the cells ran, not as they are now."""
-    result = mixture.done[0].result or {}
-    definitions = [found["definition"] for found in result["spec"]["fingerprints"]]
+    definitions = [found.definition for found in mixture.results[0].spec.fingerprints]
     both = itertools.zip_longest(mixture.members, definitions[: len(mixture.members)], fillvalue="")
     lines = [
         f"f_{{{m}}}(x) &= \\mathrm{{{latex(name)}}}(x){_written_out(definition)}"

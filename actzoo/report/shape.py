@@ -65,13 +65,12 @@ def share_table(variant: Variant) -> str:
 
 def sizes(variant: Variant) -> list[str]:
     """The sizes of x for which shares are stored, as the store writes them."""
-    result = variant.done[0].result or {}
-    return list(result["layers"][0]["shares"])
+    return list(variant.results[0].layers[0].shares)
 
 
 def mean_shares(variant: Variant, layer: int, size: str) -> Floats:
     """Shares of the functions in a layer (from 0), mean over the seeds."""
-    shares: Floats = variant.numbers(lambda r: r["layers"][layer]["shares"][size]).mean(axis=0)
+    shares: Floats = variant.numbers(lambda r: r.layers[layer].shares[size]).mean(axis=0)
     return shares
 
 

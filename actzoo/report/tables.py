@@ -1,4 +1,4 @@
-"""The tables that every report has: the answer, accuracy, failures, health."""
+"""The tables that every report has: the answer, scores, failures, health."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from actzoo.report.statistics import t_interval
 from actzoo.report.text import (
     UNKNOWN,
     code,
+    decimals_for,
+    detectable,
     duration,
     ends,
     listed,
@@ -20,7 +22,6 @@ from actzoo.report.text import (
     p_value,
     percent,
     plural,
-    points,
     signed,
     significant,
     table,
@@ -28,6 +29,7 @@ from actzoo.report.text import (
 )
 from actzoo.report.verdicts import ONE_SEED, Comparison
 from actzoo.report.view import Floats, Group, Study, Variant
+from actzoo.tasks.objective import Metric
 
 NAMED = 8
 """So many sets a sentence names."""
@@ -38,9 +40,10 @@ def ok(variant: Variant) -> str:
     return f"{len(variant.done)} of {len(variant.cells)}"
 
 
-def answer(comparisons: Sequence[Comparison], baseline: Variant) -> str:
+def answer(group: Group, comparisons: Sequence[Comparison]) -> str:
     """Every set beside the baseline."""
     rows = []
+    metric, decimals, baseline = group.metric, group.decimals, group.baseline
     for c in comparisons:
         verdict = f"{c.verdict}, **best**" if c.best else c.verdict
         base = c.variant is baseline
@@ -48,19 +51,20 @@ def answer(comparisons: Sequence[Comparison], baseline: Variant) -> str:
             (
                 code(c.variant.name),
                 ok(c.variant),
-                number(c.accuracy.mean),
-                "" if base else signed(c.difference.mean),
-                "" if base else ends(c.difference),
+                number(c.score.mean, decimals),
+                "" if base else signed(c.difference.mean, decimals),
+                "" if base else ends(c.difference, decimals),
                 "" if base else p_value(c.adjusted_p),
-                "" if base else points(c.smallest),
+                "" if base else detectable(c.smallest, metric, decimals),
                 verdict,
             )
         )
+    gap = markdown(f" ({metric.difference_unit})" if metric.difference_unit else "")
     headers = (
         "set",
         "cells ok",
-        "accuracy (%)",
-        f"difference to {code(baseline.name)} (points)",
+        markdown(metric.title),
+        f"difference to {code(baseline.name)}{gap}",
         "95% interval",
         "p (Holm)",
         "smallest detectable[^smallest]",
@@ -106,38 +110,40 @@ def _few(names: list[str]) -> list[str]:
     return [*names[: NAMED - 1], f"{len(names) - NAMED + 1} more"]
 
 
-def accuracy(group: Group, comparisons: Sequence[Comparison]) -> str:
-    """Accuracy, loss, size and time of every set, and its cost where that was measured."""
+def scores(group: Group, comparisons: Sequence[Comparison]) -> str:
+    """Score, loss, size and time of every set, and its cost where that was measured."""
     measured = costs(group)
+    others, unit = group.objective.metrics[1:], group.objective.unit
     rows = []
     for c in comparisons:
         v = c.variant
         if not v.done:
-            rows.append((code(v.name), ok(v), *[UNKNOWN] * (7 if measured else 6)))
+            unknown = [UNKNOWN] * (6 + len(others) + bool(measured))
+            rows.append((code(v.name), ok(v), *unknown))
             continue
-        size = v.numbers(
-            lambda r: [r["parameters"][k] for k in ("network", "activations", "mixture")]
-        )[0]
-        loss = t_interval(v.numbers(lambda r: r["test"]["loss"]))
+        size = v.results[0].parameters
+        loss = t_interval(v.numbers(lambda r: r.test.loss))
         rows.append(
             (
                 code(v.name),
                 ok(v),
-                with_half(c.accuracy),
+                with_half(c.score, group.decimals),
+                *(_of_metric(v, metric) for metric in others),
                 *([cost(v, measured)] if measured else []),
                 with_half(loss, 4),
-                " + ".join(f"{int(n):,}" for n in size),
+                f"{size.network:,} + {size.activations:,} + {size.mixture:,}",
                 f"{network_updates(v):,}",
-                duration(float(v.numbers(lambda r: r["seconds"]["training"]).mean())),
-                duration(float(v.numbers(lambda r: r["seconds"]["total"]).mean())),
+                duration(float(v.numbers(lambda r: r.seconds.training).mean())),
+                duration(float(v.numbers(lambda r: r.seconds.total).mean())),
             )
         )
     headers = (
         "set",
         "cells ok",
-        "test accuracy (%)",
+        markdown(f"test {group.metric.title}"),
+        *(markdown(f"test {metric.title}") for metric in others),
         *(["cost (ReLU = 1)"] if measured else []),
-        "test loss (nats)",
+        markdown(f"test loss{f' ({unit})' if unit else ''}"),
         "parameters: network + activation + mixture",
         "network updates",
         "training time",
@@ -146,12 +152,18 @@ def accuracy(group: Group, comparisons: Sequence[Comparison]) -> str:
     return table(headers, rows)
 
 
+def _of_metric(variant: Variant, metric: Metric) -> str:
+    """A metric beside the score, over the seeds."""
+    values = variant.numbers(lambda result: result.test.metrics[metric.name])
+    values = values[np.isfinite(values)]
+    return with_half(t_interval(values), decimals_for(metric, values))
+
+
 def network_updates(variant: Variant) -> int:
     """How many optimiser steps the network's own weights took in one cell."""
-    cell = variant.done[0]
-    result = cell.result or {}
-    steps = math.ceil(result["train_images"] / result["spec"]["batch_size"])
-    return int(steps) * sum(1 for row in cell.history if row["trains"] != "mixture")
+    result = variant.results[0]
+    steps = math.ceil(result.train_examples / result.spec.batch_size)
+    return steps * sum(row.trains != "mixture" for row in variant.done[0].history)
 
 
 def fairness(study: Study) -> list[str]:
@@ -167,8 +179,8 @@ def fairness(study: Study) -> list[str]:
             + ": a phase in which nothing can train is skipped, so a single function trains "
             "its network exactly as long as the mixture does. With the same seed all sets "
             f"share {_first_weights(study)} and the order of the batches, which is what "
-            "makes pairing by seed mean something. The test images were read once, after the "
-            "last epoch."
+            "makes pairing by seed mean something. The test "
+            f"{study.things} were read once, after the last epoch."
         )
     else:
         lines.append(
@@ -190,11 +202,10 @@ def _first_weights(study: Study) -> str:
     if study.run.weight_init == "gain":
         return f"{own}, scaled by each set's gain,"
     sizes = {
-        (group.title, result["parameters"]["network"])
+        (group.title, result.parameters.network)
         for group in study.groups
         for variant in group.variants
-        for result in (cell.result for cell in variant.done)
-        if result is not None
+        for result in variant.results
     }
     if len(sizes) > len(study.groups):  # a gated function changes the layers that follow it
         return "the network's first weights, as far as their layers have the same shape,"
@@ -239,9 +250,8 @@ def health(group: Group) -> str:
 
 def _health_at(variant: Variant, when: int) -> Floats:
     """Dead, saturated and gradient of each layer, mean over the seeds."""
-    keys = ("dead", "saturated", "gradient")
     values = variant.numbers(
-        lambda result: [[layer[k] for k in keys] for layer in result["health"][when]["layers"]]
+        lambda r: [[n.dead, n.saturated, n.gradient] for n in r.health[when].layers]
     )
     means: Floats = values.mean(axis=0)
     return means

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from actzoo.report.text import code, duration, listed, number, plural, table
+from actzoo.escaping import markdown
+from actzoo.report.text import code, decimals_for, duration, listed, number, plural, table
 from actzoo.report.view import Group, Study, Variant
 from actzoo.sweep.grid import Value
 from actzoo.sweep.plan import Subject
 from actzoo.sweep.tune import FILE, Outcome, Tuned, read_tuning
+from actzoo.tasks.objective import Metric
 
 Pairs = list[tuple[Variant, Tuned]]
 
@@ -29,7 +31,7 @@ def read_tuned(study: Study) -> dict[Subject, Tuned]:
     return found
 
 
-def of_group(group: Group, tuned: dict[Subject, Tuned]) -> Pairs:
+def of_group(group: Group, tuned: Mapping[Subject, Tuned]) -> Pairs:
     """The sets of a group that were tuned, in the order of the report."""
     return [
         (variant, tuned[subject])
@@ -39,9 +41,8 @@ def of_group(group: Group, tuned: dict[Subject, Tuned]) -> Pairs:
     ]
 
 
-def section(study: Study) -> list[dict[str, Any]]:
+def section(study: Study, tuned: Mapping[Subject, Tuned]) -> list[dict[str, Any]]:
     """For each group: its title, what was chosen, the cost, and cautions; [] without tuning."""
-    tuned = read_tuned(study)
     if not tuned:
         return []
     found = []
@@ -50,7 +51,7 @@ def section(study: Study) -> list[dict[str, Any]]:
         found.append(
             {
                 "group": group,
-                "chosen": _chosen(pairs),
+                "chosen": _chosen(pairs, group.metric),
                 "budget": _budget(pairs),
                 "alike": _alike(pairs),
                 "cautions": [*_at_the_edge(pairs), *_failed(pairs)],
@@ -64,14 +65,15 @@ def method(study: Study) -> str:
     run = study.run
     values = [f"{code(name)} ({', '.join(map(_said, v))})" for name, v in run.grid.items()]
     points = math.prod(len(v) for v in run.grid.values())
+    metrics = list(dict.fromkeys(group.metric.words for group in study.groups))
     return (
         f"Every set was trained with the same {plural(points, 'setting')} of {listed(values)} on "
         f"{plural(len(run.tune_seeds), 'seed')} of their own "
         f"({', '.join(map(str, run.tune_seeds))}), and each set runs with the setting that had the "
-        f"best mean accuracy on the held-out images after the last epoch (of equal ones the lower "
-        f"loss, then the first in the order given; a setting that failed comes after all that did "
-        f"not). No test image had a part in it, and nothing above comes from these seeds. Every "
-        f"outcome is in `{FILE}`."
+        f"best mean {listed(metrics)} on the held-out {study.things} after the last epoch (of "
+        f"equal ones the lower loss, then the first in the order given; a setting that failed "
+        f"comes after all that did not). No test {study.things[:-1]} had a part in it, and "
+        f"nothing above comes from these seeds. Every outcome is in `{FILE}`."
     )
 
 
@@ -79,21 +81,24 @@ def _said(value: Value) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def _chosen(pairs: Pairs) -> str:
+def _chosen(pairs: Pairs, metric: Metric) -> str:
+    decimals = decimals_for(metric, (o.mean for _, tuned in pairs for o in tuned.outcomes))
     names = list(pairs[0][1].setting) if pairs else []
     rows = []
     for variant, tuned in pairs:
         best = tuned.outcomes[tuned.picked]
-        means = sorted((o.mean for o in tuned.outcomes if o.accuracy), reverse=True)
+        means = [o.mean for o in tuned.outcomes if math.isfinite(o.mean)]
         rows.append(
             (
                 code(variant.name),
                 *(_said(best.setting[name]) for name in names),
-                number(100 * best.mean),
-                number(100 * (means[0] - means[-1])) if means else number(math.nan),
+                number(best.mean, decimals),
+                number(max(means) - min(means), decimals) if means else number(math.nan),
             )
         )
-    headers = ("set", *map(code, names), "validation accuracy (%)", "best − worst (points)")
+    gap = markdown(f" ({metric.difference_unit})" if metric.difference_unit else "")
+    title = markdown(f"validation {metric.title}")
+    headers = ("set", *map(code, names), title, f"best − worst{gap}")
     return table(headers, rows)
 
 
@@ -155,6 +160,6 @@ def _grid(pairs: Pairs) -> dict[str, Sequence[Any]]:
 def _failed(pairs: Pairs) -> list[str]:
     lines = []
     for variant, tuned in pairs:
-        if not any(o.accuracy for o in tuned.outcomes):
+        if not any(o.score for o in tuned.outcomes):
             lines.append(f"{code(variant.name)} failed with every setting; it runs with the first.")
     return lines

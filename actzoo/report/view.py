@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from actzoo.errors import StoreError
 from actzoo.naming import shortest
+from actzoo.report.text import decimals_for
 from actzoo.results.schema import fits
 from actzoo.results.store import Store
 from actzoo.sweep.plan import Run
-from actzoo.training.protocol import Phase, Protocol
-from actzoo.training.spec import CellSpec
+from actzoo.tasks.objective import Metric
+from actzoo.training.protocol import Protocol
+from actzoo.training.result import IMAGES, CellResult, History, StoredObjective
+from actzoo.training.spec import CellSpec, Coordinates
 
 Floats = NDArray[np.float64]
 KEPT = 256
@@ -34,47 +38,37 @@ class Cell:
     Attributes:
         key: Its folder's name.
         seed: Its seed.
-        result: Content of result.json; None if it is not done.
+        result: Its numbers; None if it is not done.
         failure: Why it failed; "" if it did not.
         store: Where its history and arrays lie.
     """
 
     key: str
     seed: int
-    result: dict[str, Any] | None
+    result: CellResult | None
     failure: str
     store: Store = field(repr=False)
 
     @property
-    def history(self) -> list[dict[str, Any]]:
+    def history(self) -> History:
         """One row an epoch."""
-        return _history(self.store.folder, self.key)
+        return _history(self.store, self.key)
 
     @property
     def arrays(self) -> dict[str, Floats]:
         """Curves and histograms of the layers."""
-        return _arrays(self.store.folder, self.key)
+        return _arrays(self.store, self.key)
 
 
 # A report of thousands of cells has no room for all of these at a time.
 @lru_cache(maxsize=KEPT)
-def _history(folder: Path, key: str) -> list[dict[str, Any]]:
-    return list(Store(folder).history(key))
+def _history(store: Store, key: str) -> History:
+    return store.history(key)
 
 
 @lru_cache(maxsize=KEPT)
-def _arrays(folder: Path, key: str) -> dict[str, Floats]:
-    return Store(folder).arrays(key, "layers")
-
-
-class Place(NamedTuple):
-    """What a cell is a cell of, in the words of the run."""
-
-    dataset: str
-    model: str
-    seed: int
-    members: tuple[str, ...]
-    control: str
+def _arrays(store: Store, key: str) -> dict[str, Floats]:
+    return store.arrays(key, "layers")
 
 
 @dataclass(frozen=True)
@@ -86,14 +80,14 @@ class Source:
         command: The command line; "" if none was stored.
         run: What was asked for.
         about: What the store says of each dataset.
-        cells: Its cells by place, in the order of the run.
+        cells: Its cells by their coordinates, in the order of the run.
     """
 
     folder: Path
     command: str
     run: Run
     about: dict[str, dict[str, Any]]
-    cells: dict[Place, Cell]
+    cells: dict[Coordinates, Cell]
 
 
 @dataclass(frozen=True)
@@ -137,27 +131,33 @@ class Variant:
 
     @property
     def complete(self) -> bool:
-        """Whether every cell has a result."""
-        return len(self.done) == len(self.cells)
+        """Whether every cell has a result with a score."""
+        return len(self.score) == len(self.cells)
 
-    def numbers(self, pick: Callable[[dict[str, Any]], Any]) -> Floats:
+    @property
+    def results(self) -> tuple[CellResult, ...]:
+        """The results of the cells that are done."""
+        return tuple(c.result for c in self.cells if c.result is not None)
+
+    def numbers(self, pick: Callable[[CellResult], Any]) -> Floats:
         """Something of each result, stacked over the seeds that are done."""
-        return np.array([pick(c.result) for c in self.done if c.result is not None], dtype=float)
+        return np.array([pick(result) for result in self.results], dtype=float)
 
     @cached_property
-    def accuracy(self) -> dict[int, float]:
-        """Test accuracy in % by seed."""
-        tests = {c.seed: c.result["test"] for c in self.done if c.result is not None}
-        # From counts: equal counts then differ by exactly 0.
-        return {seed: 100 * t["correct"] / t["images"] for seed, t in tests.items()}
+    def score(self) -> dict[int, float]:
+        """The score of the test by seed, in the unit of the metric; those that are finite."""
+        scores = {c.seed: c.result.score for c in self.cells if c.result is not None}
+        return {seed: score for seed, score in scores.items() if math.isfinite(score)}
+
+    @property
+    def mean(self) -> float:
+        """The mean of the scores; nan without any."""
+        return math.fsum(self.score.values()) / len(self.score) if self.score else math.nan
 
     @property
     def layers(self) -> int:
         """How many activation layers there are; 0 while no cell is done."""
-        for cell in self.done:
-            if cell.result is not None:
-                return len(cell.result["layers"])
-        return 0
+        return len(self.results[0].layers) if self.done else 0
 
 
 @dataclass(frozen=True)
@@ -194,6 +194,30 @@ class Group:
         """A word for the names of files."""
         return slug(f"{self.name}-{self.model}")
 
+    @cached_property
+    def objective(self) -> StoredObjective:
+        """What its cells were trained for and are measured in."""
+        found = next((r.objective for v in self.variants for r in v.results), None)
+        if found is None and "objective" in self.about:
+            found = fits(self.about["objective"], StoredObjective)
+        return found or IMAGES
+
+    @property
+    def things(self) -> str:
+        """What its examples are called; runs of before tasks were all of images."""
+        return "images" if self.about.get("inputs", "images") == "images" else "examples"
+
+    @property
+    def metric(self) -> Metric:
+        """What its sets are compared by."""
+        return self.objective.score
+
+    @cached_property
+    def decimals(self) -> int:
+        """Decimals of its scores."""
+        scores = (score for v in self.variants for score in v.score.values())
+        return decimals_for(self.metric, scores)
+
     @property
     def mixtures(self) -> tuple[Variant, ...]:
         """The sets of several functions of which a cell is done."""
@@ -222,12 +246,18 @@ class Study:
     sources: tuple[Source, ...] = field(repr=False)
 
     @property
+    def things(self) -> str:
+        """What the examples of all tasks are called."""
+        names = {group.things for group in self.groups}
+        return names.pop() if len(names) == 1 else "examples"
+
+    @property
     def cells(self) -> tuple[Cell, ...]:
         """All cells."""
         return tuple(c for g in self.groups for v in g.variants for c in v.cells)
 
     @property
-    def results(self) -> tuple[dict[str, Any], ...]:
+    def results(self) -> tuple[CellResult, ...]:
         """The results of all cells that are done."""
         return tuple(c.result for c in self.cells if c.result is not None)
 
@@ -255,24 +285,23 @@ def slug(text: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
 
 
-def read_study(folder: Path) -> Study:
-    """Read a run.
+def read_study(where: Store | Path) -> Study:
+    """Read a run from its folder, or from a store that has read some of it before.
 
     Raises:
         StoreError: The folder holds no run, or a torn one.
     """
-    source = read_source(folder)
+    source = read_source(where if isinstance(where, Store) else Store(where))
     return assemble(source.run, source.cells, source.about, (source,))
 
 
-def read_source(folder: Path) -> Source:
+def read_source(store: Store) -> Source:
     """Read what one folder holds.
 
     Raises:
         StoreError: The folder holds no run, or a torn one.
     """
-    store = Store(folder)
-    spec = store.spec()
+    folder, spec = store.folder, store.spec()
     try:
         if unknown := sorted(set(spec["run"]) - {f.name for f in fields(Run)}):
             raise StoreError(f"{unknown[0]!r}")
@@ -288,7 +317,7 @@ def read_source(folder: Path) -> Source:
             f"command again"
         )
     plan = [
-        Place(dataset, model, seed, members, control)
+        Coordinates(dataset, model, seed, members, control)
         for dataset in run.datasets
         for model in run.models
         for seed in run.seeds
@@ -299,21 +328,20 @@ def read_source(folder: Path) -> Source:
     )
 
 
-def _placed(store: Store, plan: list[Place], keys: list[str]) -> dict[Place, Cell]:
+def _placed(store: Store, plan: list[Coordinates], keys: list[str]) -> dict[Coordinates, Cell]:
     """The cells of a run, each where it says itself that it belongs, in the order of the plan.
 
     Raises:
         StoreError: The cells are not those of the plan.
     """
-    found: dict[Place, Cell] = {}
+    found: dict[Coordinates, Cell] = {}
     unknown = []
     for key in keys:
         cell, spec = _cell(store, key)
         if spec is None:  # nothing was written of it yet
             unknown.append(cell)
             continue
-        place = Place(spec.dataset, spec.model, spec.seed, spec.members, spec.control)
-        found[place] = cell
+        found[spec.coordinates] = cell
     left = [place for place in plan if place not in found]
     if len(found) + len(unknown) != len(keys) or len(left) != len(unknown):
         raise StoreError(
@@ -331,7 +359,7 @@ def _placed(store: Store, plan: list[Place], keys: list[str]) -> dict[Place, Cel
 
 def assemble(
     run: Run,
-    cells: Mapping[Place, Cell],
+    cells: Mapping[Coordinates, Cell],
     about: dict[str, dict[str, Any]],
     sources: tuple[Source, ...],
 ) -> Study:
@@ -358,21 +386,19 @@ def assemble(
 
 def _protocol(run: Run, control: str, cells: tuple[Cell, ...]) -> Protocol:
     """The phases that a set's cells ran: what was tuned is in them, and not in the run."""
-    for cell in cells:
-        if cell.result is not None:
-            return tuple(Phase(**phase) for phase in cell.result["spec"]["protocol"])
-    return run.phases(control)
+    results = (cell.result for cell in cells if cell.result is not None)
+    first = next(results, None)
+    return run.phases(control) if first is None else first.spec.protocol
 
 
 def _cell(store: Store, key: str) -> tuple[Cell, CellSpec | None]:
     """A cell as it is stored, and what it is; None where nothing says so yet."""
     result = store.result(key)
     if result is not None:
-        return Cell(key, result["spec"]["seed"], result, "", store), fits(result["spec"], CellSpec)
+        return Cell(key, result.spec.seed, result, "", store), result.spec
     error = store.error(key)
     if error is not None:
-        failure = f"{error['error']}: {error['message']}"
-        return Cell(key, 0, None, failure, store), fits(error["spec"], CellSpec)
+        return Cell(key, error.spec.seed, None, str(error.reason), store), error.spec
     begun = store.begun(key)
     failure = "was not started"
     if begun is not None:

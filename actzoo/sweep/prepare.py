@@ -127,6 +127,7 @@ def _plan(run: Run, loaded: Loaded, elsewhere: bool) -> tuple[Plan, Loaded]:
             "test": len(task.test.targets),
             **({"classes": task.outputs} if task.split == "stratified" else {}),
             "shape": list(task.shape),
+            "inputs": task.inputs,
             "objective": task.objective.to_json(),
         }
         _check_models(run, task, of_name, elsewhere)

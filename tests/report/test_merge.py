@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from actzoo.report.mixed import differing, refuse_mixed
 
 from actzoo.errors import StoreError, UsageError
 from actzoo.report.figures import Figures
 from actzoo.report.markdown import render, write_merged, write_report
 from actzoo.report.merge import read_studies
-from actzoo.report.mixed import differing, refuse_mixed
 from actzoo.report.verdicts import compare
 from actzoo.report.view import Study, read_study
 
