@@ -44,7 +44,7 @@ def command(context: click.Context, /, **options: Any) -> int:
     with busy(screen, "loading torch"):
         from actzoo.cli.tally import kinds
         from actzoo.report.markdown import Report
-        from actzoo.report.view import read_study
+        from actzoo.report.reading import read_study
         from actzoo.results.store import Store
         from actzoo.sweep.bench import run_plan
         from actzoo.sweep.prepare import make_plan

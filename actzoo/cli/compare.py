@@ -48,7 +48,7 @@ def command(
     from actzoo.files import write_atomically
     from actzoo.report.comparison import document, dropped, hold
     from actzoo.report.comparison_text import markdown
-    from actzoo.report.view import read_study
+    from actzoo.report.reading import read_study
 
     beside = hold(read_study(a), read_study(b), set_a=set_a, set_b=set_b)
     if export_markdown is not None:

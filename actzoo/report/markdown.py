@@ -22,12 +22,13 @@ from actzoo.report.figures.training import FEW_SEEDS
 from actzoo.report.learned import learned
 from actzoo.report.merge import read_studies
 from actzoo.report.order import by_score
+from actzoo.report.reading import read_study
 from actzoo.report.statistics import LEVEL, PERMUTE_FROM, POWER
 from actzoo.report.text import listed, number, percent, plural
 from actzoo.report.tuning import read_tuned
 from actzoo.report.unlike import mixed, refuse_mixed
 from actzoo.report.verdicts import Comparison, compare, out_of_reach, rows
-from actzoo.report.view import Group, Study, Variant, read_study, slug
+from actzoo.report.view import Group, Study, Variant, slug
 
 TITLED = 6
 """So many sets stand in the title."""

@@ -9,7 +9,8 @@ from typing import Any
 
 from actzoo.environment import differences
 from actzoo.errors import StoreError, UsageError
-from actzoo.report.view import Cell, Study, assemble, read_source
+from actzoo.report.reading import assemble, read_source
+from actzoo.report.view import Cell, Study
 from actzoo.results.provenance import Facts, asked, made, phases
 from actzoo.results.store import Store
 from actzoo.sweep.plan import Run

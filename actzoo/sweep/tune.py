@@ -243,6 +243,8 @@ def read_tuning(folder: Path) -> Tuning:
     path = folder / FILE
     try:
         parts = read_json(path)
+        if parts.get("format") not in range(1, RECIPE + 1):
+            raise StoreError(f"{path} is of format {parts.get('format')}; expected {RECIPE}")
         if "layout" not in parts:  # the accuracy was a fraction under its own name
             parts = _with_scores(parts)
         try:

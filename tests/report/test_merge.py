@@ -8,14 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from actzoo.report.mixed import differing, refuse_mixed
 
 from actzoo.errors import StoreError, UsageError
 from actzoo.report.figures import Figures
 from actzoo.report.markdown import render, write_merged, write_report
 from actzoo.report.merge import read_studies
+from actzoo.report.reading import read_study
+from actzoo.report.unlike import mixed, refuse_mixed
 from actzoo.report.verdicts import compare
-from actzoo.report.view import Study, read_study
+from actzoo.report.view import Study
 
 Make = Callable[..., Path]
 Edit = Callable[..., None]
@@ -209,7 +210,7 @@ def test_unlike_cells_of_one_seed_are_refused(
 ) -> None:
     folder = make_store({"relu": RELU, "tanh": TANH, "sin": SIN}, sets=(("tanh",), ("sin",)))
     edit(folder, environment(**changes), seed=1, members=["sin"])
-    (found,) = differing(read_study(folder))
+    (found,) = mixed(read_study(folder))
     assert (found.dataset, found.model, found.seed, found.fact) == (
         "digits", "paper_cnn", 1, fact,
     )  # fmt: skip

@@ -6,6 +6,8 @@ import errno
 import io
 import json
 import os
+import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -16,11 +18,12 @@ from rich.console import Console
 from actzoo.cli.progress import display
 from actzoo.errors import DivergedError, MixtureError, StoreError
 from actzoo.files import npz_bytes, read_json, write_json
+from actzoo.report import write_report
 from actzoo.results.store import Store
 from actzoo.sweep.progress import ProgressFile
 from actzoo.sweep.worker import work
 from actzoo.training import checkpoint
-from actzoo.training.spec import FORMAT, CellSpec
+from actzoo.training.spec import CellSpec
 
 REPORTS = Path(__file__).parents[2] / "reports"
 COMMITTED = sorted(path.parent for path in REPORTS.glob("*/spec.json"))
@@ -170,14 +173,13 @@ def test_a_folder_of_another_format_keeps_all_it_has(tanh, tmp_path, content, me
 
 
 @pytest.mark.parametrize("folder", COMMITTED, ids=lambda path: path.name)
-def test_a_committed_report_is_written_anew_or_says_why_not(folder):
-    form = read_json(folder / "spec.json")["format"]
-    if form == FORMAT:
-        assert Store(folder).spec()["keys"]
-        return
-    with pytest.raises(StoreError, match=f"of format {form}, .* stays as it was written"):
-        Store(folder).spec()
-    assert "actzoo's commit" in (folder / "report.md").read_text(encoding="utf-8")
+def test_a_committed_report_of_an_older_layout_is_written_anew(folder, tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(folder, copy)
+    text = write_report(copy, keep_order=True).read_text(encoding="utf-8")
+    rows = re.compile(r"^\| `[^|]*\| +\d+ of \d+ \|.*$", re.MULTILINE)
+    earlier = rows.findall((folder / "report.md").read_text(encoding="utf-8"))
+    assert earlier and rows.findall(text) == earlier
 
 
 @pytest.mark.parametrize("limit", [300, 2000, 6000])
