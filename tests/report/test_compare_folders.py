@@ -6,6 +6,7 @@ import itertools
 import math
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from actzoo.report.view import Cell, Group, Study, Variant
 from actzoo.results.store import Store
 from actzoo.sweep.plan import Run
 from actzoo.training.protocol import Phase
+from actzoo.training.result import IMAGES
 
 Make = Callable[..., Path]
 Edit = Callable[..., None]
@@ -107,8 +109,10 @@ def study_of(correct: dict[str, list[int]], baseline: str = "relu") -> Study:
     """A study that nothing stored: the test counts alone, of 1000 images."""
 
     def variant(name: str, counts: list[int]) -> Variant:
-        tests = [{"correct": count, "images": 1000} for count in counts]
-        cells = [Cell("", n, {"test": test}, "", Store(Path())) for n, test in enumerate(tests)]
+        results: list[Any] = [
+            SimpleNamespace(score=100 * count / 1000, objective=IMAGES) for count in counts
+        ]
+        cells = [Cell("", n, result, "", Store(Path())) for n, result in enumerate(results)]
         return Variant((name,), "", name, (), tuple(cells))
 
     variants = tuple(variant(name, counts) for name, counts in correct.items())

@@ -11,7 +11,7 @@ import pytest
 
 from actzoo.errors import StoreError, UsageError
 from actzoo.report.figures import Figures
-from actzoo.report.markdown import render, write_merged, write_report
+from actzoo.report.markdown import Report, render, write_merged, write_report
 from actzoo.report.merge import read_studies
 from actzoo.report.reading import read_study
 from actzoo.report.unlike import mixed, refuse_mixed
@@ -26,7 +26,9 @@ SIN = [880, 884, 879, 881]
 
 
 def text(study: Study) -> str:
-    return re.sub(" +", " ", render(study, Figures(Path(), "png")))
+    report = Report(study, Path(), mixed_machines=True, keep_order=True)
+    report.figures = Figures(Path(), "png")
+    return re.sub(" +", " ", render(report))
 
 
 def test_sets_of_two_folders_stand_in_one_table(make_store: Make) -> None:

@@ -64,8 +64,8 @@ def test_what_arrives(group: Group) -> None:
 
 
 def test_phases_lie_above_each_other(group: Group) -> None:
-    single = along(group.baseline, "loss")
-    mixture = along(group.mixtures[0], "loss")
+    single = along(group.baseline, lambda row: row.loss)
+    mixture = along(group.mixtures[0], lambda row: row.loss)
     assert single is not None
     assert mixture is not None
     assert mixture.x.tolist() == [1, 2, 3, 4, 5, 6, 7]

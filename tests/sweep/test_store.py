@@ -259,7 +259,7 @@ def test_whatever_is_raised_is_a_result(tanh, tmp_path, monkeypatch, error, kind
     assert all(type(error).__name__ in message for message in told)
     assert all(("batch-size" in message) == (kind == "out of memory") for message in told)
     failure = Store(tmp_path / "out").error(results.rows[0]["key"])
-    assert failure["kind"] == kind and "in fails" in failure["trace"]
+    assert failure.kind == kind and "in fails" in failure.trace
 
 
 def test_a_cell_that_diverged_begins_anew_and_one_that_ran_out_of_memory_goes_on(
@@ -303,9 +303,9 @@ def test_what_the_caller_raises_reaches_the_caller(tanh, tmp_path):
 def test_the_old_failure_is_forgotten_before_a_cell_runs_again(tanh, tmp_path):
     results, _ = tanh()
     store = Store(tmp_path / "out")
-    spec = CellSpec.from_json(store.result(results.rows[0]["key"])["spec"])
+    spec = store.result(results.rows[0]["key"]).spec
     store.fail(spec, ValueError("of an earlier try"), "trace")
-    assert store.error(spec.key)["message"] == "of an earlier try"
+    assert store.error(spec.key).message == "of an earlier try"
     store.begin(spec)
     assert store.error(spec.key) is None
 
@@ -326,7 +326,7 @@ def test_what_a_killed_writer_left_is_swept_away(tanh, tmp_path):
     # Killed between the last two steps: the result counts, the checkpoint goes.
     (folder / "checkpoint.pt").write_bytes(b"of no use any more")
     assert moved(tanh()[1]) == [] and not (folder / "checkpoint.pt").exists()
-    assert work(Store(tmp_path / "out"), spec, None, None) == ""  # done: nothing is run
+    assert work(Store(tmp_path / "out"), spec, None, None) is None  # done: nothing is run
 
 
 def test_a_folder_without_a_run(tmp_path):
