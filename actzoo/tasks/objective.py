@@ -12,6 +12,8 @@ from torch import Tensor, nn
 
 from actzoo.errors import DeclarationError
 
+ACRONYMS = ("rmse", "mse", "mae", "psnr", "auc")
+"""Names of metrics that readers know in capitals."""
 Measured = Mapping[str, Tensor]
 """Quantities of some examples, each a tensor of one row an example; "loss" is one of them."""
 
@@ -44,8 +46,8 @@ class Metric:
 
     @property
     def words(self) -> str:
-        """The name as readers know it: `bits_per_token` is "bits per token"."""
-        return self.name.replace("_", " ")
+        """The name as readers know it: `bits_per_token` is "bits per token", `rmse` is "RMSE"."""
+        return self.name.upper() if self.name in ACRONYMS else self.name.replace("_", " ")
 
     def text(self, value: float, digits: int = 2) -> str:
         """Return a value with its unit.
