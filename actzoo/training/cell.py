@@ -24,7 +24,7 @@ from actzoo.training.result import (
     LayerResult,
     Parameters,
     StoredObjective,
-    Test,
+    Tested,
     Times,
 )
 from actzoo.training.setup import Setup, Values, set_up_cell
@@ -82,7 +82,7 @@ def _output(
         key=spec.key,
         spec=spec,
         objective=msgspec.convert(objective.to_json(), StoredObjective),
-        test=Test(**objective.test(measured)),
+        test=Tested(**objective.test(measured)),
         train_examples=len(setup.batches.index),
         validation_examples=0 if setup.validation is None else len(setup.validation.targets),
         parameters=Parameters(
