@@ -28,7 +28,7 @@ from actzoo.training.spec import CellSpec
 BASE = "relu"
 BESIDE = 8
 """Sets that run beside ReLU at a time: a run may have dozens, and each has a network."""
-SECONDS = 3.0
+SECONDS = 2.0
 """Of the rounds of one such group."""
 
 

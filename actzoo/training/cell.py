@@ -20,11 +20,11 @@ from actzoo.training.phases import Epoch, Training, proportions, train, weights
 from actzoo.training.result import (
     CellOutput,
     CellResult,
+    Evaluation,
     Health,
     LayerResult,
     Parameters,
     StoredObjective,
-    Tested,
     Times,
 )
 from actzoo.training.setup import Setup, Values, set_up_cell
@@ -82,7 +82,7 @@ def _output(
         key=spec.key,
         spec=spec,
         objective=msgspec.convert(objective.to_json(), StoredObjective),
-        test=Tested(**objective.test(measured)),
+        test=Evaluation(**objective.test(measured)),
         train_examples=len(setup.batches.index),
         validation_examples=0 if setup.validation is None else len(setup.validation.targets),
         parameters=Parameters(

@@ -47,7 +47,7 @@ IMAGES = msgspec.convert(CLASSIFICATION.to_json(), StoredObjective)
 
 
 @dataclass(frozen=True)
-class Tested:
+class Evaluation:
     """How the test examples were predicted; a number that was not finite is None.
 
     Attributes:
@@ -148,7 +148,7 @@ class CellResult:
     key: Key
     spec: CellSpec
     objective: StoredObjective
-    test: Tested
+    test: Evaluation
     train_examples: Count
     validation_examples: Count
     parameters: Parameters

@@ -16,7 +16,7 @@ from actzoo.cli.tally import Tally
 from actzoo.sweep.events import Event
 from actzoo.training.phases import Epoch
 from actzoo.training.protocol import PAPER
-from actzoo.training.result import IMAGES, Tested, Times
+from actzoo.training.result import IMAGES, Evaluation, Times
 
 
 def shown(tiny_npz, tmp_path, *, terminal, columns=80):
@@ -64,7 +64,7 @@ def event(kind, number, *, dataset="digits", seconds=None, done=None):
         key=str(number), label="relu", dataset=dataset, model="mlp", seed=number, protocol=PAPER
     )
     epoch = Epoch(1, "network", 1, done, 10, 0.5, None) if done else None
-    test = Tested(10, 0.5, {"accuracy": 50.0}, {"images": 10})
+    test = Evaluation(10, 0.5, {"accuracy": 50.0}, {"images": 10})
     result = (
         SimpleNamespace(objective=IMAGES, test=test, score=50.0, seconds=Times(seconds, 0, seconds))
         if seconds
