@@ -13,7 +13,7 @@ from actzoo.cli.streams import echo
 from actzoo.escaping import visible
 
 if TYPE_CHECKING:
-    from actzoo.report.comparison import Beside, Row
+    from actzoo.report.comparison import Beside, Compared
 
 
 @click.command()
@@ -113,7 +113,7 @@ def _print(screen: Screen, beside: Beside, a: Path, b: Path) -> None:
         screen.print(f"\n{beside.out_of_reach}", style="bold yellow")
 
 
-def _cells(row: Row) -> tuple[str, ...]:
+def _cells(row: Compared) -> tuple[str, ...]:
     from actzoo.report.text import UNKNOWN, detectable, ends, number, p_value, signed
 
     decimals = row.decimals

@@ -16,7 +16,7 @@ from actzoo.environment import MADE_WITH, differences, environment, in_words
 from actzoo.files import write_json
 from actzoo.isolation import isolated
 from actzoo.plugins.loader import GROUP
-from actzoo.report.cost import FILE, FORMAT, Place, place, read_costs
+from actzoo.report.cost import FILE, FORMAT, Step, place, read_costs
 from actzoo.results.store import Store
 from actzoo.sweep.plan import Run
 from actzoo.sweep.prepare import Loaded
@@ -117,7 +117,7 @@ def _kept(
 
 
 def _groups(
-    run: Run, cells: Sequence[CellSpec], known: Collection[Place]
+    run: Run, cells: Sequence[CellSpec], known: Collection[Step]
 ) -> list[Sequence[CellSpec]]:
     """One cell for each set that is not known, as the run has it; some sets at a time.
 

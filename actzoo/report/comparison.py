@@ -39,7 +39,7 @@ _ROUNDING = 1e-11
 
 
 @dataclass(frozen=True)
-class Row:
+class Compared:
     """One set of A beside one of B, on one dataset with one network.
 
     Attributes:
@@ -99,7 +99,7 @@ class Beside:
         out_of_reach: Why no row can come out; "" where one can.
     """
 
-    rows: tuple[Row, ...]
+    rows: tuple[Compared, ...]
     only_a: tuple[str, ...]
     only_b: tuple[str, ...]
     lacking: tuple[str, ...]
@@ -176,7 +176,7 @@ def _in_words(places: Iterable[Where]) -> tuple[str, ...]:
     return tuple(f"{label or 'a set'} on {dataset}, {model}" for dataset, model, label in places)
 
 
-def _seeds(rows: Iterable[Row], side: str, other: str) -> tuple[str, ...]:
+def _seeds(rows: Iterable[Compared], side: str, other: str) -> tuple[str, ...]:
     """The seeds that only one side ran, in words, once for each dataset and network."""
     own: dict[str, dict[int, None]] = {}
     for row in rows:
@@ -190,14 +190,14 @@ def _seeds(rows: Iterable[Row], side: str, other: str) -> tuple[str, ...]:
     )
 
 
-def _pairs(rows: Iterable[Row]) -> Iterator[tuple[CellResult, CellResult]]:
+def _pairs(rows: Iterable[Compared]) -> Iterator[tuple[CellResult, CellResult]]:
     for row in rows:
         mine = {result.spec.seed: result for result in row.a.results}
         its = {result.spec.seed: result for result in row.b.results}
         yield from ((mine[seed], its[seed]) for seed in row.seeds)
 
 
-def _row(where: Where, mine: Side, its: Side) -> Row:
+def _row(where: Where, mine: Side, its: Side) -> Compared:
     dataset, model, _ = where
     (group, a), (other, b) = mine, its
     metric = group.metric if a.done else other.metric
@@ -209,7 +209,7 @@ def _row(where: Where, mine: Side, its: Side) -> Row:
     gaps = differences(b, a)
     both = {c.seed for c in a.cells} & {c.seed for c in b.cells}
     seeds = tuple(sorted(gaps))
-    return Row(
+    return Compared(
         dataset,
         model,
         a,
@@ -226,7 +226,7 @@ def _row(where: Where, mine: Side, its: Side) -> Row:
     )
 
 
-def _judged(row: Row, adjusted: float, count: int) -> Row:
+def _judged(row: Compared, adjusted: float, count: int) -> Compared:
     d = row.difference
     if row.absent:
         verdict = f"no verdict: {plural(row.absent, 'seed')} without a result"
@@ -275,7 +275,7 @@ def dropped(beside: Beside, limit: float) -> list[str]:
     return found
 
 
-def _certainty(row: Row, limit: float) -> str:
+def _certainty(row: Compared, limit: float) -> str:
     d = row.difference
     if not math.isfinite(d.half):
         return f"{plural(d.n, 'seed')}, no interval"

@@ -19,7 +19,7 @@ from actzoo.report.figures.style import (
     new,
     shade,
 )
-from actzoo.report.figures.training import Training, reach
+from actzoo.report.figures.training import TrainingCurves, reach
 from actzoo.report.series import Band
 from actzoo.report.verdicts import Comparison
 from actzoo.report.view import Group, Variant
@@ -54,7 +54,7 @@ def drawn_out(
 
 
 def draw_overview(
-    panels: Sequence[Training], out: dict[str, str], objective: StoredObjective
+    panels: Sequence[TrainingCurves], out: dict[str, str], objective: StoredObjective
 ) -> Figure:
     """Loss on the left and score on the right, a line a set.
 
@@ -87,7 +87,7 @@ def draw_overview(
     return figure
 
 
-def _columns(panels: Sequence[Training]) -> tuple[dict[str, Band], dict[str, Band]]:
+def _columns(panels: Sequence[TrainingCurves]) -> tuple[dict[str, Band], dict[str, Band]]:
     return (
         {p.name: p.loss for p in panels},
         {p.name: p.score for p in panels if p.score is not None},

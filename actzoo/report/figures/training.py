@@ -33,7 +33,7 @@ MOST_LINES = 8
 """Functions of one mixture that get a line of their own."""
 
 
-class Training(NamedTuple):
+class TrainingCurves(NamedTuple):
     """One set's training.
 
     Attributes:
@@ -57,7 +57,7 @@ class Gradients(NamedTuple):
     layers: tuple[tuple[int, Band], ...]
 
 
-Panel = TypeVar("Panel", Training, Gradients)
+Panel = TypeVar("Panel", TrainingCurves, Gradients)
 
 
 class Proportions(NamedTuple):
@@ -79,19 +79,19 @@ def figures_of(panels: Sequence[Panel]) -> Iterator[tuple[Panel, ...]]:
         yield tuple(panels[first : first + columns])
 
 
-def collect_training(variants: Sequence[Variant]) -> list[Training]:
+def collect_training(variants: Sequence[Variant]) -> list[TrainingCurves]:
     """Training curves of some sets."""
     found = []
     for variant in variants:
         loss = along(variant, lambda row: row.loss)
         score = along(variant, lambda row: None if row.validation is None else row.validation.score)
         if loss is not None:
-            found.append(Training(variant.name, spans(variant.protocol), loss, score))
+            found.append(TrainingCurves(variant.name, spans(variant.protocol), loss, score))
     return found
 
 
 def draw_training(
-    panels: Sequence[Training], everyone: Sequence[Training], objective: StoredObjective
+    panels: Sequence[TrainingCurves], everyone: Sequence[TrainingCurves], objective: StoredObjective
 ) -> Figure:
     """A column a set: loss above, score below.
 
