@@ -20,7 +20,7 @@ from actzoo.errors import UsageError
 from actzoo.escaping import visible
 
 if TYPE_CHECKING:
-    from actzoo.report.markdown import Report
+    from actzoo.report.content import Report
     from actzoo.results.store import Store
     from actzoo.sweep.events import Results
     from actzoo.sweep.plan import Run
@@ -43,7 +43,8 @@ def command(context: click.Context, /, **options: Any) -> int:
     screen = console(stderr=as_json or options["dry_run"], outlives=not options["dry_run"])
     with busy(screen, "loading torch"):
         from actzoo.cli.tally import kinds
-        from actzoo.report.markdown import Report
+        from actzoo.report.content import Report
+        from actzoo.report.markdown import write
         from actzoo.report.reading import read_study
         from actzoo.results.store import Store
         from actzoo.sweep.bench import run_plan
@@ -80,11 +81,11 @@ def command(context: click.Context, /, **options: Any) -> int:
                 )
             form = {name: options[name] for name in FORM}
             report = Report(read_study(store), folder, **form)
-            path = report.write()
+            path = write(report)
             stopped = any(row["status"] not in ("ok", "failed") for row in results.rows)
             costs = not (options["no_cost"] or stopped)
             if costs and _measure_cost(plan.run, loaded, store, screen):
-                report.write()  # its figures are drawn
+                write(report)  # its figures are drawn
             if as_json:
                 print_json(_document(results, report, path))
             else:

@@ -1,104 +1,25 @@
-"""The report: every number and sentence gathered, then put into the template."""
+"""The report as a page of markdown: its title, then one section after another."""
 
 from __future__ import annotations
 
-import itertools
-import re
 from collections.abc import Sequence
-from functools import cached_property
 from pathlib import Path
 from typing import Any
-
-import jinja2
 
 from actzoo.errors import UsageError
 from actzoo.escaping import markdown, markdown_code
 from actzoo.files import write_atomically
-from actzoo.report import cost, preference, provenance, shape, tables, tuning
-from actzoo.report.bansal2022 import SOURCE
-from actzoo.report.figures import Figures, mixtures_to_draw, write_figures
-from actzoo.report.figures.overview import MANY
-from actzoo.report.figures.training import FEW_SEEDS
-from actzoo.report.learned import learned
+from actzoo.report.content import Report
 from actzoo.report.merge import read_studies
-from actzoo.report.order import by_score
 from actzoo.report.reading import read_study
-from actzoo.report.statistics import LEVEL, PERMUTE_FROM, POWER
-from actzoo.report.text import listed, number, percent, plural
-from actzoo.report.tuning import read_tuned
-from actzoo.report.unlike import mixed, refuse_mixed
-from actzoo.report.verdicts import Comparison, compare, out_of_reach, rows
-from actzoo.report.view import Group, Study, Variant, slug
+from actzoo.report.sections import SECTIONS
+from actzoo.report.sections.provenance import environments
+from actzoo.report.sections.section import joined, note
+from actzoo.report.text import code, listed, plural
+from actzoo.report.view import Study
 
 TITLED = 6
 """So many sets stand in the title."""
-FOLDED = 24
-"""A table of more rows than this is folded away."""
-
-
-class Report:
-    """A report of some cells: its figures are drawn once, its text can be written again.
-
-    Args:
-        study: What was run.
-        folder: Where report.md and `figures/` go.
-        figure_format: "png", "svg" or "pdf".
-        mixed_machines: Whether cells that are compared with each other may have been made
-            on unlike machines or with unlike versions; the report shows in what they differ.
-        keep_order: Whether sets come in the order that was given, and not the best first.
-
-    Attributes:
-        study: What was run, in the order of the report.
-        comparisons: Each set beside the baseline, group by group.
-        tuned: What tuning tried and chose.
-
-    Raises:
-        StoreError: The cells were made by mixed machines; or tuning is missing or torn.
-    """
-
-    def __init__(
-        self,
-        study: Study,
-        folder: Path,
-        *,
-        figure_format: str = "png",
-        mixed_machines: bool = False,
-        keep_order: bool = False,
-    ) -> None:
-        if not mixed_machines:
-            refuse_mixed(study)
-        self.study = study if keep_order else by_score(study)
-        self.comparisons = compare(self.study)
-        self.tuned = read_tuned(self.study)
-        self._folder = folder
-        self._form = figure_format
-
-    @cached_property
-    def figures(self) -> Figures:
-        """Its figures, which are drawn when they are first asked for."""
-        return write_figures(self.study, self.comparisons, self.tuned, self._folder, self._form)
-
-    @property
-    def rows(self) -> list[dict[str, Any]]:
-        """One dict for each dataset, model and set, for a terminal or a program.
-
-        Keys: dataset, model, set, control, ok, cells, metric, unit, higher_is_better, decimals,
-        score (also by the name of the metric) and half_width, difference, difference_low and
-        difference_high (to the baseline), adjusted_p, smallest_detectable, verdict, best. A
-        number that is not known is None.
-        """
-        return rows(self.study, self.comparisons)
-
-    def write(self) -> Path:
-        """Write report.md, and its figures if they are not drawn yet; return its path.
-
-        Raises:
-            StoreError: The folder cannot be written.
-            UsageError: The figure format is none that is offered.
-        """
-        path = self._folder / "report.md"
-        write_atomically(path, render(self).encode())
-        return path
 
 
 def write_report(folder: Path, **form: Any) -> Path:
@@ -116,7 +37,7 @@ def write_report(folder: Path, **form: Any) -> Path:
             written.
         UsageError: The figure format is none that is offered.
     """
-    return Report(read_study(Path(folder)), Path(folder), **form).write()
+    return write(Report(read_study(Path(folder)), Path(folder), **form))
 
 
 def write_merged(folders: Sequence[Path], out: Path, **form: Any) -> Path:
@@ -132,7 +53,7 @@ def write_merged(folders: Sequence[Path], out: Path, **form: Any) -> Path:
     """
     if (out / "spec.json").exists():
         raise UsageError(f"{out} holds a run of its own; give a new folder with --out")
-    return Report(read_studies(folders), out, **form).write()
+    return write(Report(read_studies(folders), out, **form))
 
 
 def summary_rows(folder: Path, *, keep_order: bool = False) -> list[dict[str, Any]]:
@@ -145,78 +66,49 @@ def summary_rows(folder: Path, *, keep_order: bool = False) -> list[dict[str, An
     return Report(study, folder, mixed_machines=True, keep_order=keep_order).rows
 
 
+def write(report: Report) -> Path:
+    """Write report.md, and its figures if they are not drawn yet; return its path.
+
+    Raises:
+        StoreError: The folder cannot be written.
+        UsageError: The figure format is none that is offered.
+    """
+    path = report.folder / "report.md"
+    _ = report.figures  # before the text, which may have none to show
+    write_atomically(path, render(report).encode())
+    return path
+
+
 def render(report: Report) -> str:
     """The text of the report."""
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("actzoo.report", "templates"),
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-        autoescape=False,  # markdown, not HTML
-    )
-    environment.filters.update(percent=percent, number=number, plural=plural, listed=listed)
-    environment.filters.update(markdown=markdown, code=markdown_code)
-    text = environment.get_template("report.md.j2").render(_context(report))
-    return re.sub(r"\n{3,}", "\n\n", text)
+    parts = [_introduction(report.study)]
+    for section in SECTIONS:
+        if text := section.markdown(report, len(parts)):
+            parts.append(text)
+    return joined(parts) + "\n"
 
 
-def _context(report: Report) -> dict[str, Any]:
-    study, figures, comparisons = report.study, report.figures, report.comparisons
-    numbers = itertools.count(1)
-    table, differing = provenance.environments(study)
-    done = len(study.results)
-    return {
-        "study": study,
-        "next": lambda: next(numbers),
-        "comparable": len(study.groups[0].variants) > 1,
-        "compared": tables.compared(study),
-        "cost": cost.sentence(study),
-        "large_sets": _large_sets(study),
-        "title": _title(study),
-        "many": any(len(g.variants) > MANY for g in study.groups),
-        "undrawn": any(len(mixtures_to_draw(g)) < len(g.mixtures) for g in study.groups),
-        "metrics": list(dict.fromkeys(group.metric for group in study.groups)),
-        "done": done,
-        "missing": len(study.cells) - done,
-        "failures": tables.failures(study),
-        "cautions": tables.cautions(study),
-        "fairness": tables.fairness(study) if done else [],
-        "tuning": [
-            {**part, "figures": figures.of("tuning", part["group"])}
-            for part in tuning.section(study, report.tuned)
-        ],
-        "tuning_method": tuning.method(study),
-        "groups": [
-            _group(group, some, figures)
-            for group, some in zip(study.groups, comparisons, strict=True)
-        ],
-        "comparisons": sum(c.adjusted_p == c.adjusted_p for some in comparisons for c in some),
-        "out_of_reach": out_of_reach(comparisons),
-        "permutation": len(study.run.seeds) >= PERMUTE_FROM,
-        "permute_from": PERMUTE_FROM,
-        "choices": _choices(study),
-        "mixtures": [
-            _mixture(group, mixture, figures)
-            for group in study.groups
-            for mixture in group.mixtures
-        ],
-        "protocol": provenance.protocol(study),
-        "settings": provenance.settings(study),
-        "datasets": provenance.datasets(study),
-        "environment": table,
-        "differing": differing,
-        "mixed": mixed(study),
-        "limits": provenance.limits(study),
-        "several": len(study.groups) > 1,
-        "one_seed": len(study.run.seeds) == 1,
-        "few_seeds": FEW_SEEDS,
-        "level": LEVEL,
-        "power": POWER,
-        "source": SOURCE,
-        "straight": shape.STRAIGHT,
-        "leaky": shape.LEAKY,
-    }
+def _introduction(study: Study) -> str:
+    parts = [f"# {_title(study)}", _compared(study)]
+    parts += [
+        f"{markdown_code(variant.name)} stands for {markdown(', '.join(variant.members))}."
+        for variant in study.groups[0].variants
+        if variant.name != variant.label and not variant.control
+    ]
+    if missing := len(study.cells) - len(study.results):
+        said = (
+            f"**{missing} of {len(study.cells)} cells have no result** (listed below). Their sets "
+            f"get no verdict and are never called best."
+        )
+        parts.append(note("WARNING", said))
+    _, differing = environments(study)
+    if differing:
+        said = (
+            f"**The cells were not all made in the same environment**: they differ in "
+            f'{listed(differing)} (see "What was run"). Compare with care.'
+        )
+        parts.append(note("WARNING", said))
+    return joined(parts)
 
 
 def _title(study: Study) -> str:
@@ -230,77 +122,14 @@ def _title(study: Study) -> str:
     return "; ".join(names) + more
 
 
-def _large_sets(study: Study) -> list[tuple[str, str]]:
-    """Sets that go by a shorter name, with all their functions."""
-    variants = study.groups[0].variants
-    return [
-        (v.name, markdown(", ".join(v.members)))
-        for v in variants
-        if v.name != v.label and not v.control
-    ]
-
-
-def _group(group: Group, comparisons: list[Comparison], figures: Figures) -> dict[str, Any]:
-    health = tables.health(group)
-    return {
-        "title": markdown(group.title),
-        "headline": tables.headline(comparisons, group.baseline),
-        "answer": tables.answer(group, comparisons),
-        "metric": group.metric,
-        "things": group.things,
-        "loss": group.objective.loss,
-        "scores": tables.scores(group, comparisons),
-        "score_figures": figures.of(slug(group.metric.words), group),
-        "training_figures": figures.of("training", group),
-        "health": health,
-        "learned": learned(group),
-        "folded": health.count("\n") > FOLDED,
-        "vanishing": tables.vanishing(group),
-        "gradient_figures": figures.of("gradients", group),
-    }
-
-
-def _choices(study: Study) -> list[dict[str, Any]]:
-    """The paper's Table 1, one a mixture and network."""
-    found = []
-    for model in study.run.models:
-        for members in study.mixtures:
-            preferences = preference.preferences(study, members, model)
-            if not preferences:
-                continue
-            found.append(
-                {
-                    "name": markdown(preferences[0].variant.name),
-                    "model": markdown(model),
-                    "table": preference.table_1(preferences),
-                    "paper": preference.beside_the_paper(study, preferences),
-                    "followed": [
-                        (markdown(p.group.title), number(p.followed))
-                        for p in preferences
-                        if p.followed == p.followed
-                    ],
-                    "functions": preference.functions(preferences[0].variant),
-                    "equations": [
-                        (markdown(p.group.title), preference.equations(p)) for p in preferences
-                    ],
-                }
-            )
-    return found
-
-
-def _mixture(group: Group, mixture: Variant, figures: Figures) -> dict[str, Any]:
-    content: dict[str, Any] = {
-        "title": markdown(group.title),
-        "name": markdown(mixture.name),
-        "code": markdown_code(mixture.name),
-        "has_curves": mixture.has_curves,
-        "drawn": mixture in mixtures_to_draw(group),
-        "weights": figures.of("weights", group, mixture),
-    }
-    if mixture.has_curves:
-        content["curves"] = figures.of("curves", group, mixture)
-        content["ranges"] = figures.of("ranges", group, mixture)
-        content["bends"] = shape.bend_table(mixture)
-        content["shares"] = shape.share_table(mixture)
-        content["loudest"] = shape.loudest(mixture)
-    return content
+def _compared(study: Study) -> str:
+    """What was compared, in one line."""
+    groups = study.groups
+    sets = plural(len(groups[0].variants), "set")
+    datasets = listed(list(dict.fromkeys(markdown(g.name) for g in groups)))
+    models = list(dict.fromkeys(code(g.model) for g in groups))
+    return (
+        f"{sets} of activation functions compared on {datasets} in the "
+        f"network{'s' if len(models) > 1 else ''} {listed(models)}, "
+        f"{plural(len(study.run.seeds), 'seed')}."
+    )

@@ -1,46 +1,34 @@
-"""The tables that every report has: the answer, scores, failures, health."""
+"""The answer: every set beside the baseline, how to read it, and why it is fair."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-
-import numpy as np
+from dataclasses import dataclass
 
 from actzoo.escaping import markdown, one_line
-from actzoo.report.cost import cost, costs
-from actzoo.report.statistics import t_interval
+from actzoo.report.content import Report
+from actzoo.report.sections.scores import network_updates, ok
+from actzoo.report.sections.section import Section, joined, note
+from actzoo.report.statistics import LEVEL, PERMUTE_FROM, POWER
 from actzoo.report.text import (
-    UNKNOWN,
     code,
-    decimals_for,
     detectable,
-    duration,
     ends,
     listed,
     number,
     p_value,
-    percent,
-    plural,
     signed,
-    significant,
     table,
-    with_half,
 )
-from actzoo.report.verdicts import ONE_SEED, Comparison
-from actzoo.report.view import Floats, Group, Study, Variant
-from actzoo.tasks.objective import Metric
+from actzoo.report.verdicts import NO_DIFFERENCE, ONE_SEED, Comparison, out_of_reach
+from actzoo.report.view import Group, Study, Variant
 
 NAMED = 8
 """So many sets a sentence names."""
 
 
-def ok(variant: Variant) -> str:
-    """`2 of 3`: how many cells of a set are done."""
-    return f"{len(variant.done)} of {len(variant.cells)}"
-
-
-def answer(group: Group, comparisons: Sequence[Comparison]) -> str:
+def _table(group: Group, comparisons: Sequence[Comparison]) -> str:
     """Every set beside the baseline."""
     rows = []
     metric, decimals, baseline = group.metric, group.decimals, group.baseline
@@ -73,7 +61,7 @@ def answer(group: Group, comparisons: Sequence[Comparison]) -> str:
     return table(headers, rows, words=1)
 
 
-def headline(comparisons: Sequence[Comparison], baseline: Variant) -> str:
+def _headline(comparisons: Sequence[Comparison], baseline: Variant) -> str:
     """The answer of one group in a sentence or two."""
     seeds = max(len(c.variant.cells) for c in comparisons)
     others = [c for c in comparisons if c.variant is not baseline]
@@ -110,63 +98,7 @@ def _few(names: list[str]) -> list[str]:
     return [*names[: NAMED - 1], f"{len(names) - NAMED + 1} more"]
 
 
-def scores(group: Group, comparisons: Sequence[Comparison]) -> str:
-    """Score, loss, size and time of every set, and its cost where that was measured."""
-    measured = costs(group)
-    others, unit = group.objective.metrics[1:], group.objective.unit
-    rows = []
-    for c in comparisons:
-        v = c.variant
-        if not v.done:
-            unknown = [UNKNOWN] * (6 + len(others) + bool(measured))
-            rows.append((code(v.name), ok(v), *unknown))
-            continue
-        size = v.results[0].parameters
-        loss = t_interval(v.numbers(lambda r: r.test.loss))
-        rows.append(
-            (
-                code(v.name),
-                ok(v),
-                with_half(c.score, group.decimals),
-                *(_of_metric(v, metric) for metric in others),
-                *([cost(v, measured)] if measured else []),
-                with_half(loss, 4),
-                f"{size.network:,} + {size.activations:,} + {size.mixture:,}",
-                f"{network_updates(v):,}",
-                duration(float(v.numbers(lambda r: r.seconds.training).mean())),
-                duration(float(v.numbers(lambda r: r.seconds.total).mean())),
-            )
-        )
-    headers = (
-        "set",
-        "cells ok",
-        markdown(f"test {group.metric.title}"),
-        *(markdown(f"test {metric.title}") for metric in others),
-        *(["cost (ReLU = 1)"] if measured else []),
-        markdown(f"test loss{f' ({unit})' if unit else ''}"),
-        "parameters: network + activation + mixture",
-        "network updates",
-        "training time",
-        "cell time",
-    )
-    return table(headers, rows)
-
-
-def _of_metric(variant: Variant, metric: Metric) -> str:
-    """A metric beside the score, over the seeds."""
-    values = variant.numbers(lambda result: result.test.metrics[metric.name])
-    values = values[np.isfinite(values)]
-    return with_half(t_interval(values), decimals_for(metric, values))
-
-
-def network_updates(variant: Variant) -> int:
-    """How many optimiser steps the network's own weights took in one cell."""
-    result = variant.results[0]
-    steps = math.ceil(result.train_examples / result.spec.batch_size)
-    return steps * sum(row.trains != "mixture" for row in variant.done[0].history)
-
-
-def fairness(study: Study) -> list[str]:
+def _fairness(study: Study) -> list[str]:
     """What makes the comparison fair, as far as the store bears it out."""
     lines = []
     plain = [[v for v in g.variants if v.done and not v.control] for g in study.groups]
@@ -212,10 +144,16 @@ def _first_weights(study: Study) -> str:
     return "the network's first weights"
 
 
-def failures(study: Study) -> str:
+def _failures(study: Study) -> str:
     """Every cell without a result, with the reason; "" where there is none."""
     rows = [
-        (*_where(g), code(v.name), cell.seed, markdown(one_line(cell.failure)))
+        (
+            markdown(g.name),
+            markdown(g.model),
+            code(v.name),
+            cell.seed,
+            markdown(one_line(cell.failure)),
+        )
         for g in study.groups
         for v in g.variants
         for cell in v.cells
@@ -224,57 +162,7 @@ def failures(study: Study) -> str:
     return table(("dataset", "network", "set", "seed", "reason"), rows, left=5) if rows else ""
 
 
-def _where(group: Group) -> tuple[str, str]:
-    return markdown(group.name), markdown(group.model)
-
-
-def health(group: Group) -> str:
-    """Dead and saturated units and gradient norms, layer by layer."""
-    rows = []
-    for variant in group.variants:
-        if not variant.done:
-            continue
-        start, end = _health_at(variant, 0), _health_at(variant, -1)
-        for n in range(variant.layers):
-            rows.append(
-                (
-                    code(variant.name),
-                    f"A{n + 1}",
-                    *(f"{percent(start[n, k])} → {percent(end[n, k])}" for k in (0, 1)),
-                    f"{significant(start[n, 2])} → {significant(end[n, 2])}",
-                )
-            )
-    headers = ("set", "layer", "dead units", "saturated values", "gradient norm")
-    return table(headers, rows, left=2)
-
-
-def _health_at(variant: Variant, when: int) -> Floats:
-    """Dead, saturated and gradient of each layer, mean over the seeds."""
-    values = variant.numbers(
-        lambda r: [[n.dead, n.saturated, n.gradient] for n in r.health[when].layers]
-    )
-    means: Floats = values.mean(axis=0)
-    return means
-
-
-def vanishing(group: Group) -> str:
-    """Which sets' gradients differ most between first and last layer, in a sentence."""
-    worst = ("", 1.0)
-    for variant in group.variants:
-        if variant.done and variant.layers > 1:
-            norms = _health_at(variant, 0)[:, 2]
-            ratio = float(norms[0] / norms[-1]) if norms[-1] else math.nan
-            if np.isfinite(ratio) and ratio < worst[1]:
-                worst = (variant.name, ratio)
-    if not worst[0]:
-        return ""
-    return (
-        f"Before training the gradient shrinks most towards the input with {code(worst[0])}: "
-        f"at A1 it is {significant(worst[1], 2)} times what it is at the last activation layer."
-    )
-
-
-def cautions(study: Study) -> list[str]:
+def _cautions(study: Study) -> list[str]:
     """What the datasets want said of themselves."""
     return [
         f"**{markdown(name)}: {markdown(about['caution'])}.**"
@@ -283,14 +171,96 @@ def cautions(study: Study) -> list[str]:
     ]
 
 
-def compared(study: Study) -> str:
-    """What was compared, in one line."""
-    groups = study.groups
-    sets = plural(len(groups[0].variants), "set")
-    datasets = listed(list(dict.fromkeys(markdown(g.name) for g in groups)))
-    models = list(dict.fromkeys(code(g.model) for g in groups))
-    return (
-        f"{sets} of activation functions compared on {datasets} in the "
-        f"network{'s' if len(models) > 1 else ''} {listed(models)}, "
-        f"{plural(len(study.run.seeds), 'seed')}."
+def _how_to_read(report: Report) -> str:
+    run, one_seed = report.study.run, report.one_seed
+    lower = f" (a lower {report.lower} is better)" if report.lower else ""
+    interval = (
+        "With one seed there is no interval and no verdict."
+        if one_seed
+        else "The interval is the paired t interval."
     )
+    test = (
+        "of the test that flips the signs of the differences (of the paired t test below "
+        f"{PERMUTE_FROM} seeds)"
+        if len(run.seeds) >= PERMUTE_FROM
+        else "of the paired t test"
+    )
+    controls = ", controls included," if run.control else ""
+    never = " A control itself is never called best." if run.control else ""
+    return "\n".join(
+        [
+            f"- **difference**: {report.metrics} of the set minus that of the baseline with the "
+            f"same seed, mean over the seeds{lower}. {interval}",
+            f'- **verdict**: "better" or "worse" where p {test}, adjusted by Holm for all '
+            f"comparisons with the baseline in this report, is below {LEVEL}; otherwise "
+            f'"{NO_DIFFERENCE}", which does not mean that there is none. A set needs all its '
+            f"cells for a verdict.",
+            f"- **best**: said only of a set that finished at every seed and whose paired "
+            f"difference to *every* other set of the table{controls} is "
+            f"{'an improvement' if report.lower else 'above 0'}, p adjusted by Holm over these "
+            f"comparisons below {LEVEL}.{never}",
+        ]
+    )
+
+
+def _footnote(report: Report) -> str:
+    return (
+        f"[^smallest]: The true difference{', in points,' if report.in_percent else ''} that a "
+        f"paired t test with this many seeds would find {100 * POWER:.0f} times in 100, if the "
+        f"standard deviation of the differences is the one seen here, at the strictest step of "
+        f"Holm's method ({LEVEL} divided by the number of comparisons). A smaller difference would "
+        f"most likely have been missed. From few seeds the standard deviation itself is rough, and "
+        f"so is this."
+    )
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the section shows.
+
+    Attributes:
+        report: The report.
+        comparable: Whether there is more than the baseline.
+        tests: How many comparisons with a baseline were tested.
+        out_of_reach: Why none of them can come out; "" where one can.
+    """
+
+    report: Report
+    comparable: bool
+    tests: int
+    out_of_reach: str
+
+
+def collect(report: Report) -> Answer:
+    """Return the comparisons of a report."""
+    every = [c for some in report.comparisons for c in some]
+    tests = sum(not math.isnan(c.adjusted_p) for c in every)
+    comparable = len(report.study.groups[0].variants) > 1
+    return Answer(report, comparable, tests, out_of_reach(report.comparisons))
+
+
+def render(found: Answer) -> str:
+    """Return them as markdown."""
+    report, study = found.report, found.report.study
+    parts = [note("CAUTION", line) for line in _cautions(study)]
+    for group, some in zip(study.groups, report.comparisons, strict=True):
+        parts += [report.heading(markdown(group.title)), _headline(some, group.baseline)]
+        parts += [_table(group, some) if found.comparable else ""]
+    if found.tests > 1:
+        several = " in all tables" if len(study.groups) > 1 else ""
+        parts.append(
+            f"{found.tests} comparisons with the baseline{several}: the p-values are adjusted by "
+            f"Holm's method over all of them; the intervals are each on their own."
+        )
+    if found.out_of_reach:
+        parts.append(note("WARNING", f"**{found.out_of_reach}**"))
+    if failures := _failures(study):
+        parts += ["Cells without a result:", failures]
+    if found.comparable:
+        parts += ["How to read it:", _how_to_read(report)]
+        fair = "\n".join(f"- {line}" for line in (_fairness(study) if study.results else []))
+        parts += ["Why it is fair:", fair, _footnote(report)]
+    return joined(parts)
+
+
+SECTION = Section("The answer", collect, render)

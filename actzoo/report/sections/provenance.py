@@ -4,14 +4,21 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from actzoo.escaping import markdown
+from actzoo.report.content import Report
+from actzoo.report.sections.section import Section, joined, note
 from actzoo.report.text import UNKNOWN, code, duration, listed, plural, significant, table
+from actzoo.report.unlike import Mixed, mixed
 from actzoo.report.view import Study
 from actzoo.results.provenance import made
 from actzoo.sweep.grid import OF_PHASES, phase_with
 from actzoo.sweep.plan import Run
 from actzoo.training.protocol import Phase
+
+LISTED = 20
+"""So many differences between cells that are compared are spelled out."""
 
 
 def protocol(study: Study) -> str:
@@ -190,3 +197,51 @@ def limits(study: Study) -> list[str]:
     if learned:
         lines.append("Curves of functions with parameters per channel are means over channels.")
     return lines
+
+
+@dataclass(frozen=True)
+class WhatRan:
+    """What the section shows.
+
+    Attributes:
+        report: The report.
+        environment: The table of machine and versions.
+        differing: The rows of it in which cells differ.
+        mixed: Where cells that are compared with each other do.
+    """
+
+    report: Report
+    environment: str
+    differing: list[str]
+    mixed: list[Mixed]
+
+
+def collect(report: Report) -> WhatRan:
+    """Return what the cells noted of themselves."""
+    return WhatRan(report, *environments(report.study), mixed(report.study))
+
+
+def render(found: WhatRan) -> str:
+    """Return it as markdown."""
+    study = found.report.study
+    parts = [protocol(study), settings(study), datasets(study)]
+    if found.differing:
+        parts.append(note("WARNING", f"**The cells differ in {listed(found.differing)}.**"))
+    if found.mixed:
+        lines = [f"- {markdown(difference)}" for difference in found.mixed[:LISTED]]
+        more = len(found.mixed) - LISTED
+        parts += [
+            "Some differ within a pair, so that a difference between sets there may come from it "
+            "(`--mixed-machines` allowed this):",
+            "\n".join([*lines, *([f"- and {more} more"] if more > 0 else [])]),
+        ]
+    parts += [found.environment, "What this run cannot tell:"]
+    parts.append("\n".join(f"- {line}" for line in limits(study)))
+    parts.append(
+        "Every number and figure here comes from the stored cells; `actzoo report` writes it again "
+        "without training."
+    )
+    return joined(parts)
+
+
+SECTION = Section("What was run", collect, render)

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
+from actzoo.escaping import markdown
+from actzoo.report.content import Report
+from actzoo.report.sections.section import Section, joined
 from actzoo.report.text import code, spread, table
 from actzoo.report.view import Group, Variant
 
@@ -29,3 +34,33 @@ def _rows(variant: Variant) -> list[tuple[str, ...]]:
                 text = f"{len(values[0])} values" if vector else spread(values)
                 rows.append((code(variant.name), f"A{n + 1}", code(name), code(parameter), text))
     return rows
+
+
+@dataclass(frozen=True)
+class Learned:
+    """What the section shows: the table of each group in which something learns."""
+
+    report: Report
+    tables: list[tuple[Group, str]]
+
+
+def collect(report: Report) -> Learned | None:
+    """Return the tables; None where nothing learns."""
+    tables = [(group, text) for group in report.study.groups if (text := learned(group))]
+    return Learned(report, tables) if tables else None
+
+
+def render(found: Learned) -> str:
+    """Return them as markdown."""
+    parts = []
+    for group, text in found.tables:
+        parts += [found.report.heading(markdown(group.title)), text]
+    mean = "" if found.report.one_seed else "; mean ± standard deviation over the seeds"
+    parts.append(
+        f"Parameters of the activations themselves, trained with the network{mean}. Where each "
+        f"channel has its own, the mean over the channels."
+    )
+    return joined(parts)
+
+
+SECTION = Section("What the functions learnt", collect, render)
