@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from actzoo.errors import StoreError, UsageError
+from actzoo.report.content import Report
 from actzoo.report.figures import Figures
-from actzoo.report.markdown import Report, render, write_merged, write_report
+from actzoo.report.markdown import render, write_merged, write_report
 from actzoo.report.merge import read_studies
 from actzoo.report.reading import read_study
 from actzoo.report.unlike import mixed, refuse_mixed

@@ -7,8 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from actzoo.report.content import Report
 from actzoo.report.figures import Figures
-from actzoo.report.markdown import Report, render
+from actzoo.report.markdown import render
 from actzoo.report.reading import read_study
 
 ACCURACY = {"relu + tanh": [950, 953], "relu": [900, 902], "tanh": [901, 900]}

@@ -15,11 +15,12 @@ import pytest
 from actzoo.errors import StoreError, UnknownNameError
 from actzoo.plugins import registry
 from actzoo.report import write_report
+from actzoo.report.content import Report
 from actzoo.report.figures import Figures
-from actzoo.report.markdown import Report, render
-from actzoo.report.preference import _written_out, equations, preferences
+from actzoo.report.markdown import render
 from actzoo.report.reading import read_study
-from actzoo.report.shape import is_leaky
+from actzoo.report.sections.preference import _written_out, equations, preferences
+from actzoo.report.sections.shape import is_leaky
 from actzoo.report.statistics import Bend, Interval
 from actzoo.report.text import duration, ends, listed, number, p_value, signed, table, with_half
 from actzoo.results.schema import digest_of

@@ -13,7 +13,8 @@ from actzoo.report.figures import style
 from actzoo.report.figures.tuning import collect_sensitivity, draw_sensitivity, figures_of
 from actzoo.report.markdown import write_report
 from actzoo.report.reading import read_study
-from actzoo.report.tuning import of_group, read_tuned, section
+from actzoo.report.sections.tuning import cautions
+from actzoo.report.tuning import of_group, read_tuned
 from actzoo.report.view import Variant
 from actzoo.sweep.plan import Subject
 from actzoo.sweep.tune import Outcome, Tuned, read_tuning
@@ -140,8 +141,8 @@ def test_a_wider_grid_is_suggested_at_the_edge(tuned_run, monkeypatch):
     tuned = read_tuned(study)
     for picked, warned in ((0, True), (1, False), (2, True)):
         moved = {s: replace(t, picked=picked) for s, t in tuned.items()}
-        (part,) = section(study, moved)
-        assert any("a wider grid" in line for line in part["cautions"]) == warned
+        pairs = of_group(study.groups[0], moved)
+        assert any("a wider grid" in line for line in cautions(pairs)) == warned
 
 
 def test_a_run_that_has_not_chosen_has_no_report(tuned_run, tmp_path):
