@@ -63,7 +63,7 @@ def summary_rows(folder: Path, *, keep_order: bool = False) -> list[dict[str, An
         StoreError: The folder holds no run, or a torn one.
     """
     study = read_study(Path(folder))
-    return Report(study, folder, mixed_machines=True, keep_order=keep_order).rows
+    return Report(study, Path(folder), mixed_machines=True, keep_order=keep_order).rows
 
 
 def write(report: Report) -> Path:

@@ -26,6 +26,8 @@ EVERY = 2.0
 here, most of it waiting for the disk: under 2% of the time, where an epoch of a small
 dataset takes less than that itself."""
 
+STATE = 2
+"""Raised by hand when the form of a state changes; its file does not outlive the cell's run."""
 State = dict[str, Any]
 """Tensors and plain values, all that `torch.load` takes with `weights_only`."""
 
@@ -48,6 +50,8 @@ def read(path: Path, key: str) -> tuple[dict[str, Any], bytes]:
         raise StoreError(
             f"{path} is of format {found[0]} and cell {found[1]}; expected {RECIPE} and {key}"
         )
+    if head.get("state") != STATE:
+        raise StoreError(f"{path} holds a state of another version of actzoo")
     if not whole:
         raise StoreError(f"{path} is torn: its digest is not that of its content")
     return head, packed
@@ -107,6 +111,7 @@ class Checkpoint:
         content = packed.getvalue()
         head = {
             "format": RECIPE,
+            "state": STATE,
             "key": self._key,
             "machine": self._machine,
             "digest": digest(content),

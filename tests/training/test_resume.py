@@ -203,6 +203,13 @@ class TestRefused:
         reason = self.begins_anew(stopped, tiny_images, timeless, place)
         assert said in reason
 
+    def test_of_another_form_of_the_state(self, stopped, place):
+        head, packed = checkpoints.read(place.path, stopped.key)
+        del head["state"]
+        place.path.write_bytes(json.dumps(head).encode() + b"\n" + packed)
+        with pytest.raises(StoreError, match="another version of actzoo"):
+            checkpoints.read(place.path, stopped.key)
+
     def test_of_another_format(self, stopped, place):
         head, packed = checkpoints.read(place.path, stopped.key)
         head["format"] = 0
