@@ -7,11 +7,11 @@ import hashlib
 import os
 import platform
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
@@ -34,6 +34,8 @@ MADE_WITH = (
 
 The kernel is not among them. A run asks for one kernel, and the kernel that runs follows from the
 set and these facts."""
+UNKNOWN = "unknown"
+MISSING = "–"
 MOST_THREADS = 1024
 """The largest number of threads; a much larger one ends the process without an error."""
 PACKAGES = ("torch", "torchvision", "numpy", "pluggy", "pandas", "scipy", "scikit-learn", "sympy")
@@ -130,19 +132,41 @@ def in_words(found: Mapping[str, Any]) -> dict[str, str]:
     else:
         known = commit["id"]
     return {
-        "actzoo": str(found.get("actzoo", "unknown")),
+        "actzoo": str(found.get("actzoo", UNKNOWN)),
         "actzoo's commit": known,
-        "python": str(found.get("python", "unknown")),
-        "torch": "unknown",
+        "python": str(found.get("python", UNKNOWN)),
+        "torch": UNKNOWN,
         **{name: str(version) for name, version in found.get("packages", {}).items()},
-        "system": str(found.get("system", "unknown")),
-        "processor": str(found.get("processor", "unknown")),
-        "vector instructions": str(found.get("capability", "unknown")),
-        "table library": str(found.get("table_library", "unknown")),
-        "cores": str(found.get("cores", "unknown")),
+        "system": str(found.get("system", UNKNOWN)),
+        "processor": str(found.get("processor", UNKNOWN)),
+        "vector instructions": str(found.get("capability", UNKNOWN)),
+        "table library": str(found.get("table_library", UNKNOWN)),
+        "cores": str(found.get("cores", UNKNOWN)),
         "device": f"{found.get('device')} ({found.get('device_name')})",
-        "threads": str(found.get("threads", "unknown")),
+        "threads": str(found.get("threads", UNKNOWN)),
     }
+
+
+class Difference(NamedTuple):
+    """A fact in which two things differ, and what each says of it."""
+
+    what: str
+    a: str
+    b: str
+
+
+def differences(
+    a: Mapping[str, str], b: Mapping[str, str], among: Iterable[str] | None = None
+) -> list[Difference]:
+    """Return the facts in which two provenances differ.
+
+    Args:
+        a, b: Facts in words by name; one that a side does not have is "–" there.
+        among: The facts to look at, `MADE_WITH` where results must agree; all if left out.
+    """
+    names = [*a, *b] if among is None else among
+    found = ((what, a.get(what, MISSING), b.get(what, MISSING)) for what in dict.fromkeys(names))
+    return [Difference(*fact) for fact in found if fact[1] != fact[2]]
 
 
 @contextmanager

@@ -42,7 +42,7 @@ def test_an_accuracy_is_made_of_counts():
     y[:7] = (y[:7] + 1) % 3
     found = CLASSIFICATION.test(CLASSIFICATION.measure(logits, x, y))
     assert found["metrics"] == {"accuracy": 100 * 83 / 90}
-    assert (found["correct"], found["images"], found["accuracy"]) == (83, 90, 83 / 90)
+    assert found["facts"] == {"correct": 83, "images": 90, "accuracy": 83 / 90}
     assert found["loss"] == pytest.approx(float(nn.functional.cross_entropy(x, y)), rel=1e-6)
 
 

@@ -110,9 +110,9 @@ def group() -> None:
 def main() -> None:
     """Run the command line and exit.
 
-    Exit codes: 0 ok; 1 a cell or check failed, or accuracy dropped; 2 usage, or a file or folder
-    that cannot be used; 3 internal error, too little memory, or torch not found; 130 interrupted;
-    141 the reader of the output closed it.
+    Exit codes: 0 ok; 1 a cell or check failed, or a score became worse; 2 usage, or a file or
+    folder that cannot be used; 3 internal error, too little memory, or torch not found; 130
+    interrupted; 141 the reader of the output closed it.
     """
     prepare()
     try:

@@ -20,7 +20,9 @@ from actzoo.errors import UsageError
 from actzoo.escaping import visible
 
 if TYPE_CHECKING:
+    from actzoo.report.content import Report
     from actzoo.results.store import Store
+    from actzoo.sweep.events import Results
     from actzoo.sweep.plan import Run
     from actzoo.sweep.prepare import Loaded, Plan
 
@@ -41,7 +43,9 @@ def command(context: click.Context, /, **options: Any) -> int:
     screen = console(stderr=as_json or options["dry_run"], outlives=not options["dry_run"])
     with busy(screen, "loading torch"):
         from actzoo.cli.tally import kinds
-        from actzoo.report.markdown import write_report
+        from actzoo.report.content import Report
+        from actzoo.report.markdown import write
+        from actzoo.report.reading import read_study
         from actzoo.results.store import Store
         from actzoo.sweep.bench import run_plan
         from actzoo.sweep.prepare import make_plan
@@ -52,7 +56,6 @@ def command(context: click.Context, /, **options: Any) -> int:
 
     root = data_root(options["data_root"])
     plan, loaded = make_plan(run, root, elsewhere=elsewhere(options))
-    plan.refuse_other_scores("the report")  # before anything trains for nothing
     for note in plan.notes:
         say(screen, note)
     folder = options["out"] or plan.default_folder()
@@ -77,17 +80,18 @@ def command(context: click.Context, /, **options: Any) -> int:
                     mixed_machines=options["mixed_machines"],
                 )
             form = {name: options[name] for name in FORM}
-            path = write_report(folder, **form)
+            report = Report(read_study(store), folder, **form)
+            path = write(report)
             stopped = any(row["status"] not in ("ok", "failed") for row in results.rows)
             costs = not (options["no_cost"] or stopped)
             if costs and _measure_cost(plan.run, loaded, store, screen):
-                write_report(folder, **form)
+                write(report)  # its figures are drawn
             if as_json:
-                print_json(_document(results, path, options["keep_order"]))
+                print_json(_document(results, report, path))
             else:
                 from actzoo.cli.summary import print_summary
 
-                print_summary(screen, folder, path, keep_order=options["keep_order"])
+                print_summary(screen, store.spec()["datasets"], report.rows, path)
     failed = sum(row["status"] == "failed" for row in results.rows)
     if failed:
         before = f", {results.kept_failed} of them before" if results.kept_failed else ""
@@ -187,13 +191,11 @@ def _dry_run(plan: Plan, as_json: bool, screen: Screen) -> int:
     return 0
 
 
-def _document(results: Any, path: Path, keep_order: bool) -> dict[str, Any]:
-    from actzoo.report.markdown import summary_rows
-
+def _document(results: Results, report: Report, path: Path) -> dict[str, Any]:
     return {
         "folder": str(results.folder),
         "report": str(path),
         "failed": results.failed,
-        "summary": summary_rows(results.folder, keep_order=keep_order),
+        "summary": report.rows,
         "cells": list(results.rows),
     }

@@ -13,7 +13,7 @@ from actzoo.cli.streams import echo
 from actzoo.escaping import visible
 
 if TYPE_CHECKING:
-    from actzoo.report.comparison import Beside, Row
+    from actzoo.report.comparison import Beside, Compared
 
 
 @click.command()
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 @click.option("--set-a", default="", metavar="NAMES", help="The set of A to compare [every set].")
 @click.option("--set-b", default="", metavar="NAMES", help="The set of B to compare with it.")
 @click.option(
-    "--max-drop", type=click.FloatRange(min=0), metavar="POINTS",
-    help="Exit with 1 if mean accuracy fell by more points than this, or if B lacks a result "
-    "of A.",
+    "--max-drop", type=click.FloatRange(min=0), metavar="AMOUNT",
+    help="Exit with 1 if the mean score of a set became worse by more than this (points of "
+    "accuracy, or the unit of the metric), or if B lacks a result of A.",
 )  # fmt: skip
 @click.option(
     "--export-markdown", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
@@ -42,13 +42,13 @@ def command(
 ) -> int:
     """Compare output folder B with output folder A, set by set and paired by seed.
 
-    It shows the difference in test accuracy, B minus A, with its 95% interval and a test
+    It shows the difference in the score of the test, B minus A, with its 95% interval and a test
     that is adjusted for all comparisons shown, and lists how the two runs differ.
     """
     from actzoo.files import write_atomically
     from actzoo.report.comparison import document, dropped, hold
     from actzoo.report.comparison_text import markdown
-    from actzoo.report.view import read_study
+    from actzoo.report.reading import read_study
 
     beside = hold(read_study(a), read_study(b), set_a=set_a, set_b=set_b)
     if export_markdown is not None:
@@ -94,9 +94,10 @@ def _print(screen: Screen, beside: Beside, a: Path, b: Path) -> None:
     for (dataset, model), rows in groupby(beside.rows, key=lambda r: (r.dataset, r.model)):
         table = Table(title=visible(f"{dataset}, {model}"), title_justify="left", box=None)
         table.add_column("set", overflow="fold")
-        for heading in ("seeds", "A %", "B %", "B − A [95%]", "p (Holm)", "smallest"):
-            table.add_column(heading, justify="right", no_wrap=True)
         shown = list(rows)
+        unit = f" {shown[0].metric.unit}".rstrip()
+        for heading in ("seeds", f"A{unit}", f"B{unit}", "B − A [95%]", "p (Holm)", "smallest"):
+            table.add_column(visible(heading), justify="right", no_wrap=True)
         for row in shown:
             table.add_row(*map(visible, _cells(row)))
         screen.print()
@@ -112,11 +113,13 @@ def _print(screen: Screen, beside: Beside, a: Path, b: Path) -> None:
         screen.print(f"\n{beside.out_of_reach}", style="bold yellow")
 
 
-def _cells(row: Row) -> tuple[str, ...]:
-    from actzoo.report.text import UNKNOWN, ends, number, p_value, points, signed
+def _cells(row: Compared) -> tuple[str, ...]:
+    from actzoo.report.text import UNKNOWN, detectable, ends, number, p_value, signed
 
-    interval = ends(row.difference)
-    difference = signed(row.difference.mean) + (f" {interval}" if interval != UNKNOWN else "")
-    accuracies = (number(row.accuracy_a.mean), number(row.accuracy_b.mean))
-    numbers = (difference, p_value(row.adjusted_p), points(row.smallest))
-    return (row.name, str(len(row.seeds)), *accuracies, *numbers)
+    decimals = row.decimals
+    interval = ends(row.difference, decimals)
+    difference = signed(row.difference.mean, decimals)
+    difference += f" {interval}" if interval != UNKNOWN else ""
+    scores = (number(row.score_a.mean, decimals), number(row.score_b.mean, decimals))
+    smallest = detectable(row.smallest, row.metric, decimals)
+    return (row.name, str(len(row.seeds)), *scores, difference, p_value(row.adjusted_p), smallest)

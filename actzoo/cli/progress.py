@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
@@ -25,6 +26,7 @@ from actzoo.cli.tally import Tally
 from actzoo.escaping import one_line, visible
 from actzoo.sweep.events import Event
 from actzoo.sweep.status import Kind
+from actzoo.tasks.objective import Metric
 from actzoo.training.phases import Epoch
 
 MOST_BARS = 8
@@ -62,21 +64,20 @@ def _name(event: Event, tally: Tally, *, wide: bool) -> str:
 
 
 def _outcome(event: Event) -> str:
-    """Return the outcome of a cell, without test accuracy for one that tunes."""
+    """Return the outcome of a cell, without the test's for one that tunes."""
     if event.tries or not event.result:
         return "done"
-    test = event.result["test"]
-    if "accuracy" in test:
-        return f"{100 * test['accuracy']:.2f}% of the test images"
-    metric = event.result["objective"]["metrics"][0]
-    return f"test {metric['name']} {test['metrics'][metric['name']]:.4g} {metric['unit']}".rstrip()
+    result = event.result
+    metric, score = result.objective.score, result.score
+    if "images" in result.test.facts:
+        return f"{metric.text(score)} of the test images"
+    return f"test {metric.words} {metric.text(score)}"
 
 
 def _score(epoch: Epoch, digits: int = 2) -> str:
     """Return the held-out score with its unit."""
-    if epoch.unit == "%":
-        return f"{epoch.score:.{digits}f}%"
-    return f"{epoch.score:.4g} {epoch.unit}".rstrip()
+    metric = Metric(name=epoch.metric, unit=epoch.unit)
+    return metric.text(math.nan if epoch.score is None else epoch.score, digits)
 
 
 def _kept(count: int, total: int) -> str:

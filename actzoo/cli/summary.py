@@ -11,24 +11,32 @@ from rich.table import Table
 from actzoo.cli.output import Screen, say
 from actzoo.escaping import visible
 from actzoo.naming import shortest
-from actzoo.report.markdown import summary_rows
-from actzoo.results.store import Store
+from actzoo.tasks.objective import Metric
 
 
-def print_summary(screen: Screen, folder: Path, report: Path, *, keep_order: bool) -> None:
-    """Print the results of all sets for each dataset and model, and the path of the report."""
-    about = Store(folder).spec()["datasets"]
+def print_summary(
+    screen: Screen, about: dict[str, Any], summary: list[dict[str, Any]], report: Path
+) -> None:
+    """Print the results of all sets for each dataset and model, and the path of the report.
+
+    Args:
+        screen: Where to print.
+        about: The facts of each dataset.
+        summary: The rows of the report.
+        report: Its path.
+    """
     names = shortest(about)
     cautions = {names[dataset]: facts["caution"] for dataset, facts in about.items()}
-    for (dataset, model), rows in groupby(
-        summary_rows(folder, keep_order=keep_order), key=lambda row: (row["dataset"], row["model"])
-    ):
+    for (dataset, model), rows in groupby(summary, key=lambda row: (row["dataset"], row["model"])):
+        some = list(rows)
+        metric = Metric(name=some[0]["metric"], unit=some[0]["unit"])
         table = Table(title=visible(f"{dataset}, {model}"), title_justify="left", box=None)
         table.add_column("set", overflow="fold")
-        table.add_column("accuracy %", justify="right", no_wrap=True)
+        heading = visible(f"{metric.words} {metric.unit}".rstrip())
+        table.add_column(heading, justify="right", no_wrap=True)
         table.add_column("difference [95%]", justify="right", no_wrap=True)
         table.add_column("verdict", overflow="fold")
-        for row in rows:
+        for row in some:
             table.add_row(*map(visible, _cells(row)))
         screen.print()
         screen.print(table)
@@ -39,14 +47,15 @@ def print_summary(screen: Screen, folder: Path, report: Path, *, keep_order: boo
 
 
 def _cells(row: dict[str, Any]) -> tuple[str, str, str, str]:
-    accuracy = "–" if row["accuracy"] is None else f"{row['accuracy']:.2f}"
+    decimals = row["decimals"]
+
+    def signed(value: float) -> str:
+        return f"{round(value, decimals) + 0.0:+.{decimals}f}"  # + 0.0: no minus before zero
+
+    score = "–" if row["score"] is None else f"{row['score']:.{decimals}f}"
     if row["half_width"] is not None:
-        accuracy += f" ± {row['half_width']:.2f}"
-    difference = "" if row["difference"] is None else _signed(row["difference"])
+        score += f" ± {row['half_width']:.{decimals}f}"
+    difference = "" if row["difference"] is None else signed(row["difference"])
     if row["difference_low"] is not None:
-        difference += f" [{_signed(row['difference_low'])}, {_signed(row['difference_high'])}]"
-    return row["set"], accuracy, difference, "best" if row["best"] else row["verdict"]
-
-
-def _signed(value: float) -> str:
-    return f"{round(value, 2) + 0.0:+.2f}"  # + 0.0: no minus before zero
+        difference += f" [{signed(row['difference_low'])}, {signed(row['difference_high'])}]"
+    return row["set"], score, difference, "best" if row["best"] else row["verdict"]

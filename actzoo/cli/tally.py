@@ -42,7 +42,7 @@ class Tally:
             message=event.message,
         )
         if event.kind in ("done", "kept"):
-            seconds = event.result["seconds"]["total"] if event.result else None
+            seconds = event.result.seconds.total if event.result else None
             cell = replace(cell, state="done", seconds=seconds, progress=None)
         elif event.kind == "failed":
             cell = replace(cell, state="failed", progress=None)

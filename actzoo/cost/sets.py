@@ -12,11 +12,11 @@ import torch
 from actzoo.cost.case import Case, Show
 from actzoo.cost.runner import Contestant, clock_for
 from actzoo.cost.step import WARM, stepper
-from actzoo.environment import environment
+from actzoo.environment import MADE_WITH, differences, environment, in_words
 from actzoo.files import write_json
 from actzoo.isolation import isolated
 from actzoo.plugins.loader import GROUP
-from actzoo.report.cost import FILE, FORMAT, Place, place, read_costs
+from actzoo.report.cost import FILE, FORMAT, Step, place, read_costs
 from actzoo.results.store import Store
 from actzoo.sweep.plan import Run
 from actzoo.sweep.prepare import Loaded
@@ -28,10 +28,8 @@ from actzoo.training.spec import CellSpec
 BASE = "relu"
 BESIDE = 8
 """Sets that run beside ReLU at a time: a run may have dozens, and each has a network."""
-SECONDS = 3.0
+SECONDS = 2.0
 """Of the rounds of one such group."""
-_SAME = ("packages", "processor", "capability", "table_library", "device_name", "commit")
-"""What of the environment must not have changed since, or it is measured again."""
 
 
 def finished(store: Store) -> tuple[CellSpec, ...]:
@@ -41,7 +39,7 @@ def finished(store: Store) -> tuple[CellSpec, ...]:
         StoreError: The folder holds no run, or a torn one.
     """
     results = (store.result(key) for key in store.spec()["keys"])
-    return tuple(CellSpec.from_json(r["spec"]) for r in results if r is not None)
+    return tuple(result.spec for result in results if result is not None)
 
 
 def measure_cost(
@@ -113,13 +111,13 @@ def _kept(
     """The rows that need not be measured again; those that could not be are tried once more."""
     if document is None or document["run"] != about:
         return []
-    if any(document["environment"].get(name) != machine[name] for name in _SAME):
+    if differences(in_words(document["environment"]), in_words(machine), MADE_WITH):
         return []
     return [row for row in document["costs"] if "refused" not in row]
 
 
 def _groups(
-    run: Run, cells: Sequence[CellSpec], known: Collection[Place]
+    run: Run, cells: Sequence[CellSpec], known: Collection[Step]
 ) -> list[Sequence[CellSpec]]:
     """One cell for each set that is not known, as the run has it; some sets at a time.
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
+from actzoo.environment import Difference
 from actzoo.errors import UsageError
 from actzoo.formula import split_names
 from actzoo.report.statistics import (
@@ -17,8 +18,8 @@ from actzoo.report.statistics import (
     smallest_detectable,
     t_interval,
 )
-from actzoo.report.text import listed, plural, signed
-from actzoo.report.unlike import Unlike, unlike
+from actzoo.report.text import ends, listed, number, plural
+from actzoo.report.unlike import unlike
 from actzoo.report.verdicts import (
     NO_DIFFERENCE,
     NO_SEED,
@@ -28,15 +29,17 @@ from actzoo.report.verdicts import (
     differences,
 )
 from actzoo.report.view import Cell, Group, Study, Variant
+from actzoo.tasks.objective import Metric
+from actzoo.training.result import CellResult
 
 HIGHER = "B is higher"
 LOWER = "B is lower"
-_ROUNDING = 1e-9
-"""Accuracies are counts over counts: a mean of their differences is off by less than this."""
+_ROUNDING = 1e-11
+"""A mean of differences is off by less than this, relative to the scores."""
 
 
 @dataclass(frozen=True)
-class Row:
+class Compared:
     """One set of A beside one of B, on one dataset with one network.
 
     Attributes:
@@ -45,8 +48,9 @@ class Row:
         seeds: Those with a result on both sides; all numbers are over them.
         lost: Cells that both runs planned and that have a result in A only.
         absent: How many cells both runs planned and that lack a result on either side.
-        accuracy_a, accuracy_b: Test accuracy in %.
-        difference: B − A in percentage points, paired by seed.
+        metric: What they are compared by.
+        score_a, score_b: Of the test, in its unit.
+        difference: B − A, paired by seed.
         p: Of the paired test; nan without one.
         adjusted_p: Holm's, over all rows.
         smallest: The smallest true difference these seeds could show; nan without spread.
@@ -60,8 +64,10 @@ class Row:
     seeds: tuple[int, ...]
     lost: tuple[Cell, ...]
     absent: int
-    accuracy_a: Interval
-    accuracy_b: Interval
+    metric: Metric
+    decimals: int
+    score_a: Interval
+    score_b: Interval
     difference: Interval
     p: float
     adjusted_p: float = math.nan
@@ -93,11 +99,11 @@ class Beside:
         out_of_reach: Why no row can come out; "" where one can.
     """
 
-    rows: tuple[Row, ...]
+    rows: tuple[Compared, ...]
     only_a: tuple[str, ...]
     only_b: tuple[str, ...]
     lacking: tuple[str, ...]
-    unlike: tuple[Unlike, ...]
+    unlike: tuple[Difference, ...]
     family: int
     out_of_reach: str
 
@@ -141,13 +147,16 @@ Where = tuple[str, str, str]
 """Dataset and network as readers call them, and the set; "" if it was asked for by name."""
 
 
-def _variants(study: Study, name: str, side: str) -> dict[Where, Variant]:
-    found: dict[Where, Variant] = {}
+Side = tuple[Group, Variant]
+
+
+def _variants(study: Study, name: str, side: str) -> dict[Where, Side]:
+    found: dict[Where, Side] = {}
     for group in study.groups:
         if name:
-            found[group.name, group.model, ""] = _named(group, name, side)
+            found[group.name, group.model, ""] = group, _named(group, name, side)
         else:
-            found |= {(group.name, group.model, v.label): v for v in group.variants}
+            found |= {(group.name, group.model, v.label): (group, v) for v in group.variants}
     return found
 
 
@@ -167,7 +176,7 @@ def _in_words(places: Iterable[Where]) -> tuple[str, ...]:
     return tuple(f"{label or 'a set'} on {dataset}, {model}" for dataset, model, label in places)
 
 
-def _seeds(rows: Iterable[Row], side: str, other: str) -> tuple[str, ...]:
+def _seeds(rows: Iterable[Compared], side: str, other: str) -> tuple[str, ...]:
     """The seeds that only one side ran, in words, once for each dataset and network."""
     own: dict[str, dict[int, None]] = {}
     for row in rows:
@@ -181,34 +190,43 @@ def _seeds(rows: Iterable[Row], side: str, other: str) -> tuple[str, ...]:
     )
 
 
-def _pairs(rows: Iterable[Row]) -> Iterator[tuple[Cell, Cell]]:
+def _pairs(rows: Iterable[Compared]) -> Iterator[tuple[CellResult, CellResult]]:
     for row in rows:
-        mine = {cell.seed: cell for cell in row.a.done}
-        its = {cell.seed: cell for cell in row.b.done}
+        mine = {result.spec.seed: result for result in row.a.results}
+        its = {result.spec.seed: result for result in row.b.results}
         yield from ((mine[seed], its[seed]) for seed in row.seeds)
 
 
-def _row(where: Where, a: Variant, b: Variant) -> Row:
+def _row(where: Where, mine: Side, its: Side) -> Compared:
     dataset, model, _ = where
+    (group, a), (other, b) = mine, its
+    metric = group.metric if a.done else other.metric
+    if a.done and b.done and metric != other.metric:
+        raise UsageError(
+            f"{dataset}, {model} is measured in {metric.title} in A and in {other.metric.title} "
+            f"in B; expected runs of the same task"
+        )
     gaps = differences(b, a)
     both = {c.seed for c in a.cells} & {c.seed for c in b.cells}
     seeds = tuple(sorted(gaps))
-    return Row(
+    return Compared(
         dataset,
         model,
         a,
         b,
         seeds,
-        tuple(c for c in b.cells if c.seed in a.accuracy and c.result is None),
+        tuple(c for c in b.cells if c.seed in a.score and c.seed not in b.score),
         len(both) - len(seeds),
-        t_interval([a.accuracy[seed] for seed in seeds]),
-        t_interval([b.accuracy[seed] for seed in seeds]),
+        metric,
+        max(group.decimals, other.decimals),
+        t_interval([a.score[seed] for seed in seeds]),
+        t_interval([b.score[seed] for seed in seeds]),
         t_interval([gaps[seed] for seed in seeds]),
         math.nan if len(seeds) < len(both) else paired_p([gaps[seed] for seed in seeds]),
     )
 
 
-def _judged(row: Row, adjusted: float, count: int) -> Row:
+def _judged(row: Compared, adjusted: float, count: int) -> Compared:
     d = row.difference
     if row.absent:
         verdict = f"no verdict: {plural(row.absent, 'seed')} without a result"
@@ -227,8 +245,8 @@ def _judged(row: Row, adjusted: float, count: int) -> Row:
 def dropped(beside: Beside, limit: float) -> list[str]:
     """Why B does not pass: a sentence for each set that does not.
 
-    It fell by more than `limit` points on average, B lost a result or lacks the set, or there is
-    no seed to hold it against A on.
+    It became worse by more than `limit` on average, in the unit of the metric's differences, B
+    lost a result or lacks the set, or there is no seed to hold it against A on.
     """
     found = [
         f"{words}: B lacks it, so that nothing tells whether it fell" for words in beside.lacking
@@ -239,28 +257,33 @@ def dropped(beside: Beside, limit: float) -> list[str]:
             seeds = listed([str(cell.seed) for cell in row.lost])
             found.append(
                 f"{row.title}: B has no result for seed {seeds}, where A has one "
-                f"({row.lost[0].failure})"
+                f"({row.lost[0].failure or f'its {row.metric.words} is not finite'})"
             )
         elif not d.n:
             found.append(
                 f"{row.title}: no seed has a result on both sides, so that nothing "
                 f"tells whether it fell"
             )
-        if d.n and d.mean < -limit - _ROUNDING:
+        rounding = _ROUNDING * max(abs(row.score_a.mean), abs(row.score_b.mean)) if d.n else 0.0
+        if d.n and row.metric.gain(d.mean) < -limit - rounding:
+            moved = "fell" if d.mean < 0 else "rose"
+            by = f"{number(abs(d.mean), row.decimals)} {row.metric.difference_unit}".rstrip()
             found.append(
-                f"{row.title}: accuracy fell by {-d.mean:.2f} points, more than {limit:g}"
-                f" ({_certainty(d, limit)})"
+                f"{row.title}: {row.metric.words} {moved} by {by}, more than {limit:g}"
+                f" ({_certainty(row, limit)})"
             )
     return found
 
 
-def _certainty(d: Interval, limit: float) -> str:
+def _certainty(row: Compared, limit: float) -> str:
+    d = row.difference
     if not math.isfinite(d.half):
         return f"{plural(d.n, 'seed')}, no interval"
-    interval = f"95% interval of the difference [{signed(d.low)}, {signed(d.high)}]"
-    if d.high < -limit:
-        return f"{interval}: it excludes a fall of {limit:g} or less"
-    return f"{interval}: it does not exclude a fall of {limit:g} or less"
+    interval = f"95% interval of the difference {ends(d, row.decimals)}"
+    change = "fall" if d.mean < 0 else "rise"
+    excluded = max(map(row.metric.gain, (d.low, d.high))) < -limit
+    words = "excludes" if excluded else "does not exclude"
+    return f"{interval}: it {words} a {change} of {limit:g} or less"
 
 
 def document(beside: Beside) -> dict[str, Any]:
@@ -278,8 +301,14 @@ def document(beside: Beside) -> dict[str, Any]:
                 "set_a": row.a.label,
                 "set_b": row.b.label,
                 "seeds": list(row.seeds),
-                "accuracy_a": known(row.accuracy_a.mean),
-                "accuracy_b": known(row.accuracy_b.mean),
+                "metric": row.metric.name,
+                "unit": row.metric.unit,
+                "higher_is_better": row.metric.higher_is_better,
+                "score_a": known(row.score_a.mean),
+                "score_b": known(row.score_b.mean),
+                # As comparisons of images have always had them.
+                f"{row.metric.name}_a": known(row.score_a.mean),
+                f"{row.metric.name}_b": known(row.score_b.mean),
                 "difference": known(row.difference.mean),
                 "difference_low": known(row.difference.low),
                 "difference_high": known(row.difference.high),

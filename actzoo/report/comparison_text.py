@@ -8,7 +8,17 @@ from pathlib import Path
 from actzoo.escaping import markdown as plain
 from actzoo.report.comparison import Beside
 from actzoo.report.statistics import LEVEL, PERMUTE_FROM, POWER
-from actzoo.report.text import code, ends, number, p_value, plural, points, signed, table
+from actzoo.report.text import (
+    code,
+    detectable,
+    ends,
+    listed,
+    number,
+    p_value,
+    plural,
+    signed,
+    table,
+)
 
 
 def markdown(beside: Beside, a: Path, b: Path) -> str:
@@ -26,21 +36,25 @@ def markdown(beside: Beside, a: Path, b: Path) -> str:
         parts.append(table(("what differs", "A", "B"), facts, left=3))
     for (dataset, model), rows in groupby(beside.rows, key=lambda r: (r.dataset, r.model)):
         parts.append(f"## {plain(dataset)}, {plain(model)}")
+        shown = list(rows)
         lines = [
             (
                 code(r.name),
                 len(r.seeds),
-                number(r.accuracy_a.mean),
-                number(r.accuracy_b.mean),
-                signed(r.difference.mean),
-                ends(r.difference),
+                number(r.score_a.mean, r.decimals),
+                number(r.score_b.mean, r.decimals),
+                signed(r.difference.mean, r.decimals),
+                ends(r.difference, r.decimals),
                 p_value(r.adjusted_p),
-                points(r.smallest),
+                detectable(r.smallest, r.metric, r.decimals),
                 r.verdict,
             )
-            for r in rows
+            for r in shown
         ]
-        headers = ("set", "seeds", "A (%)", "B (%)", "B − A (points)", "95% interval")
+        metric = shown[0].metric
+        unit = plain(f" ({metric.unit})" if metric.unit else "")
+        gap = plain(f" ({metric.difference_unit})" if metric.difference_unit else "")
+        headers = ("set", "seeds", f"A{unit}", f"B{unit}", f"B − A{gap}", "95% interval")
         more = ("p (Holm)", "smallest detectable", "verdict")
         parts.append(table((*headers, *more), lines, words=1))
     if beside.out_of_reach:
@@ -52,6 +66,12 @@ def markdown(beside: Beside, a: Path, b: Path) -> str:
             )
     parts.append(how_to_read(beside))
     return "\n\n".join(parts) + "\n"
+
+
+def _metrics(beside: Beside) -> str:
+    """The metrics of all rows; with the direction where lower is better."""
+    metrics = dict.fromkeys(row.metric for row in beside.rows)
+    return listed([m.words + ("" if m.higher_is_better else " (lower is better)") for m in metrics])
 
 
 def how_to_read(beside: Beside) -> str:
@@ -66,8 +86,8 @@ def how_to_read(beside: Beside) -> str:
     else:
         test = flips
     return (
-        f"Test accuracy of B minus that of A with the same seed, mean over the seeds that both "
-        f"have, with its paired 95% t interval. p is that of {test}, "
+        f"Test {_metrics(beside)} of B minus that of A with the same seed, mean over the seeds "
+        f"that both have, with its paired 95% t interval. p is that of {test}, "
         + (
             f"adjusted by Holm's method over {plural(beside.family, 'comparison')}"
             if beside.family

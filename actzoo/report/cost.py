@@ -16,7 +16,7 @@ from actzoo.results.schema import fits
 FILE = "cost.json"
 FORMAT = 1
 """Version of the file; raised by hand when its form changes."""
-Place = tuple[str, str, tuple[str, ...]]
+Step = tuple[str, str, tuple[str, ...]]
 """Dataset, network and set."""
 
 
@@ -31,7 +31,7 @@ class Ratio:
 
 
 @dataclass(frozen=True)
-class Row:
+class Measured:
     """One set."""
 
     dataset: str
@@ -42,7 +42,7 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Asked:
+class Conditions:
     """What the measured run asked for, as far as it is said."""
 
     threads: int
@@ -57,9 +57,9 @@ class Document:
     """The content of the file, as far as it is read."""
 
     format: int
-    run: Asked
+    run: Conditions
     environment: dict[str, Any]
-    costs: list[Row]
+    costs: list[Measured]
 
 
 def read_costs(folder: Path) -> dict[str, Any] | None:
@@ -76,7 +76,7 @@ def read_costs(folder: Path) -> dict[str, Any] | None:
     return found if found["format"] == FORMAT else None
 
 
-def place(row: dict[str, Any]) -> Place:
+def place(row: dict[str, Any]) -> Step:
     """What a row is of."""
     return row["dataset"], row["model"], tuple(row["members"])
 

@@ -7,11 +7,14 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
+from actzoo.environment import differences
 from actzoo.errors import StoreError, UsageError
-from actzoo.report.facts import Facts, asked, environment, phases
-from actzoo.report.text import UNKNOWN
-from actzoo.report.view import Cell, Place, Study, assemble, read_source
+from actzoo.report.reading import assemble, read_source
+from actzoo.report.view import Cell, Study
+from actzoo.results.provenance import Facts, asked, made, phases
+from actzoo.results.store import Store
 from actzoo.sweep.plan import Run
+from actzoo.training.spec import Coordinates
 
 JOINED = ("sets", "datasets", "models", "seeds")
 """Of a run: what the folders may each have some of."""
@@ -22,8 +25,8 @@ NUMBERS = (
     "layers",
     "health",
     "parameters",
-    "train_images",
-    "validation_images",
+    "train_examples",
+    "validation_examples",
     "phases_skipped",
 )
 """Of a result: what the same cell must have the same, whoever made it."""
@@ -40,11 +43,11 @@ def read_studies(folders: Sequence[Path]) -> Study:
     for n, folder in enumerate(folders):
         if folder.resolve() in [other.resolve() for other in folders[:n]]:
             raise UsageError(f"{folder} is given twice; expected folders of different runs")
-    sources = [read_source(folder) for folder in folders]
+    sources = [read_source(Store(folder)) for folder in folders]
     run = sources[0].run
     for source in sources[1:]:
         run = _join(run, source.run, sources[0].folder, source.folder)
-    cells: dict[Place, Cell] = {}
+    cells: dict[Coordinates, Cell] = {}
     for source in sources:
         for place, cell in source.cells.items():
             cells[place] = _same(place, cells[place], cell) if place in cells else cell
@@ -87,14 +90,10 @@ def _words(run: Run, name: str) -> Facts:
 
 
 def _unlike(one: Facts, other: Facts) -> list[str]:
-    return [
-        f"{name} is {one.get(name, UNKNOWN)} in one and {other.get(name, UNKNOWN)} in the other"
-        for name in dict.fromkeys([*one, *other])
-        if one.get(name) != other.get(name)
-    ]
+    return [f"{what} is {a} in one and {b} in the other" for what, a, b in differences(one, other)]
 
 
-def _same(place: Place, one: Cell, other: Cell) -> Cell:
+def _same(place: Coordinates, one: Cell, other: Cell) -> Cell:
     """The one of two cells at the same place that is done; both if they are equal."""
     if one.result is None or other.result is None:
         return one if other.result is None else other
@@ -103,14 +102,14 @@ def _same(place: Place, one: Cell, other: Cell) -> Cell:
     if one.key != other.key:
         unlike = [
             difference
-            for facts in (asked, environment)
+            for facts in (asked, made)
             for difference in _unlike(facts(one.result), facts(other.result))
         ]
         raise UsageError(
             f"{what} is in two folders and not the same cell, {paths[0]} and {paths[1]}: "
             f"{'; '.join(unlike) or 'their keys differ'}; merge folders that hold it once, or alike"
         )
-    unequal = [n for n in NUMBERS if one.result.get(n) != other.result.get(n)]
+    unequal = [n for n in NUMBERS if getattr(one.result, n) != getattr(other.result, n)]
     if unequal:
         raise StoreError(
             f"{what} is in two folders with different numbers ({', '.join(unequal)}): "
@@ -121,7 +120,7 @@ def _same(place: Place, one: Cell, other: Cell) -> Cell:
     return one
 
 
-def _check_sources(cells: dict[Place, Cell]) -> None:
+def _check_sources(cells: dict[Coordinates, Cell]) -> None:
     """One name must stand for the same data, network and function, a set for the same phases."""
     seen: dict[str, tuple[str, Path]] = {}
     for place, cell in cells.items():
@@ -138,7 +137,7 @@ def _check_sources(cells: dict[Place, Cell]) -> None:
                 )
 
 
-def _named(place: Place, facts: Facts) -> Iterable[tuple[str, str]]:
+def _named(place: Coordinates, facts: Facts) -> Iterable[tuple[str, str]]:
     members = f"{' + '.join(place.members)}{f' ({place.control})' if place.control else ''}"
     for name, value in facts.items():
         if name == "data":
@@ -151,7 +150,7 @@ def _named(place: Place, facts: Facts) -> Iterable[tuple[str, str]]:
             yield f"{name} of {members} on {place.dataset}, {place.model}", value
 
 
-def _ordered(run: Run, cells: dict[Place, Cell]) -> dict[Place, Cell]:
+def _ordered(run: Run, cells: dict[Coordinates, Cell]) -> dict[Coordinates, Cell]:
     """Datasets and networks in the order of the run, sets as they came, seeds rising."""
     variants = list(dict.fromkeys((p.members, p.control) for p in cells))
     variants.sort(key=lambda v: (bool(v[1]), len(v[0]) == 1))  # mixtures, singles, controls

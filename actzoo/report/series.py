@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from actzoo.report.view import Cell, Floats, Variant
 from actzoo.training.protocol import Protocol
+from actzoo.training.result import CellResult, EpochRow
 
 
 class Band(NamedTuple):
@@ -66,33 +67,39 @@ def spans(protocol: Protocol) -> list[Span]:
     return found
 
 
-def epochs(cell: Cell, protocol: Protocol) -> list[tuple[int, dict[str, Any]]]:
+def epochs(cell: Cell, protocol: Protocol) -> list[tuple[int, EpochRow]]:
     """A cell's history with each epoch's place in the whole protocol, from 1.
 
     A skipped phase keeps its place, so that phases of different sets lie above each other.
     """
     offset = {span.number: span.start for span in spans(protocol)}
-    return [(offset[int(row["phase"])] + int(row["epoch"]), row) for row in cell.history]
+    return [(offset[row.phase] + row.epoch, row) for row in cell.history]
+
+
+def _known(value: float | None) -> float:
+    return np.nan if value is None else value
 
 
 def along(
-    variant: Variant, column: str, start: Callable[[Cell], float] | None = None
+    variant: Variant,
+    pick: Callable[[EpochRow], float | None],
+    start: Callable[[CellResult], float | None] | None = None,
 ) -> Band | None:
-    """A column of the history over the seeds of a set; None if it is not there.
+    """A number of each epoch over the seeds of a set; None if a seed lacks it.
 
     Args:
         variant: The set.
-        column: Name of the column.
+        pick: Gives the number of an epoch; None if it has none.
         start: Gives a cell's value before the first epoch, if there is one.
     """
     lines: list[dict[float, float]] = []
     for cell in variant.done:
         rows = epochs(cell, variant.protocol)
-        if not rows or column not in rows[0][1]:
+        if not rows or pick(rows[0][1]) is None:
             return None
-        line: dict[float, float] = {place: float(row[column]) for place, row in rows}
-        if start is not None:
-            line[0] = start(cell)
+        line = {float(place): _known(pick(row)) for place, row in rows}
+        if start is not None and cell.result is not None:
+            line[0] = _known(start(cell.result))
         lines.append(line)
     if not lines:
         return None

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import optimize, stats
+from scipy import optimize, special
 
 CONFIDENCE = 0.95
 LEVEL = 0.05
@@ -55,7 +55,7 @@ class Interval(NamedTuple):
         if not math.isfinite(self.half):
             return math.nan
         t = self.mean / (self.sd / math.sqrt(self.n))
-        return float(2 * stats.t.sf(abs(t), self.n - 1))
+        return float(2 * special.stdtr(self.n - 1, -abs(t)))
 
 
 def t_interval(values: Sequence[float] | NDArray[np.float64]) -> Interval:
@@ -72,7 +72,7 @@ def t_interval(values: Sequence[float] | NDArray[np.float64]) -> Interval:
     sd = float(x.std(ddof=1))
     if sd <= _FLAT * max(float(np.abs(x).max()), 1e-300):
         return Interval(x.size, mean, 0.0, math.nan)
-    quantile = float(stats.t.ppf(0.5 + CONFIDENCE / 2, x.size - 1))
+    quantile = float(special.stdtrit(x.size - 1, 0.5 + CONFIDENCE / 2))
     return Interval(x.size, mean, sd, quantile * sd / math.sqrt(x.size))
 
 
@@ -94,6 +94,8 @@ def paired_p(differences: Sequence[float]) -> float:
 
 @functools.cache  # a report needs the same one several times
 def _sign_flip_p(differences: tuple[float, ...]) -> float:
+    from scipy import stats  # takes half a second to import
+
     values = np.array(differences)
     scale = float(np.abs(values).max())
     if scale == 0:
@@ -145,11 +147,11 @@ def smallest_detectable(sd: float, n: int, comparisons: int = 1) -> float:
     if n < 2 or not sd > 0:
         return math.nan
     freedom = n - 1
-    critical = float(stats.t.isf(LEVEL / comparisons / 2, freedom))
+    critical = -float(special.stdtrit(freedom, LEVEL / comparisons / 2))
 
     def missing(shift: float) -> float:
         # The other tail adds less than a millionth where the power is 80%.
-        return float(stats.nct.sf(critical, freedom, shift)) - POWER
+        return 1 - float(special.nctdtr(freedom, shift, critical)) - POWER
 
     high = critical + 1.0
     while missing(high) < 0:

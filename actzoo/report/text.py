@@ -12,6 +12,7 @@ from tabulate import tabulate
 
 from actzoo.escaping import markdown_code
 from actzoo.report.statistics import Interval
+from actzoo.tasks.objective import Metric
 
 UNKNOWN = "–"
 _BARE_PIPE = re.compile(r"(?<!\\)((?:\\\\)*)\|")
@@ -54,9 +55,17 @@ def number(value: float, decimals: int = 2) -> str:
     return text.replace("-", "−") if float(text) else text.replace("-", "")
 
 
-def points(difference: float) -> str:
-    """A size of a difference between accuracies, of which none is over 100 points."""
-    return "over 100" if difference > 100 else number(difference)
+def decimals_for(metric: Metric, values: Iterable[float]) -> int:
+    """Decimals to write values with: 2 of a percentage, else four digits of the largest."""
+    sizes = [abs(value) for value in values if math.isfinite(value) and value]
+    if metric.unit == "%" or not sizes:
+        return 2
+    return min(12, max(0, 3 - math.floor(math.log10(max(sizes)))))
+
+
+def detectable(difference: float, metric: Metric, decimals: int = 2) -> str:
+    """A size of a difference between scores; none between percentages is over 100 points."""
+    return "over 100" if metric.unit == "%" and difference > 100 else number(difference, decimals)
 
 
 def signed(value: float, decimals: int = 2) -> str:

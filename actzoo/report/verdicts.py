@@ -30,8 +30,8 @@ class Comparison:
 
     Attributes:
         variant: The set.
-        accuracy: Test accuracy in %, over its seeds.
-        difference: To the baseline in percentage points, paired by seed.
+        score: Of the test in the unit of the metric, over its seeds.
+        difference: To the baseline, paired by seed.
         adjusted_p: Holm's p-value among all comparisons of the study; nan without a test.
         smallest: The smallest true difference these seeds could show; nan without spread.
         verdict: In words.
@@ -39,7 +39,7 @@ class Comparison:
     """
 
     variant: Variant
-    accuracy: Interval
+    score: Interval
     difference: Interval
     adjusted_p: float
     smallest: float
@@ -48,8 +48,8 @@ class Comparison:
 
 
 def differences(variant: Variant, other: Variant) -> dict[int, float]:
-    """Accuracy minus the other's, in points, for each seed that both have."""
-    mine, its = variant.accuracy, other.accuracy
+    """Score minus the other's for each seed that both have."""
+    mine, its = variant.score, other.score
     return {seed: mine[seed] - its[seed] for seed in mine if seed in its}
 
 
@@ -77,7 +77,7 @@ def _of_group(group: Group, adjusted: dict[int, float], count: int) -> list[Comp
     winner = best(group)
     rows = []
     for variant in group.variants:
-        accuracy = t_interval(list(variant.accuracy.values()))
+        score = t_interval(list(variant.score.values()))
         if variant is group.baseline:
             difference, p = Interval(0, math.nan, math.nan, math.nan), math.nan
             smallest, verdict = math.nan, BASELINE
@@ -85,9 +85,9 @@ def _of_group(group: Group, adjusted: dict[int, float], count: int) -> list[Comp
             difference = t_interval(list(differences(variant, group.baseline).values()))
             p = adjusted[id(variant)]
             smallest = smallest_detectable(difference.sd, difference.n, count)
-            verdict = _verdict(variant, group.baseline, difference, p)
+            verdict = _verdict(group, variant, difference, p)
         best_here = winner is variant
-        rows.append(Comparison(variant, accuracy, difference, p, smallest, verdict, best_here))
+        rows.append(Comparison(variant, score, difference, p, smallest, verdict, best_here))
     return rows
 
 
@@ -117,25 +117,27 @@ def beyond(seeds: list[int]) -> str:
     )
 
 
-def _verdict(variant: Variant, baseline: Variant, difference: Interval, p: float) -> str:
-    missing = max(len(v.cells) - len(v.done) for v in (variant, baseline))
+def _verdict(group: Group, variant: Variant, difference: Interval, p: float) -> str:
+    missing = max(len(v.cells) - len(v.score) for v in (variant, group.baseline))
     if missing:
         whose = "its" if not variant.complete else "the baseline's"
-        return f"no verdict: {missing} of {whose} {len(variant.cells)} cells without a result"
+        lost = any(len(v.done) < len(v.cells) for v in (variant, group.baseline))
+        what = "a result" if lost else f"a finite {group.metric.words}"
+        return f"no verdict: {missing} of {whose} {len(variant.cells)} cells without {what}"
     if difference.n <= 1:
         return ONE_SEED if difference.n else NO_SEED
     if math.isnan(p):
         return NO_DIFFERENCE if difference.mean == 0 else NO_SPREAD
     if p >= LEVEL:
         return NO_DIFFERENCE
-    return "better" if difference.mean > 0 else "worse"
+    return "better" if group.metric.gain(difference.mean) > 0 else "worse"
 
 
 def best(group: Group) -> Variant | None:
     """The set that is better than every other one of its group; None where none is.
 
     It is no control, it finished at every seed, and its paired difference to every other
-    set, over the seeds that both finished (two at least), is above 0 with Holm's p-value,
+    set, over the seeds that both finished (two at least), is an improvement with Holm's p-value,
     over these comparisons, below 0.05.
     """
     for variant in group.variants:
@@ -143,14 +145,14 @@ def best(group: Group) -> Variant | None:
         if variant.control or not variant.complete or not others:
             continue
         paired = [list(differences(variant, v).values()) for v in others]
-        if not all(sum(values) > 0 for values in paired):
+        if not all(group.metric.gain(sum(values)) > 0 for values in paired):
             continue  # tests take a while, and at most a few sets come this far
         if all(p < LEVEL for p in holm([paired_p(d) for d in paired])):  # nan is not below
             return variant
     return None
 
 
-def rows(study: Study) -> list[dict[str, Any]]:
+def rows(study: Study, comparisons: list[list[Comparison]]) -> list[dict[str, Any]]:
     """One plain dict a set and group, for a terminal or a program; None where unknown."""
 
     def known(value: float) -> float | None:
@@ -164,8 +166,13 @@ def rows(study: Study) -> list[dict[str, Any]]:
             "control": row.variant.control,
             "ok": len(row.variant.done),
             "cells": len(row.variant.cells),
-            "accuracy": known(row.accuracy.mean),
-            "half_width": known(row.accuracy.half),
+            "metric": group.metric.name,
+            "unit": group.metric.unit,
+            "higher_is_better": group.metric.higher_is_better,
+            "decimals": group.decimals,
+            "score": known(row.score.mean),
+            group.metric.name: known(row.score.mean),  # as results of images have always had it
+            "half_width": known(row.score.half),
             "difference": known(row.difference.mean),
             "difference_low": known(row.difference.low),
             "difference_high": known(row.difference.high),
@@ -174,6 +181,6 @@ def rows(study: Study) -> list[dict[str, Any]]:
             "verdict": row.verdict,
             "best": row.best,
         }
-        for group, comparisons in zip(study.groups, compare(study), strict=True)
-        for row in comparisons
+        for group, some in zip(study.groups, comparisons, strict=True)
+        for row in some
     ]

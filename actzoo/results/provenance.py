@@ -1,18 +1,63 @@
-"""Whether the cells that a folder keeps were made as the cells that are about to run will be."""
+"""How results were made, as words by name; and whether what a folder keeps may be gone on with.
+
+What must agree is `environment.MADE_WITH`; `environment.differences` says in what two differ.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 
-from actzoo.environment import MADE_WITH, environment, in_words
+from actzoo.environment import MADE_WITH, differences, environment, in_words
 from actzoo.errors import StoreError
 from actzoo.results.store import Store
+from actzoo.training.result import CellResult
 from actzoo.training.spec import CellSpec
 
+Facts = dict[str, str]
 NAMED = 6
 """So many folders an error names."""
+
+
+def made(result: CellResult) -> Facts:
+    """Return versions, machine and what computed a result."""
+    return {**in_words(result.environment), "kernel": result.kernel}
+
+
+def asked(result: CellResult) -> Facts:
+    """Return what its spec asked for, but the set and the seed: phases, settings, data, network.
+
+    Phases come number by number and field by field; data, network and functions with the
+    start of their digest.
+    """
+    spec = result.spec.to_json()  # with what older ones do not name
+    left_out = ("format", "members", "dataset", "model", "seed", "protocol", "control")
+    found = {
+        name.replace("_", " "): str(value)
+        for name, value in spec.items()
+        if name not in (*left_out, "fingerprints", "device", "threads", "kernel")
+    }
+    found |= phases(spec["protocol"])
+    prints = spec["fingerprints"]
+    kinds = [*(f"source of {name}" for name in spec["members"]), "data", "network"]
+    for kind, print_ in zip(kinds, prints, strict=False):
+        own = print_["provider"].startswith("actzoo ")  # its version is in the environment
+        words = ["" if own else print_["provider"], print_["definition"], print_["digest"][:12]]
+        more = {"with": print_.get("imports"), "not covered:": print_.get("not_covered")}
+        words += [f"{name} {said}" for name, said in more.items() if said]
+        found[kind] = ", ".join(word for word in words if word)
+    return found
+
+
+def phases(protocol: Sequence[Mapping[str, Any]]) -> Facts:
+    """Return a protocol phase by phase and field by field."""
+    return {
+        f"phase {number}: {name.replace('_', ' ')}": str(value)
+        for number, phase in enumerate(protocol, start=1)
+        for name, value in phase.items()
+    }
 
 
 def refuse_unlike(store: Store, cells: Sequence[CellSpec], retry_failed: bool) -> None:
@@ -30,28 +75,28 @@ def refuse_unlike(store: Store, cells: Sequence[CellSpec], retry_failed: bool) -
     Raises:
         StoreError: They would not be; says in what, for which cells, and the next step.
     """
-    made = {cell.key: _made_with(store, cell.key) for cell in cells}
+    made_with = {cell.key: _made_with(store, cell.key) for cell in cells}
     grows = {
         _pair(cell)
         for cell in cells
-        if made[cell.key] is None and (retry_failed or not _failed(store, cell))
+        if made_with[cell.key] is None and (retry_failed or not _failed(store, cell))
     }
     odd: list[str] = []
-    differences: dict[str, None] = {}
+    said: dict[str, None] = {}
     for cell in cells:
-        there = made[cell.key]
+        there = made_with[cell.key]
         if there is None or _pair(cell) not in grows:
             continue
         here = in_words(environment(torch.device(cell.device), cell.threads))
-        found = [name for name in MADE_WITH if there[name] != here[name]]
-        differences |= {f"{n} was {there[n]}, and is {here[n]} here": None for n in found}
+        found = differences(there, here, MADE_WITH)
+        said |= {f"{d.what} was {d.a}, and is {d.b} here": None for d in found}
         odd += [str(store.cell(cell.key))] if found else []
     if not odd:
         return
     more = f", and {len(odd) - NAMED} more" if len(odd) > NAMED else ""
     lines = [
         "cells that are done were made otherwise than those they are compared with would be here:",
-        *(f"  {difference}" for difference in differences),
+        *(f"  {difference}" for difference in said),
         f"nothing more was run; allow it with --mixed-machines (in Python mixed_machines=True), "
         f"which shows it in the report; or give this run another folder; or remove the cells that "
         f"are unlike ({', '.join(odd[:NAMED])}{more}) and run the same command",
@@ -64,13 +109,13 @@ def _pair(cell: CellSpec) -> tuple[str, str, int]:
     return cell.dataset, cell.model, cell.seed
 
 
-def _made_with(store: Store, key: str) -> dict[str, str] | None:
+def _made_with(store: Store, key: str) -> Facts | None:
     """Of a cell that is done. A torn one is as good as none: it is moved aside and runs again."""
     try:
         result = store.result(key)
     except StoreError:
         return None
-    return None if result is None else in_words(result.get("environment", {}))
+    return None if result is None else in_words(result.environment)
 
 
 def _failed(store: Store, cell: CellSpec) -> bool:

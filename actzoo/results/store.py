@@ -7,13 +7,14 @@
 
 from __future__ import annotations
 
-import csv
 import io
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import torch
 from filelock import FileLock, Timeout
@@ -21,9 +22,7 @@ from numpy.typing import NDArray
 
 from actzoo.errors import DivergedError, MixtureError, StoreError
 from actzoo.files import (
-    csv_bytes,
     digest,
-    finite,
     npz_bytes,
     read_bytes,
     read_json,
@@ -33,11 +32,12 @@ from actzoo.files import (
     write_json,
 )
 from actzoo.results import schema
+from actzoo.results.layouts import LAYOUT, history_csv, read_history, read_result, result_json
 from actzoo.results.locks import holder, note_holder
 from actzoo.results.quarantine import set_aside
 from actzoo.training import checkpoint
-from actzoo.training.cell import CellResult
-from actzoo.training.spec import FORMAT, CellSpec, key_of
+from actzoo.training.result import CellOutput, CellResult, Failure, History
+from actzoo.training.spec import RECIPE, CellSpec, key_of
 
 CELL, RESULT, ERROR, CHECKPOINT = "cell.json", "result.json", "error.json", "checkpoint.pt"
 HISTORY, PREDICTIONS, LAYERS = "history.csv", "predictions.npz", "layers.npz"
@@ -46,6 +46,8 @@ TABLE = "results.csv"
 CONFIG = "sweep.toml"
 OWN = (SPEC, TABLE, CONFIG, "tuning.json", "cost.json", "report.md", ".figures.json")
 """Files of the folder that a run writes; a folder of such a name is moved aside."""
+Stamps = tuple[tuple[int, int, int], ...]
+"""Of files: inode, size and time."""
 AGAIN = "run the same command again: it moves this aside and repeats what is missing"
 
 
@@ -54,6 +56,7 @@ class Store:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._results: dict[str, tuple[Stamps, CellResult]] = {}
 
     @contextmanager
     def locked(self, command: str = "") -> Iterator[None]:
@@ -121,41 +124,54 @@ class Store:
         """The folder of a cell."""
         return self.folder / "cells" / key
 
-    def result(self, key: str) -> dict[str, Any] | None:
+    def result(self, key: str) -> CellResult | None:
         """A finished cell's numbers; None if it is not done.
 
+        It is read once, with the digests of the files beside it, and again if one of them is
+        another file since.
+
         Raises:
-            StoreError: Its result or a file beside it is torn, or of another cell or format.
+            StoreError: Its result or a file beside it is torn, or of another cell.
         """
         path = self.cell(key) / RESULT
         if not path.exists():
             return None
-        result = _of_cell(path, schema.Result, key)
-        for name, expected in result["files"].items():
+        if key in self._results:
+            stamps, known = self._results[key]
+            if stamps == _stamps(path.parent, known):
+                return known
+        parts = _of_cell(path, key)
+        try:
+            result = read_result(parts)
+        except StoreError as error:
+            raise StoreError(f"{path}: {error}; {AGAIN}") from None
+        stamps = _stamps(path.parent, result)
+        for name, expected in result.files.items():
             if digest(read_bytes(path.parent / name)) != expected:
                 raise StoreError(f"{path.parent / name} is not what {RESULT} says it is; {AGAIN}")
+        self._results[key] = stamps, result
         return result
 
-    def error(self, key: str) -> dict[str, Any] | None:
+    def error(self, key: str) -> Failure | None:
         """What a failed cell left; None if it did not fail.
 
         Raises:
-            StoreError: It is torn, or of another cell or format.
+            StoreError: It is torn, or of another cell.
         """
         path = self.cell(key) / ERROR
-        return _of_cell(path, schema.Failure, key) if path.exists() else None
+        return _fits(path, _of_cell(path, key), Failure) if path.exists() else None
 
     def begun(self, key: str) -> CellSpec | None:
         """What a cell noted of itself when it began; None if it did not.
 
         Raises:
-            StoreError: It is torn, or of another cell or format.
+            StoreError: It is torn, or of another cell.
         """
         path = self.cell(key) / CELL
-        return schema.fits(_of_cell(path, CellSpec, key), CellSpec) if path.exists() else None
+        return _fits(path, _of_cell(path, key), CellSpec) if path.exists() else None
 
-    def history(self, key: str) -> list[dict[str, float | str]]:
-        """One row an epoch; numbers as floats, `trains` as text, blanks as nan.
+    def history(self, key: str) -> History:
+        """One row an epoch.
 
         Raises:
             StoreError: It is not there, or torn.
@@ -163,11 +179,8 @@ class Store:
         path = self.cell(key) / HISTORY
         content = read_bytes(path)
         try:
-            return [
-                {k: v if k == "trains" else float(v or "nan") for k, v in row.items()}
-                for row in csv.DictReader(io.StringIO(content.decode(), newline=""))
-            ]
-        except (ValueError, TypeError, csv.Error) as error:
+            return read_history(content)
+        except ValueError as error:
             raise StoreError(f"{path} cannot be read: it is torn ({error}); {AGAIN}") from None
 
     def arrays(self, key: str, name: str) -> dict[str, NDArray[Any]]:
@@ -233,42 +246,34 @@ class Store:
         write_json(folder / CELL, spec.to_json())
         remove(folder / ERROR)  # of an earlier try
 
-    def finish(self, spec: CellSpec, result: CellResult) -> None:
+    def finish(self, spec: CellSpec, output: CellOutput) -> None:
         """Write a finished cell; `result.json` last, with the digests of the others."""
         folder = self.cell(spec.key)
         contents = {
-            HISTORY: csv_bytes(result.history),
-            PREDICTIONS: npz_bytes(result.predictions),
-            LAYERS: npz_bytes(result.layers),
+            HISTORY: history_csv(output.history),
+            PREDICTIONS: npz_bytes(output.predictions),
+            LAYERS: npz_bytes(output.layers),
         }
         for name, content in contents.items():
             write_atomically(folder / name, content)
         files = {name: digest(content) for name, content in contents.items()}
-        parts = finite({**result.numbers, "files": files})
-        write_json(folder / RESULT, {**parts, "digest": schema.digest_of(parts)})
+        write_json(folder / RESULT, result_json(replace(output.result, files=files)))
         for name in (ERROR, CHECKPOINT):
             remove(folder / name)
 
-    def fail(self, spec: CellSpec, error: Exception, trace: str) -> None:
+    def fail(self, spec: CellSpec, error: Exception, trace: str) -> Failure:
         """Write a failed cell."""
         if isinstance(error, DivergedError | MixtureError):
             # It would fail at the same batch again; a new try begins at the start.
             remove(self.cell(spec.key) / CHECKPOINT)
-        write_json(
-            self.cell(spec.key) / ERROR,
-            {
-                "key": spec.key,
-                "spec": spec.to_json(),
-                "kind": kind_of(error),
-                "error": type(error).__name__,
-                "message": str(error),
-                "trace": trace,
-            },
-        )
+        failure = Failure(spec.key, spec, kind_of(error), type(error).__name__, str(error), trace)
+        parts = {**msgspec.to_builtins(failure), "spec": spec.to_json()}
+        write_json(self.cell(spec.key) / ERROR, parts)
+        return failure
 
     def write_spec(self, spec: dict[str, Any]) -> None:
         """Write what the last command asked for; the report covers its cells."""
-        write_json(self.folder / SPEC, {"format": FORMAT, **spec})
+        write_json(self.folder / SPEC, {"format": RECIPE, "layout": LAYOUT, **spec})
 
     def examine_spec(self) -> list[str]:
         """Move aside what is not what a run writes under its names; see `examine`.
@@ -286,7 +291,12 @@ class Store:
         path = self.folder / SPEC
         if path.exists():
             try:
-                self.spec()
+                recipe = self.spec()["format"]
+                if recipe != RECIPE:
+                    raise StoreError(
+                        f"{path} is of recipe {recipe}, and this actzoo runs {RECIPE}, in which "
+                        f"the same run may give other numbers (its cells stay)"
+                    )
             except StoreError as error:
                 moved.append(set_aside(self.folder, path, str(error)))
         return moved
@@ -304,12 +314,12 @@ class Store:
                 f"`actzoo bench` named at its end"
             )
         spec = read_json(path)
-        if spec.get("format") != FORMAT:
+        form = spec.get("format")
+        if form not in range(1, RECIPE + 1) or not _reads(spec.get("layout", 1)):
             raise StoreError(
-                f"{path} is of format {spec.get('format')}, and this actzoo reads {FORMAT}, in "
-                f"which the same run may give other numbers: a report.md beside it stays as it "
-                f"was written; to write it anew use the actzoo and the commit that it names, or "
-                f"run its command again here (its cells stay)"
+                f"{path} is of format {form} and layout {spec.get('layout', 'unknown')}, and this "
+                f"actzoo reads up to {RECIPE} and {LAYOUT}; use the actzoo and the commit that "
+                f"report.md names, or run its command again here (its cells stay)"
             )
         try:
             schema.fits(spec, schema.Asked)
@@ -330,34 +340,39 @@ def kind_of(error: Exception) -> str:
     return "raised"
 
 
-def _of_cell(path: Path, kind: type[Any], key: str) -> dict[str, Any]:
-    """A JSON document that must be of this cell.
+def _reads(layout: object) -> bool:
+    return isinstance(layout, int) and layout <= LAYOUT
 
-    Args:
-        path: The file.
-        kind: What it must hold, a type of `schema`, or CellSpec.
-        key: The cell's.
+
+def _stamps(folder: Path, result: CellResult) -> Stamps:
+    """Return what tells whether a result and the files beside it are the same files still."""
+    try:
+        found = [(folder / name).stat() for name in (RESULT, *result.files)]
+    except OSError:
+        return ()
+    return tuple((file.st_ino, file.st_size, file.st_mtime_ns) for file in found)
+
+
+def _of_cell(path: Path, key: str) -> dict[str, Any]:
+    """Return a JSON document that must be of this cell.
 
     Raises:
-        StoreError: It is torn, or of another cell or format.
+        StoreError: It is torn, or of another cell.
     """
     try:
         parts = read_json(path)
     except StoreError as error:
         raise StoreError(f"{error}; {AGAIN}") from None
-    spec = parts if kind is CellSpec else parts.get("spec")
-    form = spec.get("format") if isinstance(spec, dict) else None
+    spec = parts if path.name == CELL else parts.get("spec")
     found = key_of(spec) if isinstance(spec, dict) else None
-    if form != FORMAT or found != key or parts.get("key", key) != key:
-        raise StoreError(
-            f"{path} is of format {form} and cell {found}; expected {FORMAT} and {key}; {AGAIN}"
-        )
-    # Results of the first format carry no digest of themselves.
-    carries = kind is schema.Result and (form > 1 or "digest" in parts)
-    if carries and parts.get("digest") != schema.digest_of(parts):
-        raise StoreError(f"{path} was changed after it was written; {AGAIN}")
+    if found != key or parts.get("key", key) != key:
+        form = spec.get("format") if isinstance(spec, dict) else None
+        raise StoreError(f"{path} is of format {form} and cell {found}; expected {key}; {AGAIN}")
+    return parts
+
+
+def _fits(path: Path, parts: dict[str, Any], kind: type[schema.T]) -> schema.T:
     try:
-        schema.fits(parts, kind)
+        return schema.fits(parts, kind)
     except StoreError as error:
         raise StoreError(f"{path}: {error}; {AGAIN}") from None
-    return parts

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from actzoo.results.store import Store
 from actzoo.training.phases import Epoch
+from actzoo.training.result import CellResult
 from actzoo.training.spec import CellSpec
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ class Event:
         number, total: Which cell of how many, from 1; 0 of what is no cell's.
         spec: The cell.
         epoch: Of an epoch: its numbers.
-        result: Of a cell done or kept: its result.json.
+        result: Of a cell done or kept: its result.
         message: Of a failed cell: why. Of what was moved: what, where to and why.
         tries: Of a cell that tunes: which values, `lr_network=0.001`.
     """
@@ -36,7 +37,7 @@ class Event:
     total: int
     spec: CellSpec
     epoch: Epoch | None = None
-    result: dict[str, Any] | None = None
+    result: CellResult | None = None
     message: str = ""
     tries: str = ""
 
@@ -69,11 +70,19 @@ class Results:
         return pandas.DataFrame(list(self.rows))
 
 
+OF_TEST = {
+    "test_accuracy": "accuracy",
+    "test_correct": "correct",
+    "test_images": "images",
+}
+"""Columns of facts of a test; empty for a task that has no such fact."""
 MEASURED = (
-    "test_accuracy",
+    "metric",
+    "unit",
+    "test_score",
     "test_loss",
-    "test_correct",
-    "test_images",
+    "test_examples",
+    *OF_TEST,
     "parameters",
     "training_seconds",
     "total_seconds",
@@ -98,23 +107,25 @@ def cell_row(store: Store, spec: CellSpec) -> dict[str, Any]:
             begun = store.begun(spec.key) is not None
             row |= {"status": "not finished" if begun else "not run", "message": ""}
         else:
-            row |= {"status": "failed", "message": failure["message"]}
+            row |= {"status": "failed", "message": failure.message}
         return {**row, **dict.fromkeys(MEASURED)}
-    test = result["test"]
+    test, metric = result.test, result.objective.score
     return {
         **row,
         "status": "ok",
         "message": "",
-        "test_accuracy": test.get("accuracy"),
-        "test_loss": test["loss"],
-        "test_correct": test.get("correct"),
-        "test_images": test.get("images", test.get("examples")),
-        "parameters": sum(result["parameters"].values()),
-        "training_seconds": result["seconds"]["training"],
-        "total_seconds": result["seconds"]["total"],
+        "metric": metric.name,
+        "unit": metric.unit,
+        "test_score": test.metrics[metric.name],
+        "test_loss": test.loss,
+        "test_examples": test.examples,
+        **{column: test.facts.get(fact) for column, fact in OF_TEST.items()},
+        "parameters": result.parameters.total,
+        "training_seconds": result.seconds.training,
+        "total_seconds": result.seconds.total,
         **{
-            f"P_{layer['name']}_{n}": p
-            for layer in result["layers"]
-            for n, p in enumerate(layer["P"], start=1)
+            f"P_{layer.name}_{n}": p
+            for layer in result.layers
+            for n, p in enumerate(layer.P, start=1)
         },
     }

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from actzoo.errors import DataError, UsageError
+from actzoo.errors import DataError
 from actzoo.isolation import isolated
 from actzoo.naming import shortest
 from actzoo.plugins.registry import default, get
@@ -18,7 +18,6 @@ from actzoo.sweep.feasible import Models, check_data, check_forward, check_pairi
 from actzoo.sweep.plan import Prints, Run
 from actzoo.sweep.resolve import Given, resolve
 from actzoo.sweep.tune import Trial, Tuning, trials
-from actzoo.tasks.objective import CLASSIFICATION
 from actzoo.tasks.task import Task
 from actzoo.training.build import build
 from actzoo.training.fingerprint import Fingerprint, of_model, of_task
@@ -72,20 +71,6 @@ class Plan:
     trials: tuple[Trial, ...]
     prints: Prints
     notes: tuple[str, ...] = ()
-
-    def refuse_other_scores(self, what: str) -> None:
-        """Refuse tasks that are not measured in accuracy, for what knows no other score yet.
-
-        Raises:
-            UsageError: There is such a task.
-        """
-        for name, about in self.datasets.items():
-            if about["objective"] != CLASSIFICATION.to_json():
-                metric = about["objective"]["metrics"][0]["name"]
-                raise UsageError(
-                    f"{name} is measured in {metric}, and {what} needs accuracies so far; "
-                    f"actzoo.bench() without a grid runs it and stores its results"
-                )
 
     def chosen(self, tuning: Tuning) -> Plan:
         """The same plan with the cells that follow from the choice."""
@@ -142,15 +127,13 @@ def _plan(run: Run, loaded: Loaded, elsewhere: bool) -> tuple[Plan, Loaded]:
             "test": len(task.test.targets),
             **({"classes": task.outputs} if task.split == "stratified" else {}),
             "shape": list(task.shape),
+            "inputs": task.inputs,
             "objective": task.objective.to_json(),
         }
         _check_models(run, task, of_name, elsewhere)
     prints = Prints(tasks, models)
     cells = () if run.tunes else run.cells(prints)
-    plan = Plan(run, cells, about, trials(run, prints), prints, tuple(notes))
-    if run.tunes:
-        plan.refuse_other_scores("tuning")
-    return plan, loaded
+    return Plan(run, cells, about, trials(run, prints), prints, tuple(notes)), loaded
 
 
 def _check_models(run: Run, task: Task, models: Models, elsewhere: bool) -> None:

@@ -18,10 +18,11 @@ from actzoo.sweep.prepare import Loaded
 from actzoo.sweep.progress import LOOK_SECONDS, ends
 from actzoo.sweep.worker import check_sources, work, work_apart
 from actzoo.training.phases import Epoch
+from actzoo.training.result import Reason
 from actzoo.training.spec import CellSpec
 
 Cells = list[tuple[int, CellSpec]]
-Ends = Generator[tuple[CellSpec, str], None, None]
+Ends = Generator[tuple[CellSpec, Reason | None], None, None]
 VISIBLE_SECONDS = 60.0
 """How long a shared folder may take to show here what another machine has written."""
 
@@ -65,15 +66,17 @@ class Sweep:
         self.seen += len(cells)
         done = self._here(open_cells) if self.executor is None else self._apart(open_cells)
         with closing(done):
-            for spec, message in done:
-                if self._fails(spec, message.partition(":")[0]):
+            for spec, reason in done:
+                if self._fails(spec, reason):
                     self.failed += 1
                     if self.fail_fast:
                         return False
         return True
 
-    def _fails(self, spec: CellSpec, error: str) -> bool:
-        return bool(error) and not (spec.key in self.tries and error in self.expected)
+    def _fails(self, spec: CellSpec, reason: Reason | None) -> bool:
+        if reason is None:
+            return False
+        return spec.key not in self.tries or reason.error not in self.expected
 
     def _tell(self, kind: Kind, number: int, spec: CellSpec, **more: Any) -> None:
         tries = self.tries.get(spec.key, "")
@@ -90,15 +93,14 @@ class Sweep:
         failure = None if self.retry_failed else self.store.error(spec.key)
         if failure is None:
             return False
-        if self._fails(spec, failure["error"]):
+        if self._fails(spec, failure.reason):
             self.failed += 1
             self.kept_failed += 1
-        message = f"{failure['error']}: {failure['message']} (failed before)"
-        self._tell("failed", number, spec, message=message)
+        self._tell("failed", number, spec, message=f"{failure.reason} (failed before)")
         return True
 
     def _here(self, cells: Cells) -> Ends:
-        """Run cells one after another; yields each with "" or why it failed."""
+        """Run cells one after another; yields each with why it has no result, or None."""
         for number, spec in cells:
             self._tell("start", number, spec)
 
@@ -110,56 +112,57 @@ class Sweep:
 
             given, advice = self.loaded.given, "its file changed while this run was going on"
             check_sources(spec, f"{advice}; run it again", given)
-            message = work(self.store, spec, self.loaded.values(spec), on_epoch, on_move)
-            self._finished(number, spec, message)
-            yield spec, message
+            reason = work(self.store, spec, self.loaded.values(spec), on_epoch, on_move)
+            self._finished(number, spec, reason)
+            yield spec, reason
 
     def _apart(self, cells: Cells) -> Ends:
-        """Have the executor run cells; yields each with "" or why it failed, as they end."""
+        """Have the executor run cells; yields as `_here` does, as they end."""
         folder, root = str(self.store.folder.resolve()), str(self.loaded.root.resolve())
-        futures: dict[Future[str], tuple[int, CellSpec]] = {}
+        futures: dict[Future[Reason | None], tuple[int, CellSpec]] = {}
         try:
             for number, spec in cells:
                 futures[self._submitted(folder, spec, root)] = number, spec
             for future in ends(futures, self.store, self._tell):
                 number, spec = futures[future]
-                message = self._answer(future, spec)
-                self._finished(number, spec, message)
-                yield spec, message
+                reason = self._answer(future, spec)
+                self._finished(number, spec, reason)
+                yield spec, reason
         finally:  # the executor itself belongs to whoever opened it
             for future in futures:
                 future.cancel()
 
-    def _submitted(self, folder: str, spec: CellSpec, root: str) -> Future[str]:
+    def _submitted(self, folder: str, spec: CellSpec, root: str) -> Future[Reason | None]:
         assert self.executor is not None
         try:
             return self.executor.submit(work_apart, folder, spec.to_json(), root)
         except BrokenExecutor as error:  # a pool that died while it was still being filled
-            broken: Future[str] = Future()
+            broken: Future[Reason | None] = Future()
             broken.set_exception(error)
             return broken
 
-    def _answer(self, future: Future[str], spec: CellSpec) -> str:
-        """What came of a cell elsewhere: "" or why it failed.
+    def _answer(self, future: Future[Reason | None], spec: CellSpec) -> Reason | None:
+        """Return why a cell elsewhere has no result; None if it has one.
 
         Raises:
             ActzooError: A worker cannot do its part: no cell would be any better there.
         """
         try:
-            message = future.result()
+            reason = future.result()
         except ActzooError:
             raise
         except (BrokenExecutor, CancelledError) as error:  # no fault of the cell's
-            reason = str(error) or "cancelled"
-            return f"not finished, its worker was lost ({reason}); the same command goes on"
+            said = str(error) or "cancelled"
+            return Reason(
+                "", f"not finished, its worker was lost ({said}); the same command goes on"
+            )
         except Exception as error:
             if self.store.result(spec.key) is not None:  # it died after its work
-                return ""
-            self.store.fail(spec, error, traceback.format_exc())
-            return f"{type(error).__name__}: {error}"
-        if not message:
+                return None
+            return self.store.fail(spec, error, traceback.format_exc()).reason
+        if reason is None:
             self._await(spec)
-        return message
+        return reason
 
     def _await(self, spec: CellSpec) -> None:
         """Wait until the result that a worker has written can be seen here."""
@@ -175,8 +178,8 @@ class Sweep:
                 )
             time.sleep(LOOK_SECONDS)
 
-    def _finished(self, number: int, spec: CellSpec, message: str) -> None:
-        if message:
-            self._tell("failed", number, spec, message=message)
+    def _finished(self, number: int, spec: CellSpec, reason: Reason | None) -> None:
+        if reason is not None:
+            self._tell("failed", number, spec, message=str(reason))
         else:
             self._tell("done", number, spec, result=self.store.result(spec.key))

@@ -13,9 +13,11 @@ from typing import Any, Literal
 
 from actzoo.errors import StoreError
 from actzoo.files import read_json
-from actzoo.results.schema import Failure, Result, fits
+from actzoo.results.layouts import read_result
+from actzoo.results.schema import fits
 from actzoo.results.store import CELL, ERROR, RESULT, Store
 from actzoo.sweep.progress import Progress, alive, read_progress
+from actzoo.training.result import Failure
 from actzoo.training.spec import CellSpec
 
 State = Literal["done", "failed", "running", "silent", "stopped", "waiting"]
@@ -178,12 +180,12 @@ def _look(store: Store, cell: Cell, now: float) -> Cell:
     # Whoever reports on a cell checks all its files; here it is read as often as every second.
     try:
         if (folder / RESULT).exists():
-            result = fits(read_json(folder / RESULT), Result)
+            result = read_result(read_json(folder / RESULT))
             return replace(cell, state="done", seconds=result.seconds.total)
         # Before the progress, which a worker that died leaves as it was.
         if (folder / ERROR).exists():
             error = fits(read_json(folder / ERROR), Failure)
-            return replace(cell, state="failed", message=f"{error.error}: {error.message}")
+            return replace(cell, state="failed", message=str(error.reason))
         progress = read_progress(folder)
         if progress is not None:
             return replace(cell, state=_state(progress, now), progress=progress)

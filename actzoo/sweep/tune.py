@@ -14,11 +14,12 @@ from typing import Any
 
 from actzoo.errors import StoreError, TuningError
 from actzoo.files import read_json, write_json
+from actzoo.results.layouts import LAYOUT
 from actzoo.results.schema import fits
 from actzoo.results.store import Store
 from actzoo.sweep.grid import Grid, Setting, said
 from actzoo.sweep.plan import Prints, Run, Subject
-from actzoo.training.spec import FORMAT, CellSpec
+from actzoo.training.spec import RECIPE, CellSpec
 
 FILE = "tuning.json"
 DIVERGED = ("DivergedError", "MixtureError")
@@ -72,33 +73,39 @@ class Outcome:
     Attributes:
         setting: The setting.
         keys: Its cells.
-        accuracy: On the held-out images after the last epoch, one a seed that did not fail.
+        score: On the held-out examples after the last epoch, one a seed that did not fail, in
+            the unit of the metric.
         loss: Likewise.
         failures: Why the other seeds failed.
         epochs: Of all its cells that are done.
         seconds: Spent on training them.
+        higher_is_better: Whether a higher score is.
     """
 
     setting: Setting
     keys: tuple[str, ...]
-    accuracy: tuple[float, ...]
-    loss: tuple[float | None, ...]  # JSON has no inf
+    score: tuple[float | None, ...]  # JSON has no inf
+    loss: tuple[float | None, ...]
     failures: tuple[str, ...]
     epochs: int
     seconds: float
+    higher_is_better: bool = True
 
     @property
     def mean(self) -> float:
-        """Mean accuracy; nan if every seed failed."""
-        return sum(self.accuracy) / len(self.accuracy) if self.accuracy else math.nan
+        """Mean score; nan if every seed failed, or if one was not finite."""
+        known = [math.nan if value is None else value for value in self.score]
+        return sum(known) / len(known) if known else math.nan
 
     @property
     def rank(self) -> tuple[int, float, float]:
-        """Least is best: failures, then accuracy, then loss."""
-        if not self.accuracy:
+        """Least is best: failures, then score, then loss."""
+        if not self.score:
             return len(self.failures), 0.0, 0.0
         losses = [math.inf if value is None else value for value in self.loss]
-        return len(self.failures), -self.mean, sum(losses) / len(losses)
+        behind = -self.mean if self.higher_is_better else self.mean
+        behind = behind if math.isfinite(behind) else math.inf
+        return len(self.failures), behind, sum(losses) / len(losses)
 
 
 @dataclass(frozen=True)
@@ -169,13 +176,13 @@ def _refuse_others(store: Store, run: Run, all_trials: Sequence[Trial]) -> None:
     for trial in all_trials:
         spec = trial.spec
         failure = store.error(spec.key) if store.result(spec.key) is None else None
-        if failure is None or failure["error"] in DIVERGED:
+        if failure is None or failure.error in DIVERGED:
             continue
-        if failure.get("kind") == "out of memory" and "batch_size" in run.grid:
+        if failure.kind == "out of memory" and "batch_size" in run.grid:
             continue
         found.append(
             f"{spec.key} ({spec.label} with {said(trial.setting)}, seed {spec.seed}: "
-            f"{failure['error']}: {failure['message']})"
+            f"{failure.reason})"
         )
     if found:
         more = f" and {len(found) - NAMED} more" if len(found) > NAMED else ""
@@ -187,8 +194,10 @@ def _refuse_others(store: Store, run: Run, all_trials: Sequence[Trial]) -> None:
 
 
 def _outcome(store: Store, some: Sequence[Trial]) -> Outcome:
-    accuracy, loss, failures = [], [], []
-    epochs, seconds = 0, 0.0
+    scores: list[float] = []
+    losses: list[float] = []
+    failures: list[str] = []
+    epochs, seconds, higher = 0, 0.0, True
     for trial in some:
         key = trial.spec.key
         result = store.result(key)
@@ -198,20 +207,21 @@ def _outcome(store: Store, some: Sequence[Trial]) -> Outcome:
                 raise TuningError(
                     f"tuning is not finished: cell {key} has no result; run the same command again"
                 )
-            failures.append(f"{failure['error']}: {failure['message']}")
+            failures.append(str(failure.reason))
             continue
         history = store.history(key)
         epochs += len(history)
-        seconds += float(result["seconds"]["training"])
-        if not history:
+        seconds += result.seconds.training
+        higher = result.objective.score.higher_is_better
+        held = history[-1].validation if history else None
+        if held is None:
             failures.append("nothing was trained")
             continue
-        accuracy.append(float(history[-1]["validation_accuracy"]))
-        loss.append(float(history[-1]["validation_loss"]))
+        scores.append(held.score)
+        losses.append(held.loss)
     keys = tuple(trial.spec.key for trial in some)
-    return Outcome(
-        some[0].setting, keys, tuple(accuracy), tuple(loss), tuple(failures), epochs, seconds
-    )
+    done = tuple(scores), tuple(losses), tuple(failures)
+    return Outcome(some[0].setting, keys, *done, epochs, seconds, higher)
 
 
 def write_tuning(folder: Path, tuning: Tuning) -> None:
@@ -221,7 +231,7 @@ def write_tuning(folder: Path, tuning: Tuning) -> None:
         StoreError: The folder cannot be written.
     """
     document = {**asdict(tuning), "grid": dict(tuning.grid)}
-    write_json(folder / FILE, {"format": FORMAT, **document})
+    write_json(folder / FILE, {"format": RECIPE, "layout": LAYOUT, **document})
 
 
 def read_tuning(folder: Path) -> Tuning:
@@ -233,8 +243,10 @@ def read_tuning(folder: Path) -> Tuning:
     path = folder / FILE
     try:
         parts = read_json(path)
-        if parts.get("format") != FORMAT:
-            raise StoreError(f"{path} is of format {parts.get('format')}; expected {FORMAT}")
+        if parts.get("format") not in range(1, RECIPE + 1):
+            raise StoreError(f"{path} is of format {parts.get('format')}; expected {RECIPE}")
+        if "layout" not in parts:  # the accuracy was a fraction under its own name
+            parts = _with_scores(parts)
         try:
             tuning = fits(parts, Tuning)
         except StoreError as error:
@@ -247,3 +259,14 @@ def read_tuning(folder: Path) -> Tuning:
     raise StoreError(
         f"{reason}; run the command of this folder again: it chooses anew from the cells"
     )
+
+
+def _with_scores(parts: dict[str, Any]) -> dict[str, Any]:
+    """Return a tuning of an older layout with scores in the unit of the metric."""
+    try:
+        for tuned in parts["tuned"]:
+            for outcome in tuned["outcomes"]:
+                outcome["score"] = [100 * share for share in outcome["accuracy"]]
+    except (KeyError, TypeError):
+        pass  # whoever reads it says what is missing
+    return parts

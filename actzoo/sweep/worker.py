@@ -17,13 +17,14 @@ from actzoo.errors import ActzooError, DataError, StoreError, UsageError
 from actzoo.isolation import isolated
 from actzoo.plugins import datasets
 from actzoo.plugins.registry import default, get
-from actzoo.results.store import SPEC, Store, kind_of
+from actzoo.results.store import SPEC, Store
 from actzoo.sweep.progress import ProgressFile, read_progress
 from actzoo.sweep.resolve import Given
 from actzoo.tasks.task import Task
 from actzoo.training.cell import run_cell
 from actzoo.training.fingerprint import Fingerprint, of_activation, of_model, of_task
 from actzoo.training.phases import Epoch
+from actzoo.training.result import Reason
 from actzoo.training.setup import Values
 from actzoo.training.spec import CellSpec
 
@@ -42,7 +43,7 @@ def work(
     values: Values,
     report: Callable[[Epoch], None],
     moved: Callable[[str], None] = lambda _: None,
-) -> str:
+) -> Reason | None:
     """Run a cell and store its result, or why it failed: a failed cell is a result.
 
     Where another process is at the same cell, this waits for it and takes its result.
@@ -56,7 +57,7 @@ def work(
             process is at the cell.
 
     Returns:
-        "" or the message of the failure.
+        Why there is no result; None if there is one.
 
     A fault of the machine (a full disk, a mount that is gone) is no failure of the cell: it is
     not stored, so that the same command tries again.
@@ -83,24 +84,22 @@ def work(
     # The process's own lock is second: who waits for another process holds up nobody here.
     with _raising(), store.cell_locked(spec.key, waits), _one_at_a_time:
         if store.result(spec.key) is not None:
-            return ""
+            return None
         store.begin(spec)
         try:
             with ProgressFile(store.cell(spec.key)) as progress:
-                result = run_cell(spec, values, told, store.checkpoint(spec, tell_moved))
+                output = run_cell(spec, values, told, store.checkpoint(spec, tell_moved))
         except StoreError:
             raise
         except Exception as error:
-            message = f"{type(error).__name__}: {error}"
-            kind = kind_of(error)
             if isinstance(error, OSError) and error.errno in _FAULTS:
-                return f"not finished, {message}; the same command goes on"
-            store.fail(spec, error, traceback.format_exc())
-            if kind == "out of memory":
-                message += "; a smaller --batch-size needs less"
-            return message
-        store.finish(spec, result)
-        return ""
+                said = f"{type(error).__name__}: {error}"
+                return Reason("", f"not finished, {said}; the same command goes on")
+            failure = store.fail(spec, error, traceback.format_exc())
+            more = "; a smaller --batch-size needs less" if failure.kind == "out of memory" else ""
+            return Reason(failure.error, failure.message + more)
+        store.finish(spec, output)
+        return None
 
 
 class _OfTheCaller(BaseException):
@@ -126,7 +125,7 @@ def _raising() -> Iterator[None]:
     raise theirs
 
 
-def work_apart(folder: str, spec: dict[str, Any], root: str) -> str:
+def work_apart(folder: str, spec: dict[str, Any], root: str) -> Reason | None:
     """`work` for another process or machine: takes plain values, writes its own cell only.
 
     Raises:

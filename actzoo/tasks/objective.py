@@ -12,6 +12,8 @@ from torch import Tensor, nn
 
 from actzoo.errors import DeclarationError
 
+ACRONYMS = ("rmse", "mse", "mae", "psnr", "auc")
+"""Names of metrics that readers know in capitals."""
 Measured = Mapping[str, Tensor]
 """Quantities of some examples, each a tensor of one row an example; "loss" is one of them."""
 
@@ -36,6 +38,31 @@ class Metric:
         if not self.name.isidentifier():
             raise DeclarationError(f"metric {self.name!r}: expected a name such as 'accuracy'")
         object.__setattr__(self, "difference_unit", self.difference_unit or self.unit)
+
+    @property
+    def title(self) -> str:
+        """The metric with its unit, such as "accuracy (%)"."""
+        return f"{self.words} ({self.unit})" if self.unit else self.words
+
+    @property
+    def words(self) -> str:
+        """The name as readers know it: `bits_per_token` is "bits per token", `rmse` is "RMSE"."""
+        return self.name.upper() if self.name in ACRONYMS else self.name.replace("_", " ")
+
+    def text(self, value: float, digits: int = 2) -> str:
+        """Return a value with its unit.
+
+        Args:
+            value: The value.
+            digits: Decimals of a percentage.
+        """
+        if self.unit == "%":
+            return f"{value:.{digits}f}%"
+        return f"{value:.4g} {self.unit}".rstrip()
+
+    def gain(self, difference: float) -> float:
+        """Return how much better a value is than another, from their difference."""
+        return difference if self.higher_is_better else -difference
 
     def to_json(self) -> dict[str, Any]:
         """Return what results store of the metric."""
@@ -98,7 +125,7 @@ class Objective:
         return self.metrics[0]
 
     def test(self, measured: Measured) -> dict[str, Any]:
-        """Return what results store of a test: the number of examples, the loss, the metrics.
+        """Return what results store of a test: examples, loss, metrics and other facts.
 
         Args:
             measured: What `measure` returned of all test examples.
@@ -114,7 +141,7 @@ class Objective:
                 f"objective {self.name}: the summary returned {sorted(found)}, without {lacking[0]}"
             )
         return {
-            **self.facts(measured),
+            "facts": dict(self.facts(measured)),
             "examples": len(measured["loss"]),
             "loss": float(measured["loss"].double().mean()),
             "metrics": {name: float(found[name]) for name in names},

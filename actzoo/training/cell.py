@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
 import numpy as np
-from numpy.typing import NDArray
 
 from actzoo.environment import environment
 from actzoo.errors import DivergedError
@@ -18,25 +17,18 @@ from actzoo.training import diagnostics
 from actzoo.training.build import Layer, layer_gain
 from actzoo.training.checkpoint import Checkpoint
 from actzoo.training.phases import Epoch, Training, proportions, train, weights
+from actzoo.training.result import (
+    CellOutput,
+    CellResult,
+    Evaluation,
+    Health,
+    LayerResult,
+    Parameters,
+    StoredObjective,
+    Times,
+)
 from actzoo.training.setup import Setup, Values, set_up_cell
 from actzoo.training.spec import CellSpec
-
-
-@dataclass
-class CellResult:
-    """What a finished cell leaves: numbers for JSON, a history, arrays.
-
-    Attributes:
-        numbers: The content of result.json.
-        history: One row an epoch.
-        predictions: What was measured of each test example: its loss, its predicted class.
-        layers: Curves of the layers and histograms of what arrives at them.
-    """
-
-    numbers: dict[str, Any]
-    history: list[dict[str, Any]]
-    predictions: dict[str, NDArray[Any]] = field(default_factory=dict)
-    layers: dict[str, NDArray[Any]] = field(default_factory=dict)
 
 
 def run_cell(
@@ -44,7 +36,7 @@ def run_cell(
     values: Values,
     report: Callable[[Epoch], None] = lambda _: None,
     checkpoint: Checkpoint | None = None,
-) -> CellResult:
+) -> CellOutput:
     """Run a cell from its first weight, or its checkpoint, to its last test example.
 
     Args:
@@ -69,42 +61,49 @@ def run_cell(
         training = train(spec, setup, report, checkpoint, machine)
         _check_weights(setup)
         with setup.drawing("test"):
-            return _result(spec, setup, before, training, here, started)
+            return _output(spec, setup, before, training, here, started)
 
 
-def _result(
+def _output(
     spec: CellSpec,
     setup: Setup,
     before: _Before,
     training: Training,
     here: dict[str, Any],
     started: float,
-) -> CellResult:
+) -> CellOutput:
     """Test, look at the layers and gather."""
     # Its losses may be inf, and are stored as null: a failure would let tuning see them.
     objective = setup.task.objective
     measured = setup.measure(setup.task.test)
     inputs, _ = diagnostics.pre_activations(*setup.looked_at)
-    numbers = {
-        "key": spec.key,
-        "spec": spec.to_json(),
-        "objective": objective.to_json(),
-        "test": objective.test(measured),
-        **_sizes(setup),
-        "layers": [before.with_end(setup, n) for n in range(len(setup.built.layers))],
-        "health": [{"when": "start", "layers": before.health}, *training.health],
-        "phases_skipped": training.skipped,
-        "kernel": setup.kernel,
-        "seconds": {
-            "training": training.seconds,
-            "measuring": training.measuring,
-            "total": training.elapsed + time.perf_counter() - started,
-        },
-        "environment": here,
-    }
-    return CellResult(
-        numbers=numbers,
-        history=training.history,
+    built = setup.built
+    result = CellResult(
+        key=spec.key,
+        spec=spec,
+        objective=msgspec.convert(objective.to_json(), StoredObjective),
+        test=Evaluation(**objective.test(measured)),
+        train_examples=len(setup.batches.index),
+        validation_examples=0 if setup.validation is None else len(setup.validation.targets),
+        parameters=Parameters(
+            network=sum(p.numel() for p in built.network_parameters()),
+            activations=sum(p.numel() for p in built.activation_parameters()),
+            mixture=sum(w.numel() for w in built.mixture_weights()),
+        ),
+        layers=[before.with_end(setup, n) for n in range(len(built.layers))],
+        health=[Health("start", before.health), *training.health],
+        phases_skipped=training.skipped,
+        kernel=setup.kernel,
+        seconds=Times(
+            training=training.seconds,
+            measuring=training.measuring,
+            total=training.elapsed + time.perf_counter() - started,
+        ),
+        environment=here,
+    )
+    return CellOutput(
+        result,
+        tuple(training.history),
         predictions={
             name: measured[name].numpy().astype(kind)
             for name, kind in (("predicted", np.int16), ("loss", np.float32))
@@ -112,7 +111,7 @@ def _result(
         },
         layers={
             **before.curves,
-            **diagnostics.curves(setup.built),
+            **diagnostics.curves(built),
             **diagnostics.histograms(inputs),
         },
     )
@@ -136,32 +135,19 @@ class _Before:
         self.curves = diagnostics.curves(setup.built, "start_")
         self.health = diagnostics.layer_health(*setup.looked_at)
 
-    def with_end(self, setup: Setup, n: int) -> dict[str, Any]:
+    def with_end(self, setup: Setup, n: int) -> LayerResult:
         """A layer (from 0) before and after training."""
         layer = setup.built.layers[n]
-        return {
-            "name": f"A{n + 1}",
-            "w_start": self._weights[n],
-            "P_start": self._proportions[n],
-            "w": weights(layer),
-            "P": proportions(layer),
-            "shares": diagnostics.shares(layer),
-            "gain_start": self._gains[n],
-            "learned": _learned(layer),
-        }
-
-
-def _sizes(setup: Setup) -> dict[str, Any]:
-    built = setup.built
-    return {
-        "train_images": len(setup.batches.index),
-        "validation_images": 0 if setup.validation is None else len(setup.validation.targets),
-        "parameters": {
-            "network": sum(p.numel() for p in built.network_parameters()),
-            "activations": sum(p.numel() for p in built.activation_parameters()),
-            "mixture": sum(w.numel() for w in built.mixture_weights()),
-        },
-    }
+        return LayerResult(
+            name=f"A{n + 1}",
+            w_start=self._weights[n],
+            P_start=self._proportions[n],
+            w=weights(layer),
+            P=proportions(layer),
+            shares=diagnostics.shares(layer),
+            gain_start=self._gains[n],
+            learned=_learned(layer),
+        )
 
 
 def _learned(layer: Layer) -> list[dict[str, Any]]:

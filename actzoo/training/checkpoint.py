@@ -16,16 +16,18 @@ from typing import Any
 
 import torch
 
-from actzoo.environment import MADE_WITH, in_words
+from actzoo.environment import MADE_WITH, differences, in_words
 from actzoo.errors import StoreError
 from actzoo.files import digest, parse_json, read_bytes, write_atomically
-from actzoo.training.spec import FORMAT
+from actzoo.training.spec import RECIPE
 
 EVERY = 2.0
 """Seconds between two checkpoints, at least. One takes tens of milliseconds for the networks
 here, most of it waiting for the disk: under 2% of the time, where an epoch of a small
 dataset takes less than that itself."""
 
+STATE = 2
+"""Raised by hand when the form of a state changes; its file does not outlive the cell's run."""
 State = dict[str, Any]
 """Tensors and plain values, all that `torch.load` takes with `weights_only`."""
 
@@ -44,10 +46,12 @@ def read(path: Path, key: str) -> tuple[dict[str, Any], bytes]:
         head["machine"].items()
     except (ValueError, TypeError, KeyError, AttributeError):
         raise StoreError(f"{path} cannot be read: it is torn or no checkpoint") from None
-    if found != (FORMAT, key):
+    if found != (RECIPE, key):
         raise StoreError(
-            f"{path} is of format {found[0]} and cell {found[1]}; expected {FORMAT} and {key}"
+            f"{path} is of format {found[0]} and cell {found[1]}; expected {RECIPE} and {key}"
         )
+    if head.get("state") != STATE:
+        raise StoreError(f"{path} holds a state of another version of actzoo")
     if not whole:
         raise StoreError(f"{path} is torn: its digest is not that of its content")
     return head, packed
@@ -106,7 +110,8 @@ class Checkpoint:
         torch.save(state(), packed)
         content = packed.getvalue()
         head = {
-            "format": FORMAT,
+            "format": RECIPE,
+            "state": STATE,
             "key": self._key,
             "machine": self._machine,
             "digest": digest(content),
@@ -117,11 +122,8 @@ class Checkpoint:
 
 def _same_machine(path: Path, there: dict[str, Any], here: dict[str, Any]) -> None:
     """What changes no number, a library for tables or figures, may be another one."""
-    before, now = in_words(there), in_words(here)
-    facts = [(name, before[name], now[name]) for name in MADE_WITH]
-    facts.append(("kernel", str(there.get("kernel")), str(here.get("kernel"))))
-    for name, was, is_now in facts:
-        if was != is_now:
-            raise StoreError(
-                f"{path} was written under other conditions: {name} was {was}, and is {is_now} here"
-            )
+    before, now = ({**in_words(m), "kernel": str(m.get("kernel"))} for m in (there, here))
+    for what, was, is_now in differences(before, now, (*MADE_WITH, "kernel")):
+        raise StoreError(
+            f"{path} was written under other conditions: {what} was {was}, and is {is_now} here"
+        )

@@ -15,6 +15,7 @@ from actzoo.mixture import Mixture
 from actzoo.tasks.objective import Objective
 from actzoo.tasks.task import Examples
 from actzoo.training.build import Built, Layer, exact_twin, is_elementwise, layer_channels
+from actzoo.training.result import LayerHealth
 
 RANGES = (1.0, 3.0, 10.0, 100.0)
 """Half-widths of the ranges that curves and histograms are stored on (figures 1 and 2)."""
@@ -97,7 +98,7 @@ def slope(layer: Layer, z: Tensor) -> Tensor:
 
 def layer_health(
     built: Built, objective: Objective, probe: Examples, autocast: torch.autocast
-) -> list[dict[str, float | None]]:
+) -> list[LayerHealth]:
     """For each layer: its share of dead units, of saturated values, its gradient norm.
 
     A unit (a channel, or an element of a flat layer) is dead if its slope is 0 for every
@@ -107,15 +108,14 @@ def layer_health(
     inputs, gradients = pre_activations(built, objective, probe, autocast)
     rows = []
     for layer, z, g in zip(built.layers, inputs, gradients, strict=True):
-        row: dict[str, float | None] = {"dead": None, "saturated": None}
+        dead = saturated = None
         if is_elementwise(layer):
             with built.evaluating():
                 size = slope(layer, z).abs()
             over = [d for d in range(z.dim()) if d != 1]
-            row["dead"] = float((size.amax(dim=over) == 0).float().mean())
-            row["saturated"] = float((size < SATURATED).float().mean())
-        row["gradient"] = _norm_of_one(g)
-        rows.append(row)
+            dead = float((size.amax(dim=over) == 0).float().mean())
+            saturated = float((size < SATURATED).float().mean())
+        rows.append(LayerHealth(dead, saturated, _norm_of_one(g)))
     return rows
 
 

@@ -7,12 +7,15 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+import msgspec
+
 from actzoo.errors import DivergedError, MixtureError
 from actzoo.mixture import Mixture
 from actzoo.training import diagnostics
 from actzoo.training.build import Layer
 from actzoo.training.checkpoint import Checkpoint, State
 from actzoo.training.loop import make_schedule, set_up, train_epoch, trainable
+from actzoo.training.result import EpochRow, Health, LayerEpoch, Validation
 from actzoo.training.setup import Setup
 from actzoo.training.spec import CellSpec
 
@@ -57,8 +60,8 @@ class Training:
         phase, epoch: The last epoch that is done; 0, 0 before the first.
     """
 
-    history: list[dict[str, Any]] = field(default_factory=list)
-    health: list[dict[str, Any]] = field(default_factory=list)
+    history: list[EpochRow] = field(default_factory=list)
+    health: list[Health] = field(default_factory=list)
     skipped: list[int] = field(default_factory=list)
     seconds: float = 0.0
     measuring: float = 0.0
@@ -94,7 +97,7 @@ def train(
     done = Training()
     if state is not None:
         built.model.load_state_dict(state["model"])
-        done = Training(**state["training"])
+        done = msgspec.convert(state["training"], Training)
     before = done.elapsed
     goes = [trainable(built, phase) != [] for phase in spec.protocol]
     total = sum(phase.epochs for phase, go in zip(spec.protocol, goes, strict=True) if go)
@@ -126,11 +129,10 @@ def train(
                     )
             except (DivergedError, MixtureError) as error:
                 raise type(error)(f"phase {number}, epoch {epoch}: {error}") from None
-            row = {"phase": number, "trains": phase.trains, "epoch": epoch, "loss": loss}
             looked = time.perf_counter()
             with setup.drawing(f"looks {number} {epoch}"):
-                seen = _look(setup)
-            done.history.append({**row, **seen, "seconds": seconds})
+                held, layers = _held_out(setup), _layers(setup)
+            done.history.append(EpochRow(number, phase.trains, epoch, loss, seconds, layers, held))
             done.measuring += time.perf_counter() - looked
             done.seconds += seconds
             done.phase, done.epoch = number, epoch
@@ -146,7 +148,7 @@ def train(
 
             if checkpoint is not None:
                 checkpoint.offer(now)
-            score = done.history[-1].get("validation_score")
+            score = None if held is None else held.score
             metric = aim.score
             report(
                 Epoch(
@@ -156,29 +158,29 @@ def train(
             )  # fmt: skip
         # After the checkpoint of the last epoch, so that a cell that goes on from there looks too.
         with setup.drawing(f"looks {number}"):
-            layers = diagnostics.layer_health(*setup.looked_at)
-        done.health.append({"when": f"phase {number}", "layers": layers})
+            health = diagnostics.layer_health(*setup.looked_at)
+        done.health.append(Health(f"phase {number}", health))
     done.elapsed = before
     return done
 
 
-def _look(setup: Setup) -> dict[str, float]:
-    """What is measured after each epoch."""
-    row: dict[str, float] = {}
-    if setup.validation is not None:
-        test = setup.task.objective.test(setup.measure(setup.validation))
-        name = setup.task.objective.score.name
-        row["validation_score"] = test["metrics"][name]
-        # Histories have always had the accuracy as a fraction, which is a fact beside the metric.
-        row[f"validation_{name}"] = test.get(name, test["metrics"][name])
-        row["validation_loss"] = test["loss"]
-    for n, norm in enumerate(diagnostics.gradient_norms(*setup.looked_at), start=1):
-        row[f"gradient_A{n}"] = norm
-    for n, layer in enumerate(setup.built.layers, start=1):
-        both = zip(weights(layer), proportions(layer), strict=True)
-        for m, (w, p) in enumerate(both, start=1):
-            row[f"w_A{n}_{m}"], row[f"P_A{n}_{m}"] = w, p
-    return row
+def _held_out(setup: Setup) -> Validation | None:
+    """Return how the held-out examples are predicted."""
+    if setup.validation is None:
+        return None
+    test = setup.task.objective.test(setup.measure(setup.validation))
+    name = setup.task.objective.score.name
+    # Histories have always had the accuracy as a fraction, which is a fact beside the metric.
+    fact = test["facts"].get(name, test["metrics"][name])
+    return Validation(test["metrics"][name], test["loss"], {name: fact})
+
+
+def _layers(setup: Setup) -> list[LayerEpoch]:
+    norms = diagnostics.gradient_norms(*setup.looked_at)
+    return [
+        LayerEpoch(norm, weights(layer), proportions(layer))
+        for norm, layer in zip(norms, setup.built.layers, strict=True)
+    ]
 
 
 def weights(layer: Layer) -> list[float]:

@@ -6,7 +6,7 @@ import hashlib
 import json
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import msgspec
 
@@ -16,11 +16,30 @@ from actzoo.training.build import WeightInit
 from actzoo.training.fingerprint import Fingerprint
 from actzoo.training.protocol import Phase, Protocol
 
-FORMAT = 2
-"""Version of the cell format; raised by hand whenever the same spec trains another network or
-tests it otherwise. Which commit measured what goes on inside is in each result."""
+RECIPE = 2
+"""Raised by hand whenever the same spec trains another model or tests it otherwise: a part of
+every key, as "format". How files are laid out has a number of its own, `results.layouts.LAYOUT`.
+Which commit measured what goes on inside is in each result."""
 
 Precision = Literal["fp32", "bf16"]
+
+
+class Coordinates(NamedTuple):
+    """What a cell is a cell of, in the words of the run.
+
+    Attributes:
+        dataset: Name of the task.
+        model: The model with its options.
+        seed: The seed.
+        members: The functions of the set.
+        control: "" or the name of the control that it is.
+    """
+
+    dataset: str
+    model: str
+    seed: int
+    members: tuple[str, ...]
+    control: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,6 +86,11 @@ class CellSpec:
     kernel: Kernel = "reference"  # what cells ran before there was a choice
 
     @property
+    def coordinates(self) -> Coordinates:
+        """Where it belongs in a run."""
+        return Coordinates(self.dataset, self.model, self.seed, self.members, self.control)
+
+    @property
     def label(self) -> str:
         """What tables and figures call the set."""
         text = " + ".join(self.members)
@@ -76,7 +100,7 @@ class CellSpec:
         """The canonical form: plain JSON values."""
         parts: dict[str, Any] = json.loads(json.dumps(msgspec.to_builtins(self)))
         parts["fingerprints"] = [print_.to_json() for print_ in self.fingerprints]
-        return {"format": FORMAT, **parts}
+        return {"format": RECIPE, **parts}
 
     @classmethod
     def from_json(cls, parts: dict[str, Any]) -> CellSpec:

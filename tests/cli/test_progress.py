@@ -16,6 +16,7 @@ from actzoo.cli.tally import Tally
 from actzoo.sweep.events import Event
 from actzoo.training.phases import Epoch
 from actzoo.training.protocol import PAPER
+from actzoo.training.result import IMAGES, Evaluation, Times
 
 
 def shown(tiny_npz, tmp_path, *, terminal, columns=80):
@@ -63,7 +64,12 @@ def event(kind, number, *, dataset="digits", seconds=None, done=None):
         key=str(number), label="relu", dataset=dataset, model="mlp", seed=number, protocol=PAPER
     )
     epoch = Epoch(1, "network", 1, done, 10, 0.5, None) if done else None
-    result = {"test": {"accuracy": 0.5}, "seconds": {"total": seconds}} if seconds else None
+    test = Evaluation(10, 0.5, {"accuracy": 50.0}, {"images": 10})
+    result = (
+        SimpleNamespace(objective=IMAGES, test=test, score=50.0, seconds=Times(seconds, 0, seconds))
+        if seconds
+        else None
+    )
     return Event(kind, number, 5, spec, epoch=epoch, result=result)
 
 
@@ -125,7 +131,7 @@ def test_a_cell_that_tunes_shows_no_test_accuracy():
     out = io.StringIO()
     with display(Console(file=out, width=200, color_system=None)) as progress:
         tuned = replace(event("done", 1, seconds=1.0), tries="lr_network=0.001")
-        progress.show(replace(tuned, result={**tuned.result, "test": {"accuracy": 0.5}}))
+        progress.show(tuned)
     assert "(lr_network=0.001) on digits, seed 1: done\n" in out.getvalue()
 
 

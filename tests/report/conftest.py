@@ -12,12 +12,14 @@ import numpy as np
 import pytest
 
 from actzoo.errors import DivergedError
+from actzoo.files import csv_bytes
+from actzoo.results.layouts import read_history, read_result
 from actzoo.results.schema import digest_of
 from actzoo.results.store import Store
 from actzoo.sweep.plan import Run
-from actzoo.training.cell import CellResult
 from actzoo.training.fingerprint import Fingerprint
 from actzoo.training.protocol import Phase, Protocol, equal_epochs
+from actzoo.training.result import CellOutput, CellResult
 from actzoo.training.spec import CellSpec
 
 IMAGES = 1000
@@ -50,7 +52,7 @@ def _layer(members: tuple[str, ...], seed: int, number: int, init: str) -> dict[
     return {"name": f"A{number}", "w_start": start, "P_start": start, "P": end, "shares": shares}
 
 
-def _result(spec: CellSpec, correct: int, layers: int) -> CellResult:
+def _result(spec: CellSpec, correct: int, layers: int) -> CellOutput:
     mixed = len(spec.members) > 1
     rows = [_layer(spec.members, spec.seed, n, spec.init) for n in range(1, layers + 1)]
     history: list[dict[str, Any]] = []
@@ -62,12 +64,13 @@ def _result(spec: CellSpec, correct: int, layers: int) -> CellResult:
             row["loss"] = 2.0 / (number * 10 + epoch + spec.seed)
             if spec.validation:
                 row["validation_accuracy"] = 0.5 + 0.01 * number + 0.001 * epoch
+                row["validation_loss"] = row["loss"]
             for layer in rows:
                 name = layer["name"]
                 row[f"gradient_{name}"] = 0.5 * epoch
                 moved = number >= 2
                 for m, p in enumerate(layer["P" if moved else "P_start"], start=1):
-                    row[f"P_{name}_{m}"] = p
+                    row[f"w_{name}_{m}"] = row[f"P_{name}_{m}"] = p
             row["seconds"] = 0.5
             history.append(row)
     arrays: dict[str, Any] = {}
@@ -123,7 +126,13 @@ def _result(spec: CellSpec, correct: int, layers: int) -> CellResult:
         },
     }
     predictions = {"predicted": np.zeros(3, np.int16), "loss": np.zeros(3, np.float32)}
-    return CellResult(numbers, history, predictions, arrays)
+    rows = csv_bytes(history)
+    return CellOutput(_typed(numbers), read_history(rows), predictions, arrays)
+
+
+def _typed(numbers: dict[str, Any]) -> CellResult:
+    """Numbers as the layout before objectives had them."""
+    return read_result({**numbers, "digest": digest_of(numbers)})
 
 
 def _prints(names: tuple[str, ...], digests: Mapping[str, str] | None) -> tuple[Fingerprint, ...]:

@@ -6,6 +6,7 @@ import itertools
 import math
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -15,12 +16,14 @@ from scipy import stats
 from actzoo.errors import UsageError
 from actzoo.report.comparison import HIGHER, LOWER, Beside, dropped, hold
 from actzoo.report.comparison_text import how_to_read, markdown
+from actzoo.report.reading import read_study
 from actzoo.report.statistics import holm, least_p, paired_p, smallest_detectable
 from actzoo.report.verdicts import NO_DIFFERENCE, ONE_SEED, compare, out_of_reach
-from actzoo.report.view import Cell, Group, Study, Variant, read_study
+from actzoo.report.view import Cell, Group, Study, Variant
 from actzoo.results.store import Store
 from actzoo.sweep.plan import Run
 from actzoo.training.protocol import Phase
+from actzoo.training.result import IMAGES
 
 Make = Callable[..., Path]
 Edit = Callable[..., None]
@@ -49,7 +52,7 @@ def test_numbers_against_scipy(beside: Callable[..., Beside]) -> None:
     a, b = np.array(A["relu + tanh"]) / 10, np.array(B["relu + tanh"]) / 10
     test = stats.ttest_rel(b, a)
     low, high = test.confidence_interval(0.95)
-    assert (row.accuracy_a.mean, row.accuracy_b.mean) == pytest.approx((a.mean(), b.mean()))
+    assert (row.score_a.mean, row.score_b.mean) == pytest.approx((a.mean(), b.mean()))
     assert row.difference.mean == pytest.approx(-1.0)
     assert (row.difference.low, row.difference.high) == pytest.approx((low, high))
     assert row.p == pytest.approx(test.pvalue)
@@ -106,8 +109,10 @@ def study_of(correct: dict[str, list[int]], baseline: str = "relu") -> Study:
     """A study that nothing stored: the test counts alone, of 1000 images."""
 
     def variant(name: str, counts: list[int]) -> Variant:
-        tests = [{"correct": count, "images": 1000} for count in counts]
-        cells = [Cell("", n, {"test": test}, "", Store(Path())) for n, test in enumerate(tests)]
+        results: list[Any] = [
+            SimpleNamespace(score=100 * count / 1000, objective=IMAGES) for count in counts
+        ]
+        cells = [Cell("", n, result, "", Store(Path())) for n, result in enumerate(results)]
         return Variant((name,), "", name, (), tuple(cells))
 
     variants = tuple(variant(name, counts) for name, counts in correct.items())

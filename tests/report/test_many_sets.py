@@ -12,11 +12,13 @@ import pytest
 from actzoo.report.figures import overview, style, training, tuning
 from actzoo.report.markdown import summary_rows, write_report
 from actzoo.report.order import by_score
+from actzoo.report.reading import read_study
 from actzoo.report.tuning import Pairs
 from actzoo.report.verdicts import compare
-from actzoo.report.view import Variant, read_study
+from actzoo.report.view import Variant
 from actzoo.sweep.plan import Subject
 from actzoo.sweep.tune import Outcome, Tuned
+from actzoo.training.result import IMAGES
 
 Make = Callable[..., Path]
 FIVE = {"relu": [900, 905], "tanh": [920, 912], "sin": [910, 914], "gelu": [None, None],
@@ -85,7 +87,7 @@ def test_the_best_the_worst_and_the_baseline_are_drawn_out(make_store: Make) -> 
     assert out == {"x + 40": "highest accuracy", "x + 1": "lowest accuracy", "relu": "baseline"}
     panels = training.collect_training(training.trained(group))
     with style.styled():
-        figure = overview.draw_overview(panels, out)
+        figure = overview.draw_overview(panels, out, IMAGES)
     axes = figure.axes
     assert [len(a.lines) for a in axes] == [41, 41]
     wide = [line for line in axes[0].lines if line.get_linewidth() > 1]
@@ -102,19 +104,19 @@ def test_the_best_the_worst_and_the_baseline_are_drawn_out(make_store: Make) -> 
 @pytest.mark.parametrize("count", [4, 40])
 def test_nothing_in_a_figure_overlaps_or_leaves_it(make_store: Make, count: int) -> None:
     """Labels of the rows, legends and titles, as they are drawn."""
-    from actzoo.report.figures import accuracy
+    from actzoo.report.figures import scores
 
     study = by_score(read_study(many(make_store, count)))
     (group,), (comparisons,) = study.groups, compare(study)
-    rows = accuracy.collect_accuracy(group, comparisons)
+    rows = scores.collect_scores(group, comparisons)
     rows[0] = rows[0]._replace(name="a long name of a set " * 4 + "\n1 of 2 ok")
     panels = training.collect_training(training.trained(group))
     panels[0] = panels[0]._replace(name="n" * 100)
     out = {"n" * 100: "highest accuracy"}
     with style.styled():
         for figure in (
-            accuracy.draw_accuracy(rows, "relu"),
-            overview.draw_overview(panels, out),
+            scores.draw_scores(rows, "relu", IMAGES.score),
+            overview.draw_overview(panels, out, IMAGES),
         ):
             figure.draw_without_rendering()
             whole = figure.bbox
@@ -139,7 +141,7 @@ def _pairs(count: int) -> Pairs:
     found = []
     for number in range(count):
         outcomes = tuple(
-            Outcome({"lr_network": rate}, (f"k{rate}",), (0.5 + number / 100 + rate,), (0.1,), (),
+            Outcome({"lr_network": rate}, (f"k{rate}",), (50 + number + 100 * rate,), (0.1,), (),
                     1, 1.0)
             for rate in (1e-3, 1e-2)
         )  # fmt: skip
@@ -154,14 +156,14 @@ def test_tuning_of_many_is_one_figure(tmp_path: Path) -> None:
     few = [p._replace(lines=(p.lines[0], p.lines[20], p.lines[39])) for p in panels]
     out = {"x + 0": "lowest accuracy", "x + 20": "baseline", "x + 39": "highest accuracy"}
     with style.styled():
-        figure = tuning.draw_sensitivity(few, panels, out)
+        figure = tuning.draw_sensitivity(few, panels, IMAGES.score, out)
     (axes,) = figure.axes
     assert len(axes.lines) == 37 + 2 * 3
     (legend,) = figure.legends
     assert {text.get_text() for text in legend.get_texts()} == {
         *(f"{name} ({what})" for name, what in out.items()), "the other 37 sets",
     }  # fmt: skip
-    style.write(tmp_path / "a.png", lambda: tuning.draw_sensitivity(few, panels, out))
+    style.write(tmp_path / "a.png", lambda: tuning.draw_sensitivity(few, panels, IMAGES.score, out))
 
 
 def test_of_many_mixtures_the_best_and_the_worst_are_drawn(make_store: Make) -> None:

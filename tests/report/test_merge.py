@@ -10,12 +10,14 @@ from typing import Any
 import pytest
 
 from actzoo.errors import StoreError, UsageError
+from actzoo.report.content import Report
 from actzoo.report.figures import Figures
 from actzoo.report.markdown import render, write_merged, write_report
 from actzoo.report.merge import read_studies
-from actzoo.report.mixed import differing, refuse_mixed
+from actzoo.report.reading import read_study
+from actzoo.report.unlike import mixed, refuse_mixed
 from actzoo.report.verdicts import compare
-from actzoo.report.view import Study, read_study
+from actzoo.report.view import Study
 
 Make = Callable[..., Path]
 Edit = Callable[..., None]
@@ -25,7 +27,9 @@ SIN = [880, 884, 879, 881]
 
 
 def text(study: Study) -> str:
-    return re.sub(" +", " ", render(study, Figures(Path(), "png")))
+    report = Report(study, Path(), mixed_machines=True, keep_order=True)
+    report.figures = Figures(Path(), "png")
+    return re.sub(" +", " ", render(report))
 
 
 def test_sets_of_two_folders_stand_in_one_table(make_store: Make) -> None:
@@ -209,7 +213,7 @@ def test_unlike_cells_of_one_seed_are_refused(
 ) -> None:
     folder = make_store({"relu": RELU, "tanh": TANH, "sin": SIN}, sets=(("tanh",), ("sin",)))
     edit(folder, environment(**changes), seed=1, members=["sin"])
-    (found,) = differing(read_study(folder))
+    (found,) = mixed(read_study(folder))
     assert (found.dataset, found.model, found.seed, found.fact) == (
         "digits", "paper_cnn", 1, fact,
     )  # fmt: skip

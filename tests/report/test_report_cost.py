@@ -7,15 +7,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from actzoo.report.content import Report
 from actzoo.report.figures import Figures
 from actzoo.report.markdown import render
-from actzoo.report.view import read_study
+from actzoo.report.reading import read_study
 
 ACCURACY = {"relu + tanh": [950, 953], "relu": [900, 902], "tanh": [901, 900]}
 
 
 def read(folder: Path) -> str:
-    return render(read_study(folder), Figures(folder, "png"))
+    report = Report(read_study(folder), folder, mixed_machines=True, keep_order=True)
+    report.figures = Figures(folder, "png")
+    return render(report)
 
 
 def write(folder: Path, costs: list[dict[str, Any]]) -> None:

@@ -12,12 +12,14 @@ import pytest
 from actzoo.errors import UsageError
 from actzoo.files import digest, read_json, write_json
 from actzoo.report import write_report
-from actzoo.report.figures import accuracy, curves, style, training
+from actzoo.report.figures import curves, scores, style, training
+from actzoo.report.reading import read_study
 from actzoo.report.series import Span, along, spans
 from actzoo.report.verdicts import compare
-from actzoo.report.view import Group, Study, read_study
+from actzoo.report.view import Group, Study
 from actzoo.results.schema import digest_of
 from actzoo.training.protocol import Phase
+from actzoo.training.result import IMAGES
 
 Make = Callable[..., Path]
 SETS = (("relu", "tanh"),)
@@ -35,7 +37,7 @@ def group(study: Study) -> Group:
 
 
 def test_dots(study: Study, group: Group) -> None:
-    rows = accuracy.collect_accuracy(group, compare(study)[0])
+    rows = scores.collect_scores(group, compare(study)[0])
     assert [row.name for row in rows] == ["relu + tanh", "relu", "tanh\n1 of 2 ok"]
     assert rows[0].values == pytest.approx((95.0, 95.3))
     assert rows[0].differences == pytest.approx((5.0, 5.1))
@@ -62,8 +64,8 @@ def test_what_arrives(group: Group) -> None:
 
 
 def test_phases_lie_above_each_other(group: Group) -> None:
-    single = along(group.baseline, "loss")
-    mixture = along(group.mixtures[0], "loss")
+    single = along(group.baseline, lambda row: row.loss)
+    mixture = along(group.mixtures[0], lambda row: row.loss)
     assert single is not None
     assert mixture is not None
     assert mixture.x.tolist() == [1, 2, 3, 4, 5, 6, 7]
@@ -85,15 +87,15 @@ def test_proportions_begin_before_the_first_epoch(group: Group) -> None:
 def test_training_panels(group: Group) -> None:
     found = training.collect_training(training.trained(group))
     assert [panel.name for panel in found] == ["relu + tanh", "relu", "tanh"]
-    assert found[0].accuracy is not None
-    assert found[0].accuracy.mean[0] == pytest.approx(51.1)
+    assert found[0].score is not None
+    assert found[0].score.mean[0] == pytest.approx(51.1)
     norms = training.collect_gradients(training.trained(group))
     assert norms[0].layers[1][1].mean[:2] == pytest.approx([0.2, 0.5])
 
 
 def test_no_validation_no_accuracy(make_store: Make) -> None:
     group = read_study(make_store(CORRECT, sets=SETS, validation=0.0)).groups[0]
-    assert training.collect_training(group.mixtures)[0].accuracy is None
+    assert training.collect_training(group.mixtures)[0].score is None
 
 
 def test_spans_leave_out_empty_phases() -> None:
@@ -124,11 +126,11 @@ def test_the_same_numbers_give_the_same_bytes(make_store: Make) -> None:
 
 @pytest.mark.parametrize("form", style.FORMATS)
 def test_bytes_of_each_format(study: Study, tmp_path: Path, form: str) -> None:
-    rows = accuracy.collect_accuracy(study.groups[0], compare(study)[0])
+    rows = scores.collect_scores(study.groups[0], compare(study)[0])
     path = tmp_path / f"figure.{form}"
 
     def content() -> bytes:
-        style.write(path, lambda: accuracy.draw_accuracy(rows, "relu"))
+        style.write(path, lambda: scores.draw_scores(rows, "relu", IMAGES.score))
         return path.read_bytes()
 
     first = content()
@@ -139,9 +141,9 @@ def test_bytes_of_each_format(study: Study, tmp_path: Path, form: str) -> None:
 
 def test_a_set_without_any_cell_still_has_its_row(make_store: Make, tmp_path: Path) -> None:
     study = read_study(make_store({**CORRECT, "tanh": [None, None]}, sets=SETS))
-    rows = accuracy.collect_accuracy(study.groups[0], compare(study)[0])
+    rows = scores.collect_scores(study.groups[0], compare(study)[0])
     assert rows[2].name == "tanh\n0 of 2 ok"
-    style.write(tmp_path / "figure.png", lambda: accuracy.draw_accuracy(rows, "relu"))
+    style.write(tmp_path / "figure.png", lambda: scores.draw_scores(rows, "relu", IMAGES.score))
 
 
 def test_figures_of_an_earlier_report_go_and_others_stay(make_store: Make) -> None:

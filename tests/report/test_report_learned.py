@@ -23,7 +23,7 @@ def test_what_a_function_learnt_is_in_the_report(tmp_path, tiny_npz):
     )
     own = [row for row in results.rows if "sigmoid" in row["set"]]
     store = Store(tmp_path / "out")
-    values = [store.result(row["key"])["layers"][0]["learned"][0]["b"] for row in own]
+    values = [store.result(row["key"]).layers[0].learned[0]["b"] for row in own]
     assert values[0] != 1 and len(values) == 2
     text = write_report(tmp_path / "out").read_text(encoding="utf-8")
     assert "What the functions learnt" in text

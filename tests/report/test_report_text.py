@@ -15,13 +15,14 @@ import pytest
 from actzoo.errors import StoreError, UnknownNameError
 from actzoo.plugins import registry
 from actzoo.report import write_report
+from actzoo.report.content import Report
 from actzoo.report.figures import Figures
 from actzoo.report.markdown import render
-from actzoo.report.preference import _written_out, equations, preferences
-from actzoo.report.shape import is_leaky
+from actzoo.report.reading import read_study
+from actzoo.report.sections.preference import _written_out, equations, preferences
+from actzoo.report.sections.shape import is_leaky
 from actzoo.report.statistics import Bend, Interval
 from actzoo.report.text import duration, ends, listed, number, p_value, signed, table, with_half
-from actzoo.report.view import read_study
 from actzoo.results.schema import digest_of
 from actzoo.training.protocol import PAPER
 
@@ -37,7 +38,9 @@ THREE = {
 
 def read(folder: Path) -> str:
     """The text alone: drawing takes seconds."""
-    return render(read_study(folder), Figures(folder, "png"))
+    report = Report(read_study(folder), folder, mixed_machines=True, keep_order=True)
+    report.figures = Figures(folder, "png")
+    return render(report)
 
 
 def test_a_whole_report(make_store: Make) -> None:

@@ -12,19 +12,23 @@ from actzoo.errors import StoreError
 from actzoo.report.figures import style
 from actzoo.report.figures.tuning import collect_sensitivity, draw_sensitivity, figures_of
 from actzoo.report.markdown import write_report
-from actzoo.report.tuning import of_group, read_tuned, section
-from actzoo.report.view import Variant, read_study
+from actzoo.report.reading import read_study
+from actzoo.report.sections.tuning import cautions
+from actzoo.report.tuning import of_group, read_tuned
+from actzoo.report.view import Variant
 from actzoo.sweep.plan import Subject
 from actzoo.sweep.tune import Outcome, Tuned, read_tuning
+from actzoo.tasks.objective import CLASSIFICATION
 from actzoo.training.protocol import PAPER
-from actzoo.training.spec import FORMAT
+from actzoo.training.spec import RECIPE
+
+METRIC = CLASSIFICATION.score
 
 
 def outcome(accuracy, failures=(), **setting):
     """Of seeds with these accuracies in %."""
-    shares = tuple(a / 100 for a in accuracy)
-    keys = tuple(f"key {n}" for n in range(len(shares) + len(failures)))
-    return Outcome(setting, keys, shares, tuple(0.5 for _ in shares), failures, 4, 60.0)
+    keys = tuple(f"key {n}" for n in range(len(accuracy) + len(failures)))
+    return Outcome(setting, keys, tuple(accuracy), (0.5,) * len(accuracy), failures, 4, 60.0)
 
 
 def pairs(count=2):
@@ -35,7 +39,7 @@ def pairs(count=2):
         outcome([60, 62], lr_network=1e-3, optimizer="adam"),
         outcome([64, 66], lr_network=1e-3, optimizer="sgd"),
     ]
-    failing = [replace(o, accuracy=(), failures=("nan", "nan")) for o in tuned[:2]]
+    failing = [replace(o, score=(), failures=("nan", "nan")) for o in tuned[:2]]
     found = []
     for number in range(count):
         outcomes = tuple([*failing, *tuned[2:]] if number == 0 else tuned)
@@ -55,8 +59,8 @@ def test_a_sensitivity_curve_is_the_best_of_the_others():
         ("adam", "sgd"),
         False,
     )
-    np.testing.assert_allclose([line.accuracy for line in rate.lines], [[65, np.nan], [65, 85]])
-    np.testing.assert_allclose([line.accuracy for line in optimizer.lines], [[61, 65], [85, 72]])
+    np.testing.assert_allclose([line.score for line in rate.lines], [[65, np.nan], [65, 85]])
+    np.testing.assert_allclose([line.score for line in optimizer.lines], [[61, 65], [85, 72]])
     assert [line.picked for line in rate.lines] == [0, 1]
     assert [line.picked for line in optimizer.lines] == [1, 0]
 
@@ -68,9 +72,9 @@ def test_figures_hold_as_many_sets_as_there_are_colours(count, figures, tmp_path
     assert [len(some[0].lines) for some in drawn] == figures
     for number, some in enumerate(drawn):
         path = tmp_path / f"{number}.png"
-        style.write(path, lambda some=some: draw_sensitivity(some, panels))
+        style.write(path, lambda some=some: draw_sensitivity(some, panels, METRIC))
         assert path.read_bytes().startswith(b"\x89PNG")
-        figure = draw_sensitivity(some, panels)
+        figure = draw_sensitivity(some, panels, METRIC)
         scales = [axes.get_xscale() for axes in figure.axes]
         assert scales == ["log", "linear"]
 
@@ -79,7 +83,7 @@ def test_nothing_that_worked_is_drawn_too(tmp_path):
     (variant, tuned), *_ = pairs(1)
     nothing = Tuned(tuned.subject, tuned.outcomes[:2], 0)
     panels = collect_sensitivity([(variant, nothing)])
-    style.write(tmp_path / "a.svg", lambda: draw_sensitivity(panels, panels))
+    style.write(tmp_path / "a.svg", lambda: draw_sensitivity(panels, panels, METRIC))
 
 
 @pytest.fixture(scope="module")
@@ -113,7 +117,7 @@ def test_the_report_shows_what_was_tuned_and_for_how_much(tuned_run):
         chosen, cost = ([cell.strip() for cell in row.split("|")[2:-1]] for row in rows)
         best = tuned.outcomes[tuned.picked]
         assert float(chosen[0]) == best.setting["lr_network"]
-        assert float(chosen[1]) == pytest.approx(100 * best.accuracy[0], abs=0.005)
+        assert float(chosen[1]) == pytest.approx(best.score[0], abs=0.005)
         assert cost[:2] == ["3", "9" if len(tuned.subject.members) > 1 else "6"]
     assert "| all " in tuning and "Every set got the same number of cells. Epochs" in tuning
     assert "nothing was tuned" not in text.replace("\n", " ")
@@ -125,7 +129,7 @@ def test_pairs_are_those_of_the_same_seed_whatever_was_chosen(tuned_run):
     assert [v.name for v in group.variants] == ["relu + tanh", "relu", "tanh"]
     chosen = read_tuning(tuned_run).chosen
     for variant in group.variants:
-        assert list(variant.accuracy) == [0, 1]
+        assert list(variant.score) == [0, 1]
         setting = chosen[Subject(group.dataset, group.model, variant.members, "")]
         assert variant.protocol[0].lr == variant.protocol[2].lr == setting["lr_network"]
         assert variant.protocol[1].lr == 1e-2
@@ -137,9 +141,8 @@ def test_a_wider_grid_is_suggested_at_the_edge(tuned_run, monkeypatch):
     tuned = read_tuned(study)
     for picked, warned in ((0, True), (1, False), (2, True)):
         moved = {s: replace(t, picked=picked) for s, t in tuned.items()}
-        monkeypatch.setattr("actzoo.report.tuning.read_tuned", lambda _, moved=moved: moved)
-        (part,) = section(study)
-        assert any("a wider grid" in line for line in part["cautions"]) == warned
+        pairs = of_group(study.groups[0], moved)
+        assert any("a wider grid" in line for line in cautions(pairs)) == warned
 
 
 def test_a_run_that_has_not_chosen_has_no_report(tuned_run, tmp_path):
@@ -155,8 +158,8 @@ def test_a_run_that_has_not_chosen_has_no_report(tuned_run, tmp_path):
         ("{torn", "torn or no JSON"),
         ('{"format": 99}', "is of format 99; expected"),
         ('{"tuned": []}', "is of format None; expected"),
-        (f'{{"format": {FORMAT}, "tuned": [{{}}]}}', "holds no tuning of this version"),
-        (f'{{"format": {FORMAT}, "tuned": 3}}', "holds no tuning of this version"),
+        (f'{{"format": {RECIPE}, "tuned": [{{}}]}}', "holds no tuning of this version"),
+        (f'{{"format": {RECIPE}, "tuned": 3}}', "holds no tuning of this version"),
     ],
 )
 def test_a_foreign_choice_is_told_with_the_next_step(content, message, tmp_path):

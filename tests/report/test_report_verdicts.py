@@ -9,9 +9,9 @@ import pytest
 
 from actzoo.errors import StoreError
 from actzoo.report import summary_rows
+from actzoo.report.reading import read_study, short_names
 from actzoo.report.statistics import holm
 from actzoo.report.verdicts import NO_DIFFERENCE, ONE_SEED
-from actzoo.report.view import read_study, short_names
 
 Make = Callable[..., Path]
 SETS = (("relu", "tanh"),)

@@ -192,7 +192,7 @@ def test_a_cell_that_diverges_is_a_result_and_the_others_go_on(tmp_path, quick):
     assert (frame[frame["set"] == "tanh"]["status"] == "ok").all()
     assert results.failed == 4
     store = Store(tmp_path / "out")
-    assert "DivergedError" in store.error(failed["key"].iloc[0])["trace"]
+    assert "DivergedError" in store.error(failed["key"].iloc[0]).trace
 
 
 class TestFailures:
@@ -226,7 +226,7 @@ class TestFailures:
         whole, _ = broken()
         key = next(row["key"] for row in whole.rows if row["status"] == "ok")
         store = Store(tmp_path / "out")
-        spec = CellSpec.from_json(store.result(key)["spec"])
+        spec = store.result(key).spec
         (store.cell(key) / "result.json").unlink()
         store.fail(spec, MemoryError("of an earlier try"), "trace")
         assert broken()[0].failed == 5
@@ -310,7 +310,7 @@ def test_a_retry_forgets_the_old_failure_before_it_runs(tmp_path, quick):
     cell = make_plan(Run(sets=(("tanh",),), **quick), tmp_path)[0].cells[0]
     store = Store(tmp_path / "out")
     store.fail(cell, ValueError("of an earlier try"), "trace")
-    assert store.error(cell.key)["message"] == "of an earlier try"
+    assert store.error(cell.key).message == "of an earlier try"
     store.begin(cell)
     assert store.error(cell.key) is None
 

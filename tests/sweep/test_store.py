@@ -6,6 +6,8 @@ import errno
 import io
 import json
 import os
+import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -16,11 +18,12 @@ from rich.console import Console
 from actzoo.cli.progress import display
 from actzoo.errors import DivergedError, MixtureError, StoreError
 from actzoo.files import npz_bytes, read_json, write_json
+from actzoo.report import write_report
 from actzoo.results.store import Store
 from actzoo.sweep.progress import ProgressFile
 from actzoo.sweep.worker import work
 from actzoo.training import checkpoint
-from actzoo.training.spec import FORMAT, CellSpec
+from actzoo.training.spec import CellSpec
 
 REPORTS = Path(__file__).parents[2] / "reports"
 COMMITTED = sorted(path.parent for path in REPORTS.glob("*/spec.json"))
@@ -170,14 +173,13 @@ def test_a_folder_of_another_format_keeps_all_it_has(tanh, tmp_path, content, me
 
 
 @pytest.mark.parametrize("folder", COMMITTED, ids=lambda path: path.name)
-def test_a_committed_report_is_written_anew_or_says_why_not(folder):
-    form = read_json(folder / "spec.json")["format"]
-    if form == FORMAT:
-        assert Store(folder).spec()["keys"]
-        return
-    with pytest.raises(StoreError, match=f"of format {form}, .* stays as it was written"):
-        Store(folder).spec()
-    assert "actzoo's commit" in (folder / "report.md").read_text(encoding="utf-8")
+def test_a_committed_report_of_an_older_layout_is_written_anew(folder, tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(folder, copy)
+    text = write_report(copy, keep_order=True).read_text(encoding="utf-8")
+    rows = re.compile(r"^\| `[^|]*\| +\d+ of \d+ \|.*$", re.MULTILINE)
+    earlier = rows.findall((folder / "report.md").read_text(encoding="utf-8"))
+    assert earlier and rows.findall(text) == earlier
 
 
 @pytest.mark.parametrize("limit", [300, 2000, 6000])
@@ -257,7 +259,7 @@ def test_whatever_is_raised_is_a_result(tanh, tmp_path, monkeypatch, error, kind
     assert all(type(error).__name__ in message for message in told)
     assert all(("batch-size" in message) == (kind == "out of memory") for message in told)
     failure = Store(tmp_path / "out").error(results.rows[0]["key"])
-    assert failure["kind"] == kind and "in fails" in failure["trace"]
+    assert failure.kind == kind and "in fails" in failure.trace
 
 
 def test_a_cell_that_diverged_begins_anew_and_one_that_ran_out_of_memory_goes_on(
@@ -301,9 +303,9 @@ def test_what_the_caller_raises_reaches_the_caller(tanh, tmp_path):
 def test_the_old_failure_is_forgotten_before_a_cell_runs_again(tanh, tmp_path):
     results, _ = tanh()
     store = Store(tmp_path / "out")
-    spec = CellSpec.from_json(store.result(results.rows[0]["key"])["spec"])
+    spec = store.result(results.rows[0]["key"]).spec
     store.fail(spec, ValueError("of an earlier try"), "trace")
-    assert store.error(spec.key)["message"] == "of an earlier try"
+    assert store.error(spec.key).message == "of an earlier try"
     store.begin(spec)
     assert store.error(spec.key) is None
 
@@ -324,7 +326,7 @@ def test_what_a_killed_writer_left_is_swept_away(tanh, tmp_path):
     # Killed between the last two steps: the result counts, the checkpoint goes.
     (folder / "checkpoint.pt").write_bytes(b"of no use any more")
     assert moved(tanh()[1]) == [] and not (folder / "checkpoint.pt").exists()
-    assert work(Store(tmp_path / "out"), spec, None, None) == ""  # done: nothing is run
+    assert work(Store(tmp_path / "out"), spec, None, None) is None  # done: nothing is run
 
 
 def test_a_folder_without_a_run(tmp_path):

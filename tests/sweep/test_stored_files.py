@@ -16,7 +16,7 @@ import actzoo
 from actzoo.errors import StoreError
 from actzoo.files import read_json, remove_parts, write_atomically, write_json
 from actzoo.report import write_report
-from actzoo.report.view import read_study
+from actzoo.report.reading import read_study
 from actzoo.results.schema import digest_of
 from actzoo.results.store import Store
 from actzoo.sweep.status import read_status
@@ -172,7 +172,7 @@ def test_cells_are_where_they_say_they_are(folder):
     write_json(folder / "spec.json", {**spec, "keys": spec["keys"][::-1]})
     after = read_study(folder)
     for one, other in zip(before.groups[0].variants, after.groups[0].variants, strict=True):
-        assert one.members == other.members and one.accuracy == other.accuracy
+        assert one.members == other.members and one.score == other.score
 
 
 def test_keys_of_another_run_are_refused(folder):

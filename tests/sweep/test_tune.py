@@ -14,14 +14,16 @@ import pytest
 
 import actzoo
 from actzoo.errors import DataError, DivergedError, TuningError, UsageError
+from actzoo.results.layouts import read_result
+from actzoo.results.schema import digest_of
 from actzoo.results.store import Store
 from actzoo.sweep import worker as work_module
 from actzoo.sweep.plan import Run
 from actzoo.sweep.prepare import make_plan
 from actzoo.sweep.resolve import resolve
 from actzoo.sweep.tune import choose, read_tuning, settings, trials
-from actzoo.training.cell import CellResult
 from actzoo.training.protocol import PAPER
+from actzoo.training.result import CellOutput, EpochRow, Validation
 from actzoo.training.spec import CellSpec
 
 RATES = (1e-4, 1e-2)
@@ -108,7 +110,7 @@ class TestAWholeRun:
         assert found.seeds == (10, 11) and len(found.tuned) == 2
         for one in found.tuned:
             assert [dict(o.setting) for o in one.outcomes] == settings(found.grid)
-            assert all(len(o.accuracy) == 2 and o.epochs == 4 for o in one.outcomes)
+            assert all(len(o.score) == 2 and o.epochs == 4 for o in one.outcomes)
             assert all(o.seconds > 0 and not o.failures for o in one.outcomes)
 
     def test_is_all_kept_by_the_same_command(self, tuned, quick):
@@ -135,7 +137,7 @@ class TestAWholeRun:
         again, whole = read_tuning(tmp_path), read_tuning(tuned.folder)
         assert again.chosen == whole.chosen
         for one, other in zip(again.tuned, whole.tuned, strict=True):
-            assert [o.accuracy for o in one.outcomes] == [o.accuracy for o in other.outcomes]
+            assert [o.score for o in one.outcomes] == [o.score for o in other.outcomes]
         keys = [json.loads((f / "spec.json").read_text())["keys"] for f in (tmp_path, tuned.folder)]
         assert keys[0] == keys[1]
 
@@ -154,7 +156,7 @@ def test_test_images_play_no_role(quick, tiny_npz, tmp_path):
         results = actzoo.bench(["tanh"], out=folder, **options)
         accuracies.append([row["test_accuracy"] for row in results.rows])
         tuned = read_tuning(folder).tuned
-        found.append([(t.picked, [(o.accuracy, o.loss) for o in t.outcomes]) for t in tuned])
+        found.append([(t.picked, [(o.score, o.loss) for o in t.outcomes]) for t in tuned])
     assert accuracies[0] != accuracies[1]
     assert found[0] == found[1]
 
@@ -182,8 +184,10 @@ class TestTheChoice:
                 if isinstance(outcome, Exception):
                     store.fail(trial.spec, outcome, "")
                     continue
-                row = {"epoch": 1, "trains": "network", "validation_accuracy": 0.99}
-                last = {"validation_accuracy": outcome[0], "validation_loss": outcome[1]}
+                history = tuple(
+                    EpochRow(1, "network", epoch, 0.5, 1.0, [], Validation(*held))
+                    for epoch, held in enumerate([(0.99, 0.0), outcome], start=1)
+                )
                 numbers = {
                     "key": trial.spec.key,
                     "spec": trial.spec.to_json(),
@@ -198,7 +202,8 @@ class TestTheChoice:
                     "environment": {},
                     "seconds": {"training": 2.0, "measuring": 0.5, "total": 3.0},
                 }
-                store.finish(trial.spec, CellResult(numbers, [row, {**row, **last}]))
+                numbers["digest"] = digest_of(numbers)
+                store.finish(trial.spec, CellOutput(read_result(numbers), history))
             tuning = choose(store, run, some)
             assert len({t.picked for t in tuning.tuned}) == 1
             first = tuning.tuned[0].outcomes[0]

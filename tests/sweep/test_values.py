@@ -23,8 +23,7 @@ from actzoo import (
     Task,
     objective,
 )
-from actzoo.errors import StoreError, UnknownNameError, UsageError
-from actzoo.report import write_report
+from actzoo.errors import UnknownNameError, UsageError
 from actzoo.sweep.config import read_config, to_run
 from tests.toy_tasks import counting, line
 
@@ -333,19 +332,3 @@ def test_a_network_of_version_0_1_is_built_by_position(tiny_npz, tmp_path):
     with pytest.raises(UsageError, match="takes images"):
         actzoo.bench(["relu"], tasks=[line()], models=[network], out=tmp_path / "no", **QUICK)
     assert replace(network, options={"width": 9}).options == {"width": 9}
-
-
-def test_a_report_says_that_it_needs_accuracies(tmp_path):
-    actzoo.bench(["tanh"], tasks=[line()], models=["mlp(depth=1, width=4)"], out=tmp_path, **QUICK)
-    with pytest.raises(StoreError, match="measured in rmse; a report needs accuracies"):
-        write_report(tmp_path)
-
-
-def test_tuning_of_another_score_is_refused_before_work_starts(tmp_path):
-    out = tmp_path / "out"
-    with pytest.raises(UsageError, match="line is measured in rmse, and tuning needs accuracies"):
-        actzoo.bench(
-            ["tanh"], tasks=[line()], models=["mlp(depth=1, width=4)"], out=out,
-            lr_network=[1e-3, 1e-2], **QUICK,
-        )  # fmt: skip
-    assert not out.exists()

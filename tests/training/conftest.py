@@ -11,8 +11,8 @@ import pytest
 
 from actzoo.plugins.datasets import find
 from actzoo.tasks.images import Images
-from actzoo.training.cell import CellResult
 from actzoo.training.protocol import PAPER
+from actzoo.training.result import CellOutput, Times
 from actzoo.training.spec import CellSpec
 
 
@@ -49,14 +49,14 @@ def tiny_cell() -> Callable[..., CellSpec]:
 
 
 @pytest.fixture(scope="session")
-def timeless() -> Callable[[CellResult], dict[str, Any]]:
+def timeless() -> Callable[[CellOutput], dict[str, Any]]:
     """Everything of a result but what the clock says, arrays as their bytes."""
 
-    def plain(result: CellResult) -> dict[str, Any]:
+    def plain(result: CellOutput) -> dict[str, Any]:
         arrays = {**result.predictions, **result.layers}
         return {
-            "numbers": {k: v for k, v in result.numbers.items() if k != "seconds"},
-            "history": [{k: v for k, v in r.items() if k != "seconds"} for r in result.history],
+            "result": replace(result.result, seconds=Times(0, 0, 0)),
+            "history": [replace(row, seconds=0) for row in result.history],
             **{k: (v.dtype.str, v.shape, v.tobytes()) for k, v in arrays.items()},
         }
 

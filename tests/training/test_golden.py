@@ -46,11 +46,11 @@ PINNED = {
 def golden(result):
     """What is pinned of a result."""
     return {
-        "accuracy": result.numbers["test"]["accuracy"],
-        "test_loss": result.numbers["test"]["loss"],
-        "losses": [row["loss"] for row in result.history],
-        "validation_losses": [row["validation_loss"] for row in result.history],
-        "w": [layer["w"] for layer in result.numbers["layers"]],
+        "accuracy": result.result.test.facts["accuracy"],
+        "test_loss": result.result.test.loss,
+        "losses": [row.loss for row in result.history],
+        "validation_losses": [row.validation.loss for row in result.history],
+        "w": [layer.w for layer in result.result.layers],
     }
 
 
@@ -63,7 +63,7 @@ def flat(value):
 def test_the_numbers_are_those_that_were_pinned(tiny_cell, tiny_images):
     """To the last digit where they were pinned, closely elsewhere.
 
-    If this fails after a change that is meant to change numbers, raise FORMAT in
+    If this fails after a change that is meant to change numbers, raise RECIPE in
     `training/spec.py` and pin them anew: print `golden(...)` and `environment()`.
     """
     found = golden(run_cell(tiny_cell("relu", "tanh", "sin"), tiny_images))

@@ -121,7 +121,7 @@ def test_a_function_alone_and_phases_without_epochs(
     phases = (replace(first, epochs=2), replace(third, epochs=0), second, replace(third, epochs=2))
     spec = tiny_cell("tanh", protocol=phases)
     whole = run_cell(spec, tiny_images)
-    assert whole.numbers["phases_skipped"] == [3]
+    assert whole.result.phases_skipped == [3]
     for stop in (1, 2, 3):
         stop_after(stop, spec, tiny_images, place(spec))
     assert timeless(run_cell(spec, tiny_images, checkpoint=place(spec))) == timeless(whole)
@@ -134,8 +134,8 @@ def test_the_times_count_what_earlier_processes_spent(tiny_cell, tiny_images, ev
     state = torch.load(io.BytesIO(packed), weights_only=True)
     state["training"] |= {"seconds": 900.0, "elapsed": 1000.0}
     rewrite(place.path, head, state)
-    seconds = run_cell(spec, tiny_images, checkpoint=place(spec)).numbers["seconds"]
-    assert 900 < seconds["training"] < 1000 < seconds["total"] < 1100
+    seconds = run_cell(spec, tiny_images, checkpoint=place(spec)).result.seconds
+    assert 900 < seconds.training < 1000 < seconds.total < 1100
 
 
 def test_nothing_is_written_before_its_time(tiny_cell, tiny_images, place, monkeypatch):
@@ -202,6 +202,13 @@ class TestRefused:
         place.path.write_bytes(json.dumps(head).encode() + b"\n" + packed)
         reason = self.begins_anew(stopped, tiny_images, timeless, place)
         assert said in reason
+
+    def test_of_another_form_of_the_state(self, stopped, place):
+        head, packed = checkpoints.read(place.path, stopped.key)
+        del head["state"]
+        place.path.write_bytes(json.dumps(head).encode() + b"\n" + packed)
+        with pytest.raises(StoreError, match="another version of actzoo"):
+            checkpoints.read(place.path, stopped.key)
 
     def test_of_another_format(self, stopped, place):
         head, packed = checkpoints.read(place.path, stopped.key)

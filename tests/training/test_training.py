@@ -207,11 +207,9 @@ def test_nothing_is_fitted_on_what_does_not_train(part, tiny_cell, images):
     changed = replace(images, **other)
     one, two = run_cell(spec, images), run_cell(spec, changed)
     for row, same in zip(one.history, two.history, strict=True):
-        assert row["loss"] == same["loss"]
-        assert [v for k, v in row.items() if k.startswith(("w_", "P_"))] == [
-            v for k, v in same.items() if k.startswith(("w_", "P_"))
-        ]
-    assert (one.numbers["test"] == two.numbers["test"]) == (part != "test")
+        assert row.loss == same.loss
+        assert [(n.w, n.P) for n in row.layers] == [(n.w, n.P) for n in same.layers]
+    assert (one.result.test == two.result.test) == (part != "test")
 
 
 def spec_for(tiny_npz, **options):
@@ -232,7 +230,7 @@ def test_a_cell_tells_what_it_did(tiny_npz, images):
     spec = spec_for(tiny_npz)
     seen = []
     result = run_cell(spec, images, seen.append)
-    numbers = result.numbers
+    numbers = result.result
     assert [(e.phase, e.trains, e.epoch) for e in seen] == [
         (1, "network", 1), (1, "network", 2),
         (2, "mixture", 1), (2, "mixture", 2),
@@ -240,26 +238,26 @@ def test_a_cell_tells_what_it_did(tiny_npz, images):
     ]  # fmt: skip
     assert seen[-1].done == seen[-1].total == len(result.history) == 6
     predicted = torch.from_numpy(result.predictions["predicted"].astype(np.int64))
-    assert numbers["test"]["correct"] == int((predicted == images.y_test).sum())
-    assert numbers["test"]["loss"] == pytest.approx(result.predictions["loss"].mean(), rel=1e-5)
-    assert numbers["validation_images"] == 12 and numbers["train_images"] == 108
-    assert numbers["parameters"]["mixture"] == 6
-    layer = numbers["layers"][0]
-    assert layer["w_start"] == [1.0, 1.0, 1.0]
-    assert sum(layer["P"]) == pytest.approx(1.0)
+    assert numbers.test.facts["correct"] == int((predicted == images.y_test).sum())
+    assert numbers.test.loss == pytest.approx(result.predictions["loss"].mean(), rel=1e-5)
+    assert numbers.validation_examples == 12 and numbers.train_examples == 108
+    assert numbers.parameters.mixture == 6
+    layer = numbers.layers[0]
+    assert layer.w_start == [1.0, 1.0, 1.0]
+    assert sum(layer.P) == pytest.approx(1.0)
     x = np.linspace(-3, 3, 401)
-    p = layer["P"]
+    p = layer.P
     by_hand = p[0] * np.maximum(x, 0) + p[1] * np.tanh(x) + p[2] * np.sin(x)
     assert np.allclose(result.layers["A1_on_3"], by_hand, atol=1e-5)
     assert result.layers["z1_in_100"].sum() == pytest.approx(1.0)
     at_ten = [p[0] * 5, p[1] * np.tanh(10), p[2] * abs(np.sin(10))]
     shares = [value / sum(at_ten) for value in at_ten]
-    assert layer["shares"]["10"] == pytest.approx(shares, rel=1e-4)
+    assert layer.shares["10"] == pytest.approx(shares, rel=1e-4)
 
 
 def test_w_moves_in_phase_two_only(tiny_npz, images):
     rows = run_cell(spec_for(tiny_npz), images).history
-    w = [row["w_A1_1"] for row in rows]
+    w = [row.layers[0].w[0] for row in rows]
     assert w[0] == w[1] == 1.0
     assert w[2] != w[1] and w[3] != w[2]
     assert w[3] == w[4] == w[5]
@@ -267,8 +265,8 @@ def test_w_moves_in_phase_two_only(tiny_npz, images):
 
 def test_a_phase_of_the_mixture_is_skipped_for_one_function(tiny_npz, images):
     result = run_cell(spec_for(tiny_npz, sets=(("tanh",),)), images)
-    assert result.numbers["phases_skipped"] == [2]
-    assert {row["phase"] for row in result.history} == {1, 3}
+    assert result.result.phases_skipped == [2]
+    assert {row.phase for row in result.history} == {1, 3}
 
 
 def test_relu_dead_and_tanh_saturated_units_are_counted():
@@ -285,8 +283,8 @@ def test_relu_dead_and_tanh_saturated_units_are_counted():
         Examples(torch.zeros(5, 2), torch.zeros(5, dtype=torch.int64)),
         torch.autocast("cpu", enabled=False),
     )
-    assert rows[0]["dead"] == 0.5
-    assert rows[1]["saturated"] == 0.25
+    assert rows[0].dead == 0.5
+    assert rows[1].saturated == 0.25
 
 
 def test_divergence_says_where(tiny_npz, images):
@@ -299,7 +297,7 @@ def test_divergence_says_where(tiny_npz, images):
 def test_the_same_seed_gives_the_same_bits(tiny_npz, images, precision):
     spec = spec_for(tiny_npz, precision=precision, init="random")
     one, two = run_cell(spec, images), run_cell(spec, images)
-    assert one.numbers["layers"] == two.numbers["layers"]
+    assert one.result.layers == two.result.layers
     for name in one.predictions:
         assert np.array_equal(one.predictions[name], two.predictions[name])
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -11,11 +11,13 @@ from matplotlib.figure import Figure
 
 from actzoo.errors import StoreError, UsageError
 from actzoo.files import digest, read_bytes, read_json, remove, write_json
-from actzoo.report.figures import accuracy, curves, overview, style, training, tuning
-from actzoo.report.tuning import Pairs, of_group, read_tuned
-from actzoo.report.verdicts import Comparison, compare
+from actzoo.report.figures import curves, overview, scores, style, training, tuning
+from actzoo.report.tuning import Pairs, of_group
+from actzoo.report.verdicts import Comparison
 from actzoo.report.view import Group, Study, Variant, slug
 from actzoo.results.schema import fits
+from actzoo.sweep.plan import Subject
+from actzoo.sweep.tune import Tuned
 
 FOLDER = "figures"
 LIST = ".figures.json"
@@ -89,7 +91,13 @@ def _place(kind: str, group: Group, mixture: Variant | None) -> Place:
     return kind, group.dataset, group.model, mixture.members if mixture is not None else ()
 
 
-def write_figures(study: Study, folder: Path, figure_format: str = "png") -> Figures:
+def write_figures(
+    study: Study,
+    comparisons: list[list[Comparison]],
+    tuned: Mapping[Subject, Tuned],
+    folder: Path,
+    figure_format: str = "png",
+) -> Figures:
     """Write every figure of a report; those of an earlier one that it lacks are removed.
 
     Raises:
@@ -101,11 +109,10 @@ def write_figures(study: Study, folder: Path, figure_format: str = "png") -> Fig
             f"figure format {figure_format!r}; expected one of {', '.join(style.FORMATS)}"
         )
     figures = Figures(folder, figure_format)
-    tuned = read_tuned(study)
-    for group, comparisons in zip(study.groups, compare(study), strict=True):
-        _of_tuning(group, comparisons, of_group(group, tuned), figures)
+    for group, some in zip(study.groups, comparisons, strict=True):
+        _of_tuning(group, some, of_group(group, tuned), figures)
         if any(v.done for v in group.variants):
-            _of_group(group, comparisons, figures)
+            _of_group(group, some, figures)
         for mixture in mixtures_to_draw(group):
             _of_mixture(group, mixture, figures)
     figures.remove_older()
@@ -113,17 +120,13 @@ def write_figures(study: Study, folder: Path, figure_format: str = "png") -> Fig
 
 
 def mixtures_to_draw(group: Group) -> tuple[Variant, ...]:
-    """The mixtures whose layers are drawn: all, or of many the most and the least accurate."""
+    """The mixtures whose layers are drawn: all, or of many the best and the worst."""
     mixtures = group.mixtures
     if len(mixtures) <= overview.MANY:
         return mixtures
-    ends = [pick(mixtures, key=_mean_accuracy) for pick in (max, min)]
+    scored = [mixture for mixture in mixtures if mixture.score] or mixtures
+    ends = [pick(scored, key=lambda m: m.mean) for pick in (max, min)]
     return tuple(m for m in mixtures if m in ends)
-
-
-def _mean_accuracy(variant: Variant) -> float:
-    values = list(variant.accuracy.values())
-    return sum(values) / len(values)
 
 
 def _of_tuning(group: Group, comparisons: list[Comparison], pairs: Pairs, figures: Figures) -> None:
@@ -131,23 +134,25 @@ def _of_tuning(group: Group, comparisons: list[Comparison], pairs: Pairs, figure
     if len(pairs) > overview.MANY:
         out = overview.drawn_out(group, comparisons, [variant for variant, _ in pairs])
         few = [p._replace(lines=tuple(n for n in p.lines if n.name in out)) for p in panels]
-        draw = partial(tuning.draw_sensitivity, few, panels, out)
+        draw = partial(tuning.draw_sensitivity, few, panels, group.metric, out)
         figures.write(draw, "tuning", group)
         return
     for some in tuning.figures_of(panels):
-        figures.write(partial(tuning.draw_sensitivity, some, panels), "tuning", group)
+        figures.write(partial(tuning.draw_sensitivity, some, panels, group.metric), "tuning", group)
 
 
 def _of_group(group: Group, comparisons: list[Comparison], figures: Figures) -> None:
-    dots = accuracy.collect_accuracy(group, comparisons)
-    figures.write(partial(accuracy.draw_accuracy, dots, group.baseline.name), "accuracy", group)
+    dots = scores.collect_scores(group, comparisons)
+    draw = partial(scores.draw_scores, dots, group.baseline.name, group.metric)
+    figures.write(draw, slug(group.metric.words), group)
     trained = training.trained(group)
     if len(trained) > overview.MANY:
         _of_many(group, comparisons, trained, figures)
         return
     losses = training.collect_training(trained)
     for some in training.figures_of(losses):
-        figures.write(partial(training.draw_training, some, losses), "training", group)
+        draw = partial(training.draw_training, some, losses, group.objective)
+        figures.write(draw, "training", group)
     norms = training.collect_gradients(trained)
     for few in training.figures_of(norms):
         figures.write(partial(training.draw_gradients, few, norms), "gradients", group)
@@ -159,7 +164,7 @@ def _of_many(
     """One figure of training, one of gradients, however many sets there are."""
     out = overview.drawn_out(group, comparisons, trained)
     losses = training.collect_training(trained)
-    figures.write(partial(overview.draw_overview, losses, out), "training", group)
+    figures.write(partial(overview.draw_overview, losses, out, group.objective), "training", group)
     few = sorted((v for v in trained if v.name in out), key=lambda v: list(out).index(v.name))
     norms = [
         norm._replace(name=f"{norm.name} ({out[norm.name]})")

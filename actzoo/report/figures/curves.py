@@ -38,7 +38,7 @@ class Curve(NamedTuple):
     start: Floats | None
 
 
-class Reach(NamedTuple):
+class RangeCurve(NamedTuple):
     """A layer on one range.
 
     Attributes:
@@ -132,14 +132,14 @@ def _ended(seeds: int) -> str:
     )
 
 
-def collect_reach(variant: Variant) -> dict[int, list[Reach]]:
+def collect_reach(variant: Variant) -> dict[int, list[RangeCurve]]:
     """Figure 2 of a mixture: by half-width, one entry a layer."""
-    found: dict[int, list[Reach]] = {}
+    found: dict[int, list[RangeCurve]] = {}
     for half in RANGES:
         for n in chosen(variant.layers):
             shares = inside(variant, n + 1, half)
             found.setdefault(half, []).append(
-                Reach(
+                RangeCurve(
                     f"A{n + 1}",
                     n,
                     layer_curves(variant, n + 1, half),
@@ -151,7 +151,7 @@ def collect_reach(variant: Variant) -> dict[int, list[Reach]]:
     return found
 
 
-def draw_reach(panels: dict[int, list[Reach]]) -> Figure:
+def draw_reach(panels: dict[int, list[RangeCurve]]) -> Figure:
     """A column a range: the curves above, below them what arrives, a strip a layer."""
     layers = len(next(iter(panels.values())))
     figure = new(3.3 + 0.56 * layers)

@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from actzoo.report.figures.style import PALE, draw_band, label, line_style, log_scale, new, shade
-from actzoo.report.figures.training import Training, reach
+from actzoo.report.figures.style import (
+    PALE,
+    draw_band,
+    drawn,
+    label,
+    line_style,
+    log_scale,
+    new,
+    shade,
+)
+from actzoo.report.figures.training import TrainingCurves, reach
 from actzoo.report.series import Band
 from actzoo.report.verdicts import Comparison
 from actzoo.report.view import Group, Variant
+from actzoo.training.result import StoredObjective
 
 MANY = 8
 """More sets than this are not drawn out one by one."""
@@ -28,24 +39,31 @@ def drawn_out(
         comparisons: Of the group.
         among: The sets that can be drawn.
     """
-    scores = {c.variant.name: c.accuracy.mean for c in comparisons if c.variant in among}
+    scores = {c.variant.name: c.score.mean for c in comparisons if c.variant in among}
+    scores = {name: score for name, score in scores.items() if math.isfinite(score)}
     words: dict[str, list[str]] = {}
     if scores:
-        words.setdefault(max(scores, key=lambda name: scores[name]), []).append("highest accuracy")
-        words.setdefault(min(scores, key=lambda name: scores[name]), []).append("lowest accuracy")
+        ends = {"highest": max, "lowest": min}
+        best_first = ends if group.metric.higher_is_better else dict(reversed(ends.items()))
+        for word, pick in best_first.items():
+            name = pick(scores, key=lambda name: scores[name])
+            words.setdefault(name, []).append(f"{word} {group.metric.words}")
     if group.baseline in among:
         words.setdefault(group.baseline.name, []).append("baseline")
     return {name: ", ".join(what) for name, what in words.items()}
 
 
-def draw_overview(panels: Sequence[Training], out: dict[str, str]) -> Figure:
-    """Loss on the left and accuracy on the right, a line a set.
+def draw_overview(
+    panels: Sequence[TrainingCurves], out: dict[str, str], objective: StoredObjective
+) -> Figure:
+    """Loss on the left and score on the right, a line a set.
 
     Args:
         panels: Every set.
         out: Those to draw out, with what to say of them.
+        objective: What they were trained for.
     """
-    both = 2 if any(p.accuracy for p in panels) else 1
+    both = 2 if any(p.score for p in panels) else 1
     figure = new(3.3 + 0.17 * len(out))
     grid = figure.subplots(1, both, squeeze=False)[0]
     epochs = np.unique(np.concatenate([p.loss.x for p in panels]))
@@ -58,9 +76,9 @@ def draw_overview(panels: Sequence[Training], out: dict[str, str]) -> Figure:
     losses = [p.loss for p in panels]
     if min(float(np.nanmin(band.low)) for band in losses) > 0:
         log_scale(grid[0], *reach(losses))
-    grid[0].set_ylabel("training loss (cross-entropy, nats)")
+    grid[0].set_ylabel(f"training loss ({drawn(objective.loss)})")
     if both == 2:
-        grid[1].set_ylabel("validation accuracy (%)")
+        grid[1].set_ylabel(f"validation {drawn(objective.score.title)}")
     handles, labels = grid[0].get_legend_handles_labels()
     order = sorted(range(len(labels)), key=lambda n: labels[n].startswith("the other"))
     figure.legend(
@@ -69,10 +87,10 @@ def draw_overview(panels: Sequence[Training], out: dict[str, str]) -> Figure:
     return figure
 
 
-def _columns(panels: Sequence[Training]) -> tuple[dict[str, Band], dict[str, Band]]:
+def _columns(panels: Sequence[TrainingCurves]) -> tuple[dict[str, Band], dict[str, Band]]:
     return (
         {p.name: p.loss for p in panels},
-        {p.name: p.accuracy for p in panels if p.accuracy is not None},
+        {p.name: p.score for p in panels if p.score is not None},
     )
 
 

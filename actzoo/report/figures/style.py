@@ -22,6 +22,7 @@ from actzoo.escaping import coded, visible
 from actzoo.files import write_atomically
 from actzoo.report.series import Band, Span
 from actzoo.report.view import Floats
+from actzoo.tasks.objective import Metric
 
 WIDTH = 8.0
 """Inches: at 150 dpi sharp at the width that GitHub gives a page."""
@@ -102,6 +103,13 @@ def label(name: object, width: int = 40) -> str:
 def new(height: float) -> Figure:
     """An empty figure of the common width."""
     return Figure(figsize=(WIDTH, height), layout="constrained")
+
+
+def margin(low: float, high: float, share: float, metric: Metric) -> float:
+    """Room above and below scores: a share of what they span, and more where that is little."""
+    if metric.unit == "%":
+        return share * (high - low) + 0.1
+    return share * (high - low) or 0.05 * abs(high) or 1.0
 
 
 def line_style(number: int) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Loss, accuracy, gradients and mixture weights along the epochs, phases shaded."""
+"""Loss, scores, gradients and mixture weights along the epochs, phases shaded."""
 
 from __future__ import annotations
 
@@ -15,14 +15,17 @@ from actzoo.report.figures.style import (
     chosen,
     columns_for,
     draw_band,
+    drawn,
     label,
     line_style,
     log_scale,
+    margin,
     new,
     shade,
 )
 from actzoo.report.series import Band, Span, along, spans
-from actzoo.report.view import Cell, Group, Variant
+from actzoo.report.view import Group, Variant
+from actzoo.training.result import CellResult, EpochRow, StoredObjective
 
 FEW_SEEDS = 10
 """Up to this many seeds each has a thin line; more become a band."""
@@ -30,20 +33,20 @@ MOST_LINES = 8
 """Functions of one mixture that get a line of their own."""
 
 
-class Training(NamedTuple):
+class TrainingCurves(NamedTuple):
     """One set's training.
 
     Attributes:
         name: Of the set.
         phases: Of its protocol.
         loss: Mean training loss of the epochs.
-        accuracy: On the held-out images in %; None without any.
+        score: On the held-out examples, in the unit of the metric; None without any.
     """
 
     name: str
     phases: list[Span]
     loss: Band
-    accuracy: Band | None
+    score: Band | None
 
 
 class Gradients(NamedTuple):
@@ -54,7 +57,7 @@ class Gradients(NamedTuple):
     layers: tuple[tuple[int, Band], ...]
 
 
-Panel = TypeVar("Panel", Training, Gradients)
+Panel = TypeVar("Panel", TrainingCurves, Gradients)
 
 
 class Proportions(NamedTuple):
@@ -76,33 +79,33 @@ def figures_of(panels: Sequence[Panel]) -> Iterator[tuple[Panel, ...]]:
         yield tuple(panels[first : first + columns])
 
 
-def collect_training(variants: Sequence[Variant]) -> list[Training]:
+def collect_training(variants: Sequence[Variant]) -> list[TrainingCurves]:
     """Training curves of some sets."""
     found = []
     for variant in variants:
-        loss = along(variant, "loss")
-        accuracy = along(variant, "validation_accuracy")
-        if loss is None:
-            continue
-        if accuracy is not None:
-            accuracy = Band(accuracy.x, 100 * accuracy.lines)
-        found.append(Training(variant.name, spans(variant.protocol), loss, accuracy))
+        loss = along(variant, lambda row: row.loss)
+        score = along(variant, lambda row: None if row.validation is None else row.validation.score)
+        if loss is not None:
+            found.append(TrainingCurves(variant.name, spans(variant.protocol), loss, score))
     return found
 
 
-def draw_training(panels: Sequence[Training], everyone: Sequence[Training]) -> Figure:
-    """A column a set: loss above, accuracy below.
+def draw_training(
+    panels: Sequence[TrainingCurves], everyone: Sequence[TrainingCurves], objective: StoredObjective
+) -> Figure:
+    """A column a set: loss above, score below.
 
     Args:
         panels: What to draw.
+        objective: What they were trained for.
         everyone: All sets of the group, which share their scales over several figures.
     """
-    lines = 2 if any(p.accuracy for p in everyone) else 1
+    lines = 2 if any(p.score for p in everyone) else 1
     figure = new(0.5 + 1.75 * lines)
     columns = columns_for(len(everyone))
     grid = figure.subplots(lines, columns, sharex=True, sharey="row", squeeze=False)
     for column, panel in enumerate(panels):
-        for line, band in enumerate((panel.loss, panel.accuracy)):
+        for line, band in enumerate((panel.loss, panel.score)):
             if band is not None:
                 shade(grid[line, column], panel.phases, band.x, named=line == 0)
                 draw_band(grid[line, column], band, color=COLOURS[0], marker=".", markersize=3)
@@ -111,12 +114,12 @@ def draw_training(panels: Sequence[Training], everyone: Sequence[Training]) -> F
     losses = [p.loss for p in everyone]
     if min(float(np.nanmin(b.low)) for b in losses) > 0:
         log_scale(grid[0, 0], *reach(losses))
-    grid[0, 0].set_ylabel("training loss\n(cross-entropy, nats)")
+    grid[0, 0].set_ylabel(f"training loss\n({drawn(objective.loss)})")
     if lines == 2:
-        low, high = reach([p.accuracy for p in everyone if p.accuracy is not None])
-        room = 0.04 * (high - low) + 0.1
+        low, high = reach([p.score for p in everyone if p.score is not None])
+        room = margin(low, high, 0.04, objective.score)
         grid[1, 0].set_ylim(low - room, high + room)
-        grid[1, 0].set_ylabel("validation\naccuracy (%)")
+        grid[1, 0].set_ylabel(f"validation\n{drawn(objective.score.title)}")
     for axes in grid[:, len(panels) :].flat:
         axes.set_axis_off()
     return figure
@@ -136,7 +139,7 @@ def collect_gradients(variants: Sequence[Variant]) -> list[Gradients]:
     for variant in variants:
         layers = []
         for n in chosen(variant.layers):
-            band = along(variant, f"gradient_A{n + 1}", start=partial(_gradient_at_start, n))
+            band = along(variant, partial(_gradient, n), partial(_gradient_at_start, n))
             if band is not None:
                 # A logarithmic scale has no place for 0.
                 lines = np.where(band.lines > 0, band.lines, np.nan)
@@ -146,9 +149,12 @@ def collect_gradients(variants: Sequence[Variant]) -> list[Gradients]:
     return found
 
 
-def _gradient_at_start(layer: int, cell: Cell) -> float:
-    health = (cell.result or {})["health"][0]
-    return float(health["layers"][layer]["gradient"])
+def _gradient(layer: int, row: EpochRow) -> float:
+    return row.layers[layer].gradient
+
+
+def _gradient_at_start(layer: int, result: CellResult) -> float | None:
+    return result.health[0].layers[layer].gradient
 
 
 def draw_gradients(panels: Sequence[Gradients], everyone: Sequence[Gradients]) -> Figure:
@@ -176,22 +182,25 @@ def draw_gradients(panels: Sequence[Gradients], everyone: Sequence[Gradients]) -
 
 def collect_proportions(variant: Variant) -> list[Proportions]:
     """P of a mixture along the epochs, layer by layer; the smallest of many are left out."""
-    ends = variant.numbers(lambda r: [layer["P"] for layer in r["layers"]]).mean(axis=0)
+    ends = variant.numbers(lambda r: [layer.P for layer in r.layers]).mean(axis=0)
     largest = np.argsort(-ends.max(axis=0), kind="stable")[:MOST_LINES]
     found = []
     for n in chosen(variant.layers):
         functions = []
         for m in sorted(largest.tolist()):
-            band = along(variant, f"P_A{n + 1}_{m + 1}", start=partial(_proportion_at_start, n, m))
+            band = along(variant, partial(_proportion, n, m), partial(_proportion_at_start, n, m))
             if band is not None:
                 functions.append((variant.members[m], band))
         found.append(Proportions(f"A{n + 1}", tuple(functions)))
     return found
 
 
-def _proportion_at_start(layer: int, member: int, cell: Cell) -> float:
-    layers = (cell.result or {})["layers"]
-    return float(layers[layer]["P_start"][member])
+def _proportion(layer: int, member: int, row: EpochRow) -> float:
+    return row.layers[layer].P[member]
+
+
+def _proportion_at_start(layer: int, member: int, result: CellResult) -> float:
+    return result.layers[layer].P_start[member]
 
 
 def mixture_phases(variant: Variant) -> list[Span]:

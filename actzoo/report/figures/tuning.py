@@ -1,4 +1,4 @@
-"""How much each set depends on what was tuned: validation accuracy against the value."""
+"""How much each set depends on what was tuned: validation score against the value."""
 
 from __future__ import annotations
 
@@ -10,11 +10,22 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullFormatter, NullLocator
 
-from actzoo.report.figures.style import COLOURS, MARKERS, PALE, columns_for, label, line_style, new
+from actzoo.report.figures.style import (
+    COLOURS,
+    MARKERS,
+    PALE,
+    columns_for,
+    drawn,
+    label,
+    line_style,
+    margin,
+    new,
+)
 from actzoo.report.tuning import Pairs
 from actzoo.report.view import Floats
 from actzoo.sweep.grid import Value
 from actzoo.sweep.tune import Tuned
+from actzoo.tasks.objective import Metric
 
 MOST_LINES = len(COLOURS)
 
@@ -24,12 +35,12 @@ class Line(NamedTuple):
 
     Attributes:
         name: Of the set.
-        accuracy: On the held-out images in %, one a value; nan where every seed failed.
+        score: On the held-out examples, one a value; nan where every seed failed.
         picked: Which value the set runs with, from 0.
     """
 
     name: str
-    accuracy: Floats
+    score: Floats
     picked: int
 
 
@@ -73,7 +84,7 @@ def collect_sensitivity(pairs: Pairs) -> list[Panel]:
 
 def _best(tuned: Tuned, name: str, value: Value) -> float:
     some = [o for o in tuned.outcomes if o.setting[name] == value]
-    return 100 * min(some, key=lambda o: o.rank).mean
+    return min(some, key=lambda o: o.rank).mean
 
 
 def figures_of(panels: Sequence[Panel]) -> Iterator[list[Panel]]:
@@ -83,13 +94,17 @@ def figures_of(panels: Sequence[Panel]) -> Iterator[list[Panel]]:
 
 
 def draw_sensitivity(
-    panels: Sequence[Panel], everyone: Sequence[Panel], out: Mapping[str, str] | None = None
+    panels: Sequence[Panel],
+    everyone: Sequence[Panel],
+    metric: Metric,
+    out: Mapping[str, str] | None = None,
 ) -> Figure:
     """A panel a hyper-parameter, a line a set, a ring around what the set runs with.
 
     Args:
         panels: What to draw.
         everyone: The panels of all sets, which share their scale over several figures.
+        metric: What they were chosen by.
         out: What to say of the sets of `panels`, by name; all other sets are then grey lines.
     """
     columns = columns_for(len(panels), 3)
@@ -101,13 +116,13 @@ def draw_sensitivity(
         _draw(axes, panel, every.lines, out or {})
     for axes in grid.flat[len(panels) :]:
         axes.set_axis_off()
-    seen = np.concatenate([line.accuracy for panel in everyone for line in panel.lines])
+    seen = np.concatenate([line.score for panel in everyone for line in panel.lines])
     if np.isfinite(seen).any():
         low, high = np.nanmin(seen), np.nanmax(seen)
-        room = 0.06 * (high - low) + 0.1
+        room = margin(low, high, 0.06, metric)
         grid[0, 0].set_ylim(low - room, high + room)
     for axes in grid[:, 0]:
-        axes.set_ylabel("validation accuracy (%)")
+        axes.set_ylabel(f"validation {drawn(metric.title)}")
     handles, labels = grid[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=3)
     return figure
@@ -118,17 +133,17 @@ def _draw(axes: Axes, panel: Panel, every: Sequence[Line], out: Mapping[str, str
     others = [line for line in every if out and line.name not in out]
     for number, line in enumerate(others):
         text = f"the other {len(others)} sets" if number == 0 else None
-        axes.plot(x, line.accuracy, label=text, **PALE)
+        axes.plot(x, line.score, label=text, **PALE)
     for number, line in enumerate(panel.lines):
         style = line_style(number)
         said = f" ({out[line.name]})" if line.name in out else ""
         marker = MARKERS[number % len(MARKERS)]
         axes.plot(
-            x, line.accuracy, label=label(line.name) + said, marker=marker, markersize=3.5, **style
+            x, line.score, label=label(line.name) + said, marker=marker, markersize=3.5, **style
         )
         axes.plot(
             x[line.picked],
-            line.accuracy[line.picked],
+            line.score[line.picked],
             "o",
             markersize=10,
             markerfacecolor="none",

@@ -1,4 +1,4 @@
-"""Accuracy and difference to the baseline: every seed a dot, the mean with its interval."""
+"""Scores and difference to the baseline: every seed a dot, the mean with its interval."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from typing import Any, NamedTuple
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from actzoo.report.figures.style import COLOURS, GREY, label, new
+from actzoo.report.figures.style import COLOURS, GREY, drawn, label, new
 from actzoo.report.statistics import Interval
 from actzoo.report.verdicts import Comparison, differences
 from actzoo.report.view import Group
+from actzoo.tasks.objective import Metric
 
 FEW = 12
 """Up to so many sets have wide rows."""
@@ -26,9 +27,9 @@ class Dots(NamedTuple):
 
     Attributes:
         name: Of the set, with n ok of n where cells are missing.
-        values: Test accuracy in %, one a seed.
+        values: Scores of the test, one a seed.
         interval: Of the values.
-        differences: To the baseline in points, one a seed that both have.
+        differences: To the baseline, one a seed that both have.
         difference: Of the differences.
     """
 
@@ -39,21 +40,19 @@ class Dots(NamedTuple):
     difference: Interval
 
 
-def collect_accuracy(group: Group, comparisons: Sequence[Comparison]) -> list[Dots]:
+def collect_scores(group: Group, comparisons: Sequence[Comparison]) -> list[Dots]:
     """One row a set, in the order of the report."""
     rows = []
     for c in comparisons:
         v = c.variant
         missing = "" if v.complete else f"\n{len(v.done)} of {len(v.cells)} ok"
         gaps = () if v is group.baseline else tuple(differences(v, group.baseline).values())
-        rows.append(
-            Dots(v.name + missing, tuple(v.accuracy.values()), c.accuracy, gaps, c.difference)
-        )
+        rows.append(Dots(v.name + missing, tuple(v.score.values()), c.score, gaps, c.difference))
     return rows
 
 
-def draw_accuracy(rows: Sequence[Dots], baseline: str) -> Figure:
-    """Two panels: accuracy on the left, difference to the baseline on the right."""
+def draw_scores(rows: Sequence[Dots], baseline: str, metric: Metric) -> Figure:
+    """Two panels: scores on the left, difference to the baseline on the right."""
     names = [_name(row.name) for row in rows]
     inches = WIDE if len(rows) <= FEW else NARROW
     units = [max(1.0, LINE * (name.count("\n") + 1) / inches) for name in names]
@@ -68,12 +67,13 @@ def draw_accuracy(rows: Sequence[Dots], baseline: str) -> Figure:
     for y, row in zip(places, rows, strict=True):
         _draw_row(left, y, row.values, row.interval)
     if differ:
-        _draw_differences(both[1], places, rows, baseline)
+        _draw_differences(both[1], places, rows, baseline, metric)
     left.set_yticks(places, names)
     left.set_ylim(ends[-1], ends[0])
-    left.set_xlabel("test accuracy (%)")
-    low, high = left.get_xlim()
-    left.set_xlim(max(low, 0.0), min(high, 100.0))  # an interval may reach further
+    left.set_xlabel(drawn(f"test {metric.title}"))
+    if metric.unit == "%":
+        low, high = left.get_xlim()
+        left.set_xlim(max(low, 0.0), min(high, 100.0))  # an interval may reach further
     for axes in both:
         axes.grid(axis="x", color="#e3e3e3", linewidth=0.6)
         axes.tick_params(axis="y", length=0)
@@ -88,10 +88,11 @@ def _name(text: str) -> str:
 
 
 def _draw_differences(
-    axes: Axes, places: Sequence[float], rows: Sequence[Dots], baseline: str
+    axes: Axes, places: Sequence[float], rows: Sequence[Dots], baseline: str, metric: Metric
 ) -> None:
     axes.axvline(0, color=GREY, linewidth=0.8)
-    axes.set_xlabel(f"difference to {label(baseline)} (percentage points)")
+    unit = "percentage points" if metric.unit == "%" else metric.difference_unit
+    axes.set_xlabel(f"difference to {label(baseline)}" + (f" ({drawn(unit)})" if unit else ""))
     for y, row in zip(places, rows, strict=True):
         _draw_row(axes, y, row.differences, row.difference)
         if row.name.partition("\n")[0] == baseline:

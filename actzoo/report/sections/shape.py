@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 
+from actzoo.escaping import markdown
+from actzoo.report.content import Report
 from actzoo.report.figures.curves import inside
-from actzoo.report.preference import SIDE_BY_SIDE
+from actzoo.report.sections.preference import SIDE_BY_SIDE
+from actzoo.report.sections.section import Section, joined
 from actzoo.report.statistics import Bend, fit_bend
 from actzoo.report.text import code, listed, number, percent, spread, table
-from actzoo.report.view import Floats, Variant
+from actzoo.report.view import Floats, Group, Variant
 
 STRAIGHT = 0.99
 """R² from which two straight lines describe a curve."""
@@ -65,13 +69,12 @@ def share_table(variant: Variant) -> str:
 
 def sizes(variant: Variant) -> list[str]:
     """The sizes of x for which shares are stored, as the store writes them."""
-    result = variant.done[0].result or {}
-    return list(result["layers"][0]["shares"])
+    return list(variant.results[0].layers[0].shares)
 
 
 def mean_shares(variant: Variant, layer: int, size: str) -> Floats:
     """Shares of the functions in a layer (from 0), mean over the seeds."""
-    shares: Floats = variant.numbers(lambda r: r["layers"][layer]["shares"][size]).mean(axis=0)
+    shares: Floats = variant.numbers(lambda r: r.layers[layer].shares[size]).mean(axis=0)
     return shares
 
 
@@ -104,3 +107,40 @@ def loudest(variant: Variant) -> str:
         amount = f"at most {number(100 * most)}%" if most >= 0.00005 else "hardly any or none"
         text += f" Of the values that really arrive, {amount} in any layer are beyond ±{middle}."
     return text
+
+
+@dataclass(frozen=True)
+class Shapes:
+    """What the section shows: the mixtures whose layers are curves, each with its group."""
+
+    report: Report
+    mixtures: list[tuple[Group, Variant]]
+
+
+def collect(report: Report) -> Shapes | None:
+    """Return the mixtures; None without any."""
+    mixtures = [(group, m) for group in report.study.groups for m in group.mixtures]
+    curved = [(group, mixture) for group, mixture in mixtures if mixture.has_curves]
+    return Shapes(report, curved) if mixtures else None
+
+
+def render(found: Shapes) -> str:
+    """Return them as markdown."""
+    spread_of = "" if found.report.one_seed else " (mean ± standard deviation over the seeds)"
+    parts = [
+        "The paper's eq. (20) says that near 0 a layer is $h_1 x$ for $x \\ge 0$ and $h_2 x$ "
+        "otherwise, and eq. (21) calls it a LeakyReLU. Below: the least-squares lines through the "
+        "origin on each half of [−1, 1], and R², the share of the curve's variance they "
+        f"explain{spread_of}. *LeakyReLU-like* here means R² ≥ {STRAIGHT} and 0 ≤ h2/h1 ≤ {LEAKY}.",
+        "Then each function's share of $\\sum_i |P_i f_i(x)|$ at growing sizes of x (both signs "
+        "averaged), and beside it how many of the values that really arrive at the layer are "
+        "larger than that.",
+    ]
+    for group, mixture in found.mixtures:
+        where = f": {markdown(group.title)}" if len(found.report.study.groups) > 1 else ""
+        parts += [f"### {markdown(mixture.name)}{where}", bend_table(mixture)]
+        parts += [loudest(mixture), share_table(mixture)]
+    return joined(parts)
+
+
+SECTION = Section("The shape: two lines, and who is loudest", collect, render)

@@ -4,14 +4,21 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from actzoo.escaping import markdown
-from actzoo.report.facts import environment
+from actzoo.report.content import Report
+from actzoo.report.sections.section import Section, joined, note
 from actzoo.report.text import UNKNOWN, code, duration, listed, plural, significant, table
+from actzoo.report.unlike import Mixed, mixed
 from actzoo.report.view import Study
+from actzoo.results.provenance import made
 from actzoo.sweep.grid import OF_PHASES, phase_with
 from actzoo.sweep.plan import Run
 from actzoo.training.protocol import Phase
+
+LISTED = 20
+"""So many differences between cells that are compared are spelled out."""
 
 
 def protocol(study: Study) -> str:
@@ -56,8 +63,8 @@ def settings(study: Study) -> str:
         *((f"tuned: {name}", f"from {_values(run.grid[name])}") for name in run.grid),
         *([("tuned on seeds", _values(run.tune_seeds))] if run.grid else []),
         ("batch size", "tuned" if "batch_size" in run.grid else run.batch_size),
-        ("training images", "all" if run.limit is None else f"{run.limit:,}, stratified"),
-        ("held out for validation", f"{100 * run.validation:g}% of the training images"),
+        (f"training {study.things}", "all" if run.limit is None else f"{run.limit:,}, stratified"),
+        ("held out for validation", f"{100 * run.validation:g}% of the training {study.things}"),
         ("mixture weights", start),
         ("network weights", _weight_init(study)),
         ("precision", run.precision),
@@ -73,10 +80,10 @@ def _sources(study: Study) -> list[tuple[str, str]]:
     rows = []
     for field, what in (("imports", "imported by"), ("not_covered", "not covered in")):
         said = {
-            print_["name"]: print_[field]
+            print_.name: getattr(print_, field)
             for result in study.results
-            for print_ in result["spec"]["fingerprints"]
-            if print_.get(field)
+            for print_ in result.spec.fingerprints
+            if getattr(print_, field)
         }
         rows += [(f"{what} {code(name)}", code(text)) for name, text in sorted(said.items())]
     return rows
@@ -102,7 +109,7 @@ def _weight_init(study: Study) -> str:
         return "torch's default start, the same for every set"
     parts = []
     for variant in {v.name: v for g in study.groups for v in g.variants if v.done}.values():
-        found = variant.numbers(lambda r: [layer["gain_start"] for layer in r["layers"]])
+        found = variant.numbers(lambda r: [layer.gain_start for layer in r.layers])
         gains = sorted({significant(float(gain)) for gain in found.flatten()})
         parts.append(f"{code(variant.name)} {' to '.join(dict.fromkeys((gains[0], gains[-1])))}")
     return f"the same draws, scaled by each set's gain; biases 0. Gains: {', '.join(parts)}"
@@ -110,7 +117,7 @@ def _weight_init(study: Study) -> str:
 
 def total_seconds(study: Study) -> float:
     """The time of all cells that are done."""
-    return sum(float(result["seconds"]["total"]) for result in study.results)
+    return sum(result.seconds.total for result in study.results)
 
 
 def datasets(study: Study) -> str:
@@ -122,26 +129,33 @@ def datasets(study: Study) -> str:
         if not facts:
             rows.append((markdown(name), *[UNKNOWN] * 5))
             continue
-        used = next((r for r in study.results if r["spec"]["dataset"] == group.dataset), None)
-        split = f"{used['train_images']:,} + {used['validation_images']:,}" if used else UNKNOWN
+        used = next((r for r in study.results if r.spec.dataset == group.dataset), None)
+        split = f"{used.train_examples:,} + {used.validation_examples:,}" if used else UNKNOWN
         shape = " × ".join(map(str, facts["shape"]))
         rows.append(
             (
                 markdown(name),
                 markdown(facts["description"]),
                 shape,
-                facts["classes"],
+                facts.get("classes", UNKNOWN),
                 split,
                 facts["test"],
             )
         )
-    headers = ("dataset", "what", "shape", "classes", "trained on + held out", "test images")
+    headers = (
+        "dataset",
+        "what",
+        "shape",
+        "classes",
+        "trained on + held out",
+        f"test {study.things}",
+    )
     return table(headers, rows, left=2)
 
 
 def environments(study: Study) -> tuple[str, list[str]]:
     """The table of what the cells ran on, and the rows in which they differ."""
-    flats = [environment(result) for result in study.results]
+    flats = [made(result) for result in study.results]
     names = list(dict.fromkeys(name for flat in flats for name in flat))
     rows, differing = [], []
     for name in names:
@@ -170,15 +184,64 @@ def limits(study: Study) -> list[str]:
         "With one seed it cannot tell an effect from the chance in first weights and batches."
         if len(run.seeds) == 1
         else f"Its intervals are over {plural(len(run.seeds), 'seed')}: they cover the chance "
-        "in first weights and batches, not the choice of test images.",
+        "in first weights and batches, not the choice of test "
+        f"{study.things}.",
         f"It says nothing of other networks than {listed([code(m) for m in run.models])}, nor of "
         f"other data than {listed(list(dict.fromkeys(markdown(g.name) for g in study.groups)))}.",
         "Times are those of this run, on a machine that may have had "
         "other work: information, not a measurement.",
     ]
     if run.limit is not None:
-        lines.append(f"It trained on {run.limit:,} images only.")
-    learned = any(result["parameters"]["activations"] for result in study.results)
+        lines.append(f"It trained on {run.limit:,} {study.things} only.")
+    learned = any(result.parameters.activations for result in study.results)
     if learned:
         lines.append("Curves of functions with parameters per channel are means over channels.")
     return lines
+
+
+@dataclass(frozen=True)
+class WhatRan:
+    """What the section shows.
+
+    Attributes:
+        report: The report.
+        environment: The table of machine and versions.
+        differing: The rows of it in which cells differ.
+        mixed: Where cells that are compared with each other do.
+    """
+
+    report: Report
+    environment: str
+    differing: list[str]
+    mixed: list[Mixed]
+
+
+def collect(report: Report) -> WhatRan:
+    """Return what the cells noted of themselves."""
+    return WhatRan(report, *environments(report.study), mixed(report.study))
+
+
+def render(found: WhatRan) -> str:
+    """Return it as markdown."""
+    study = found.report.study
+    parts = [protocol(study), settings(study), datasets(study)]
+    if found.differing:
+        parts.append(note("WARNING", f"**The cells differ in {listed(found.differing)}.**"))
+    if found.mixed:
+        lines = [f"- {markdown(difference)}" for difference in found.mixed[:LISTED]]
+        more = len(found.mixed) - LISTED
+        parts += [
+            "Some differ within a pair, so that a difference between sets there may come from it "
+            "(`--mixed-machines` allowed this):",
+            "\n".join([*lines, *([f"- and {more} more"] if more > 0 else [])]),
+        ]
+    parts += [found.environment, "What this run cannot tell:"]
+    parts.append("\n".join(f"- {line}" for line in limits(study)))
+    parts.append(
+        "Every number and figure here comes from the stored cells; `actzoo report` writes it again "
+        "without training."
+    )
+    return joined(parts)
+
+
+SECTION = Section("What was run", collect, render)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import math
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -10,7 +12,9 @@ import numpy as np
 from actzoo.errors import FormulaError
 from actzoo.escaping import latex, markdown, one_line
 from actzoo.formula import Formula, split_assignments
-from actzoo.report.bansal2022 import published
+from actzoo.report.bansal2022 import SOURCE, published
+from actzoo.report.content import Report
+from actzoo.report.sections.section import Section, joined
 from actzoo.report.statistics import r_squared, total_variation
 from actzoo.report.text import code, number, spread, table
 from actzoo.report.view import Floats, Group, Study, Variant
@@ -64,8 +68,8 @@ def preferences(study: Study, members: tuple[str, ...], model: str) -> list[Pref
     for group in study.groups:
         for variant in group.mixtures:
             if variant.members == members and group.model == model:
-                start = variant.numbers(lambda r: [layer["P_start"] for layer in r["layers"]])
-                end = variant.numbers(lambda r: [layer["P"] for layer in r["layers"]])
+                start = variant.numbers(lambda r: [layer.P_start for layer in r.layers])
+                end = variant.numbers(lambda r: [layer.P for layer in r.layers])
                 found.append(Preference(group, variant, start, end))
     return found
 
@@ -157,8 +161,7 @@ def equations(p: Preference) -> str:
 
 def functions(mixture: Variant) -> str:
     """What f_1, f_2 ... are, in LaTeX: as they were when the cells ran, not as they are now."""
-    result = mixture.done[0].result or {}
-    definitions = [found["definition"] for found in result["spec"]["fingerprints"]]
+    definitions = [found.definition for found in mixture.results[0].spec.fingerprints]
     both = itertools.zip_longest(mixture.members, definitions[: len(mixture.members)], fillvalue="")
     lines = [
         f"f_{{{m}}}(x) &= \\mathrm{{{latex(name)}}}(x){_written_out(definition)}"
@@ -190,3 +193,100 @@ def _written_out(definition: str) -> str:
     if values and trains:
         values += "\\ \\text{(at the start)}"
     return f"{text},\\quad {values}" if values else text
+
+
+def chosen(study: Study) -> list[list[Preference]]:
+    """The preferences of each mixture in each model, group by group."""
+    found = (
+        preferences(study, members, model)
+        for model in study.run.models
+        for members in study.mixtures
+    )
+    return [some for some in found if some]
+
+
+@dataclass(frozen=True)
+class Preferred:
+    """What the section shows: P of the mixtures, by mixture and model."""
+
+    report: Report
+    choices: list[list[Preference]]
+
+
+def collect(report: Report) -> Preferred | None:
+    """Return P of the mixtures; None without any."""
+    choices = chosen(report.study)
+    return Preferred(report, choices) if choices else None
+
+
+def render(found: Preferred) -> str:
+    """Return it as markdown."""
+    report, study = found.report, found.report.study
+    parts = [_introduction(study), _legend(report)]
+    if study.run.init == "equal":
+        parts.append(
+            "All P started equal, so this run cannot tell how far the end depends on the start; "
+            "`--mixture-init random` can."
+        )
+    for some in found.choices:
+        parts.append(f"### {markdown(some[0].variant.name)} in {markdown(some[0].group.model)}")
+        parts.append(table_1(some))
+        parts += [
+            f"Did the end follow the start? Over all seeds, layers and functions on "
+            f"{markdown(p.group.title)}, r² between first and last P is **{number(p.followed)}**: "
+            f'that share of the variance in what "the network preferred" was there before training.'
+            for p in some
+            if not math.isnan(p.followed)
+        ]
+        if paper := beside_the_paper(study, some):
+            parts += [
+                f"Beside the paper's published values ({SOURCE}; it gives one number each, without "
+                f"spread, seed or accuracy):",
+                paper,
+            ]
+        mean = "" if report.one_seed else ", with the mean P"
+        parts.append(f"The layers written out{mean}, as the paper's (11)–(19):")
+        for p in some:
+            parts.append(f"{markdown(p.group.title)}:" if len(some) > 1 else "")
+            parts.append(_mathematics(equations(p)))
+        parts += ["where", _mathematics(functions(some[0].variant))]
+    return joined(parts)
+
+
+def _mathematics(text: str) -> str:
+    return f"```math\n{text}\n```"
+
+
+def _introduction(study: Study) -> str:
+    start = {
+        "equal": "Every w started at 1, so every P started at 1 over the number of functions.",
+        "random": "Every w started uniform on (0, 1), drawn anew for each seed, layer and "
+        "function.",
+    }[study.run.init]
+    return (
+        r"A mixture layer is $A(x) = \sum_i P_i f_i(x)$ with $P_i = w_i / \sum_j w_j$ and "
+        rf"$w \ge 0$. {start} The paper does not say where its w started, nor at what scale; P "
+        r"does not see the scale, but the optimiser's step does."
+    )
+
+
+def _legend(report: Report) -> str:
+    equal = report.study.run.init == "equal"
+    after, over, apart = "", "", ""
+    if not report.one_seed:
+        after = ", mean ± standard deviation over the seeds"
+        over = ", mean over the seeds"
+        apart = (
+            " *Seeds apart* is the same distance between the ends of two seeds, mean over the "
+            "pairs: where it is as large as *moved*, the seeds did not agree on a preference."
+        )
+    before = "" if equal else ", in brackets that before training"
+    shares = ", and 1 − 1/n from equal shares of n functions to one alone" if equal else ""
+    return (
+        f"The tables give P after training{after}{before}. *Moved* is the distance of the end from "
+        f"the start, half the sum of the absolute differences{over}: 0 is not at all, 1 would be "
+        f"from some functions to others altogether{shares}.{apart}"
+    )
+
+
+SECTION = Section("What the network preferred", collect, render)

@@ -1,0 +1,28 @@
+"""The sections of a report, in order: one file each."""
+
+from actzoo.report.sections import (
+    answer,
+    functions,
+    health,
+    learned,
+    preference,
+    provenance,
+    scores,
+    shape,
+    training,
+    tuning,
+)
+from actzoo.report.sections.section import AnySection
+
+SECTIONS: tuple[AnySection, ...] = (
+    answer.SECTION,
+    scores.SECTION,
+    tuning.SECTION,
+    preference.SECTION,
+    functions.SECTION,
+    training.SECTION,
+    shape.SECTION,
+    learned.SECTION,
+    health.SECTION,
+    provenance.SECTION,
+)

@@ -1,0 +1,55 @@
+"""Training: losses and scores by epoch, and P of the mixtures."""
+
+from __future__ import annotations
+
+from actzoo.escaping import markdown, markdown_code
+from actzoo.report.content import Report
+from actzoo.report.figures.overview import MANY
+from actzoo.report.figures.training import FEW_SEEDS
+from actzoo.report.sections.section import Section, images, joined
+
+
+def render(report: Report) -> str:
+    """Return the figures of training as markdown."""
+    study, figures = report.study, report.figures
+    parts = []
+    for group in study.groups:
+        title, words = markdown(group.title), markdown(group.metric.words)
+        text = f"Training loss and validation {words} by epoch, phases shaded, for {title}"
+        parts += [report.heading(title), images(figures.of("training", group), text)]
+    parts.append(_legend(report))
+    for group in study.groups:
+        for mixture in group.mixtures:
+            title, name = markdown(group.title), markdown(mixture.name)
+            if weights := figures.of("weights", group, mixture):
+                parts.append(
+                    f"P by epoch in the phases that train the mixture: "
+                    f"{markdown_code(mixture.name)}, {title}."
+                )
+                parts.append(images(weights, f"P of each function by epoch: {name}, {title}"))
+    return joined(parts)
+
+
+def _legend(report: Report) -> str:
+    study, words = report.study, report.metrics
+    many = any(len(group.variants) > MANY for group in study.groups)
+    some = (
+        f"Of so many sets the {report.extremes} and the baseline are drawn out; the others are "
+        f"grey. "
+    )
+    lines = (
+        f"Lines are means over the seeds, bands from least to largest; with {FEW_SEEDS} seeds or "
+        f"fewer P has a thin line for each. "
+    )
+    held_out = (
+        f"No {study.things} were held out, so there is no {words} while training."
+        if study.run.validation == 0
+        else f"The {words} is that on the held-out {study.things}, never on test {study.things}."
+    )
+    return (
+        f"{some if many else ''}Shaded: the phases of the protocol, with what each trains. "
+        f"{'' if report.one_seed else lines}{held_out}"
+    )
+
+
+SECTION = Section("Training", lambda report: report, render)
