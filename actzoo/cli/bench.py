@@ -14,7 +14,7 @@ from click.core import ParameterSource
 from actzoo.cli.bench_options import GROUPS, Grouped, grid_of
 from actzoo.cli.executor_options import Chosen, chosen, open_executor
 from actzoo.cli.output import Screen, busy, console, print_json, say
-from actzoo.cli.progress import display
+from actzoo.cli.progress import Display
 from actzoo.cli.streams import echo
 from actzoo.errors import UsageError
 from actzoo.escaping import visible
@@ -40,7 +40,6 @@ def command(context: click.Context, /, **options: Any) -> int:
     as_json = options["as_json"]
     screen = console(stderr=as_json or options["dry_run"], outlives=not options["dry_run"])
     with busy(screen, "loading torch"):
-        from actzoo.cli.tally import kinds
         from actzoo.report.markdown import write_report
         from actzoo.results.store import Store
         from actzoo.sweep.bench import run_plan
@@ -57,13 +56,12 @@ def command(context: click.Context, /, **options: Any) -> int:
     folder = options["out"] or plan.default_folder()
     if options["dry_run"]:
         return _dry_run(plan, as_json, screen)
-    tuning = [(trial.spec.dataset, trial.spec.model) for trial in plan.trials]
     store, line = Store(folder), shlex.join(["actzoo", *sys.argv[1:]])
     with ExitStack() as workers:
         # Opened before the folder exists, so that wrong options leave no folder behind.
         executor = workers.enter_context(open_executor(where, plan.run, folder))
         with store.locked(line):  # until the report is written: another run would change it
-            with display(screen, kinds(plan.run, tuning)) as shown, workers:
+            with Display(screen, plan.kinds) as shown, workers:
                 results = run_plan(
                     plan,
                     loaded,
