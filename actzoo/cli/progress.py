@@ -116,12 +116,12 @@ class Display:
         return Group(table, *(Text(t, no_wrap=True, overflow="ellipsis") for t in lines))
 
     def _latest(self, running: list[CellStatus]) -> str:
-        """The numbers of the epoch that ended last; none if its cell has ended."""
-        told = [(c.progress.updated, n) for n, c in enumerate(running) if c.progress]
-        latest = running[max(told)[1]] if told else None
-        if latest is None or latest.progress is None or (epoch := latest.progress.epoch) is None:
+        """The numbers of the epoch that ended last among the cells that run."""
+        told = [(p.updated, p.epoch, c) for c in running if (p := c.progress) and p.epoch]
+        if not told:
             return ""
-        whose = f"{self._name(latest, 30)}: " if len(running) > 1 else ""
+        _, epoch, cell = max(told, key=lambda one: one[0])
+        whose = f"{self._name(cell, 30)}: " if len(running) > 1 else ""
         held = "" if epoch.score is None else f", held-out {_score(epoch, 1)}"
         return (
             f"{whose}phase {epoch.phase} ({epoch.trains}), epoch {epoch.epoch}: "
