@@ -158,17 +158,11 @@ def _measure_cost(run: Run, loaded: Loaded, store: Store, screen: Screen) -> boo
 
 def _dry_run(plan: Plan, as_json: bool, screen: Screen) -> int:
     from actzoo.sweep.grid import said
+    from actzoo.sweep.status import planned
 
     tries = {trial.spec.key: said(trial.setting) for trial in plan.trials}
     rows = [
-        {
-            "key": cell.key,
-            "set": cell.label,
-            "dataset": cell.dataset,
-            "model": cell.model,
-            "seed": cell.seed,
-            **({"tries": tries[cell.key]} if cell.key in tries else {}),
-        }
+        planned(cell) | ({"tries": tries[cell.key]} if cell.key in tries else {})
         for cell in [*(trial.spec for trial in plan.trials), *plan.cells]
     ]
     if as_json:
