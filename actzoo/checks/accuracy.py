@@ -6,14 +6,14 @@ import numpy as np
 import torch
 
 from actzoo.checks.digits import Array, Digits, Mask
-from actzoo.checks.evaluation import Evaluation
+from actzoo.checks.evaluation import Candidate
 from actzoo.checks.result import Failed, Worst
 
 ALLOWANCE = 8
 """The largest allowed error of a result, in eps."""
 
 
-def value(subject: Evaluation, dtype: torch.dtype) -> Worst:
+def value(subject: Candidate, dtype: torch.dtype) -> Worst:
     """Check that fn is f within 8 eps (|f| + |x f'|) + the smallest normal number."""
     exact = subject.exact(dtype)
     bound = conditioned(exact.value, exact.slope, subject.points(dtype), dtype)
@@ -21,7 +21,7 @@ def value(subject: Evaluation, dtype: torch.dtype) -> Worst:
     return _hold(subject, dtype, "f", subject.value(dtype), exact.value, bound, ignore)
 
 
-def derivative(subject: Evaluation, dtype: torch.dtype) -> Worst:
+def derivative(subject: Candidate, dtype: torch.dtype) -> Worst:
     """Check that derivative is f' within 8 eps (|f'| + |x f''|) + the smallest normal number."""
     exact = subject.exact(dtype)
     bound = conditioned(exact.slope, exact.curvature, subject.points(dtype), dtype)
@@ -29,7 +29,7 @@ def derivative(subject: Evaluation, dtype: torch.dtype) -> Worst:
     return _hold(subject, dtype, "f'", subject.slope(dtype), exact.slope, bound, ignore)
 
 
-def autograd(subject: Evaluation, dtype: torch.dtype) -> Worst:
+def autograd(subject: Candidate, dtype: torch.dtype) -> Worst:
     """Check that autograd of fn gives f' within 8 eps max(1, |f'|)."""
     exact = subject.exact(dtype)
     bound = plain(exact.slope, dtype)
@@ -71,7 +71,7 @@ def errors(computed: Array, exact: Digits, bound: Array, dtype: torch.dtype) -> 
 
 
 def _hold(
-    subject: Evaluation,
+    subject: Candidate,
     dtype: torch.dtype,
     what: str,
     computed: Array,

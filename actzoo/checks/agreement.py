@@ -12,7 +12,7 @@ from torch.autograd import gradgradcheck as torch_gradgradcheck
 
 from actzoo.activation import Activation, ActivationModule
 from actzoo.checks import accuracy, samples
-from actzoo.checks.evaluation import Evaluation, numbers
+from actzoo.checks.evaluation import Candidate, numbers
 from actzoo.checks.result import Failed, Skip, Worst
 
 _SMOOTH = (-5.3, -3.45, -2.2, -1.1, -0.45, -0.13, 0.17, 0.55, 1.2, 2.3, 3.6, 5.4)
@@ -21,7 +21,7 @@ _FAR = (-1e4, -200.0, -90.0, -20.0, 20.0, 90.0, 200.0, 1e4)
 _CURVATURE = {torch.float64: 1e-9, torch.float32: 1e-3}
 
 
-def consistency(subject: Evaluation) -> Worst:
+def consistency(subject: Candidate) -> Worst:
     """Check that `derivative` agrees with autograd of fn away from kinks, in float64."""
     dtype = torch.float64
     declared, auto = subject.slope(dtype), subject.gradient(dtype)
@@ -42,7 +42,7 @@ def consistency(subject: Evaluation) -> Worst:
     return worst
 
 
-def gradcheck(subject: Evaluation) -> None:
+def gradcheck(subject: Candidate) -> None:
     """Check that autograd of fn agrees with finite differences."""
     x = _smooth(subject)
     if not subject.activation(x).requires_grad:
@@ -50,7 +50,7 @@ def gradcheck(subject: Evaluation) -> None:
     torch_gradcheck(subject.activation, (x,))
 
 
-def gradgradcheck(subject: Evaluation) -> None:
+def gradgradcheck(subject: Candidate) -> None:
     """Check that autograd's second derivative agrees with finite differences of the first."""
     x = _smooth(subject)
     if not subject.activation(x).requires_grad:
@@ -58,7 +58,7 @@ def gradgradcheck(subject: Evaluation) -> None:
     torch_gradgradcheck(subject.activation, (x,))
 
 
-def curvature(subject: Evaluation, dtype: torch.dtype) -> Worst:
+def curvature(subject: Candidate, dtype: torch.dtype) -> Worst:
     """Check that `fn` differentiated twice, and `derivative` once, give f''.
 
     The tolerance is 1e-9 of max(1, |f''|) in float64. In float32 it is 1e-3, since terms of f''
@@ -98,7 +98,7 @@ def _slope_of_fn(act: Activation, x: Tensor) -> Tensor:
     return slope
 
 
-def _smooth(subject: Evaluation) -> Tensor:
+def _smooth(subject: Candidate) -> Tensor:
     """Return ordinary inputs in float64 away from kinks that require a gradient."""
     if not subject.pointwise:
         # Finite differences cost one call for each element, so only two slices are used.
@@ -108,7 +108,7 @@ def _smooth(subject: Evaluation) -> Tensor:
     return torch.tensor(xs, dtype=torch.float64).requires_grad_()
 
 
-def parameters(subject: Evaluation) -> None:
+def parameters(subject: Candidate) -> None:
     """Check the gradients of all learnable parameters, per layer and per channel."""
     act = subject.activation
     x = _smooth(subject).detach()
@@ -130,7 +130,7 @@ def parameters(subject: Evaluation) -> None:
         _per_channel(subject, module, batch)
 
 
-def _per_channel(subject: Evaluation, module: ActivationModule, batch: Tensor) -> None:
+def _per_channel(subject: Candidate, module: ActivationModule, batch: Tensor) -> None:
     """Check that each channel of a module computes the function with its own parameters."""
     act = subject.activation
     own = {name for name, scope in act.learnable.items() if scope == "channel"}

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from actzoo.checks import accuracy
-from actzoo.checks.evaluation import Evaluation, numbers
+from actzoo.checks.evaluation import Candidate, numbers
 from actzoo.checks.result import Failed, Skip, Worst
 
 FAR = (100.3, 1234.7, 10_007.9, 1e8, 1e16, 1e30, 1e100, 1e300)
@@ -24,7 +24,7 @@ NEAR = 1e-9
 _GOLDEN = (math.sqrt(5) - 1) / 2
 
 
-def asymptotes(subject: Evaluation) -> None:
+def asymptotes(subject: Candidate) -> None:
     """Check that the formula tends to the claimed limits."""
     claimed = subject.activation.claims.limits
     if claimed is None:
@@ -52,7 +52,7 @@ def _tends(tail: list[float], limit: float) -> bool:
     return abs(tail[-1] - limit) <= 1e-6 * max(1.0, abs(limit))
 
 
-def span(subject: Evaluation) -> Worst:
+def span(subject: Candidate) -> Worst:
     """Check that f stays within the claimed range and comes near to both ends."""
     claims = subject.activation.claims
     if claims.lower is None and claims.upper is None:
@@ -65,7 +65,7 @@ def span(subject: Evaluation) -> Worst:
     return worst
 
 
-def _least(subject: Evaluation, sign: int, bound: float, claim: str) -> Worst:
+def _least(subject: Candidate, sign: int, bound: float, claim: str) -> Worst:
     """Compare the infimum of sign * f with a bound."""
     xs = subject.points(torch.float64) + [side * x for x in FAR for side in (-1, 1)]
     values = sign * _values(subject, xs)
@@ -87,7 +87,7 @@ def _least(subject: Evaluation, sign: int, bound: float, claim: str) -> Worst:
 
 
 def _inside(
-    subject: Evaluation, sign: int, bound: float, claim: str, xs: list[float], values: np.ndarray
+    subject: Candidate, sign: int, bound: float, claim: str, xs: list[float], values: np.ndarray
 ) -> None:
     if math.isinf(bound):
         return
@@ -110,7 +110,7 @@ def _outside(claim: str, y: float, x: float, bound: float, least: float) -> None
         raise Failed(f"{claim}, but f({x:.17g}) = {y:.17g}", Worst(math.inf, x))
 
 
-def _descend(subject: Evaluation, sign: int, x: float) -> tuple[float, float]:
+def _descend(subject: Candidate, sign: int, x: float) -> tuple[float, float]:
     """Return the least value of sign * f near the best point of the grid, by golden section."""
     xs = sorted({*subject.points(torch.float64), x})
     i = xs.index(x)
@@ -124,6 +124,6 @@ def _descend(subject: Evaluation, sign: int, x: float) -> tuple[float, float]:
     return best
 
 
-def _values(subject: Evaluation, xs: list[float]) -> np.ndarray:
+def _values(subject: Candidate, xs: list[float]) -> np.ndarray:
     values: np.ndarray = subject.at(xs)[:, 0]
     return values

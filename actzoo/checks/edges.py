@@ -11,7 +11,7 @@ import torch
 from actzoo.activation import Activation, Value
 from actzoo.activation.ranges import LARGEST
 from actzoo.checks.digits import Array, exact
-from actzoo.checks.evaluation import Evaluation, gradient, numbers
+from actzoo.checks.evaluation import Candidate, gradient, numbers
 from actzoo.checks.result import Failed, Worst
 from actzoo.errors import DeclarationError
 
@@ -23,7 +23,7 @@ _AWAY = 2.0**-60
 """The distance from an end at which the formula is evaluated in place of its limit."""
 
 
-def edges(subject: Evaluation) -> None:
+def edges(subject: Candidate) -> None:
     """Check value, slope and gradients for parameters at 0, at range ends, small and large.
 
     At 0 and at the ends the formula may be 0/0; the expected value is then its limit from

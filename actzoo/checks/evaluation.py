@@ -18,7 +18,7 @@ from actzoo.checks.result import Failed
 T = TypeVar("T")
 
 
-class Evaluation:
+class Candidate:
     """An activation with the grid, its proven digits and its results there.
 
     Attributes:

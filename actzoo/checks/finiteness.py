@@ -9,11 +9,11 @@ import torch
 
 from actzoo.checks import accuracy
 from actzoo.checks.digits import Array, Digits, Mask
-from actzoo.checks.evaluation import Evaluation, numbers
+from actzoo.checks.evaluation import Candidate, numbers
 from actzoo.checks.result import Failed, Skip, Worst
 
 
-def finite(subject: Evaluation, dtype: torch.dtype) -> None:
+def finite(subject: Candidate, dtype: torch.dtype) -> None:
     """Check that value, derivative and gradient are finite where the exact ones fit the dtype."""
     value, slope, _ = subject.exact(dtype)
     if subject.activation.formula is None:  # then float64 says what overflows
@@ -38,7 +38,7 @@ def _hold(what: str, computed: Array, allowed: Mask, xs: list[float]) -> None:
         raise Failed(f"{what} at x = {xs[i]!r} is {computed[i]}{more}", Worst(math.inf, xs[i]))
 
 
-def limits(subject: Evaluation, dtype: torch.dtype) -> None:
+def limits(subject: Candidate, dtype: torch.dtype) -> None:
     """Check that infinite inputs give the declared limits."""
     claimed = subject.activation.claims.limits
     if claimed is None:
@@ -54,7 +54,7 @@ def limits(subject: Evaluation, dtype: torch.dtype) -> None:
             raise Failed(f"f({end}) is {y}, not {limit}", Worst(math.inf, end))
 
 
-def nan(subject: Evaluation, dtype: torch.dtype) -> None:
+def nan(subject: Candidate, dtype: torch.dtype) -> None:
     """Check that a nan input gives a nan value and derivative at its place only."""
     x = torch.full((67,), 0.5, dtype=dtype)
     x[::3] = math.nan

@@ -8,13 +8,13 @@ import torch
 
 from actzoo.activation import Claims
 from actzoo.checks import discontinuities, grid
-from actzoo.checks.evaluation import Evaluation, gradient
+from actzoo.checks.evaluation import Candidate, gradient
 from actzoo.checks.result import Failed, Skip, Worst
 
 _SAME = 1e-9
 
 
-def kinks(subject: Evaluation) -> None:
+def kinks(subject: Candidate) -> None:
     """Check that f' (or f) jumps at every declared kink and nowhere else."""
     claims = subject.activation.claims
     if claims == Claims():
@@ -34,7 +34,7 @@ def kinks(subject: Evaluation) -> None:
             raise Failed(f"no kink is declared at x = {place:.9g}", Worst(math.inf, place))
 
 
-def kink_slopes(subject: Evaluation) -> None:
+def kink_slopes(subject: Candidate) -> None:
     """Check that at a kink `derivative` is the declared slope and autograd lies between sides."""
     declared = subject.activation.claims.kinks
     if not declared:
@@ -62,7 +62,7 @@ def kink_slopes(subject: Evaluation) -> None:
             )
 
 
-def smoothness(subject: Evaluation) -> None:
+def smoothness(subject: Candidate) -> None:
     """Check the claimed number of continuous derivatives, up to the second."""
     claim = subject.activation.claims.smoothness
     if claim is None:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from actzoo.checks import accuracy, grid, samples
 from actzoo.checks.digits import Array, Digits
-from actzoo.checks.evaluation import Evaluation, gradient, numbers
+from actzoo.checks.evaluation import Candidate, gradient, numbers
 from actzoo.checks.result import Failed, Worst
 
 SIZES = (1, 7, 67)
@@ -24,7 +24,7 @@ _EVERY = 4  # every fourth element is also computed alone; calls take most of th
 _SPECIAL = (math.inf, -math.inf, math.nan) * 4
 
 
-def sizes(subject: Evaluation, dtype: torch.dtype) -> Worst:
+def sizes(subject: Candidate, dtype: torch.dtype) -> Worst:
     """Check that an input gives the same output in tensors of 1, 7, 67 and 100,000 elements.
 
     The last bit may differ, since torch's vector bodies and tails round differently. The
@@ -51,7 +51,7 @@ def sizes(subject: Evaluation, dtype: torch.dtype) -> Worst:
     return worst
 
 
-def _bound(subject: Evaluation, dtype: torch.dtype, order: int) -> Array:
+def _bound(subject: Candidate, dtype: torch.dtype, order: int) -> Array:
     """Return the bound on the value (order 0) or derivative (1), at the grid, ±inf and nan."""
     if subject.activation.formula is None:
         known = [Digits(n, 0 * n) for n in (subject.value(dtype), subject.slope(dtype))]
@@ -82,7 +82,7 @@ def _differ(found: Array, base: Array, bound: Array, x: Tensor, what: str) -> Wo
     return worst
 
 
-def layout(subject: Evaluation, dtype: torch.dtype) -> None:
+def layout(subject: Candidate, dtype: torch.dtype) -> None:
     """Check that shape, dtype, device and memory format are kept for all strides."""
     act = subject.activation
     functions: list[tuple[str, Callable[[Tensor], Tensor]]] = [("f", act)]
@@ -105,7 +105,7 @@ def layout(subject: Evaluation, dtype: torch.dtype) -> None:
                 raise Failed(f"{what} of a channels_last tensor is not channels_last")
 
 
-def _layouts(subject: Evaluation, dtype: torch.dtype) -> Iterator[tuple[str, Tensor]]:
+def _layouts(subject: Candidate, dtype: torch.dtype) -> Iterator[tuple[str, Tensor]]:
     x = samples.sample(subject, dtype)
     count = x.shape[1]
     yield "three-dimensional", x
@@ -126,7 +126,7 @@ def _close(a: Tensor, b: Tensor, dtype: torch.dtype) -> bool:
     return torch.allclose(a.double(), b.double(), rtol=tolerance, atol=tolerance, equal_nan=True)
 
 
-def elementwise(subject: Evaluation) -> None:
+def elementwise(subject: Candidate) -> None:
     """Check that each output depends on its own input alone."""
     act = subject.activation
     x, other = (samples.sample(subject, torch.float64, seed=s).flatten() for s in (0, 1))
@@ -145,7 +145,7 @@ def elementwise(subject: Evaluation) -> None:
             raise Failed("an output has a gradient with respect to another input")
 
 
-def deterministic(subject: Evaluation) -> None:
+def deterministic(subject: Candidate) -> None:
     """Check that the same input gives the same bits twice and is not changed."""
     act = subject.activation
     for dtype in grid.DTYPES:

@@ -10,11 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from actzoo.checks import accuracy, samples
-from actzoo.checks.evaluation import Evaluation
+from actzoo.checks.evaluation import Candidate
 from actzoo.checks.result import Failed
 
 
-def deepcopy(subject: Evaluation) -> None:
+def deepcopy(subject: Candidate) -> None:
     """Check that a deep copy computes the same and shares no parameters."""
     module = _trained(subject)
     copied = copy.deepcopy(module)
@@ -26,13 +26,13 @@ def deepcopy(subject: Evaluation) -> None:
         raise Failed("a deep copy shares parameters with the original")
 
 
-def pickled(subject: Evaluation) -> None:
+def pickled(subject: Candidate) -> None:
     """Check that a pickled module computes the same."""
     module = _trained(subject)
     _same(module, pickle.loads(pickle.dumps(module)), subject, "a pickled copy")
 
 
-def state_dict(subject: Evaluation) -> None:
+def state_dict(subject: Candidate) -> None:
     """Check that a new module with the state of a trained one computes the same."""
     module = _trained(subject)
     fresh = samples.module(subject).eval()
@@ -40,7 +40,7 @@ def state_dict(subject: Evaluation) -> None:
     _same(module, fresh, subject, "a module that loads its state")
 
 
-def half(subject: Evaluation) -> None:
+def half(subject: Candidate) -> None:
     """Check that `.half()` works and stays near the module in float32."""
     x = samples.sample(subject, torch.float16)
     module = samples.module(subject).eval()
@@ -53,7 +53,7 @@ def half(subject: Evaluation) -> None:
         raise Failed("after .half() the output is off by more than rounding")
 
 
-def meta(subject: Evaluation) -> None:
+def meta(subject: Candidate) -> None:
     """Check that `.to("meta")` works: shapes and dtypes without numbers."""
     x = samples.sample(subject, torch.float32)
     module = samples.module(subject).eval()
@@ -63,7 +63,7 @@ def meta(subject: Evaluation) -> None:
         raise Failed(f"on meta the output is {tuple(y.shape)} {y.dtype} on {y.device}")
 
 
-def vmap(subject: Evaluation) -> None:
+def vmap(subject: Candidate) -> None:
     """Check that `torch.vmap` over an added dimension gives what a loop gives."""
     module = _trained(subject)
     x = torch.stack([samples.sample(subject, torch.float32, seed=s) for s in range(3)])
@@ -71,7 +71,7 @@ def vmap(subject: Evaluation) -> None:
     _near(torch.vmap(module)(x), expected, "vmap")
 
 
-def training(subject: Evaluation) -> None:
+def training(subject: Candidate) -> None:
     """Check shape, dtype and finiteness in training mode, and that evaluation mode is fn."""
     module = samples.module(subject)
     x = samples.sample(subject, torch.float32).requires_grad_()
@@ -85,7 +85,7 @@ def training(subject: Evaluation) -> None:
         raise Failed("in evaluation the module is not fn")
 
 
-def compiled(subject: Evaluation) -> None:
+def compiled(subject: Candidate) -> None:
     """Check that torch.compile makes one graph, and that it computes the same, also backward."""
     # Earlier compilations of other activations count towards dynamo's recompile limit.
     torch.compiler.reset()
@@ -102,7 +102,7 @@ def compiled(subject: Evaluation) -> None:
         _near(y, expected, f"{what} of the compiled module")
 
 
-def exported(subject: Evaluation) -> None:
+def exported(subject: Candidate) -> None:
     """Check that torch.export works and computes the same."""
     module = _trained(subject)
     x = samples.sample(subject, torch.float32)
@@ -110,7 +110,7 @@ def exported(subject: Evaluation) -> None:
     _near(program.module()(x), module(x), "the exported module")
 
 
-def _trained(subject: Evaluation) -> nn.Module:
+def _trained(subject: Candidate) -> nn.Module:
     """Return a module whose parameters differ from their initial values."""
     module = samples.module(subject).eval()
     with torch.no_grad():
@@ -119,9 +119,7 @@ def _trained(subject: Evaluation) -> nn.Module:
     return module
 
 
-def _with_gradient(
-    module: Callable[[Tensor], Tensor], subject: Evaluation
-) -> tuple[Tensor, Tensor]:
+def _with_gradient(module: Callable[[Tensor], Tensor], subject: Candidate) -> tuple[Tensor, Tensor]:
     x = samples.sample(subject, torch.float32).requires_grad_()
     y = module(x)
     if not y.requires_grad:
@@ -130,7 +128,7 @@ def _with_gradient(
     return y, slope
 
 
-def _same(module: nn.Module, other: nn.Module, subject: Evaluation, what: str) -> None:
+def _same(module: nn.Module, other: nn.Module, subject: Candidate, what: str) -> None:
     x = samples.sample(subject, torch.float32)
     if not torch.equal(module(x), other(x)):
         raise Failed(f"{what} does not compute the same")

@@ -13,14 +13,14 @@ import torch
 from torch import Tensor
 
 from actzoo.checks import accuracy, bounds, samples
-from actzoo.checks.evaluation import Evaluation
+from actzoo.checks.evaluation import Candidate
 from actzoo.checks.result import Failed, Skip, Worst
 from actzoo.errors import DeclarationError
 
 _SCALES = (1e-4, 0.1, 1.0, 3.0, 20.0, 100.0, 1e4)
 
 
-def slices(subject: Evaluation, dtype: torch.dtype) -> Tensor:
+def slices(subject: Candidate, dtype: torch.dtype) -> Tensor:
     """Return test vectors of shape (n, channels): draws, zeros, ties, one large entry."""
     count = 1 if subject.pointwise else samples.channels(subject)
     return _vectors(count).to(dtype)
@@ -39,7 +39,7 @@ def _vectors(count: int) -> Tensor:
     return torch.cat(rows).to(torch.bfloat16).to(torch.float16).double()
 
 
-def with_jacobian(subject: Evaluation, x: Tensor) -> tuple[Tensor, Tensor]:
+def with_jacobian(subject: Candidate, x: Tensor) -> tuple[Tensor, Tensor]:
     """Return y of shape (n, out) and dy/dx of shape (n, out, channels)."""
     x = x.detach().clone().requires_grad_()
     y = subject.activation(x)
@@ -52,7 +52,7 @@ def with_jacobian(subject: Evaluation, x: Tensor) -> tuple[Tensor, Tensor]:
     return y.detach(), torch.stack(columns, dim=1)
 
 
-def precision(subject: Evaluation, dtype: torch.dtype) -> Worst:
+def precision(subject: Candidate, dtype: torch.dtype) -> Worst:
     """Check results against float64, within 8 eps (|y| + sum of |x dy/dx|) + tiny."""
     info = torch.finfo(dtype)
     x = slices(subject, dtype)
@@ -63,7 +63,7 @@ def precision(subject: Evaluation, dtype: torch.dtype) -> Worst:
     return _hold("y", subject.activation(x), exact, bound, x)
 
 
-def _scale(subject: Evaluation, x: Tensor) -> Tensor:
+def _scale(subject: Candidate, x: Tensor) -> Tensor:
     """Return the unit of absolute errors in each slice: 1, or the largest input of a gate.
 
     A gate multiplies its inputs, so the error of one factor is scaled by the other.
@@ -72,7 +72,7 @@ def _scale(subject: Evaluation, x: Tensor) -> Tensor:
     return largest if subject.activation.kind == "gated" else torch.ones_like(largest)
 
 
-def jacobian(subject: Evaluation, dtype: torch.dtype) -> Worst:
+def jacobian(subject: Candidate, dtype: torch.dtype) -> Worst:
     """Check the Jacobian against its float64 values, within 8 eps max(1, |dy/dx|)."""
     x = slices(subject, dtype)
     _, exact = with_jacobian(subject, x.double())
@@ -99,7 +99,7 @@ def _hold(what: str, found: Tensor, exact: Tensor, bound: Tensor, x: Tensor) -> 
     return worst
 
 
-def finite(subject: Evaluation, dtype: torch.dtype) -> None:
+def finite(subject: Candidate, dtype: torch.dtype) -> None:
     """Check that value and Jacobian are finite where those in float64 fit the dtype."""
     x = slices(subject, dtype)
     wide = with_jacobian(subject, x.double())
@@ -111,7 +111,7 @@ def finite(subject: Evaluation, dtype: torch.dtype) -> None:
             raise Failed(f"{what} at x = {row} is not finite", Worst(math.inf, max(row, key=abs)))
 
 
-def nan(subject: Evaluation, dtype: torch.dtype) -> None:
+def nan(subject: Candidate, dtype: torch.dtype) -> None:
     """Check that a nan affects its own slice and no other."""
     x = samples.sample(subject, dtype)
     x[1, 0, 2] = math.nan
@@ -123,7 +123,7 @@ def nan(subject: Evaluation, dtype: torch.dtype) -> None:
         raise Failed("a nan spreads to other slices", Worst(math.inf, math.nan))
 
 
-def independence(subject: Evaluation) -> None:
+def independence(subject: Candidate) -> None:
     """Check that each slice along the dimension is computed independently."""
     x = samples.sample(subject, torch.float64)
     y = subject.activation(x)
@@ -134,7 +134,7 @@ def independence(subject: Evaluation) -> None:
                 raise Failed("a slice gives something else when it is alone")
 
 
-def dimension(subject: Evaluation) -> None:
+def dimension(subject: Candidate) -> None:
     """Check that `dim` selects the dimension: moving it and naming its new place agree."""
     act = subject.activation
     if "dim" not in act.parameters:
@@ -147,7 +147,7 @@ def dimension(subject: Evaluation) -> None:
             raise Failed(f"along dim={dim} it does something else than along dim=1")
 
 
-def channels(subject: Evaluation) -> None:
+def channels(subject: Candidate) -> None:
     """Check that out_channels is the number of channels of the output, in 2 to 4 dimensions."""
     act = subject.activation
     taken = 0
@@ -167,7 +167,7 @@ def channels(subject: Evaluation) -> None:
         raise Failed("out_channels refuses every number of channels up to 16")
 
 
-def claims(subject: Evaluation) -> None:
+def claims(subject: Candidate) -> None:
     """Check that only a range is claimed, and that outputs stay in it and come near its ends."""
     made = subject.activation.claims
     for name in ("monotone", "parity", "limits", "smoothness"):

@@ -11,7 +11,7 @@ from types import MappingProxyType
 import torch
 
 from actzoo.activation import Activation
-from actzoo.checks.evaluation import Evaluation
+from actzoo.checks.evaluation import Candidate
 from actzoo.checks.grid import dtype_name
 from actzoo.checks.result import CheckResult, Failed, Skip, Status, Worst, key_of
 from actzoo.checks.suite import KEYS, NAMES, SUITE, Check
@@ -112,9 +112,9 @@ def _attempt(
 
 
 @functools.lru_cache(maxsize=4)
-def _subject(activation: Activation, thorough: bool) -> Evaluation:
+def _subject(activation: Activation, thorough: bool) -> Candidate:
     """Return the subject that consecutive checks share; activations compare by identity."""
-    return Evaluation(activation, thorough=thorough)
+    return Candidate(activation, thorough=thorough)
 
 
 def _dtypes(check: Check) -> tuple[torch.dtype | None, ...]:

@@ -7,14 +7,14 @@ import math
 import numpy as np
 import torch
 
-from actzoo.checks.evaluation import Evaluation
+from actzoo.checks.evaluation import Candidate
 from actzoo.checks.result import Failed, Skip, Worst
 
 # The tolerance for fn itself, which is used without a formula.
 _ROUNDING = 64 * torch.finfo(torch.float64).eps
 
 
-def monotone(subject: Evaluation) -> None:
+def monotone(subject: Candidate) -> None:
     """Check whether f never decreases, as claimed."""
     claim = subject.activation.claims.monotone
     if claim is None:
@@ -36,7 +36,7 @@ def monotone(subject: Evaluation) -> None:
         raise Failed("claimed not to be monotone, but it decreases nowhere on the grid")
 
 
-def _falls(subject: Evaluation, xs: list[float]) -> tuple[np.ndarray, np.ndarray]:
+def _falls(subject: Candidate, xs: list[float]) -> tuple[np.ndarray, np.ndarray]:
     """Return where f is smaller at the next point, and f' at each."""
     if subject.activation.formula is None:
         rows = subject.at(xs)
@@ -48,7 +48,7 @@ def _falls(subject: Evaluation, xs: list[float]) -> tuple[np.ndarray, np.ndarray
     return falls, slope.high
 
 
-def parity(subject: Evaluation) -> None:
+def parity(subject: Candidate) -> None:
     """Check that f(-x) is -f(x) for a claim of "odd", f(x) for "even"."""
     claim = subject.activation.claims.parity
     if claim is None:

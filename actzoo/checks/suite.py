@@ -22,7 +22,7 @@ from actzoo.checks import (
     shape,
     trained,
 )
-from actzoo.checks.evaluation import Evaluation
+from actzoo.checks.evaluation import Candidate
 from actzoo.checks.grid import DTYPES, dtype_name
 from actzoo.checks.result import Failed, Worst, key_of
 
@@ -57,7 +57,7 @@ class Check:
         return activation.kind in self.kinds and self.when(activation)
 
 
-def _declaration(subject: Evaluation) -> None:
+def _declaration(subject: Candidate) -> None:
     """Check that each known failure names a check and gives a reason."""
     for key, reason in subject.activation.known_failures.items():
         if key not in KEYS:
