@@ -97,7 +97,7 @@ class Display:
         return f"{text}, seed {cell.seed}"
 
     def _bars(self) -> Group:
-        """Bars of the run and of the first running cells, the latest epoch, and the headline."""
+        """Return bars of the run and of running cells, the latest epoch, and the headline."""
         status = self._status
         table = Table.grid(Column(ratio=1, no_wrap=True), "", "", padding=(0, 1), expand=True)
 
@@ -116,7 +116,7 @@ class Display:
         return Group(table, *(Text(t, no_wrap=True, overflow="ellipsis") for t in lines))
 
     def _latest(self, running: list[CellStatus]) -> str:
-        """The numbers of the epoch that ended last among the cells that run."""
+        """Return the numbers of the epoch that ended last among the cells that run."""
         told = [(p.updated, p.epoch, c) for c in running if (p := c.progress) and p.epoch]
         if not told:
             return ""

@@ -75,11 +75,11 @@ class Status:
 
     @classmethod
     def expected(cls, kinds: Iterable[Kind]) -> Status:
-        """A run of which no more is known than the dataset and model of its cells."""
+        """Return a run of which no more is known than the dataset and model of its cells."""
         return cls(tuple(CellStatus(dataset=dataset, model=model) for dataset, model in kinds))
 
     def of(self, *states: State) -> list[CellStatus]:
-        """The cells in these states."""
+        """Return the cells in these states."""
         return [cell for cell in self.cells if cell.state in states]
 
     @cached_property
@@ -108,7 +108,7 @@ class Status:
         return ", ".join(parts) + (f"; about {duration(left)} left" if left is not None else "")
 
     def seconds_left(self) -> float | None:
-        """The time until the last cell is done, from what the others took.
+        """Return the time until the last cell is done, from what the others took.
 
         A cell takes what finished cells of its dataset and model took on average, or else
         what its own epochs say, or else what all cells took, or as long as those that run. As
@@ -135,7 +135,7 @@ class Status:
         return max(sum(rests) / len(running), *rests[: len(running)]) if running else None
 
     def after(self, event: Event) -> Status:
-        """The run after an event of one of its cells."""
+        """Return the run after an event of one of its cells."""
         spec, now = event.spec, time.time()
         cells = [*self.cells, *[CellStatus()] * (event.total - len(self.cells))]
         cell = replace(
