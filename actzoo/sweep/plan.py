@@ -6,7 +6,7 @@ import itertools
 import math
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, Literal, NamedTuple, get_type_hints
 
 from msgspec import Meta
@@ -295,13 +295,9 @@ class Run:
     ) -> CellSpec:
         """The cell of the first seed."""
         own = self.with_setting(setting)
-        return CellSpec(
-            **subject._asdict(),
-            **{name: getattr(own, name) for name in _OF_CELLS},
-            seed=self.seeds[0],
-            protocol=own.phases(subject.control),
-            fingerprints=prints,
-        )
+        same = {name: getattr(own, name) for name in _OF_CELLS}
+        same["protocol"] = own.phases(subject.control)
+        return CellSpec(**subject._asdict(), **same, seed=self.seeds[0], fingerprints=prints)
 
     def phases(self, control: str) -> Protocol:
         """The protocol of sets, or that of a control."""
@@ -310,8 +306,8 @@ class Run:
 
 OF_FIELDS: Mapping[str, Any] = get_type_hints(Run, include_extras=True)
 """The types of a run's fields."""
-_OF_CELLS = {*OF_FIELDS} & {f.name for f in fields(CellSpec)} - {*Subject._fields, "protocol"}
-"""Fields that a cell takes from its run as they are."""
+_OF_CELLS = {name for name, _ in get_type_hints(Run).items() & get_type_hints(CellSpec).items()}
+"""Fields of one name and type, which a cell takes from its run as they are."""
 
 
 def _count(things: Any, noun: str) -> str:
