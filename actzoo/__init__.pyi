@@ -29,6 +29,8 @@ from actzoo.tasks.task import Examples as Examples
 from actzoo.tasks.task import Task as Task
 from actzoo.tasks.task import standardised as standardised
 from actzoo.values import ActivationSet as ActivationSet
+from actzoo.values import ExecutorOptions as ExecutorOptions
+from actzoo.values import ExecutorPlugin as ExecutorPlugin
 from actzoo.values import PoolOptions as PoolOptions
 from actzoo.values import WorkerPool as WorkerPool
 

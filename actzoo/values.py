@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from concurrent.futures import Executor
+from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -33,7 +33,7 @@ class ActivationSet:
 
 
 @dataclass(frozen=True, kw_only=True)
-class PoolOptions:
+class ExecutorOptions:
     """What an executor is made from: what the user said of it, and what will run on it.
 
     Attributes:
@@ -54,20 +54,23 @@ class PoolOptions:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class WorkerPool:
+class ExecutorPlugin:
     """A way to run cells elsewhere, by name.
 
     Attributes:
         name: lower_snake_case.
-        make: Function of PoolOptions that returns a `concurrent.futures.Executor`.
+        make: Function of ExecutorOptions that returns a `concurrent.futures.Executor`.
         description: One line for listings.
         takes: Which of "workers", "address" and "options" the user may give.
+        remote: Whether cells run on other machines, whose devices this one need not have; if
+            None, the executor is asked (see `is_remote`).
     """
 
     name: str
-    make: Callable[[PoolOptions], Executor]
+    make: Callable[[ExecutorOptions], Executor]
     description: str
     takes: tuple[str, ...] = ("workers",)
+    remote: bool | None = None
 
     def __post_init__(self) -> None:
         if not is_plain_name(self.name):
@@ -79,12 +82,16 @@ class WorkerPool:
                 f"executor {self.name!r} takes {strange[0]!r}; expected 'workers', 'address' "
                 f"or 'options'"
             )
+        if self.remote not in (True, False, None):
+            raise DeclarationError(
+                f"executor {self.name!r}: remote={self.remote!r}; expected True, False or None"
+            )
 
-    def open(self, given: PoolOptions) -> Executor:
-        """The executor.
+    def check(self, given: ExecutorOptions) -> None:
+        """Look at what the user gave.
 
         Raises:
-            UsageError: Something was given that it does not take, or it cannot be had here.
+            UsageError: Something was given that this executor does not take.
         """
         said = {
             "workers": "--workers" if given.workers is not None else "",
@@ -94,4 +101,26 @@ class WorkerPool:
         for what, flag in said.items():
             if getattr(given, what) and what not in self.takes:
                 raise UsageError(f"the executor {self.name} takes no {flag}; leave it out")
+
+    def open(self, given: ExecutorOptions) -> Executor:
+        """Return the executor.
+
+        Raises:
+            UsageError: Something was given that it does not take, or it cannot be had here.
+        """
+        self.check(given)
         return self.make(given)
+
+
+PoolOptions, WorkerPool = ExecutorOptions, ExecutorPlugin
+"""The names of actzoo 0.1."""
+
+
+def is_remote(executor: Executor | None) -> bool:
+    """Return whether calls may run on another machine; None stands for this process.
+
+    An executor says so itself in its attribute `remote`. Without one, those of the standard
+    library run here, and others may run anywhere.
+    """
+    here = executor is None or isinstance(executor, ProcessPoolExecutor | ThreadPoolExecutor)
+    return bool(getattr(executor, "remote", not here))

@@ -26,7 +26,7 @@ import actzoo
 from actzoo.environment import environment
 from actzoo.plugins.registry import default
 from actzoo.training.protocol import PAPER
-from actzoo.values import PoolOptions
+from actzoo.values import ExecutorOptions
 
 HERE = Path(__file__).resolve().parents[1]
 OUT = HERE / "reports" / "scaling" / "overhead.json"
@@ -75,7 +75,7 @@ def main(cells: int = 8) -> None:
         )
 
         def pool(name: str, **options: Any) -> Executor:
-            return default().executors.find(name)[0].open(PoolOptions(**options))
+            return default().executors.find(name)[0].open(ExecutorOptions(**options))
 
         kinds: dict[str, Callable[[], Executor | None]] = {
             "none": lambda: None,

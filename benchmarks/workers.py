@@ -20,7 +20,7 @@ from typing import Any
 
 import actzoo
 from actzoo.environment import environment
-from actzoo.sweep.executors.local import LocalPool
+from actzoo.sweep.executors.local import LocalExecutor
 from actzoo.training.protocol import PAPER
 
 HERE = Path(__file__).resolve().parents[1]
@@ -51,7 +51,7 @@ def turn(pool: Executor, threads: int, seeds: int, epochs: int) -> float:
 def main(repeats: int = 5, seeds: int = 2, epochs: int = 2) -> None:
     """Measure and write."""
     load = os.getloadavg()
-    pools = [LocalPool(setting["workers"]) for setting in SETTINGS]
+    pools = [LocalExecutor(setting["workers"]) for setting in SETTINGS]
     for pool, setting in zip(pools, SETTINGS, strict=True):
         turn(pool, setting["threads"], 2, 0)
     turns: list[list[float]] = [[] for _ in SETTINGS]

@@ -23,7 +23,7 @@ KEY = "_extra_state"
 """The key of the names in a layer's part of a state dict: torch's key for extra state."""
 
 
-class Declared(Protocol):
+class Identified(Protocol):
     """The parts of an activation that make its name in a state."""
 
     @property
@@ -54,7 +54,7 @@ Reorder = Callable[[nn.Module, dict[str, Any], str, list[int]], None]
 in the state. It puts the state in the layer's order."""
 
 
-def name_in_state(activation: Declared) -> str:
+def name_in_state(activation: Identified) -> str:
     """Return a function's name with the values of the parameters that do not train.
 
     `swish` and `swish(b=2.0)`, whose b trains, are the same function here.

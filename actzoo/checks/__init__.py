@@ -10,8 +10,8 @@
 """
 
 from actzoo.checks.pytest_support import parametrize
-from actzoo.checks.result import Result, Worst
+from actzoo.checks.result import CheckResult, Worst
 from actzoo.checks.runner import run
 from actzoo.checks.suite import NAMES
 
-__all__ = ["NAMES", "Result", "Worst", "parametrize", "run"]
+__all__ = ["NAMES", "CheckResult", "Worst", "parametrize", "run"]

@@ -6,14 +6,14 @@ import numpy as np
 import torch
 
 from actzoo.checks.digits import Array, Digits, Mask
-from actzoo.checks.evaluation import Subject
-from actzoo.checks.result import Failure, Worst
+from actzoo.checks.evaluation import Candidate
+from actzoo.checks.result import Failed, Worst
 
 ALLOWANCE = 8
 """The largest allowed error of a result, in eps."""
 
 
-def value(subject: Subject, dtype: torch.dtype) -> Worst:
+def value(subject: Candidate, dtype: torch.dtype) -> Worst:
     """Check that fn is f within 8 eps (|f| + |x f'|) + the smallest normal number."""
     exact = subject.exact(dtype)
     bound = conditioned(exact.value, exact.slope, subject.points(dtype), dtype)
@@ -21,7 +21,7 @@ def value(subject: Subject, dtype: torch.dtype) -> Worst:
     return _hold(subject, dtype, "f", subject.value(dtype), exact.value, bound, ignore)
 
 
-def derivative(subject: Subject, dtype: torch.dtype) -> Worst:
+def derivative(subject: Candidate, dtype: torch.dtype) -> Worst:
     """Check that derivative is f' within 8 eps (|f'| + |x f''|) + the smallest normal number."""
     exact = subject.exact(dtype)
     bound = conditioned(exact.slope, exact.curvature, subject.points(dtype), dtype)
@@ -29,7 +29,7 @@ def derivative(subject: Subject, dtype: torch.dtype) -> Worst:
     return _hold(subject, dtype, "f'", subject.slope(dtype), exact.slope, bound, ignore)
 
 
-def autograd(subject: Subject, dtype: torch.dtype) -> Worst:
+def autograd(subject: Candidate, dtype: torch.dtype) -> Worst:
     """Check that autograd of fn gives f' within 8 eps max(1, |f'|)."""
     exact = subject.exact(dtype)
     bound = plain(exact.slope, dtype)
@@ -71,7 +71,7 @@ def errors(computed: Array, exact: Digits, bound: Array, dtype: torch.dtype) -> 
 
 
 def _hold(
-    subject: Subject,
+    subject: Candidate,
     dtype: torch.dtype,
     what: str,
     computed: Array,
@@ -80,7 +80,7 @@ def _hold(
     ignore: Mask,
 ) -> Worst:
     if np.isnan(exact.high).all():
-        raise Failure("the formula has no value at any point of the grid")
+        raise Failed("the formula has no value at any point of the grid")
     off = np.where(ignore, 0, errors(computed, exact, bound, dtype))
     i = int(off.argmax())
     x = subject.points(dtype)[i]
@@ -91,5 +91,5 @@ def _hold(
         more = f"; {count} of {len(off)} points fail" if count > 1 else ""
         digits = 17 if dtype is torch.float64 else 9
         found, right = (f"{number[i]:.{digits}g}" for number in (computed, exact.high))
-        raise Failure(f"{what} at x = {x!r} is {found}, exactly {right}: {times}{more}", worst)
+        raise Failed(f"{what} at x = {x!r} is {found}, exactly {right}: {times}{more}", worst)
     return worst

@@ -12,8 +12,8 @@ from torch.autograd import gradgradcheck as torch_gradgradcheck
 
 from actzoo.activation import Activation, ActivationModule
 from actzoo.checks import accuracy, samples
-from actzoo.checks.evaluation import Subject, numbers
-from actzoo.checks.result import Failure, Skip, Worst
+from actzoo.checks.evaluation import Candidate, numbers
+from actzoo.checks.result import Failed, Skip, Worst
 
 _SMOOTH = (-5.3, -3.45, -2.2, -1.1, -0.45, -0.13, 0.17, 0.55, 1.2, 2.3, 3.6, 5.4)
 _AWAY = 0.01
@@ -21,7 +21,7 @@ _FAR = (-1e4, -200.0, -90.0, -20.0, 20.0, 90.0, 200.0, 1e4)
 _CURVATURE = {torch.float64: 1e-9, torch.float32: 1e-3}
 
 
-def consistency(subject: Subject) -> Worst:
+def consistency(subject: Candidate) -> Worst:
     """Check that `derivative` agrees with autograd of fn away from kinks, in float64."""
     dtype = torch.float64
     declared, auto = subject.slope(dtype), subject.gradient(dtype)
@@ -36,13 +36,13 @@ def consistency(subject: Subject) -> Worst:
     i = int(off.argmax())
     worst = Worst(float(off[i]), xs[i])
     if worst.error > 1:
-        raise Failure(
+        raise Failed(
             f"at x = {xs[i]!r} derivative is {declared[i]:.9g} and autograd {auto[i]:.9g}", worst
         )
     return worst
 
 
-def gradcheck(subject: Subject) -> None:
+def gradcheck(subject: Candidate) -> None:
     """Check that autograd of fn agrees with finite differences."""
     x = _smooth(subject)
     if not subject.activation(x).requires_grad:
@@ -50,7 +50,7 @@ def gradcheck(subject: Subject) -> None:
     torch_gradcheck(subject.activation, (x,))
 
 
-def gradgradcheck(subject: Subject) -> None:
+def gradgradcheck(subject: Candidate) -> None:
     """Check that autograd's second derivative agrees with finite differences of the first."""
     x = _smooth(subject)
     if not subject.activation(x).requires_grad:
@@ -58,7 +58,7 @@ def gradgradcheck(subject: Subject) -> None:
     torch_gradgradcheck(subject.activation, (x,))
 
 
-def curvature(subject: Subject, dtype: torch.dtype) -> Worst:
+def curvature(subject: Candidate, dtype: torch.dtype) -> Worst:
     """Check that `fn` differentiated twice, and `derivative` once, give f''.
 
     The tolerance is 1e-9 of max(1, |f''|) in float64. In float32 it is 1e-3, since terms of f''
@@ -82,7 +82,7 @@ def curvature(subject: Subject, dtype: torch.dtype) -> Worst:
         i = int(off.argmax())
         worst = max(worst, Worst(float(off[i]), xs[i]))
         if off[i] > 1:
-            raise Failure(
+            raise Failed(
                 f"f'' by autograd of {what} at x = {xs[i]!r} is {numbers(found)[i]:.9g}, exactly "
                 f"{exact[i]:.9g}",
                 worst,
@@ -98,7 +98,7 @@ def _slope_of_fn(act: Activation, x: Tensor) -> Tensor:
     return slope
 
 
-def _smooth(subject: Subject) -> Tensor:
+def _smooth(subject: Candidate) -> Tensor:
     """Return ordinary inputs in float64 away from kinks that require a gradient."""
     if not subject.pointwise:
         # Finite differences cost one call for each element, so only two slices are used.
@@ -108,7 +108,7 @@ def _smooth(subject: Subject) -> Tensor:
     return torch.tensor(xs, dtype=torch.float64).requires_grad_()
 
 
-def parameters(subject: Subject) -> None:
+def parameters(subject: Candidate) -> None:
     """Check the gradients of all learnable parameters, per layer and per channel."""
     act = subject.activation
     x = _smooth(subject).detach()
@@ -125,12 +125,12 @@ def parameters(subject: Subject) -> None:
     for name in names:
         grad = module.learned[name].grad
         if grad is None or not grad.isfinite().all():
-            raise Failure(f"the module's gradient for {name!r} is {grad}")
+            raise Failed(f"the module's gradient for {name!r} is {grad}")
     if subject.pointwise:
         _per_channel(subject, module, batch)
 
 
-def _per_channel(subject: Subject, module: ActivationModule, batch: Tensor) -> None:
+def _per_channel(subject: Candidate, module: ActivationModule, batch: Tensor) -> None:
     """Check that each channel of a module computes the function with its own parameters."""
     act = subject.activation
     own = {name for name, scope in act.learnable.items() if scope == "channel"}
@@ -143,4 +143,4 @@ def _per_channel(subject: Subject, module: ActivationModule, batch: Tensor) -> N
             values = {n: p[i] if n in own else p for n, p in module.learned.items()}
             one = act(batch[:, i], **values)
             if not torch.allclose(whole[:, i], one, rtol=1e-12, atol=1e-12):
-                raise Failure(f"channel {i} does not use its own parameters")
+                raise Failed(f"channel {i} does not use its own parameters")

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 
 from actzoo.checks import accuracy
-from actzoo.checks.evaluation import Subject, numbers
-from actzoo.checks.result import Failure, Skip, Worst
+from actzoo.checks.evaluation import Candidate, numbers
+from actzoo.checks.result import Failed, Skip, Worst
 
 FAR = (100.3, 1234.7, 10_007.9, 1e8, 1e16, 1e30, 1e100, 1e300)
 """Points at which a function is near its limit; some are not whole numbers."""
@@ -24,7 +24,7 @@ NEAR = 1e-9
 _GOLDEN = (math.sqrt(5) - 1) / 2
 
 
-def asymptotes(subject: Subject) -> None:
+def asymptotes(subject: Candidate) -> None:
     """Check that the formula tends to the claimed limits."""
     claimed = subject.activation.claims.limits
     if claimed is None:
@@ -34,11 +34,11 @@ def asymptotes(subject: Subject) -> None:
         # Where no digits can be proven, such as sin(exp(1e300)), the nearer points decide.
         tail = [(x, y) for x, y in zip(far, _values(subject, far), strict=True) if y == y]
         if not tail:
-            raise Failure(f"the formula has no value far out, near x = {far[-1]}")
+            raise Failed(f"the formula has no value far out, near x = {far[-1]}")
         x, y = tail[-1]
         if not _tends([y for _, y in tail], limit):
             expected = "to have no limit" if math.isnan(limit) else f"to tend to {limit}"
-            raise Failure(f"claimed {expected}, but f({x:g}) = {y:.9g}", Worst(math.inf, x))
+            raise Failed(f"claimed {expected}, but f({x:g}) = {y:.9g}", Worst(math.inf, x))
 
 
 def _tends(tail: list[float], limit: float) -> bool:
@@ -52,7 +52,7 @@ def _tends(tail: list[float], limit: float) -> bool:
     return abs(tail[-1] - limit) <= 1e-6 * max(1.0, abs(limit))
 
 
-def span(subject: Subject) -> Worst:
+def span(subject: Candidate) -> Worst:
     """Check that f stays within the claimed range and comes near to both ends."""
     claims = subject.activation.claims
     if claims.lower is None and claims.upper is None:
@@ -65,7 +65,7 @@ def span(subject: Subject) -> Worst:
     return worst
 
 
-def _least(subject: Subject, sign: int, bound: float, claim: str) -> Worst:
+def _least(subject: Candidate, sign: int, bound: float, claim: str) -> Worst:
     """Compare the infimum of sign * f with a bound."""
     xs = subject.points(torch.float64) + [side * x for x in FAR for side in (-1, 1)]
     values = sign * _values(subject, xs)
@@ -74,7 +74,7 @@ def _least(subject: Subject, sign: int, bound: float, claim: str) -> Worst:
     least, x = float(values[i]), xs[i]
     if math.isinf(bound):
         if least > -LARGE:
-            raise Failure(f"{claim}, but f only reaches {sign * least:.9g}", Worst(math.inf, x))
+            raise Failed(f"{claim}, but f only reaches {sign * least:.9g}", Worst(math.inf, x))
         return Worst(0.0, x)
     least, x = min((least, x), _descend(subject, sign, x))
     short = (least - bound) / (NEAR * max(1.0, abs(bound)))
@@ -82,12 +82,12 @@ def _least(subject: Subject, sign: int, bound: float, claim: str) -> Worst:
         _outside(claim, sign * least, x, bound, least)
     if short > 1:
         where = f"{sign * least:.17g} at x = {x:.9g}"
-        raise Failure(f"{claim}, but f only comes to {where}", Worst(short, x))
+        raise Failed(f"{claim}, but f only comes to {where}", Worst(short, x))
     return Worst(max(short, 0.0), x)
 
 
 def _inside(
-    subject: Subject, sign: int, bound: float, claim: str, xs: list[float], values: np.ndarray
+    subject: Candidate, sign: int, bound: float, claim: str, xs: list[float], values: np.ndarray
 ) -> None:
     if math.isinf(bound):
         return
@@ -99,7 +99,7 @@ def _inside(
     slack = accuracy.ALLOWANCE * torch.finfo(torch.float64).eps * abs(bound)
     if computed[i] < bound - slack:
         x = dense[i].item()
-        raise Failure(
+        raise Failed(
             f"{claim}, but fn gives {sign * computed[i]:.17g} at x = {x:.9g}", Worst(math.inf, x)
         )
 
@@ -107,10 +107,10 @@ def _inside(
 def _outside(claim: str, y: float, x: float, bound: float, least: float) -> None:
     # The claim is the double nearest to the true bound, so f may exceed it by half a unit.
     if least < np.nextafter(bound, -math.inf):
-        raise Failure(f"{claim}, but f({x:.17g}) = {y:.17g}", Worst(math.inf, x))
+        raise Failed(f"{claim}, but f({x:.17g}) = {y:.17g}", Worst(math.inf, x))
 
 
-def _descend(subject: Subject, sign: int, x: float) -> tuple[float, float]:
+def _descend(subject: Candidate, sign: int, x: float) -> tuple[float, float]:
     """Return the least value of sign * f near the best point of the grid, by golden section."""
     xs = sorted({*subject.points(torch.float64), x})
     i = xs.index(x)
@@ -124,6 +124,6 @@ def _descend(subject: Subject, sign: int, x: float) -> tuple[float, float]:
     return best
 
 
-def _values(subject: Subject, xs: list[float]) -> np.ndarray:
+def _values(subject: Candidate, xs: list[float]) -> np.ndarray:
     values: np.ndarray = subject.at(xs)[:, 0]
     return values

@@ -22,7 +22,7 @@ _PART = 0.487
 
 
 class Sampled(Protocol):
-    """The part of `Subject` that this module uses."""
+    """The part of `Candidate` that this module uses."""
 
     activation: Activation
 

@@ -11,8 +11,8 @@ import torch
 from actzoo.activation import Activation, Value
 from actzoo.activation.ranges import LARGEST
 from actzoo.checks.digits import Array, exact
-from actzoo.checks.evaluation import Subject, gradient, numbers
-from actzoo.checks.result import Failure, Worst
+from actzoo.checks.evaluation import Candidate, gradient, numbers
+from actzoo.checks.result import Failed, Worst
 from actzoo.errors import DeclarationError
 
 _XS = (-20.1875, -3.28125, -1.03125, -0.4375, -0.125, 0.125, 0.53125, 1.09375, 2.78125, 20.1875)
@@ -23,7 +23,7 @@ _AWAY = 2.0**-60
 """The distance from an end at which the formula is evaluated in place of its limit."""
 
 
-def edges(subject: Subject) -> None:
+def edges(subject: Candidate) -> None:
     """Check value, slope and gradients for parameters at 0, at range ends, small and large.
 
     At 0 and at the ends the formula may be 0/0; the expected value is then its limit from
@@ -74,7 +74,7 @@ def _at_edge(act: Activation, name: str, value: float, inward: int) -> None:
             off = ~(np.abs(numbers(y) - nearer) <= size) & is_limit
         if off.any():
             i = int(off.argmax())
-            raise Failure(
+            raise Failed(
                 f"with {what} {word} at x = {_XS[i]} is {numbers(y)[i]:.9g}, its limit "
                 f"{nearer[i]:.9g}; if there is none, leave {value:g} out of its range",
                 Worst(math.inf, _XS[i]),
@@ -108,10 +108,10 @@ def _has_numbers(act: Activation, what: str) -> None:
         out.sum().backward()
         for learnt, parameter in module.learned.items():
             if parameter.grad is not None and parameter.grad.isnan().any():
-                raise Failure(f"with {what} the gradient for {learnt!r} is nan")
+                raise Failed(f"with {what} the gradient for {learnt!r} is nan")
 
 
 def _no_nan(t: torch.Tensor, x: torch.Tensor, what: str) -> None:
     if t.isnan().any():
         place = x[t.isnan()][0].item()
-        raise Failure(f"{what} at x = {place} is nan", Worst(math.inf, place))
+        raise Failed(f"{what} at x = {place} is nan", Worst(math.inf, place))

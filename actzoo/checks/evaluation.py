@@ -13,12 +13,12 @@ from torch import Tensor
 from actzoo.activation import Activation, Claims
 from actzoo.checks import discontinuities, grid
 from actzoo.checks.digits import Array, Digits, Exact, Mask, exact
-from actzoo.checks.result import Failure
+from actzoo.checks.result import Failed
 
 T = TypeVar("T")
 
 
-class Subject:
+class Candidate:
     """An activation with the grid, its proven digits and its results there.
 
     Attributes:
@@ -104,7 +104,7 @@ class Subject:
             x = self.x(dtype)
             y = run(x)
             if y.shape != x.shape:
-                raise Failure(f"shape {tuple(x.shape)} became {tuple(y.shape)}")
+                raise Failed(f"shape {tuple(x.shape)} became {tuple(y.shape)}")
             return numbers(y)
 
         return self._once((what, dtype), measure)

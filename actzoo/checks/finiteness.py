@@ -9,11 +9,11 @@ import torch
 
 from actzoo.checks import accuracy
 from actzoo.checks.digits import Array, Digits, Mask
-from actzoo.checks.evaluation import Subject, numbers
-from actzoo.checks.result import Failure, Skip, Worst
+from actzoo.checks.evaluation import Candidate, numbers
+from actzoo.checks.result import Failed, Skip, Worst
 
 
-def finite(subject: Subject, dtype: torch.dtype) -> None:
+def finite(subject: Candidate, dtype: torch.dtype) -> None:
     """Check that value, derivative and gradient are finite where the exact ones fit the dtype."""
     value, slope, _ = subject.exact(dtype)
     if subject.activation.formula is None:  # then float64 says what overflows
@@ -35,10 +35,10 @@ def _hold(what: str, computed: Array, allowed: Mask, xs: list[float]) -> None:
         # The point nearest to 0 is the most useful one to report.
         i = min(bad, key=lambda j: abs(xs[j]))
         more = f", and at {bad.size - 1} more points" if bad.size > 1 else ""
-        raise Failure(f"{what} at x = {xs[i]!r} is {computed[i]}{more}", Worst(math.inf, xs[i]))
+        raise Failed(f"{what} at x = {xs[i]!r} is {computed[i]}{more}", Worst(math.inf, xs[i]))
 
 
-def limits(subject: Subject, dtype: torch.dtype) -> None:
+def limits(subject: Candidate, dtype: torch.dtype) -> None:
     """Check that infinite inputs give the declared limits."""
     claimed = subject.activation.claims.limits
     if claimed is None:
@@ -51,16 +51,16 @@ def limits(subject: Subject, dtype: torch.dtype) -> None:
     for end, limit, y in zip(ends, claimed, found, strict=True):
         bound = accuracy.ALLOWANCE * info.eps * abs(limit) + info.smallest_normal
         if not (math.isnan(limit) or y == limit or abs(y - limit) <= bound):
-            raise Failure(f"f({end}) is {y}, not {limit}", Worst(math.inf, end))
+            raise Failed(f"f({end}) is {y}, not {limit}", Worst(math.inf, end))
 
 
-def nan(subject: Subject, dtype: torch.dtype) -> None:
+def nan(subject: Candidate, dtype: torch.dtype) -> None:
     """Check that a nan input gives a nan value and derivative at its place only."""
     x = torch.full((67,), 0.5, dtype=dtype)
     x[::3] = math.nan
     act = subject.activation
     for what, y in (("f", act(x)), ("f'", act.derivative(x))):
         if not y[::3].isnan().all():
-            raise Failure(f"{what}(nan) is {y[0].item()}", Worst(math.inf, math.nan))
+            raise Failed(f"{what}(nan) is {y[0].item()}", Worst(math.inf, math.nan))
         if y[1::3].isnan().any():
-            raise Failure(f"{what} spreads a nan to other elements", Worst(math.inf, 0.5))
+            raise Failed(f"{what} spreads a nan to other elements", Worst(math.inf, 0.5))

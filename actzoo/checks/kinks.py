@@ -8,13 +8,13 @@ import torch
 
 from actzoo.activation import Claims
 from actzoo.checks import discontinuities, grid
-from actzoo.checks.evaluation import Subject, gradient
-from actzoo.checks.result import Failure, Skip, Worst
+from actzoo.checks.evaluation import Candidate, gradient
+from actzoo.checks.result import Failed, Skip, Worst
 
 _SAME = 1e-9
 
 
-def kinks(subject: Subject) -> None:
+def kinks(subject: Candidate) -> None:
     """Check that f' (or f) jumps at every declared kink and nowhere else."""
     claims = subject.activation.claims
     if claims == Claims():
@@ -23,7 +23,7 @@ def kinks(subject: Subject) -> None:
     for place in declared:
         if not any(discontinuities.jumps(subject, place, order) for order in (0, 1)):
             left, right = discontinuities.sides(subject, place, 1)
-            raise Failure(
+            raise Failed(
                 f"a kink is declared at x = {place!r}, but f' is {left:.9g} on its left "
                 f"and {right:.9g} on its right",
                 Worst(math.inf, place),
@@ -31,10 +31,10 @@ def kinks(subject: Subject) -> None:
     searched = [place for order in (0, 1) for place in discontinuities.search(subject, order)]
     for place in (*subject.kinks, *searched):
         if not any(abs(place - other) <= _SAME * max(1, abs(other)) for other in declared):
-            raise Failure(f"no kink is declared at x = {place:.9g}", Worst(math.inf, place))
+            raise Failed(f"no kink is declared at x = {place:.9g}", Worst(math.inf, place))
 
 
-def kink_slopes(subject: Subject) -> None:
+def kink_slopes(subject: Candidate) -> None:
     """Check that at a kink `derivative` is the declared slope and autograd lies between sides."""
     declared = subject.activation.claims.kinks
     if not declared:
@@ -47,7 +47,7 @@ def kink_slopes(subject: Subject) -> None:
                 continue  # this dtype has no such number, only its neighbours
             found, (expected,) = act.derivative(x).item(), grid.fit(dtype, [slope])
             if found != expected:
-                raise Failure(
+                raise Failed(
                     f"in {grid.dtype_name(dtype)} derivative({place!r}) is {found}, "
                     f"declared {slope}",
                     Worst(math.inf, place),
@@ -56,13 +56,13 @@ def kink_slopes(subject: Subject) -> None:
         auto = gradient(act, torch.tensor([place], dtype=torch.float64)).item()
         slack = _SAME * max(1, abs(low), abs(high))
         if not low - slack <= auto <= high + slack:
-            raise Failure(
+            raise Failed(
                 f"autograd at the kink {place!r} is {auto:.9g}, outside of [{low:.9g}, {high:.9g}]",
                 Worst(math.inf, place),
             )
 
 
-def smoothness(subject: Subject) -> None:
+def smoothness(subject: Candidate) -> None:
     """Check the claimed number of continuous derivatives, up to the second."""
     claim = subject.activation.claims.smoothness
     if claim is None:
@@ -75,9 +75,9 @@ def smoothness(subject: Subject) -> None:
         if order <= claim:
             found = found or discontinuities.search(subject, order)
             if found:
-                raise Failure(
+                raise Failed(
                     f"claimed {claim:g}, but {names[order]} jumps at x = {found[0]:.9g}",
                     Worst(math.inf, found[0]),
                 )
         elif order == claim + 1 and not (found or discontinuities.search(subject, order)):
-            raise Failure(f"claimed {claim:g}, but {names[order]} jumps nowhere on the grid")
+            raise Failed(f"claimed {claim:g}, but {names[order]} jumps nowhere on the grid")

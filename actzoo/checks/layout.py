@@ -11,8 +11,8 @@ from torch import Tensor
 
 from actzoo.checks import accuracy, grid, samples
 from actzoo.checks.digits import Array, Digits
-from actzoo.checks.evaluation import Subject, gradient, numbers
-from actzoo.checks.result import Failure, Worst
+from actzoo.checks.evaluation import Candidate, gradient, numbers
+from actzoo.checks.result import Failed, Worst
 
 SIZES = (1, 7, 67)
 """Sizes that fall into torch's scalar, tail and vector code."""
@@ -24,7 +24,7 @@ _EVERY = 4  # every fourth element is also computed alone; calls take most of th
 _SPECIAL = (math.inf, -math.inf, math.nan) * 4
 
 
-def sizes(subject: Subject, dtype: torch.dtype) -> Worst:
+def sizes(subject: Candidate, dtype: torch.dtype) -> Worst:
     """Check that an input gives the same output in tensors of 1, 7, 67 and 100,000 elements.
 
     The last bit may differ, since torch's vector bodies and tails round differently. The
@@ -51,7 +51,7 @@ def sizes(subject: Subject, dtype: torch.dtype) -> Worst:
     return worst
 
 
-def _bound(subject: Subject, dtype: torch.dtype, order: int) -> Array:
+def _bound(subject: Candidate, dtype: torch.dtype, order: int) -> Array:
     """Return the bound on the value (order 0) or derivative (1), at the grid, ±inf and nan."""
     if subject.activation.formula is None:
         known = [Digits(n, 0 * n) for n in (subject.value(dtype), subject.slope(dtype))]
@@ -76,13 +76,13 @@ def _differ(found: Array, base: Array, bound: Array, x: Tensor, what: str) -> Wo
     worst = Worst(float(off[i]), x[i].item())
     if worst.error > 1:
         row = int(np.flatnonzero(~(np.abs(found[:, i] - base[i]) <= bound[i]))[0])
-        raise Failure(
+        raise Failed(
             f"{what} differ at x = {worst.x!r}: {found[row, i]:.17g} and {base[i]:.17g}", worst
         )
     return worst
 
 
-def layout(subject: Subject, dtype: torch.dtype) -> None:
+def layout(subject: Candidate, dtype: torch.dtype) -> None:
     """Check that shape, dtype, device and memory format are kept for all strides."""
     act = subject.activation
     functions: list[tuple[str, Callable[[Tensor], Tensor]]] = [("f", act)]
@@ -92,20 +92,20 @@ def layout(subject: Subject, dtype: torch.dtype) -> None:
         for name, x in _layouts(subject, dtype):
             y = fn(x)
             if y.dtype != x.dtype or y.device != x.device:
-                raise Failure(f"{what} of {x.dtype} on {x.device} is {y.dtype} on {y.device}")
+                raise Failed(f"{what} of {x.dtype} on {x.device} is {y.dtype} on {y.device}")
             shape = list(x.shape)
             if not subject.pointwise:
                 shape[1] = act.channels_after(shape[1])
             if list(y.shape) != shape:
-                raise Failure(f"{what} of shape {tuple(x.shape)} has shape {tuple(y.shape)}")
+                raise Failed(f"{what} of shape {tuple(x.shape)} has shape {tuple(y.shape)}")
             flat = fn(x.clone(memory_format=torch.contiguous_format))
             if not _close(y, flat, dtype):
-                raise Failure(f"{what} of a tensor that is {name} is not that of a copy of it")
+                raise Failed(f"{what} of a tensor that is {name} is not that of a copy of it")
             if name == "channels_last" and not y.is_contiguous(memory_format=torch.channels_last):
-                raise Failure(f"{what} of a channels_last tensor is not channels_last")
+                raise Failed(f"{what} of a channels_last tensor is not channels_last")
 
 
-def _layouts(subject: Subject, dtype: torch.dtype) -> Iterator[tuple[str, Tensor]]:
+def _layouts(subject: Candidate, dtype: torch.dtype) -> Iterator[tuple[str, Tensor]]:
     x = samples.sample(subject, dtype)
     count = x.shape[1]
     yield "three-dimensional", x
@@ -126,26 +126,26 @@ def _close(a: Tensor, b: Tensor, dtype: torch.dtype) -> bool:
     return torch.allclose(a.double(), b.double(), rtol=tolerance, atol=tolerance, equal_nan=True)
 
 
-def elementwise(subject: Subject) -> None:
+def elementwise(subject: Candidate) -> None:
     """Check that each output depends on its own input alone."""
     act = subject.activation
     x, other = (samples.sample(subject, torch.float64, seed=s).flatten() for s in (0, 1))
     y = act(x)
     order = torch.randperm(len(x), generator=torch.Generator().manual_seed(0))
     if not _close(act(x[order]), y[order], x.dtype):
-        raise Failure("permuting the input does not permute the output")
+        raise Failed("permuting the input does not permute the output")
     kept = order % 2 == 0
     if not _close(act(torch.where(kept, x, other))[kept], y[kept], x.dtype):
-        raise Failure("an output changes when other inputs do")
+        raise Failed("an output changes when other inputs do")
     place = x[:7].clone().requires_grad_()
     found = act(place)
     if found.requires_grad:
         (slopes,) = torch.autograd.grad(found[0], place)
         if slopes[1:].any():
-            raise Failure("an output has a gradient with respect to another input")
+            raise Failed("an output has a gradient with respect to another input")
 
 
-def deterministic(subject: Subject) -> None:
+def deterministic(subject: Candidate) -> None:
     """Check that the same input gives the same bits twice and is not changed."""
     act = subject.activation
     for dtype in grid.DTYPES:
@@ -153,7 +153,7 @@ def deterministic(subject: Subject) -> None:
         before = x.clone()
         first, second = act(x), act(x)
         if not torch.equal(first, second):
-            raise Failure(f"two calls with one {grid.dtype_name(dtype)} input differ")
+            raise Failed(f"two calls with one {grid.dtype_name(dtype)} input differ")
         act.derivative(x)
         if not torch.equal(x, before):
-            raise Failure("it writes into its input")
+            raise Failed("it writes into its input")

@@ -10,11 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from actzoo.checks import accuracy, samples
-from actzoo.checks.evaluation import Subject
-from actzoo.checks.result import Failure
+from actzoo.checks.evaluation import Candidate
+from actzoo.checks.result import Failed
 
 
-def deepcopy(subject: Subject) -> None:
+def deepcopy(subject: Candidate) -> None:
     """Check that a deep copy computes the same and shares no parameters."""
     module = _trained(subject)
     copied = copy.deepcopy(module)
@@ -23,16 +23,16 @@ def deepcopy(subject: Subject) -> None:
         p.data_ptr() for p in copied.parameters()
     }
     if shared:
-        raise Failure("a deep copy shares parameters with the original")
+        raise Failed("a deep copy shares parameters with the original")
 
 
-def pickled(subject: Subject) -> None:
+def pickled(subject: Candidate) -> None:
     """Check that a pickled module computes the same."""
     module = _trained(subject)
     _same(module, pickle.loads(pickle.dumps(module)), subject, "a pickled copy")
 
 
-def state_dict(subject: Subject) -> None:
+def state_dict(subject: Candidate) -> None:
     """Check that a new module with the state of a trained one computes the same."""
     module = _trained(subject)
     fresh = samples.module(subject).eval()
@@ -40,30 +40,30 @@ def state_dict(subject: Subject) -> None:
     _same(module, fresh, subject, "a module that loads its state")
 
 
-def half(subject: Subject) -> None:
+def half(subject: Candidate) -> None:
     """Check that `.half()` works and stays near the module in float32."""
     x = samples.sample(subject, torch.float16)
     module = samples.module(subject).eval()
     expected = module(x.float())
     y = module.half()(x)
     if y.dtype != torch.float16:
-        raise Failure(f"after .half() the output is {y.dtype}")
+        raise Failed(f"after .half() the output is {y.dtype}")
     tolerance = 4 * accuracy.ALLOWANCE * torch.finfo(torch.float16).eps
     if not torch.allclose(y.float(), expected, rtol=tolerance, atol=tolerance):
-        raise Failure("after .half() the output is off by more than rounding")
+        raise Failed("after .half() the output is off by more than rounding")
 
 
-def meta(subject: Subject) -> None:
+def meta(subject: Candidate) -> None:
     """Check that `.to("meta")` works: shapes and dtypes without numbers."""
     x = samples.sample(subject, torch.float32)
     module = samples.module(subject).eval()
     expected = module(x)
     y = module.to("meta")(x.to("meta"))
     if y.device.type != "meta" or y.shape != expected.shape or y.dtype != expected.dtype:
-        raise Failure(f"on meta the output is {tuple(y.shape)} {y.dtype} on {y.device}")
+        raise Failed(f"on meta the output is {tuple(y.shape)} {y.dtype} on {y.device}")
 
 
-def vmap(subject: Subject) -> None:
+def vmap(subject: Candidate) -> None:
     """Check that `torch.vmap` over an added dimension gives what a loop gives."""
     module = _trained(subject)
     x = torch.stack([samples.sample(subject, torch.float32, seed=s) for s in range(3)])
@@ -71,21 +71,21 @@ def vmap(subject: Subject) -> None:
     _near(torch.vmap(module)(x), expected, "vmap")
 
 
-def training(subject: Subject) -> None:
+def training(subject: Candidate) -> None:
     """Check shape, dtype and finiteness in training mode, and that evaluation mode is fn."""
     module = samples.module(subject)
     x = samples.sample(subject, torch.float32).requires_grad_()
     y = module.train()(x)
     if y.shape != x.shape or y.dtype != x.dtype:
-        raise Failure(f"in training {tuple(x.shape)} {x.dtype} becomes {tuple(y.shape)} {y.dtype}")
+        raise Failed(f"in training {tuple(x.shape)} {x.dtype} becomes {tuple(y.shape)} {y.dtype}")
     (slope,) = torch.autograd.grad(y.sum(), x)
     if not (y.isfinite().all() and slope.isfinite().all()):
-        raise Failure("in training a value or gradient is not finite")
+        raise Failed("in training a value or gradient is not finite")
     if not torch.equal(module.eval()(x), subject.activation(x)):
-        raise Failure("in evaluation the module is not fn")
+        raise Failed("in evaluation the module is not fn")
 
 
-def compiled(subject: Subject) -> None:
+def compiled(subject: Candidate) -> None:
     """Check that torch.compile makes one graph, and that it computes the same, also backward."""
     # Earlier compilations of other activations count towards dynamo's recompile limit.
     torch.compiler.reset()
@@ -102,7 +102,7 @@ def compiled(subject: Subject) -> None:
         _near(y, expected, f"{what} of the compiled module")
 
 
-def exported(subject: Subject) -> None:
+def exported(subject: Candidate) -> None:
     """Check that torch.export works and computes the same."""
     module = _trained(subject)
     x = samples.sample(subject, torch.float32)
@@ -110,7 +110,7 @@ def exported(subject: Subject) -> None:
     _near(program.module()(x), module(x), "the exported module")
 
 
-def _trained(subject: Subject) -> nn.Module:
+def _trained(subject: Candidate) -> nn.Module:
     """Return a module whose parameters differ from their initial values."""
     module = samples.module(subject).eval()
     with torch.no_grad():
@@ -119,7 +119,7 @@ def _trained(subject: Subject) -> nn.Module:
     return module
 
 
-def _with_gradient(module: Callable[[Tensor], Tensor], subject: Subject) -> tuple[Tensor, Tensor]:
+def _with_gradient(module: Callable[[Tensor], Tensor], subject: Candidate) -> tuple[Tensor, Tensor]:
     x = samples.sample(subject, torch.float32).requires_grad_()
     y = module(x)
     if not y.requires_grad:
@@ -128,15 +128,15 @@ def _with_gradient(module: Callable[[Tensor], Tensor], subject: Subject) -> tupl
     return y, slope
 
 
-def _same(module: nn.Module, other: nn.Module, subject: Subject, what: str) -> None:
+def _same(module: nn.Module, other: nn.Module, subject: Candidate, what: str) -> None:
     x = samples.sample(subject, torch.float32)
     if not torch.equal(module(x), other(x)):
-        raise Failure(f"{what} does not compute the same")
+        raise Failed(f"{what} does not compute the same")
 
 
 def _near(found: Tensor, expected: Tensor, what: str) -> None:
     if found.dtype != expected.dtype or found.shape != expected.shape:
-        raise Failure(f"{what} has dtype {found.dtype} and shape {tuple(found.shape)}")
+        raise Failed(f"{what} has dtype {found.dtype} and shape {tuple(found.shape)}")
     if not torch.allclose(found, expected, rtol=1e-5, atol=1e-5):
         off = (found - expected).abs().max().item()
-        raise Failure(f"{what} is off by {off:.3g}")
+        raise Failed(f"{what} is off by {off:.3g}")

@@ -13,14 +13,14 @@ import torch
 from torch import Tensor
 
 from actzoo.checks import accuracy, bounds, samples
-from actzoo.checks.evaluation import Subject
-from actzoo.checks.result import Failure, Skip, Worst
+from actzoo.checks.evaluation import Candidate
+from actzoo.checks.result import Failed, Skip, Worst
 from actzoo.errors import DeclarationError
 
 _SCALES = (1e-4, 0.1, 1.0, 3.0, 20.0, 100.0, 1e4)
 
 
-def slices(subject: Subject, dtype: torch.dtype) -> Tensor:
+def slices(subject: Candidate, dtype: torch.dtype) -> Tensor:
     """Return test vectors of shape (n, channels): draws, zeros, ties, one large entry."""
     count = 1 if subject.pointwise else samples.channels(subject)
     return _vectors(count).to(dtype)
@@ -39,7 +39,7 @@ def _vectors(count: int) -> Tensor:
     return torch.cat(rows).to(torch.bfloat16).to(torch.float16).double()
 
 
-def with_jacobian(subject: Subject, x: Tensor) -> tuple[Tensor, Tensor]:
+def with_jacobian(subject: Candidate, x: Tensor) -> tuple[Tensor, Tensor]:
     """Return y of shape (n, out) and dy/dx of shape (n, out, channels)."""
     x = x.detach().clone().requires_grad_()
     y = subject.activation(x)
@@ -52,7 +52,7 @@ def with_jacobian(subject: Subject, x: Tensor) -> tuple[Tensor, Tensor]:
     return y.detach(), torch.stack(columns, dim=1)
 
 
-def precision(subject: Subject, dtype: torch.dtype) -> Worst:
+def precision(subject: Candidate, dtype: torch.dtype) -> Worst:
     """Check results against float64, within 8 eps (|y| + sum of |x dy/dx|) + tiny."""
     info = torch.finfo(dtype)
     x = slices(subject, dtype)
@@ -63,7 +63,7 @@ def precision(subject: Subject, dtype: torch.dtype) -> Worst:
     return _hold("y", subject.activation(x), exact, bound, x)
 
 
-def _scale(subject: Subject, x: Tensor) -> Tensor:
+def _scale(subject: Candidate, x: Tensor) -> Tensor:
     """Return the unit of absolute errors in each slice: 1, or the largest input of a gate.
 
     A gate multiplies its inputs, so the error of one factor is scaled by the other.
@@ -72,7 +72,7 @@ def _scale(subject: Subject, x: Tensor) -> Tensor:
     return largest if subject.activation.kind == "gated" else torch.ones_like(largest)
 
 
-def jacobian(subject: Subject, dtype: torch.dtype) -> Worst:
+def jacobian(subject: Candidate, dtype: torch.dtype) -> Worst:
     """Check the Jacobian against its float64 values, within 8 eps max(1, |dy/dx|)."""
     x = slices(subject, dtype)
     _, exact = with_jacobian(subject, x.double())
@@ -90,7 +90,7 @@ def _hold(what: str, found: Tensor, exact: Tensor, bound: Tensor, x: Tensor) -> 
     worst = Worst(off[row].max().item(), x[row].abs().max().item())
     if worst.error > 1:
         i = int(off[row].argmax())
-        raise Failure(
+        raise Failed(
             f"{what} at x = {x[row].tolist()} has {found[row].flatten()[i].item():.6g} where "
             f"float64 has {exact[row].flatten()[i].item():.6g}: "
             f"{worst.error:.3g} times the bound",
@@ -99,7 +99,7 @@ def _hold(what: str, found: Tensor, exact: Tensor, bound: Tensor, x: Tensor) -> 
     return worst
 
 
-def finite(subject: Subject, dtype: torch.dtype) -> None:
+def finite(subject: Candidate, dtype: torch.dtype) -> None:
     """Check that value and Jacobian are finite where those in float64 fit the dtype."""
     x = slices(subject, dtype)
     wide = with_jacobian(subject, x.double())
@@ -108,22 +108,22 @@ def finite(subject: Subject, dtype: torch.dtype) -> None:
         bad |= exact.isnan().flatten(1).any(1)
         if bad.any():
             row = x[int(bad.nonzero()[0, 0])].tolist()
-            raise Failure(f"{what} at x = {row} is not finite", Worst(math.inf, max(row, key=abs)))
+            raise Failed(f"{what} at x = {row} is not finite", Worst(math.inf, max(row, key=abs)))
 
 
-def nan(subject: Subject, dtype: torch.dtype) -> None:
+def nan(subject: Candidate, dtype: torch.dtype) -> None:
     """Check that a nan affects its own slice and no other."""
     x = samples.sample(subject, dtype)
     x[1, 0, 2] = math.nan
     y = subject.activation(x).isnan().any(dim=1)
     if not y[1, 2]:
-        raise Failure("a nan in a slice leaves no nan there", Worst(math.inf, math.nan))
+        raise Failed("a nan in a slice leaves no nan there", Worst(math.inf, math.nan))
     y[1, 2] = False
     if y.any():
-        raise Failure("a nan spreads to other slices", Worst(math.inf, math.nan))
+        raise Failed("a nan spreads to other slices", Worst(math.inf, math.nan))
 
 
-def independence(subject: Subject) -> None:
+def independence(subject: Candidate) -> None:
     """Check that each slice along the dimension is computed independently."""
     x = samples.sample(subject, torch.float64)
     y = subject.activation(x)
@@ -131,10 +131,10 @@ def independence(subject: Subject) -> None:
         for j in range(x.shape[2]):
             one = subject.activation(x[n : n + 1, :, j : j + 1])
             if not torch.allclose(one[0, :, 0], y[n, :, j], rtol=1e-12, atol=1e-12):
-                raise Failure("a slice gives something else when it is alone")
+                raise Failed("a slice gives something else when it is alone")
 
 
-def dimension(subject: Subject) -> None:
+def dimension(subject: Candidate) -> None:
     """Check that `dim` selects the dimension: moving it and naming its new place agree."""
     act = subject.activation
     if "dim" not in act.parameters:
@@ -144,10 +144,10 @@ def dimension(subject: Subject) -> None:
     for dim in (0, 2, -1, -2):
         found = act(x.movedim(1, dim), dim=dim).movedim(dim, 1)
         if found.shape != expected.shape or not torch.allclose(found, expected, atol=1e-12):
-            raise Failure(f"along dim={dim} it does something else than along dim=1")
+            raise Failed(f"along dim={dim} it does something else than along dim=1")
 
 
-def channels(subject: Subject) -> None:
+def channels(subject: Candidate) -> None:
     """Check that out_channels is the number of channels of the output, in 2 to 4 dimensions."""
     act = subject.activation
     taken = 0
@@ -160,21 +160,21 @@ def channels(subject: Subject) -> None:
         for rest in ((), (3,), (3, 2)):
             shape = tuple(act(torch.zeros(2, count, *rest)).shape)
             if shape != (2, expected, *rest):
-                raise Failure(
+                raise Failed(
                     f"of {count} channels it makes {shape[1]}, out_channels says {expected}"
                 )
     if not taken:
-        raise Failure("out_channels refuses every number of channels up to 16")
+        raise Failed("out_channels refuses every number of channels up to 16")
 
 
-def claims(subject: Subject) -> None:
+def claims(subject: Candidate) -> None:
     """Check that only a range is claimed, and that outputs stay in it and come near its ends."""
     made = subject.activation.claims
     for name in ("monotone", "parity", "limits", "smoothness"):
         if getattr(made, name) is not None:
-            raise Failure(f"a claim of {name} is about one variable, this works on several")
+            raise Failed(f"a claim of {name} is about one variable, this works on several")
     if made.kinks:
-        raise Failure("a claim of kinks is about one variable, this works on several")
+        raise Failed("a claim of kinks is about one variable, this works on several")
     if made.lower is None and made.upper is None:
         raise Skip("nothing is claimed")
     y, _ = with_jacobian(subject, slices(subject, torch.float64))
@@ -183,7 +183,7 @@ def claims(subject: Subject) -> None:
             continue
         least = (sign * y).min().item()
         if least < sign * bound:
-            raise Failure(f"{word} = {bound}, but {sign * least:.9g} occurs")
+            raise Failed(f"{word} = {bound}, but {sign * least:.9g} occurs")
         short = least > -bounds.LARGE if math.isinf(bound) else least - sign * bound > 1e-3
         if short:
-            raise Failure(f"{word} = {bound}, but y only comes to {sign * least:.9g}")
+            raise Failed(f"{word} = {bound}, but y only comes to {sign * least:.9g}")

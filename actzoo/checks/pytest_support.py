@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from actzoo.activation import Activation
-from actzoo.checks.result import Result, key_of
+from actzoo.checks.result import CheckResult, key_of
 from actzoo.checks.runner import label, run_one, tasks
 from actzoo.checks.suite import KEYS, Check
 from actzoo.errors import UsageError
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Case:
+class CheckCase:
     """One check as a callable, for a test that gets it together with an activation."""
 
     check: Check
@@ -47,7 +47,7 @@ class Case:
             raise AssertionError(explain(result))
 
 
-def explain(result: Result) -> str:
+def explain(result: CheckResult) -> str:
     """Return why a check failed, in one line."""
     return f"{result.id}: {result.message}"
 
@@ -90,7 +90,7 @@ def parametrize(
     for value in values:
         own = {name.removeprefix(f"{value.name}-"): reason for name, reason in expected.items()}
         for check, dtype in tasks(value, only):
-            case = Case(check, dtype, thorough, own)
+            case = CheckCase(check, dtype, thorough, own)
             key = key_of(check.name, label(dtype))
             cases.append(pytest.param(value, case, id=f"{value.name}-{key}"))
     return pytest.mark.parametrize(("activation", "check"), cases)

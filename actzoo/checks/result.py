@@ -21,7 +21,7 @@ class Worst(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Result:
+class CheckResult:
     """The result of one check on one activation, in one dtype if the check has dtypes.
 
     Attributes:
@@ -68,7 +68,7 @@ def _plain(number: float) -> float | str:
     return number if abs(number) < float("inf") else str(number)
 
 
-class Failure(Exception):
+class Failed(Exception):
     """An error that a check found.
 
     Attributes:

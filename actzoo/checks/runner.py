@@ -11,9 +11,9 @@ from types import MappingProxyType
 import torch
 
 from actzoo.activation import Activation
-from actzoo.checks.evaluation import Subject
+from actzoo.checks.evaluation import Candidate
 from actzoo.checks.grid import dtype_name
-from actzoo.checks.result import Failure, Result, Skip, Status, Worst, key_of
+from actzoo.checks.result import CheckResult, Failed, Skip, Status, Worst, key_of
 from actzoo.checks.suite import KEYS, NAMES, SUITE, Check
 from actzoo.errors import UnknownNameError
 
@@ -22,7 +22,7 @@ Task = tuple[Check, torch.dtype | None]
 
 def run(
     activation: Activation, *, thorough: bool = False, only: Collection[str] | None = None
-) -> tuple[Result, ...]:
+) -> tuple[CheckResult, ...]:
     """Return the results of all checks that apply; a bad activation raises nothing.
 
     Args:
@@ -58,7 +58,7 @@ def run_one(
     *,
     thorough: bool = False,
     expected: Mapping[str, str] = MappingProxyType({}),
-) -> Result:
+) -> CheckResult:
     """Return the result of one check.
 
     Args:
@@ -83,9 +83,9 @@ def run_one(
 
 def _attempt(
     activation: Activation, check: Check, dtype: torch.dtype | None, thorough: bool
-) -> Result:
-    def result(status: Status, message: str = "", worst: Worst | None = None) -> Result:
-        return Result(
+) -> CheckResult:
+    def result(status: Status, message: str = "", worst: Worst | None = None) -> CheckResult:
+        return CheckResult(
             activation=activation.name,
             check=check.name,
             dtype=label(dtype),
@@ -103,7 +103,7 @@ def _attempt(
             worst = check.run(subject, dtype) if dtype is not None else check.run(subject)
     except Skip as skip:
         return result("skipped", str(skip))
-    except Failure as failure:
+    except Failed as failure:
         return result("failed", str(failure), failure.worst)
     except Exception as error:  # any exception of a bad activation is a failed check
         text = " ".join(str(error).split())
@@ -112,9 +112,9 @@ def _attempt(
 
 
 @functools.lru_cache(maxsize=4)
-def _subject(activation: Activation, thorough: bool) -> Subject:
+def _subject(activation: Activation, thorough: bool) -> Candidate:
     """Return the subject that consecutive checks share; activations compare by identity."""
-    return Subject(activation, thorough=thorough)
+    return Candidate(activation, thorough=thorough)
 
 
 def _dtypes(check: Check) -> tuple[torch.dtype | None, ...]:

@@ -6,14 +6,14 @@ import torch
 from torch import Tensor
 
 from actzoo.activation import ActivationModule
-from actzoo.checks.evaluation import Subject
-from actzoo.checks.result import Failure
+from actzoo.checks.evaluation import Candidate
+from actzoo.checks.result import Failed
 from actzoo.errors import DeclarationError
 
 _CHANNELS = (4, 6, 8, 12, 5, 7, 16)
 
 
-def channels(subject: Subject) -> int:
+def channels(subject: Candidate) -> int:
     """Return a small number of channels that the activation can take."""
     for count in _CHANNELS:
         try:
@@ -21,15 +21,15 @@ def channels(subject: Subject) -> int:
         except DeclarationError:
             continue
         return count
-    raise Failure(f"out_channels refuses each of {', '.join(map(str, _CHANNELS))} channels")
+    raise Failed(f"out_channels refuses each of {', '.join(map(str, _CHANNELS))} channels")
 
 
-def module(subject: Subject) -> ActivationModule:
+def module(subject: Candidate) -> ActivationModule:
     """Return a new module of the activation."""
     return subject.activation.module(channels(subject))
 
 
-def sample(subject: Subject, dtype: torch.dtype, *, seed: int = 0) -> Tensor:
+def sample(subject: Candidate, dtype: torch.dtype, *, seed: int = 0) -> Tensor:
     """Return normal draws of shape (3, channels, 5) away from kinks, the same at every call."""
     generator = torch.Generator().manual_seed(seed)
     shape = (3, channels(subject), 5)

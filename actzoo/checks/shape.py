@@ -7,14 +7,14 @@ import math
 import numpy as np
 import torch
 
-from actzoo.checks.evaluation import Subject
-from actzoo.checks.result import Failure, Skip, Worst
+from actzoo.checks.evaluation import Candidate
+from actzoo.checks.result import Failed, Skip, Worst
 
 # The tolerance for fn itself, which is used without a formula.
 _ROUNDING = 64 * torch.finfo(torch.float64).eps
 
 
-def monotone(subject: Subject) -> None:
+def monotone(subject: Candidate) -> None:
     """Check whether f never decreases, as claimed."""
     claim = subject.activation.claims.monotone
     if claim is None:
@@ -24,19 +24,19 @@ def monotone(subject: Subject) -> None:
     bad = np.flatnonzero(falls)
     if claim and bad.size:
         i = bad[0]
-        raise Failure(
+        raise Failed(
             f"claimed to be monotone, but it decreases between x = {xs[i]:.9g} and {xs[i + 1]:.9g}",
             Worst(math.inf, xs[i]),
         )
     down = np.flatnonzero(slope < 0)
     if claim and down.size:
         x = xs[down[0]]
-        raise Failure(f"claimed to be monotone, but f'({x:.9g}) < 0", Worst(math.inf, x))
+        raise Failed(f"claimed to be monotone, but f'({x:.9g}) < 0", Worst(math.inf, x))
     if not claim and not bad.size and not down.size:
-        raise Failure("claimed not to be monotone, but it decreases nowhere on the grid")
+        raise Failed("claimed not to be monotone, but it decreases nowhere on the grid")
 
 
-def _falls(subject: Subject, xs: list[float]) -> tuple[np.ndarray, np.ndarray]:
+def _falls(subject: Candidate, xs: list[float]) -> tuple[np.ndarray, np.ndarray]:
     """Return where f is smaller at the next point, and f' at each."""
     if subject.activation.formula is None:
         rows = subject.at(xs)
@@ -48,7 +48,7 @@ def _falls(subject: Subject, xs: list[float]) -> tuple[np.ndarray, np.ndarray]:
     return falls, slope.high
 
 
-def parity(subject: Subject) -> None:
+def parity(subject: Candidate) -> None:
     """Check that f(-x) is -f(x) for a claim of "odd", f(x) for "even"."""
     claim = subject.activation.claims.parity
     if claim is None:
@@ -65,7 +65,7 @@ def parity(subject: Subject) -> None:
         off &= ~(np.isnan(first.high) & np.isnan(second.high))
     if off.any():
         i = int(off.argmax())
-        raise Failure(
+        raise Failed(
             f"claimed to be {claim}, but f({-xs[i]:.9g}) = {left[i]:.17g} "
             f"and f({xs[i]:.9g}) = {right[i]:.17g}",
             Worst(math.inf, xs[i]),

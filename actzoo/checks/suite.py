@@ -22,9 +22,9 @@ from actzoo.checks import (
     shape,
     trained,
 )
-from actzoo.checks.evaluation import Subject
+from actzoo.checks.evaluation import Candidate
 from actzoo.checks.grid import DTYPES, dtype_name
-from actzoo.checks.result import Failure, Worst, key_of
+from actzoo.checks.result import Failed, Worst, key_of
 
 POINTWISE: tuple[Kind, ...] = ("elementwise", "channelwise")
 ALONG: tuple[Kind, ...] = ("dimwise", "gated")
@@ -38,7 +38,7 @@ class Check:
 
     Attributes:
         name: Its name in ids.
-        run: Function of the subject (and the dtype) that raises Failure or Skip.
+        run: Function of the subject (and the dtype) that raises Failed or Skip.
         dtypes: The dtypes it runs in, with one result for each; empty for a single result.
         formula: Whether it compares with the formula.
         kinds: The kinds of activation that it applies to.
@@ -57,13 +57,13 @@ class Check:
         return activation.kind in self.kinds and self.when(activation)
 
 
-def _declaration(subject: Subject) -> None:
+def _declaration(subject: Candidate) -> None:
     """Check that each known failure names a check and gives a reason."""
     for key, reason in subject.activation.known_failures.items():
         if key not in KEYS:
-            raise Failure(f"known_failures: no check is called {key!r}")
+            raise Failed(f"known_failures: no check is called {key!r}")
         if not reason.strip():
-            raise Failure(f"known_failures: {key!r} has no reason")
+            raise Failed(f"known_failures: {key!r} has no reason")
 
 
 def _learns(activation: Activation) -> bool:

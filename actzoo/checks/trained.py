@@ -6,7 +6,7 @@ import torch
 
 from actzoo.activation import Activation
 from actzoo.checks import accuracy
-from actzoo.checks.evaluation import Subject
+from actzoo.checks.evaluation import Candidate
 from actzoo.checks.grid import dtype_name
 from actzoo.checks.result import Skip, Worst, key_of
 
@@ -15,14 +15,14 @@ _FROM_ZERO = -0.25
 _EVERY = 3
 
 
-class _Sparse(Subject):
+class _Sparse(Candidate):
     """A subject with every third point of the grid."""
 
     def points(self, dtype: torch.dtype) -> list[float]:
         return super().points(dtype)[::_EVERY]
 
 
-def trained(subject: Subject, dtype: torch.dtype) -> Worst:
+def trained(subject: Candidate, dtype: torch.dtype) -> Worst:
     """Check value and derivative with other values of the learnable parameters.
 
     Some functions start as the identity, so the initial values alone test little.

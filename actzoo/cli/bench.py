@@ -12,9 +12,9 @@ import click
 from click.core import ParameterSource
 
 from actzoo.cli.bench_options import GROUPS, Grouped, grid_of
-from actzoo.cli.executor_options import elsewhere, open_executor
+from actzoo.cli.executor_options import Chosen, chosen, open_executor
 from actzoo.cli.output import Screen, busy, console, print_json, say
-from actzoo.cli.progress import display
+from actzoo.cli.progress import Display
 from actzoo.cli.streams import echo
 from actzoo.errors import UsageError
 from actzoo.escaping import visible
@@ -42,7 +42,6 @@ def command(context: click.Context, /, **options: Any) -> int:
     as_json = options["as_json"]
     screen = console(stderr=as_json or options["dry_run"], outlives=not options["dry_run"])
     with busy(screen, "loading torch"):
-        from actzoo.cli.tally import kinds
         from actzoo.report.content import Report
         from actzoo.report.markdown import write
         from actzoo.report.reading import read_study
@@ -50,31 +49,31 @@ def command(context: click.Context, /, **options: Any) -> int:
         from actzoo.sweep.bench import run_plan
         from actzoo.sweep.prepare import make_plan
 
-        run, options = _asked(context, options)
+        run, options, where = _asked(context, options)
     say(screen, run.summary())
     from actzoo.plugins.datasets import data_root
 
     root = data_root(options["data_root"])
-    plan, loaded = make_plan(run, root, elsewhere=elsewhere(options))
+    plan, loaded = make_plan(run, root, elsewhere=bool(where.remote))
     for note in plan.notes:
         say(screen, note)
     folder = options["out"] or plan.default_folder()
     if options["dry_run"]:
         return _dry_run(plan, as_json, screen)
-    tuning = [(trial.spec.dataset, trial.spec.model) for trial in plan.trials]
     store, line = Store(folder), shlex.join(["actzoo", *sys.argv[1:]])
     with ExitStack() as workers:
         # Opened before the folder exists, so that wrong options leave no folder behind.
-        pool = workers.enter_context(open_executor(options, plan.run, folder))
+        executor = workers.enter_context(open_executor(where, plan.run, folder))
         with store.locked(line):  # until the report is written: another run would change it
-            with display(screen, kinds(plan.run, tuning)) as shown, workers:
+            with Display(screen, plan.kinds) as shown, workers:
                 results = run_plan(
                     plan,
                     loaded,
                     store,
                     command=line,
                     show=shown.show,
-                    executor=pool,
+                    executor=executor,
+                    remote=where.remote,
                     retry_failed=options["retry_failed"],
                     fail_fast=options["fail_fast"],
                     mixed_machines=options["mixed_machines"],
@@ -103,8 +102,8 @@ def command(context: click.Context, /, **options: Any) -> int:
     return 1 if results.failed else 0
 
 
-def _asked(context: click.Context, options: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
-    """Return the run, and the options completed with the places that the file names."""
+def _asked(context: click.Context, options: dict[str, Any]) -> tuple[Run, dict[str, Any], Chosen]:
+    """Return the run, the options completed by what the file says, and where cells run."""
     from actzoo.plugins.registry import default
     from actzoo.sweep.config import (
         ELSEWHERE,
@@ -145,7 +144,8 @@ def _asked(context: click.Context, options: dict[str, Any]) -> tuple[Any, dict[s
     }
     if "tune_seeds" in given and not settings["grid"]:
         raise UsageError("--tune-seeds goes with --grid, e.g. --grid lr_network=3e-4,1e-3")
-    return resolve(to_run(settings), elsewhere=elsewhere(options)), options
+    executor = chosen(options)
+    return resolve(to_run(settings), elsewhere=bool(executor.remote)), options, executor
 
 
 def _measure_cost(run: Run, loaded: Loaded, store: Store, screen: Screen) -> bool:
@@ -163,17 +163,11 @@ def _measure_cost(run: Run, loaded: Loaded, store: Store, screen: Screen) -> boo
 
 def _dry_run(plan: Plan, as_json: bool, screen: Screen) -> int:
     from actzoo.sweep.grid import said
+    from actzoo.sweep.status import planned
 
     tries = {trial.spec.key: said(trial.setting) for trial in plan.trials}
     rows = [
-        {
-            "key": cell.key,
-            "set": cell.label,
-            "dataset": cell.dataset,
-            "model": cell.model,
-            "seed": cell.seed,
-            **({"tries": tries[cell.key]} if cell.key in tries else {}),
-        }
+        planned(cell) | ({"tries": tries[cell.key]} if cell.key in tries else {})
         for cell in [*(trial.spec for trial in plan.trials), *plan.cells]
     ]
     if as_json:

@@ -10,7 +10,6 @@ import click
 
 from actzoo.cli import executor_options
 from actzoo.errors import UsageError
-from actzoo.sweep.grid import TUNABLE, unknown
 
 
 def _rates(
@@ -34,18 +33,16 @@ def grid_of(texts: tuple[str, ...]) -> dict[str, tuple[Any, ...]]:
     Raises:
         UsageError: A text has another form, or names no hyper-parameter.
     """
-    grid = {}
+    from actzoo.sweep.grid import choices
+
+    grid: dict[str, tuple[Any, ...]] = {}
     for text in texts:
         name, equals, values = text.partition("=")
         name = name.strip().replace("-", "_")
         if not equals:
             raise UsageError(f"--grid {text!r}; expected for example lr_network=3e-4,1e-3")
-        if name not in TUNABLE:
-            raise UsageError(f"--grid: {unknown(name, TUNABLE)}")
-        try:
-            grid[name] = tuple(TUNABLE[name](part.strip()) for part in values.split(","))
-        except ValueError as error:
-            raise UsageError(f"--grid {text!r}: {error}") from None
+        parts = [part.strip() for part in values.split(",")]
+        grid |= choices({name: parts}, "--grid: ", strict=False)
     return grid
 
 

@@ -14,9 +14,9 @@ from actzoo.escaping import visible
 
 if TYPE_CHECKING:
     from actzoo.activation import Activation
-    from actzoo.checks import Result
+    from actzoo.checks import CheckResult
 
-Checked = tuple["Activation", tuple["Result", ...]]
+Checked = tuple["Activation", tuple["CheckResult", ...]]
 
 
 @click.command()

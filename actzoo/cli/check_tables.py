@@ -16,7 +16,7 @@ from actzoo.escaping import one_line, visible
 
 if TYPE_CHECKING:
     from actzoo.activation import Activation
-    from actzoo.checks import Result
+    from actzoo.checks import CheckResult
     from actzoo.checks.result import Status
 
 MEASURED = ("value", "derivative", "autograd", "precision", "jacobian")
@@ -31,7 +31,7 @@ _WORDS: tuple[tuple[Status, str], ...] = (
 _COLUMNS: tuple[Status, ...] = ("passed", "skipped", "expected", "failed")
 
 
-def page(screen: Screen, activation: Activation, results: Sequence[Result]) -> None:
+def page(screen: Screen, activation: Activation, results: Sequence[CheckResult]) -> None:
     """Print the results of one activation: counts, errors by dtype, and all that did not pass."""
     say(screen, f"{activation.name}: {_counts(results)}")
     table = _errors(results)
@@ -49,14 +49,14 @@ def page(screen: Screen, activation: Activation, results: Sequence[Result]) -> N
     _list(screen, results, activation.name)
 
 
-def overview(screen: Screen, checked: Iterable[tuple[Activation, Sequence[Result]]]) -> None:
+def overview(screen: Screen, checked: Iterable[tuple[Activation, Sequence[CheckResult]]]) -> None:
     """Print a row for each of many activations, then all failures."""
     table = Table(box=None, pad_edge=False)
     table.add_column("activation", no_wrap=True)
     for column in ("passed", "skipped", "known", "failed", "worst"):
         table.add_column(column, justify="right", no_wrap=True)
     table.add_column("where", overflow="ellipsis", no_wrap=True)
-    everything: list[Result] = []
+    everything: list[CheckResult] = []
     for activation, results in checked:
         everything += results
         counts = Counter(result.status for result in results)
@@ -75,7 +75,7 @@ def overview(screen: Screen, checked: Iterable[tuple[Activation, Sequence[Result
     _list(screen, [r for r in everything if r.status == "failed"], "")
 
 
-def _errors(results: Iterable[Result]) -> Table:
+def _errors(results: Iterable[CheckResult]) -> Table:
     found = {(r.check, r.dtype): r for r in results if r.check in MEASURED and r.worst}
     dtypes = list(dict.fromkeys(dtype for _, dtype in found))
     table = Table(box=None, pad_edge=False)
@@ -89,7 +89,7 @@ def _errors(results: Iterable[Result]) -> Table:
     return table
 
 
-def _cell(result: Result | None) -> str:
+def _cell(result: CheckResult | None) -> str:
     if result is None or result.worst is None:
         return ""
     if result.worst.error == 0:
@@ -110,7 +110,7 @@ def _place(x: float) -> str:
     return f"{x:.1e}".replace("e-0", "e-").replace("e+0", "e+")
 
 
-def _counts(results: Sequence[Result]) -> str:
+def _counts(results: Sequence[CheckResult]) -> str:
     counts = Counter(result.status for result in results)
     ran = len(results) - counts["skipped"]
     parts = [f"{counts[status]} {word}" for status, word in _WORDS if counts[status]]
@@ -118,7 +118,7 @@ def _counts(results: Sequence[Result]) -> str:
     return f"{ran} checks ran, {', '.join(parts) or 'none'}{skipped}"
 
 
-def _list(screen: Screen, results: Iterable[Result], own: str) -> None:
+def _list(screen: Screen, results: Iterable[CheckResult], own: str) -> None:
     """Print what failed, failed as declared, or was skipped, each reason once."""
     for status, word in (("failed", "failed"), ("expected", "declared"), ("skipped", "skipped")):
         reasons: dict[str, list[str]] = {}

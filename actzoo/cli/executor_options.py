@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from concurrent.futures import Executor
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
@@ -14,6 +15,7 @@ from actzoo.errors import UsageError
 
 if TYPE_CHECKING:
     from actzoo.sweep.plan import Run
+    from actzoo.values import ExecutorOptions, ExecutorPlugin
 
 OPTIONS = (
     click.Option(["--threads"], type=click.IntRange(min=1), help="CPU threads of a cell [1]. "
@@ -31,20 +33,26 @@ OPTIONS = (
 )  # fmt: skip
 
 
-def elsewhere(options: dict[str, Any]) -> bool:
-    """Return whether cells run on other machines, so that this one may lack their device."""
-    return options["executor"] in ("dask", "slurm")
+class Chosen(NamedTuple):
+    """The executor that was asked for, None for this process, and what it is made from."""
+
+    plugin: ExecutorPlugin | None
+    given: ExecutorOptions
+
+    @property
+    def remote(self) -> bool | None:
+        """Whether cells run on other machines; None if only the opened executor can say it."""
+        return self.plugin.remote if self.plugin else False
 
 
-@contextmanager
-def open_executor(options: dict[str, Any], run: Run, folder: Path) -> Iterator[Executor | None]:
-    """Open the chosen executor for the block and shut it down after; None means this process.
+def chosen(options: dict[str, Any]) -> Chosen:
+    """Return the executor that the options name.
 
     Raises:
         UsageError: No executor has that name, or it does not take an option.
     """
     from actzoo.plugins.registry import default
-    from actzoo.values import PoolOptions
+    from actzoo.values import ExecutorOptions
 
     name = options["executor"]
     if name is None:
@@ -55,25 +63,35 @@ def open_executor(options: dict[str, Any], run: Run, folder: Path) -> Iterator[E
                     f"--{said.replace('_', '-')} goes with --executor, "
                     f"e.g. --executor local --workers 2"
                 )
-        yield None
-        return
+        return Chosen(None, ExecutorOptions())
     found = default().executors.find(name)
     if found is None:
         raise default().executors.unknown(name)
-    pool = found[0].open(
-        PoolOptions(
-            workers=options["workers"],
-            address=options["address"],
-            options=dict(_pair(text) for text in options["executor_options"]),
-            threads=run.threads,
-            device=run.device,
-            folder=folder,
-        )
+    given = ExecutorOptions(
+        workers=options["workers"],
+        address=options["address"],
+        options=dict(_pair(text) for text in options["executor_options"]),
     )
+    found[0].check(given)
+    return Chosen(found[0], given)
+
+
+@contextmanager
+def open_executor(where: Chosen, run: Run, folder: Path) -> Iterator[Executor | None]:
+    """Open the chosen executor for the block and shut it down after; None means this process.
+
+    Raises:
+        UsageError: It cannot be had here.
+    """
+    if where.plugin is None:
+        yield None
+        return
+    given = replace(where.given, threads=run.threads, device=run.device, folder=folder)
+    opened = where.plugin.open(given)
     try:
-        yield pool
+        yield opened
     finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+        opened.shutdown(wait=True, cancel_futures=True)
 
 
 def _pair(text: str) -> tuple[str, str]:

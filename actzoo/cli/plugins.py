@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 import click
 from rich.table import Table
 
@@ -25,20 +27,8 @@ def command(no_load: bool, trace: bool, as_json: bool) -> None:
 
         states = default().states()
     if as_json:
-        print_json(
-            [
-                {
-                    "plugin": s.origin.plugin,
-                    "distribution": s.origin.distribution,
-                    "version": s.origin.version,
-                    "module": s.origin.module,
-                    "status": s.status,
-                    "provides": s.provides,
-                    "reason": s.reason,
-                }
-                for s in states
-            ]
-        )
+        facts = ("status", "provides", "reason")
+        print_json([asdict(s.origin) | {name: getattr(s, name) for name in facts} for s in states])
         return
     table = Table("plugin", "distribution", "version", "status", "provides", box=None)
     for s in states:

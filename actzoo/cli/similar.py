@@ -24,14 +24,10 @@ def command(name: str, count: int, as_json: bool) -> None:
     activation = default().get(name)
     found = nearest(activation, (a for a, _ in default().activations.entries))
     if as_json:
+        numbers = ("largest", "mean", "same")
         print_json(
             [
-                {
-                    "name": n.activation.name,
-                    "largest": n.largest,
-                    "mean": n.mean,
-                    "same": n.same,
-                }
+                {"name": n.activation.name, **{name: getattr(n, name) for name in numbers}}
                 for n in found[:count]
             ]
         )

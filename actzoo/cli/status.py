@@ -13,10 +13,9 @@ import click
 from actzoo.cli.output import Screen, console, json_option, print_json, say
 from actzoo.errors import UsageError
 from actzoo.escaping import one_line, visible
-from actzoo.naming import shortest
 
 if TYPE_CHECKING:
-    from actzoo.sweep.status import Cell, Status
+    from actzoo.sweep.status import CellStatus, Status
 
 WATCH_SECONDS = 2.0
 
@@ -55,8 +54,6 @@ def _follow(folder: Path, status: Status, screen: Screen) -> None:
     from rich.live import Live
     from rich.text import Text
 
-    from actzoo.cli.headline import headline
-
     if screen.is_terminal:
         with Live(console=screen, auto_refresh=False) as live:
             for look in _looks(folder, status):
@@ -68,9 +65,9 @@ def _follow(folder: Path, status: Status, screen: Screen) -> None:
         return
     said = ""
     for look in _looks(folder, status):
-        if (line := headline(look)) != said:
-            said = line
-            say(screen, line)
+        if look.headline != said:
+            said = look.headline
+            say(screen, said)
 
 
 def _looks(folder: Path, status: Status) -> Iterator[Status]:
@@ -84,15 +81,12 @@ def _looks(folder: Path, status: Status) -> Iterator[Status]:
 
 
 def _lines(status: Status) -> list[str]:
-    from actzoo.cli.headline import headline
-
     shown = status.of("running", "silent", "stopped", "failed")
-    names = shortest(cell.dataset for cell in status.cells)
-    return [headline(status), *(_line(c, names[c.dataset], status.now) for c in shown)]
+    return [status.headline, *(_line(c, status.names[c.dataset], status.now) for c in shown)]
 
 
-def _line(cell: Cell, dataset: str, now: float) -> str:
-    from actzoo.cli.headline import duration
+def _line(cell: CellStatus, dataset: str, now: float) -> str:
+    from actzoo.sweep.status import duration
 
     what = f"{cell.label} on {dataset}, {cell.model}, seed {cell.seed}"
     text = f"{cell.state:8} {what}"

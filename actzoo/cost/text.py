@@ -29,7 +29,7 @@ _STEP = (
 
 
 @dataclass(frozen=True)
-class Section:
+class CostTable:
     """One table.
 
     Attributes:
@@ -71,7 +71,7 @@ def markdown(document: dict[str, Any], figures: Sequence[str] = ()) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def _named(section: Section) -> Section:
+def _named(section: CostTable) -> CostTable:
     """The same table with its names, which are its headers and first column, as markdown."""
     rows = [[_cell(first), *rest] for first, *rest in section.rows]
     return replace(section, headers=[_cell(text) for text in section.headers], rows=rows)
@@ -81,7 +81,7 @@ def _cell(text: str) -> str:
     return escaping.markdown(text) if text.strip() else text
 
 
-def sections(document: dict[str, Any]) -> Iterator[Section]:
+def sections(document: dict[str, Any]) -> Iterator[CostTable]:
     """The tables that a document holds."""
     yield from _operator(document.get("operator", []))
     if "kept" in document:
@@ -110,7 +110,7 @@ def _number(value: float) -> str:
     return f"{value:.1f}" if value >= 9.995 else f"{value:.2f}"
 
 
-def _operator(cases: list[dict[str, Any]]) -> Iterator[Section]:
+def _operator(cases: list[dict[str, Any]]) -> Iterator[CostTable]:
     def place(case: dict[str, Any]) -> tuple[int, str, int]:
         return case["threads"], case["dtype"], case["elements"]
 
@@ -129,7 +129,7 @@ def _operator(cases: list[dict[str, Any]]) -> Iterator[Section]:
                 elif name != BASE:
                     lines.append(line)
                     reasons |= dict.fromkeys(_reasons(f"{name} of {label}", rows))
-        yield Section(
+        yield CostTable(
             f"Mixtures, {elements:,} elements, {dtype}, {_threads(threads)}",
             ("", "forward", "+ backward of x", "of x and w"),
             [*lines, ["known", "", "", ""], *known.values()],
@@ -151,7 +151,7 @@ def _odd(row: dict[str, Any], asked: str) -> str:
     return f"ran as {row['ran']}" if asked and row["ran"] not in ("", asked) else ""
 
 
-def _kept(rows: list[dict[str, Any]]) -> Iterator[Section]:
+def _kept(rows: list[dict[str, Any]]) -> Iterator[CostTable]:
     for dtype, of_dtype in groupby(rows, key=lambda row: row["dtype"]):
         found = list(of_dtype)
         labels = list(dict.fromkeys(row["set"] for row in found))
@@ -160,7 +160,7 @@ def _kept(rows: list[dict[str, Any]]) -> Iterator[Section]:
         lines = [
             (name, *(_size(by_place.get((name, label))) for label in labels)) for name in names
         ]
-        yield Section(
+        yield CostTable(
             f"Kept for the backward pass, {dtype}",
             ("", *labels),
             lines,
@@ -179,12 +179,12 @@ def _size(row: dict[str, Any] | None) -> str:
     return NONE if row is None or "ratio" not in row else f"{row['ratio']:.2f}"
 
 
-def _compile(rows: list[dict[str, Any]]) -> Section:
+def _compile(rows: list[dict[str, Any]]) -> CostTable:
     lines = [
         (row["set"], row["dtype"], row["name"], *(_seconds(row.get(s)) for s in ("cold", "warm")))
         for row in rows
     ]
-    return Section(
+    return CostTable(
         "Time to compile",
         ("k", "dtype", "", "cold (s)", "warm (s)"),
         lines,
@@ -197,7 +197,7 @@ def _seconds(value: float | None) -> str:
     return NONE if value is None else f"{value:.1f}"
 
 
-def _functions(cases: list[dict[str, Any]]) -> Iterator[Section]:
+def _functions(cases: list[dict[str, Any]]) -> Iterator[CostTable]:
     def place(case: dict[str, Any]) -> tuple[int, str]:
         return case["threads"], case["dtype"]
 
@@ -220,7 +220,7 @@ def _functions(cases: list[dict[str, Any]]) -> Iterator[Section]:
             for text, those in of_reason.items():
                 all_of_them = len(those) == len(found)
                 reasons.append(f"{name}: {text}{'' if all_of_them else ': ' + ', '.join(those)}")
-        yield Section(
+        yield CostTable(
             f"Functions alone, forward + backward, {found[0]['elements']:,} elements, {dtype}, "
             f"{_threads(threads)}",
             ("", "ours (auto)", "declared", "torch's own", "timm's"),
@@ -230,7 +230,7 @@ def _functions(cases: list[dict[str, Any]]) -> Iterator[Section]:
         )
 
 
-def _certificates(rows: list[dict[str, Any]]) -> Section:
+def _certificates(rows: list[dict[str, Any]]) -> CostTable:
     held = [row for row in rows if not row["refused"]]
     lines = [
         [
@@ -245,7 +245,7 @@ def _certificates(rows: list[dict[str, Any]]) -> Section:
         worst = [f"{max(row[key] for row in held):.1e}" for key in ("value_error", "slope_error")]
         total = 1e3 * math.fsum(row["seconds"] for row in held)
         lines.append([f"all {len(held)}", *worst, f"{total:.0f}"])
-    return Section(
+    return CostTable(
         "Tables: certified error and time to build",
         ("", "value", "slope", "ms"),
         lines,
@@ -254,11 +254,11 @@ def _certificates(rows: list[dict[str, Any]]) -> Section:
     )
 
 
-def _pooling(cases: list[dict[str, Any]]) -> Iterator[Section]:
+def _pooling(cases: list[dict[str, Any]]) -> Iterator[CostTable]:
     for case in cases:
         rows = case["rows"]
         shape = " x ".join(map(str, case["shape"]))
-        yield Section(
+        yield CostTable(
             f"Activation and 2x2 max-pooling, forward + backward, {shape}, {case['dtype']}, "
             f"{_threads(case['threads'])}",
             ("", "of x, or of x and w"),
@@ -269,7 +269,7 @@ def _pooling(cases: list[dict[str, Any]]) -> Iterator[Section]:
         )
 
 
-def _step(cases: list[dict[str, Any]]) -> Iterator[Section]:
+def _step(cases: list[dict[str, Any]]) -> Iterator[CostTable]:
     for case in cases:
         rows = {row["name"]: row for row in case["rows"]}
         names = [name for name in rows if not name.endswith(", phase 2")]
@@ -279,7 +279,7 @@ def _step(cases: list[dict[str, Any]]) -> Iterator[Section]:
             asked = name.partition(", ")[2].partition(",")[0]
             if text := _odd(row, asked):
                 reasons.append(f"{name}: {text}")
-        yield Section(
+        yield CostTable(
             f"Training step of {case['model']}, batch {case['batch']}, {case['dtype']}, "
             f"{_threads(case['threads'])}",
             ("", "phases 1 and 3", "phase 2"),
@@ -293,7 +293,7 @@ def _threads(count: int) -> str:
     return f"{count} thread{'' if count == 1 else 's'}"
 
 
-def _table(section: Section, form: str) -> str:
+def _table(section: CostTable, form: str) -> str:
     alignment = ["left", *["right"] * (len(section.headers) - 1)]
     text: str = tabulate(
         section.rows, section.headers, tablefmt=form, colalign=alignment, disable_numparse=True

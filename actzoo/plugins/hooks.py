@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from actzoo.activation import Activation
     from actzoo.models.model import Model
     from actzoo.tasks.task import Dataset
-    from actzoo.values import ActivationSet, WorkerPool
+    from actzoo.values import ActivationSet, ExecutorPlugin
 
 hookspec = pluggy.HookspecMarker("actzoo")
 hookimpl = pluggy.HookimplMarker("actzoo")
@@ -38,5 +38,5 @@ def actzoo_models() -> Iterable[Model]:  # type: ignore[empty-body]
 
 
 @hookspec
-def actzoo_executors() -> Iterable[WorkerPool]:  # type: ignore[empty-body]
+def actzoo_executors() -> Iterable[ExecutorPlugin]:  # type: ignore[empty-body]
     """Return the ways to run cells elsewhere that this plugin adds."""

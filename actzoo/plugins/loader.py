@@ -34,17 +34,17 @@ from actzoo.plugins import hooks
 from actzoo.sources.guarded import guarded
 from actzoo.sources.locate import name_of, version_of
 from actzoo.tasks.task import Dataset
-from actzoo.values import ActivationSet, WorkerPool
+from actzoo.values import ActivationSet, ExecutorPlugin
 
 GROUP = "actzoo"
 
-Offer = Activation | ActivationSet | Dataset | Model | WorkerPool
+Offer = Activation | ActivationSet | Dataset | Model | ExecutorPlugin
 HOOKS: dict[str, type[Offer]] = {
     "actzoo_activations": Activation,
     "actzoo_sets": ActivationSet,
     "actzoo_datasets": Dataset,
     "actzoo_models": Model,
-    "actzoo_executors": WorkerPool,
+    "actzoo_executors": ExecutorPlugin,
 }
 """The type of the values that each hook returns."""
 MOST = 10_000

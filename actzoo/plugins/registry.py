@@ -21,7 +21,7 @@ from actzoo.plugins import importing, models, spellings
 from actzoo.plugins.catalogue import Catalogue
 from actzoo.plugins.loader import GROUP, Loader, Origin, PluginState, discover, misnamed, unreadable
 from actzoo.tasks.task import Dataset
-from actzoo.values import ActivationSet, WorkerPool
+from actzoo.values import ActivationSet, ExecutorPlugin
 
 
 class Registry:
@@ -32,7 +32,7 @@ class Registry:
         self.sets: Catalogue[ActivationSet] = Catalogue("set")
         self.datasets: Catalogue[Dataset] = Catalogue("dataset")
         self.models: Catalogue[Model] = Catalogue("model")
-        self.executors: Catalogue[WorkerPool] = Catalogue("executor")
+        self.executors: Catalogue[ExecutorPlugin] = Catalogue("executor")
         self.plugins: list[PluginState] = []
         loader = Loader()
         for point in points:
@@ -51,7 +51,7 @@ class Registry:
             self.datasets.add(offer, origin)
         elif isinstance(offer, Model):
             self.models.add(offer, origin)
-        elif isinstance(offer, WorkerPool):
+        elif isinstance(offer, ExecutorPlugin):
             self.executors.add(offer, origin)
 
     def get(self, name: str | Activation | Callable[[Tensor], Tensor]) -> Activation:

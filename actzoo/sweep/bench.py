@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import Executor
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -22,7 +22,6 @@ from actzoo.results.provenance import refuse_unlike
 from actzoo.results.store import CONFIG, RESULT, SPEC, TABLE, Store
 from actzoo.sweep.config import from_python, to_run, to_toml
 from actzoo.sweep.events import Event, Results, cell_row
-from actzoo.sweep.executors.local import LocalPool
 from actzoo.sweep.grid import said
 from actzoo.sweep.plan import Run
 from actzoo.sweep.prepare import Loaded, Plan, make_plan
@@ -32,9 +31,8 @@ from actzoo.sweep.status import planned
 from actzoo.sweep.tune import DIVERGED, Tuning, choose, write_tuning
 from actzoo.tasks.task import Dataset, Task
 from actzoo.training.spec import CellSpec
+from actzoo.values import is_remote
 
-HERE = (type(None), LocalPool, ProcessPoolExecutor, ThreadPoolExecutor)
-"""Executors, and their absence, whose cells run on this machine."""
 Member = str | Activation | Callable[[Tensor], Tensor]
 Sets = Member | Iterable[Member | Iterable[Member]]
 
@@ -47,6 +45,7 @@ def run_plan(
     command: str = "",
     show: Callable[[Event], None] = lambda _: None,
     executor: Executor | None = None,
+    remote: bool | None = None,
     retry_failed: bool = False,
     fail_fast: bool = False,
     mixed_machines: bool = False,
@@ -62,6 +61,7 @@ def run_plan(
         show: Called with an Event for everything that happens.
         executor: Where to run the cells; in this process, one after another, if left out. It
             is not shut down.
+        remote: Whether that is on other machines; if None, the executor is asked.
         retry_failed: Whether cells that failed before run again; if not, they are kept.
         fail_fast: Whether the first cell that fails is the last one to run.
         mixed_machines: Whether cells that are compared with each other may be made by
@@ -76,7 +76,7 @@ def run_plan(
     folder = store.folder
 
     def check(cells: Sequence[CellSpec]) -> None:
-        if not mixed_machines and isinstance(executor, HERE):
+        if not (mixed_machines or (is_remote(executor) if remote is None else remote)):
             refuse_unlike(store, cells, retry_failed)
 
     check([trial.spec for trial in plan.trials] or plan.cells)
@@ -252,7 +252,7 @@ def bench(
         raise UsageError(f"show={show!r}; expected a function that takes an Event")
     if executor is not None and not callable(getattr(executor, "submit", None)):
         raise UsageError(f"executor={executor!r}; expected a concurrent.futures.Executor")
-    elsewhere = executor is not None and run.device != "auto"
+    elsewhere = is_remote(executor) and run.device != "auto"
     if executor is not None and values.names:
         raise UsageError(
             f"{values.names[0]!r} was given as a value, which the processes of an executor would "

@@ -9,33 +9,32 @@ from __future__ import annotations
 
 import json
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import MISSING, asdict, fields
 from pathlib import Path
-from types import NoneType
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, get_type_hints
+
+from msgspec import Meta
 
 from actzoo.errors import ActzooError, UsageError
 from actzoo.formula import split_names
 from actzoo.plugins.registry import default
-from actzoo.sweep.grid import OF_PHASES, TUNABLE, WORDS, fits, unknown
-from actzoo.sweep.plan import LARGEST, Run
+from actzoo.sweep.grid import LARGEST, OF_PHASES, TUNABLE, Count, choices, unknown, valid
+from actzoo.sweep.plan import OF_FIELDS, Run
 from actzoo.training.protocol import Phase
 
 Settings = dict[str, Any]
 """Checked values by key."""
+Text = Annotated[str, Meta(pattern=r"\S", description="a text")]
 
-_PHASE = {field.name: field for field in fields(Phase)}
-_OF_PHASE = get_type_hints(Phase)
-_OF_RUN = {"phase" if k == "protocol" else k: hint for k, hint in get_type_hints(Run).items()}
 ELSEWHERE: Mapping[str, Any] = {
-    "out": str,
-    "data_root": str,
+    "out": Text,
+    "data_root": Text,
     "figure_format": Literal["png", "svg", "pdf"],
-    "executor": str,
-    "workers": int,
-    "address": str,
-    "executor_options": dict,
+    "executor": Text,
+    "workers": Count,
+    "address": Text,
+    "executor_options": Annotated[dict[str, str], Meta(description="a table: [executor_options]")],
     "retry_failed": bool,
     "fail_fast": bool,
     "mixed_machines": bool,
@@ -45,7 +44,9 @@ ELSEWHERE: Mapping[str, Any] = {
 """Keys that say where a run goes and what becomes of it: no result depends on them."""
 WITH_EXECUTOR = ("workers", "address", "executor_options")
 """Those of them that only an executor takes."""
+_OF_RUN = {"phase" if k == "protocol" else k: kind for k, kind in OF_FIELDS.items()}
 KEYS: Mapping[str, Any] = {**_OF_RUN, **OF_PHASES, **ELSEWHERE}
+_PHASE = get_type_hints(Phase)
 
 
 def read_config(path: Path) -> Settings:
@@ -68,7 +69,7 @@ def checked(raw: Mapping[str, Any], source: str) -> Settings:
     """Settings from plain values; several values of a hyper-parameter become part of the grid.
 
     Args:
-        raw: Values by key, as TOML or the command line gives them.
+        raw: Values by key, as TOML, the command line or a keyword gives them.
         source: What messages put before a key: where it comes from.
 
     Raises:
@@ -80,9 +81,11 @@ def checked(raw: Mapping[str, Any], source: str) -> Settings:
         if key not in KEYS:
             raise UsageError(f"{source}{unknown(key, KEYS)}")
         if key in TUNABLE and isinstance(value, list | tuple):
-            grid[key] = _values(key, value, source)
+            grid |= choices({key: value}, source)
         else:
-            settings[key] = _READ.get(key, _one)(key, value, source)
+            if key in _READ:
+                value = _READ[key](value, f"{source}{key}")
+            settings[key] = valid(key, value, KEYS[key], source)
     if grid:
         settings["grid"] = {**settings.get("grid", {}), **grid}
     return settings
@@ -96,8 +99,7 @@ def from_python(options: Mapping[str, Any]) -> Settings:
     Raises:
         UsageError: A name that there is not, or a value of another type.
     """
-    names = [*(name for name in get_type_hints(Run) if name != "sets"), *OF_PHASES]
-    settings: Settings = {}
+    names = [*(name for name in OF_FIELDS if name != "sets"), *OF_PHASES]
     for name, value in options.items():
         if name in ELSEWHERE:
             raise UsageError(
@@ -106,35 +108,17 @@ def from_python(options: Mapping[str, Any]) -> Settings:
             )
         if name not in names:
             raise UsageError(f"actzoo.bench: {unknown(name, names)}")
-        settings |= _from_python(name, value)
-    if isinstance(options.get("grid"), Mapping):
-        settings["grid"] = {**settings.get("grid", {}), **options["grid"]}
-    return settings
-
-
-def _from_python(name: str, value: Any) -> Settings:
-    if isinstance(value, bytes):
-        raise _wrong("", name, value, "a text, a number or several of them")
-    if name == "protocol":
-        if not isinstance(value, list | tuple) or not all(isinstance(p, Phase) for p in value):
-            raise _wrong("", name, value, "several Phase")
-        return {"phase": value}
-    hint = KEYS[name]
-    if value is None and NoneType in get_args(hint):
-        return {name: None}
-    if isinstance(value, str) and name in ("datasets", "models", "seeds", "tune_seeds"):
-        return checked({name: value}, "")
-    if name in ("datasets", "models") and isinstance(value, Iterable):
-        return {name: _texts(name, list(value), "")}
-    if name == "grid":
-        if not isinstance(value, Mapping):
-            raise _wrong("", name, value, "values by name, e.g. {'lr_network': (3e-4, 1e-3)}")
-        return {}
-    several = name in TUNABLE and isinstance(value, list | tuple)
-    # The fields of a run of one of a few words are checked by the run.
-    if several or name in OF_PHASES or hint in WORDS or NoneType in get_args(hint):
-        return checked({name: value}, "")
-    return {name: value}
+    # Each name of a list is one name; only a text is read as on the command line.
+    literal = {
+        name: valid(name, value, OF_FIELDS[name])
+        for name, value in options.items()
+        if name in ("datasets", "models") and not isinstance(value, str)
+    }
+    if "protocol" in options:
+        phases = _phases(options["protocol"], "protocol")
+        literal["phase"] = valid("protocol", phases, OF_FIELDS["protocol"])
+    rest = {k: v for k, v in options.items() if k not in (*literal, "protocol")}
+    return {**checked(rest, ""), **literal}
 
 
 def merged(file: Settings, flags: Settings) -> Settings:
@@ -173,65 +157,32 @@ def to_toml(run: Run) -> str:
 
 
 def _toml(value: Any) -> str:
-    if isinstance(value, list | tuple):
-        return f"[{', '.join(map(_toml, value))}]"
-    if isinstance(value, str):  # JSON's escapes are TOML's, but for one sign
-        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
-    return json.dumps(value)
+    """A value in one line: JSON's texts, numbers and lists are TOML's, but for one sign."""
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
-def _wrong(source: str, key: str, value: Any, expected: str) -> UsageError:
-    return UsageError(f"{source}{key} = {value!r}; expected {expected}")
+def _texts(value: Any) -> Any:
+    return (value,) if isinstance(value, str) else value
 
 
-def _one(key: str, value: Any, source: str, hint: Any = None) -> Any:
-    """One plain value of the type that its key has."""
-    hint = KEYS[key] if hint is None else hint
-    if NoneType in get_args(hint):
-        (hint,) = (part for part in get_args(hint) if part is not NoneType)
-    if get_origin(hint) is Literal:
-        if value not in get_args(hint):
-            names = ", ".join(name for name in get_args(hint) if name)
-            raise _wrong(source, key, value, f"one of {names}")
-        return value
-    blank = key in ELSEWHERE and isinstance(value, str) and not value.strip()
-    if blank or not fits(value, hint):
-        raise _wrong(source, key, value, WORDS[hint])
-    return float(value) if hint is float else value
+def _each(split: Callable[[str], Any]) -> Callable[[Any, str], Any]:
+    """Read a text or a list of texts, each of which may stand for several values."""
+
+    def read(value: Any, where: str) -> Any:
+        texts = _texts(value)
+        if not isinstance(texts, list | tuple) or not all(isinstance(t, str) for t in texts):
+            return value
+        return tuple(part for text in texts for part in split(text))
+
+    return read
 
 
-def _values(key: str, value: Any, source: str) -> tuple[Any, ...]:
-    """The values of a hyper-parameter."""
-    kind = TUNABLE[key]
-    if not isinstance(value, list | tuple):
-        value = (value,)
-    return tuple(_one(key, v, source, kind) for v in value)
-
-
-def _control(key: str, value: Any, source: str) -> Any:
-    return "" if value == "none" else _one(key, value, source)
-
-
-def _texts(key: str, value: Any, source: str) -> tuple[str, ...]:
-    texts = (value,) if isinstance(value, str) else value
-    if not isinstance(texts, list | tuple) or not all(isinstance(t, str) for t in texts):
-        raise _wrong(source, key, value, "a list of names")
-    return tuple(texts)
-
-
-def _sets(key: str, value: Any, source: str) -> tuple[tuple[str, ...], ...]:
+def _sets(value: Any, where: str) -> Any:
     """Each set a text as on the command line, or a list of names."""
-    several = (value,) if isinstance(value, str) else value
-    if not isinstance(several, list | tuple):
-        raise _wrong(source, key, value, 'a list of sets, e.g. ["relu,tanh", "gelu"]')
-    return tuple(
-        default().members(one) if isinstance(one, str) else _texts(key, one, source)
-        for one in several
-    )
-
-
-def _datasets(key: str, value: Any, source: str) -> tuple[str, ...]:
-    return tuple(name for text in _texts(key, value, source) for name in _listed(text) if name)
+    texts = _texts(value)
+    if not isinstance(texts, list | tuple):
+        return value
+    return tuple(default().members(one) if isinstance(one, str) else one for one in texts)
 
 
 def _listed(text: str) -> list[str]:
@@ -245,11 +196,7 @@ def _listed(text: str) -> list[str]:
         else:
             names.append(part)
     alone = text.startswith("npz:") and (len(names) == 1 or Path(text[len("npz:") :]).is_file())
-    return [text] if alone else [name.strip() for name in names]
-
-
-def _models(key: str, value: Any, source: str) -> tuple[str, ...]:
-    return tuple(name for text in _texts(key, value, source) for name in split_names(text))
+    return [text] if alone else [name.strip() for name in names if name.strip()]
 
 
 def parse_seeds(text: str) -> tuple[int, ...]:
@@ -274,58 +221,46 @@ def parse_seeds(text: str) -> tuple[int, ...]:
     return tuple(seeds)
 
 
-def _seeds(key: str, value: Any, source: str) -> tuple[int, ...]:
-    if isinstance(value, str):
-        return parse_seeds(value)
-    if not isinstance(value, list | tuple) or not all(fits(seed, int) for seed in value):
-        raise _wrong(source, key, value, 'a list of whole numbers, or a text as "0-9"')
-    return tuple(value)
+def _seeds(value: Any, where: str) -> Any:
+    return parse_seeds(value) if isinstance(value, str) else value
 
 
-def _phases(key: str, value: Any, source: str) -> tuple[Phase, ...]:
-    if not isinstance(value, list) or not all(isinstance(part, dict) for part in value):
-        raise _wrong(source, key, value, "[[phase]] tables")
-    phases = []
-    for number, part in enumerate(value, start=1):
-        where = f"{source}{key} {number}: "
-        for name in part:
-            if name not in _PHASE:
-                raise UsageError(f"{where}{unknown(name, _PHASE)}")
-        for name, field in _PHASE.items():
-            if field.default is MISSING and name not in part:
-                raise UsageError(f"{where}{name} is missing")
-        values = {name: _one(name, v, where, _OF_PHASE[name]) for name, v in part.items()}
-        try:
-            phases.append(Phase(**values))
-        except ActzooError as error:
-            raise UsageError(f"{source}{key} {number}: {error}") from None
-    return tuple(phases)
+def _phases(value: Any, where: str) -> Any:
+    """Tables as phases; a phase is one already."""
+    if not isinstance(value, list | tuple):
+        return value
+    return tuple(_phase(part, f"{where} {n}: ") for n, part in enumerate(value, start=1))
 
 
-def _table(key: str, value: Any, source: str) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        raise _wrong(source, key, value, f"a table: [{key}]")
-    return value
+def _phase(part: Any, where: str) -> Any:
+    if not isinstance(part, dict):
+        return part
+    for name in part:
+        if name not in _PHASE:
+            raise UsageError(f"{where}{unknown(name, _PHASE)}")
+    for field in fields(Phase):
+        if field.default is MISSING and field.name not in part:
+            raise UsageError(f"{where}{field.name} is missing")
+    values = {name: valid(name, v, _PHASE[name], where) for name, v in part.items()}
+    try:
+        return Phase(**values)
+    except ActzooError as error:
+        raise UsageError(f"{where}{error}") from None
 
 
-def _grid(key: str, value: Any, source: str) -> dict[str, tuple[Any, ...]]:
-    where = f"{source}{key}: "
-    table = _table(key, value, source)
-    for name in table:
-        if name not in TUNABLE:
-            raise UsageError(f"{where}{unknown(name, TUNABLE)}")
-    return {name: _values(name, values, where) for name, values in table.items()}
+def _grid(value: Any, where: str) -> Any:
+    return choices(value, f"{where}: ") if isinstance(value, Mapping) else value
 
 
-def _executor_options(key: str, value: Any, source: str) -> dict[str, str]:
-    return {name: str(v) for name, v in _table(key, value, source).items()}
+def _executor_options(value: Any, where: str) -> Any:
+    return {k: str(v) for k, v in value.items()} if isinstance(value, Mapping) else value
 
 
-_READ: Mapping[str, Any] = {
+_READ: Mapping[str, Callable[[Any, str], Any]] = {
     "sets": _sets,
-    "datasets": _datasets,
-    "models": _models,
-    "control": _control,
+    "datasets": _each(_listed),
+    "models": _each(split_names),
+    "control": lambda value, _: "" if value == "none" else value,
     "seeds": _seeds,
     "tune_seeds": _seeds,
     "phase": _phases,

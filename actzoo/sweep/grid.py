@@ -1,65 +1,104 @@
-"""Hyper-parameters by name: which there are, what type each has, and phases that have them."""
+"""Hyper-parameters by name, and the one check of a setting's value against its type."""
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Annotated, Any, Literal, get_args, get_origin
+
+import msgspec
+from msgspec import inspect
 
 from actzoo.errors import UsageError
-from actzoo.training.protocol import Phase
+from actzoo.mixture import Init
+from actzoo.training.build import WeightInit
+from actzoo.training.protocol import OptimizerName, Phase, Schedule
 
+LARGEST = 2**63 - 1
+"""What torch, tables and other readers of the stored files can take for a whole number."""
+_SEVERAL = Annotated[tuple[Any, ...], msgspec.Meta(description="a value or a list of values")]
+Count = Annotated[int, msgspec.Meta(ge=1, le=LARGEST)]
 Value = str | int | float
 Setting = Mapping[str, Value]
 """Values of some hyper-parameters by name: `{"lr_network": 1e-3}`."""
 Grid = Mapping[str, tuple[Value, ...]]
 """Values to choose from, by hyper-parameter."""
 
-OF_PHASES: Mapping[str, type] = {
+OF_PHASES: Mapping[str, Any] = {
     "lr_network": float,
     "lr_mixture": float,
     "weight_decay": float,
-    "optimizer": str,
-    "schedule": str,
+    "optimizer": OptimizerName,
+    "schedule": Schedule,
     "epochs": int,
 }
 """Hyper-parameters that stand for a field of every phase they concern, and their types."""
-OF_RUN: Mapping[str, type] = {"batch_size": int, "init": str, "weight_init": str}
+OF_RUN: Mapping[str, Any] = {"batch_size": Count, "init": Init, "weight_init": WeightInit}
 """Hyper-parameters that are fields of `Run`, and their types."""
-TUNABLE: Mapping[str, type] = {**OF_PHASES, **OF_RUN}
-
-WORDS: Mapping[type, str] = {
-    str: "a text",
-    int: "a whole number",
-    float: "a number",
-    bool: "true or false",
-}
-"""What a value of a type is called in messages."""
+TUNABLE: Mapping[str, Any] = {**OF_PHASES, **OF_RUN}
 
 
-def fits(value: object, kind: type) -> bool:
-    """Whether a value is of a type: a whole number is a number, true is neither."""
-    return isinstance(value, (int, float) if kind is float else kind) and (
-        kind is bool or not isinstance(value, bool)
-    )
+def valid(name: str, value: Any, kind: Any, source: str = "", *, strict: bool = True) -> Any:
+    """Return a value as its type has it: 1 as 1.0 where a number is expected, a list as a tuple.
 
-
-def check(setting: Setting) -> None:
-    """Look at the types of values.
+    Args:
+        name: The setting.
+        value: What was given for it; what can be gone through counts as a list.
+        kind: Its type, with limits and a description by `msgspec.Meta`.
+        source: What messages put before the name: where it comes from.
+        strict: Whether a text is no number.
 
     Raises:
-        UsageError: One is of another type than its hyper-parameter.
+        UsageError: The value is of another type, or outside the limits.
     """
-    for name, value in setting.items():
-        if not fits(value, TUNABLE[name]):
-            raise UsageError(f"{name}={value!r}; expected {WORDS[TUNABLE[name]]}")
+    plain = isinstance(value, str | bytes | list | tuple | Mapping)
+    if isinstance(value, Iterable) and not plain:
+        value = tuple(value)
+    if isinstance(value, float):  # NumPy's are of a type of their own
+        value = float(value)
+    try:
+        return msgspec.convert(value, kind, strict=strict)
+    except msgspec.ValidationError:
+        raise UsageError(f"{source}{name} = {value!r}; expected {_in_words(kind)}") from None
 
 
-def typed(name: str, values: Iterable[Value]) -> tuple[Value, ...]:
-    """Values of a hyper-parameter as one type, so that 1 and 1.0 are one cell."""
-    number = TUNABLE.get(name) is float
-    return tuple(float(v) if number and fits(v, float) else v for v in values)
+def choices(table: Mapping[str, Any], source: str, *, strict: bool = True) -> Grid:
+    """Return the values to choose from by hyper-parameter; one alone is a list of one.
+
+    Raises:
+        UsageError: There is no hyper-parameter of a name, or a value is not of its type.
+    """
+    grid: dict[str, tuple[Value, ...]] = {}
+    for name, given in table.items():
+        if name not in TUNABLE:
+            raise UsageError(f"{source}{unknown(name, TUNABLE)}")
+        values = valid(name, [given] if isinstance(given, Value) else given, _SEVERAL, source)
+        grid[name] = tuple(valid(name, v, TUNABLE[name], source, strict=strict) for v in values)
+    return grid
+
+
+def _in_words(kind: Any) -> str:
+    """Return what a value of a type is called in messages."""
+    if get_origin(kind) is Literal:
+        return f"one of {', '.join(word for word in get_args(kind) if word)}"
+    info = inspect.type_info(kind)
+    if isinstance(info, inspect.UnionType):  # with None
+        info = info.types[0]
+    if isinstance(info, inspect.Metadata):
+        if info.extra_json_schema:
+            return str(info.extra_json_schema["description"])
+        info = info.type
+    match info:
+        case inspect.BoolType():
+            return "true or false"
+        case inspect.FloatType():
+            return "a number"
+        case inspect.IntType(ge=int() as low, le=int() as high):
+            return f"a whole number, {low} or more and at most {high:,}"
+        case inspect.IntType():
+            return "a whole number"
+    return "a text"
 
 
 def phase_with(phase: Phase, setting: Setting) -> Phase:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import itertools
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple, get_type_hints
+
+from msgspec import Meta
 
 from actzoo.environment import MOST_THREADS
 from actzoo.errors import UsageError
@@ -15,15 +17,15 @@ from actzoo.kernels import KERNELS, Kernel
 from actzoo.mixture import Init
 from actzoo.plugins.registry import default, get
 from actzoo.sweep.grid import (
+    LARGEST,
     OF_RUN,
     TUNABLE,
+    Count,
     Grid,
     Setting,
-    check,
-    fits,
+    choices,
     phase_with,
-    typed,
-    unknown,
+    valid,
 )
 from actzoo.training.build import WeightInit
 from actzoo.training.fingerprint import Fingerprint, of_activation
@@ -31,8 +33,23 @@ from actzoo.training.protocol import PAPER, Protocol, equal_epochs
 from actzoo.training.spec import CellSpec, Precision
 
 Control = Literal["", "equal-epochs"]
-LARGEST = 2**63 - 1
-"""What torch, tables and other readers of the stored files can take for a whole number."""
+Names = Annotated[tuple[str, ...], Meta(description="a list of names")]
+Sets = Annotated[
+    tuple[tuple[str, ...], ...],
+    Meta(description='a list of sets, each a text or a list of names, e.g. ["relu,tanh", "gelu"]'),
+]
+Seeds = Annotated[
+    tuple[Annotated[int, Meta(ge=0, le=LARGEST)], ...],
+    Meta(
+        description="a list of whole numbers, 0 or more and at most "
+        f'{LARGEST:,}, or a text as "0-9"'
+    ),
+]
+Phases = Annotated[
+    Protocol, Meta(description="a list: [[phase]] tables, or in Python several Phase")
+]
+Share = Annotated[float, Meta(ge=0, le=0.9, description="a number from 0 to 0.9")]
+_GRID = "a table: [grid], or in Python values by name, e.g. {'lr_network': (3e-4, 1e-3)}"
 
 
 class Subject(NamedTuple):
@@ -82,31 +99,33 @@ class Run:
         UsageError: Something in it makes no sense; says what would.
     """
 
-    sets: tuple[tuple[str, ...], ...]
-    datasets: tuple[str, ...] = ("digits",)
-    models: tuple[str, ...] = ("paper_cnn",)
-    seeds: tuple[int, ...] = (0, 1, 2)
+    sets: Sets
+    datasets: Names = ("digits",)
+    models: Names = ("paper_cnn",)
+    seeds: Seeds = (0, 1, 2)
     baseline: str = "relu"
     members: bool = True
     mixtures: bool = True
     control: Control = ""
-    protocol: Protocol = field(default=PAPER)
-    batch_size: int = 128
-    limit: int | None = None
-    validation: float = 0.1
+    protocol: Phases = field(default=PAPER)
+    batch_size: Count = 128
+    limit: Count | None = None
+    validation: Share = 0.1
     init: Init = "equal"
     weight_init: WeightInit = "default"
     device: str = "cpu"
     precision: Precision = "fp32"
-    threads: int = 1
+    threads: Annotated[int, Meta(ge=1, le=MOST_THREADS)] = 1
     kernel: Kernel = "auto"
-    grid: Grid = field(default_factory=dict)
-    tune_seeds: tuple[int, ...] = (1000, 1001)
+    grid: Annotated[Grid, Meta(description=_GRID)] = field(default_factory=dict)
+    tune_seeds: Seeds = (1000, 1001)
 
     def __post_init__(self) -> None:
-        for what in ("sets", "datasets", "models", "seeds", "protocol", "tune_seeds"):
-            object.__setattr__(self, what, _several(what, getattr(self, what)))
-        object.__setattr__(self, "sets", tuple(_several("a set", names) for names in self.sets))
+        for name, kind in OF_FIELDS.items():
+            value = getattr(self, name)
+            if name == "grid" and isinstance(value, Mapping):
+                value = choices(value, "grid: ")
+            object.__setattr__(self, name, valid(name, value, kind))
         if not self.sets:
             raise UsageError("no set to run; say for example --set relu,tanh,sin")
         for names in self.sets:
@@ -122,34 +141,12 @@ class Run:
                 raise UsageError(f"{what}: {repeated[0]!r} is there more than once")
         if not self.members and not self.mixtures and all(len(s) > 1 for s in self.sets):
             raise UsageError("neither mixtures nor members: nothing but the baseline would run")
-        for what in ("seeds", "tune_seeds"):
-            for seed in getattr(self, what):
-                _whole(f"{what}: ", seed, 0, LARGEST)
-        _whole("batch size ", self.batch_size, 1, LARGEST)
-        _whole("threads=", self.threads, 1, MOST_THREADS)
-        if self.limit is not None:
-            _whole("limit ", self.limit, 1, LARGEST)
-        if not fits(self.validation, float) or not 0 <= self.validation <= 0.9:
-            raise UsageError(f"validation={self.validation!r}; expected a share from 0 to 0.9")
-        object.__setattr__(self, "validation", float(self.validation))  # 0 and 0.0 are one cell
-        if self.init not in ("equal", "random"):
-            raise UsageError(f"mixture init {self.init!r}; expected 'equal' or 'random'")
-        if self.weight_init not in ("default", "gain"):
-            raise UsageError(f"weight init {self.weight_init!r}; expected 'default' or 'gain'")
-        if self.precision not in ("fp32", "bf16"):
-            raise UsageError(f"precision {self.precision!r}; expected 'fp32' or 'bf16'")
         if self.kernel not in KERNELS:
             raise UsageError(f"kernel {self.kernel!r}; expected one of {', '.join(KERNELS)}")
-        if self.control not in ("", "equal-epochs"):
-            raise UsageError(f"control {self.control!r}; expected 'equal-epochs'")
         self._check_grid()
 
     def _check_grid(self) -> None:
-        grid = {name: typed(name, _several(name, v)) for name, v in self.grid.items()}
-        object.__setattr__(self, "grid", grid)
-        for name, values in grid.items():
-            if name not in TUNABLE:
-                raise UsageError(f"grid: {unknown(name, TUNABLE)}")
+        for name, values in self.grid.items():
             if not values:
                 raise UsageError(f"grid: no value for {name}")
             for value in values:
@@ -181,13 +178,10 @@ class Run:
         Raises:
             UsageError: A value is out of range or of another type.
         """
-        check(setting)
+        setting = {name: valid(name, value, TUNABLE[name]) for name, value in setting.items()}
         own: dict[str, Any] = {name: value for name, value in setting.items() if name in OF_RUN}
-        return replace(
-            self,
-            protocol=tuple(phase_with(phase, setting) for phase in self.protocol),
-            **own,
-        )
+        protocol = tuple(phase_with(phase, setting) for phase in self.protocol)
+        return replace(self, protocol=protocol, **own)
 
     def settled(self) -> Run:
         """The same run, with the hyper-parameters of one value set and out of the grid."""
@@ -301,38 +295,19 @@ class Run:
     ) -> CellSpec:
         """The cell of the first seed."""
         own = self.with_setting(setting)
-        return CellSpec(
-            **subject._asdict(),
-            seed=self.seeds[0],
-            protocol=own.phases(subject.control),
-            batch_size=own.batch_size,
-            limit=self.limit,
-            validation=self.validation,
-            init=own.init,
-            weight_init=own.weight_init,
-            device=self.device,
-            precision=self.precision,
-            threads=self.threads,
-            kernel=self.kernel,
-            fingerprints=prints,
-        )
+        same = {name: getattr(own, name) for name in _OF_CELLS}
+        same["protocol"] = own.phases(subject.control)
+        return CellSpec(**subject._asdict(), **same, seed=self.seeds[0], fingerprints=prints)
 
     def phases(self, control: str) -> Protocol:
         """The protocol of sets, or that of a control."""
         return equal_epochs(self.protocol) if control else self.protocol
 
 
-def _several(what: str, given: Any) -> tuple[Any, ...]:
-    if isinstance(given, str) or not isinstance(given, Iterable):
-        raise UsageError(f"{what}={given!r}; expected several, e.g. a list of one")
-    return tuple(given)
-
-
-def _whole(what: str, value: Any, low: int, high: int) -> None:
-    if not fits(value, int) or not low <= value <= high:
-        raise UsageError(
-            f"{what}{value!r}; expected a whole number, {low} or more and at most {high:,}"
-        )
+OF_FIELDS: Mapping[str, Any] = get_type_hints(Run, include_extras=True)
+"""The types of a run's fields."""
+_OF_CELLS = {name for name, _ in get_type_hints(Run).items() & get_type_hints(CellSpec).items()}
+"""Fields of one name and type, which a cell takes from its run as they are."""
 
 
 def _count(things: Any, noun: str) -> str:

@@ -72,6 +72,16 @@ class Plan:
     prints: Prints
     notes: tuple[str, ...] = ()
 
+    @property
+    def kinds(self) -> list[tuple[str, str]]:
+        """Dataset and model of every cell, of those that follow from a choice too, in order."""
+        run = self.run
+        sets = len(list(run.variants())) * len(run.seeds)
+        return [
+            *((trial.spec.dataset, trial.spec.model) for trial in self.trials),
+            *((d, m) for d in run.datasets for m in run.models for _ in range(sets)),
+        ]
+
     def chosen(self, tuning: Tuning) -> Plan:
         """The same plan with the cells that follow from the choice."""
         return replace(self, cells=self.run.cells(self.prints, tuning.chosen))

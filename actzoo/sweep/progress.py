@@ -59,6 +59,25 @@ class Progress:
             return None
         return (self.updated - self.started) / (self.epoch.done - self.first)
 
+    @property
+    def seconds(self) -> float | None:
+        """What all its epochs take; None if not known yet."""
+        each = self.epoch_seconds
+        return each * self.epoch.total if each is not None and self.epoch else None
+
+    @property
+    def alive(self) -> bool | None:
+        """Whether the process that wrote it still runs; None where that cannot be told."""
+        if self.host != platform.node() or os.name != "posix":
+            return None
+        try:
+            os.kill(self.pid, 0)
+        except ProcessLookupError:
+            return False
+        except OSError:
+            return True
+        return True
+
 
 class ProgressFile:
     """Writes a cell's progress, at most once a second, while the block runs."""
@@ -133,16 +152,3 @@ def ends(
             told[spec.key] = now
             if now.epoch is not None:
                 tell("epoch", number, spec, epoch=now.epoch)
-
-
-def alive(progress: Progress) -> bool | None:
-    """Whether the process that wrote it still runs; None where that cannot be told."""
-    if progress.host != platform.node() or os.name != "posix":
-        return None
-    try:
-        os.kill(progress.pid, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return True
-    return True

@@ -6,35 +6,40 @@ From events where the run is, from the output folder anywhere else; nothing is w
 from __future__ import annotations
 
 import time
+from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from statistics import fmean
+from typing import Any, Literal, get_args
 
 from actzoo.errors import StoreError
 from actzoo.files import read_json
+from actzoo.naming import shortest
 from actzoo.results.layouts import read_result
 from actzoo.results.schema import fits
 from actzoo.results.store import CELL, ERROR, RESULT, Store
-from actzoo.sweep.progress import Progress, alive, read_progress
+from actzoo.sweep.events import Event
+from actzoo.sweep.progress import Progress, read_progress
 from actzoo.training.result import Failure
 from actzoo.training.spec import CellSpec
 
 State = Literal["done", "failed", "running", "silent", "stopped", "waiting"]
-STATES: tuple[State, ...] = ("done", "failed", "running", "silent", "stopped", "waiting")
+STATES: tuple[State, ...] = get_args(State)
 Kind = tuple[str, str]
-"""The dataset and the network of a cell."""
+"""The dataset and the model of a cell."""
 SILENT_SECONDS = 300.0
 SILENT_EPOCHS = 3
 
 
 @dataclass(frozen=True)
-class Cell:
+class CellStatus:
     """One cell as a watcher sees it.
 
     Attributes:
         key: The name of its folder.
-        label, dataset, model, seed: What it is.
+        label, dataset, model, seed: What it is; empty as long as that is not known.
         state: "silent" means that it ought to have said something by now; "stopped" that its
             process is gone, and that the next run goes on with it.
         seconds: What it took, if it is done.
@@ -42,11 +47,11 @@ class Cell:
         progress: How far it is, if it runs.
     """
 
-    key: str
-    label: str
-    dataset: str
-    model: str
-    seed: int
+    key: str = ""
+    label: str = ""
+    dataset: str = ""
+    model: str = ""
+    seed: int = 0
     state: State = "waiting"
     seconds: float | None = None
     message: str = ""
@@ -58,10 +63,6 @@ class Cell:
         return self.dataset, self.model
 
 
-UNKNOWN = Cell("", "", "", "", 0)
-"""A cell that will run, of which nothing is known yet."""
-
-
 @dataclass(frozen=True)
 class Status:
     """A run as a watcher sees it.
@@ -71,56 +72,116 @@ class Status:
         now: When it was looked at, in seconds since 1970.
     """
 
-    cells: tuple[Cell, ...]
-    now: float
+    cells: tuple[CellStatus, ...] = ()
+    now: float = field(default_factory=time.time)
 
-    def of(self, *states: State) -> list[Cell]:
-        """The cells in these states."""
+    @classmethod
+    def expected(cls, kinds: Iterable[Kind]) -> Status:
+        """Return a run of which no more is known than the dataset and model of its cells."""
+        return cls(tuple(CellStatus(dataset=dataset, model=model) for dataset, model in kinds))
+
+    def of(self, *states: State) -> list[CellStatus]:
+        """Return the cells in these states."""
         return [cell for cell in self.cells if cell.state in states]
+
+    @cached_property
+    def names(self) -> dict[str, str]:
+        """What each dataset is called among those of the run."""
+        return shortest(sorted({cell.dataset for cell in self.cells}))
+
+    @cached_property
+    def models(self) -> int:
+        """How many models there are, as far as that is known."""
+        return len({cell.model for cell in self.cells if cell.model})
 
     @property
     def ended(self) -> bool:
         """Whether no cell is left to run."""
         return all(cell.state in ("done", "failed") for cell in self.cells)
 
-    def seconds_left(self) -> float | None:
-        """The time until the last cell is done, from what the others took.
+    @property
+    def headline(self) -> str:
+        """The run in a line: `12 of 36 cells done, 1 failed, 2 running; about 4 min left`."""
+        counts = {state: len(self.of(state)) for state in STATES}
+        parts = [f"{counts.pop('done')} of {len(self.cells)} cells done"]
+        del counts["waiting"]
+        parts += [f"{count} {state}" for state, count in counts.items() if count]
+        left = self.seconds_left()
+        return ", ".join(parts) + (f"; about {duration(left)} left" if left is not None else "")
 
-        A cell takes what finished cells of its dataset and network took on average, or else
-        what its own epochs say, or else what all cells took. As many run at a time as do now.
-        None if nothing runs, or nothing is known yet.
+    def seconds_left(self) -> float | None:
+        """Return the time until the last cell is done, from what the others took.
+
+        A cell takes what finished cells of its dataset and model took on average, or else
+        what its own epochs say, or else what all cells took, or as long as those that run. As
+        many run at a time as do now. None if nothing runs, or nothing is known yet.
         """
         running = self.of("running", "silent")
-        means = _means((cell.kind, cell.seconds) for cell in self.of("done"))
-        fallback = _means((None, cell.seconds) for cell in self.of("done"))
+        taken: dict[Kind | None, list[float]] = defaultdict(list)
+        for cell in self.of("done"):
+            if cell.seconds is not None:
+                taken[cell.kind].append(cell.seconds)
+                taken[None].append(cell.seconds)
+        means = {kind: fmean(seconds) for kind, seconds in taken.items()}
+        projected = [c.progress.seconds for c in running if c.progress]
+        guesses = [seconds for seconds in projected if seconds is not None]
         rests = []
         for cell in [*running, *self.of("waiting", "stopped")]:
-            whole = means.get(cell.kind)
-            if whole is None:
-                whole = _projected(cell.progress) or fallback.get(None)
-            if whole is None:  # as long as those that run
-                projected = [p for c in running if (p := _projected(c.progress)) is not None]
-                whole = sum(projected) / len(projected) if projected else None
+            own = cell.progress.seconds if cell.progress else None
+            guess = fmean(guesses) if guesses else None
+            known = (means.get(cell.kind), own, means.get(None), guess)
+            whole = next((seconds for seconds in known if seconds is not None), None)
             if whole is None:
                 return None
             rests.append(whole * (1 - cell.progress.share if cell.progress else 1))
-        if not running:
-            return None
-        return max(sum(rests) / len(running), *rests[: len(running)])
+        return max(sum(rests) / len(running), *rests[: len(running)]) if running else None
+
+    def after(self, event: Event) -> Status:
+        """Return the run after an event of one of its cells."""
+        spec, now = event.spec, time.time()
+        cells = [*self.cells, *[CellStatus()] * (event.total - len(self.cells))]
+        cell = replace(
+            cells[event.number - 1],
+            key=spec.key,
+            label=_label(spec, event.tries),
+            dataset=spec.dataset,
+            model=spec.model,
+            seed=spec.seed,
+            message=event.message,
+        )
+        if event.kind in ("done", "kept"):
+            seconds = event.result.seconds.total if event.result else None
+            cell = replace(cell, state="done", seconds=seconds, progress=None)
+        elif event.kind == "failed":
+            cell = replace(cell, state="failed", progress=None)
+        else:
+            seen = cell.progress
+            if seen is None or seen.epoch is None:  # the clock runs from the first epoch seen
+                first = event.epoch.done if event.epoch else 0
+                seen = Progress("", 0, now, now, first, event.epoch)
+            else:
+                seen = replace(seen, updated=now, epoch=event.epoch)
+            cell = replace(cell, state="running", progress=seen)
+        cells[event.number - 1] = cell
+        return Status(tuple(cells), now)
 
 
-def _means(pairs: Iterable[tuple[Any, float | None]]) -> dict[Any, float]:
-    taken: dict[Any, list[float]] = {}
-    for kind, seconds in pairs:
-        if seconds is not None:
-            taken.setdefault(kind, []).append(seconds)
-    return {kind: sum(times) / len(times) for kind, times in taken.items()}
+def duration(seconds: float) -> str:
+    """Return a duration as text: `40 s`, `5 min`, `2 h 10 min`, `3 d 4 h`."""
+    whole = max(1, round(seconds))
+    if whole < 100:
+        return f"{whole} s"
+    minutes = round(whole / 60)
+    if minutes < 100:
+        return f"{minutes} min"
+    hours, minutes = divmod(minutes, 60)
+    if hours < 48:
+        return f"{hours} h {minutes} min"
+    return f"{hours // 24} d {hours % 24} h"
 
 
-def _projected(progress: Progress | None) -> float | None:
-    if progress is None or progress.epoch is None or progress.epoch_seconds is None:
-        return None
-    return progress.epoch_seconds * progress.epoch.total
+def _label(spec: CellSpec, tries: str) -> str:
+    return f"{spec.label} ({tries})" if tries else spec.label
 
 
 def planned(spec: CellSpec, tries: str = "") -> dict[str, Any]:
@@ -132,7 +193,7 @@ def planned(spec: CellSpec, tries: str = "") -> dict[str, Any]:
     """
     return {
         "key": spec.key,
-        "set": f"{spec.label} ({tries})" if tries else spec.label,
+        "set": _label(spec, tries),
         "dataset": spec.dataset,
         "model": spec.model,
         "seed": spec.seed,
@@ -150,15 +211,14 @@ def read_status(folder: Path, before: Status | None = None) -> Status:
         StoreError: The folder holds no run, or one of another format.
     """
     store, now = Store(folder), time.time()
-    known = {cell.key: cell for cell in before.cells} if before else {}
-    cells = []
-    for told in _planned(store):
-        cell = known.get(told["key"])
-        if cell is None:
-            cell = Cell(told["key"], told["set"], told["dataset"], told["model"], told["seed"])
-        cells.append(cell if cell.state == "done" else _look(store, cell, now))
+    done = {cell.key: cell for cell in before.of("done")} if before else {}
+    cells = [
+        done.get(told["key"])
+        or _look(store, told["key"], told["set"], told["dataset"], told["model"], told["seed"])
+        for told in _planned(store)
+    ]
     unchosen = store.spec().get("total", 0) - len(cells)  # what tuning has yet to choose
-    return Status((*cells, *[UNKNOWN] * unchosen), now)
+    return Status((*cells, *[CellStatus()] * unchosen), now)
 
 
 def _planned(store: Store) -> list[dict[str, Any]]:
@@ -174,9 +234,8 @@ def _planned(store: Store) -> list[dict[str, Any]]:
     ]
 
 
-def _look(store: Store, cell: Cell, now: float) -> Cell:
-    cell = replace(cell, state="waiting", message="", progress=None)
-    folder = store.cell(cell.key)
+def _look(store: Store, key: str, *what: Any) -> CellStatus:
+    cell, folder = CellStatus(key, *what), store.cell(key)
     # Whoever reports on a cell checks all its files; here it is read as often as every second.
     try:
         if (folder / RESULT).exists():
@@ -188,14 +247,14 @@ def _look(store: Store, cell: Cell, now: float) -> Cell:
             return replace(cell, state="failed", message=str(error.reason))
         progress = read_progress(folder)
         if progress is not None:
-            return replace(cell, state=_state(progress, now), progress=progress)
+            return replace(cell, state=_state(progress), progress=progress)
     except StoreError as unreadable:
         return replace(cell, state="stopped", message=f"a file that cannot be used: {unreadable}")
     return cell
 
 
-def _state(progress: Progress, now: float) -> State:
-    if alive(progress) is False:
+def _state(progress: Progress) -> State:
+    if progress.alive is False:
         return "stopped"
     patience = max(SILENT_SECONDS, SILENT_EPOCHS * (progress.epoch_seconds or 0.0))
-    return "silent" if now - progress.updated > patience else "running"
+    return "silent" if time.time() - progress.updated > patience else "running"

@@ -34,7 +34,7 @@ _IDX_BYTES = {8: 1, 9: 1, 11: 2, 12: 4, 13: 4, 14: 8}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Source:
+class TorchvisionSource:
     """Where torchvision keeps one dataset and how to read it.
 
     Attributes:
@@ -87,8 +87,8 @@ def _upright(x: Tensor) -> Tensor:
     return x.transpose(1, 2).unsqueeze(1)
 
 
-def _mnist(kind: str, description: str) -> Source:
-    return Source(
+def _mnist(kind: str, description: str) -> TorchvisionSource:
+    return TorchvisionSource(
         kind=kind,
         description=description,
         files=_idx(
@@ -104,11 +104,11 @@ def _mnist(kind: str, description: str) -> Source:
     )
 
 
-SOURCES: Mapping[str, Source] = {
+SOURCES: Mapping[str, TorchvisionSource] = {
     "mnist": _mnist("MNIST", "60,000 + 10,000 handwritten digits, 28x28"),
     "fashion_mnist": _mnist("FashionMNIST", "60,000 + 10,000 pieces of clothing, 28x28"),
     "kmnist": _mnist("KMNIST", "60,000 + 10,000 cursive Japanese characters, 28x28"),
-    "emnist": Source(
+    "emnist": TorchvisionSource(
         kind="EMNIST",
         description="112,800 + 18,800 letters and digits, 28x28, split balanced, put upright",
         files=_idx(
@@ -125,7 +125,7 @@ SOURCES: Mapping[str, Source] = {
         test={"split": "balanced", "train": False},
         arrange=_upright,
     ),
-    "qmnist": Source(
+    "qmnist": TorchvisionSource(
         kind="QMNIST",
         description="60,000 + 60,000 handwritten digits, 28x28: MNIST with all its test images",
         files=_idx(
@@ -139,7 +139,7 @@ SOURCES: Mapping[str, Source] = {
         test={"what": "test"},
         arrange=_gray,
     ),
-    "usps": Source(
+    "usps": TorchvisionSource(
         kind="USPS",
         description="7,291 + 2,007 digits from envelopes, 16x16",
         files=_of_splits,
@@ -147,7 +147,7 @@ SOURCES: Mapping[str, Source] = {
         test={"train": False},
         arrange=_gray,
     ),
-    "cifar10": Source(
+    "cifar10": TorchvisionSource(
         kind="CIFAR10",
         description="50,000 + 10,000 photographs of 10 things, 32x32, colour",
         files=_of_batches,
@@ -157,7 +157,7 @@ SOURCES: Mapping[str, Source] = {
         test={"train": False},
         arrange=lambda x: x.permute(0, 3, 1, 2),
     ),
-    "svhn": Source(
+    "svhn": TorchvisionSource(
         kind="SVHN",
         description="73,257 + 26,032 photographed house numbers, 32x32, colour",
         files=_of_splits,
@@ -202,7 +202,7 @@ def load(name: str, root: Path) -> Images:
     )
 
 
-def _unverified(source: Source, kind: Any, root: Path) -> tuple[str, ...]:
+def _unverified(source: TorchvisionSource, kind: Any, root: Path) -> tuple[str, ...]:
     """What is to be said of unpacked files that nothing here shows to be the published ones."""
     packed = published.packed_md5(kind)
     archive = (root / source.archive, getattr(kind, source.archive_md5)) if source.archive else None
@@ -271,7 +271,9 @@ def _download(name: str, kind: Any, root: Path, missing: list[str]) -> None:
         ) from error
 
 
-def _fetch(source: Source, kind: Any, root: Path, staging: Path, here: list[str]) -> None:
+def _fetch(
+    source: TorchvisionSource, kind: Any, root: Path, staging: Path, here: list[str]
+) -> None:
     """Have torchvision fetch and unpack into the staging folder what the data root lacks."""
     if source.archive and (root / source.archive).is_file():
         published.check_md5(root / source.archive, getattr(kind, source.archive_md5))

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from actzoo import Activation, Claims, checks
-from actzoo.checks import Result, Worst
+from actzoo.checks import CheckResult, Worst
 from actzoo.errors import UnknownNameError, UsageError
 
 
@@ -43,12 +43,14 @@ def test_a_result_has_an_id_a_worst_error_and_where_it_is():
 
 
 def test_facts_are_json():
-    result = Result(
+    result = CheckResult(
         activation="some", check="finite", status="failed", worst=Worst(math.inf, -math.inf)
     )
     facts = json.loads(json.dumps(result.facts(), allow_nan=False))
     assert facts["id"] == "some-finite" and facts["worst"] == {"error": "inf", "x": "-inf"}
-    nowhere = Result(activation="some", check="nan", status="failed", worst=Worst(1.0, math.nan))
+    nowhere = CheckResult(
+        activation="some", check="nan", status="failed", worst=Worst(1.0, math.nan)
+    )
     assert nowhere.facts()["worst"]["x"] == "nan"
 
 

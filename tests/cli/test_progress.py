@@ -10,10 +10,9 @@ import pytest
 from rich.console import Console
 
 import actzoo
-from actzoo.cli.headline import headline
-from actzoo.cli.progress import display
-from actzoo.cli.tally import Tally
+from actzoo.cli.progress import Display
 from actzoo.sweep.events import Event
+from actzoo.sweep.status import Status
 from actzoo.training.phases import Epoch
 from actzoo.training.protocol import PAPER
 from actzoo.training.result import IMAGES, Evaluation, Times
@@ -23,7 +22,7 @@ def shown(tiny_npz, tmp_path, *, terminal, columns=80):
     """The screen after a run with a cell that fails."""
     out = io.StringIO()
     console = Console(file=out, force_terminal=terminal, width=columns, color_system=None)
-    with display(console) as progress:
+    with Display(console) as progress:
         actzoo.bench(
             ["relu,tanh", "exp(99*x*x)"],
             out=tmp_path / "out",
@@ -74,7 +73,7 @@ def event(kind, number, *, dataset="digits", seconds=None, done=None):
 
 
 def test_the_time_left_follows_from_what_finished_cells_of_a_kind_took():
-    tally = Tally([("digits", "mlp")] * 3 + [("mnist", "mlp")] * 2)
+    status = Status.expected([("digits", "mlp")] * 3 + [("mnist", "mlp")] * 2)
     for what in (
         event("kept", 1, seconds=8.0),
         event("done", 2, seconds=12.0),
@@ -83,9 +82,8 @@ def test_the_time_left_follows_from_what_finished_cells_of_a_kind_took():
         event("start", 5, dataset="mnist"),
         event("epoch", 5, dataset="mnist", done=5),
     ):
-        tally.take(what)
-    status = tally.status()
-    assert headline(status) == "3 of 5 cells done, 2 running; about 50 s left"
+        status = status.after(what)
+    assert status.headline == "3 of 5 cells done, 2 running; about 50 s left"
     # 10 s of the third and half of 100 s of the fifth side by side: the longer one counts.
     assert status.seconds_left() == 50.0
 
@@ -93,7 +91,7 @@ def test_the_time_left_follows_from_what_finished_cells_of_a_kind_took():
 def test_cells_at_work_elsewhere_have_a_bar_each():
     out = io.StringIO()
     console = Console(file=out, force_terminal=True, width=80, height=40, color_system=None)
-    with display(console) as progress:
+    with Display(console) as progress:
         for number in (1, 2, 3):
             progress.show(event("start", number))
             progress.show(event("epoch", number, done=2 * number))
@@ -108,7 +106,7 @@ def test_a_cell_that_begins_does_not_show_the_numbers_of_the_one_before():
     def last_frame(*events):
         out = io.StringIO()
         console = Console(file=out, force_terminal=True, width=80, height=40, color_system=None)
-        with display(console) as progress:
+        with Display(console) as progress:
             for what in events:
                 progress.show(what)
         return out.getvalue().rpartition("cells   ")[2]
@@ -122,14 +120,14 @@ def test_a_cell_that_begins_does_not_show_the_numbers_of_the_one_before():
 def test_networks_are_named_where_there_are_several():
     out = io.StringIO()
     console = Console(file=out, width=200, color_system=None)
-    with display(console, [("digits", "mlp"), ("digits", "paper_cnn")]) as progress:
+    with Display(console, [("digits", "mlp"), ("digits", "paper_cnn")]) as progress:
         progress.show(event("done", 1, seconds=1.0))
     assert f", {event('done', 1, seconds=1.0).spec.model}, seed 1: " in out.getvalue()
 
 
 def test_a_cell_that_tunes_shows_no_test_accuracy():
     out = io.StringIO()
-    with display(Console(file=out, width=200, color_system=None)) as progress:
+    with Display(Console(file=out, width=200, color_system=None)) as progress:
         tuned = replace(event("done", 1, seconds=1.0), tries="lr_network=0.001")
         progress.show(tuned)
     assert "(lr_network=0.001) on digits, seed 1: done\n" in out.getvalue()
@@ -138,6 +136,6 @@ def test_a_cell_that_tunes_shows_no_test_accuracy():
 def test_what_was_moved_aside_is_said():
     for terminal in (True, False):
         out = io.StringIO()
-        with display(Console(file=out, force_terminal=terminal, width=200)) as progress:
+        with Display(Console(file=out, force_terminal=terminal, width=200)) as progress:
             progress.show(Event("moved", 0, 5, event("start", 1).spec, message="a.json: torn"))
         assert "a.json: torn" in out.getvalue()

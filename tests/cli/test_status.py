@@ -15,9 +15,10 @@ import pytest
 from click.testing import CliRunner
 
 import actzoo
-from actzoo.cli import headline, status
+from actzoo.cli import status
 from actzoo.errors import StoreError, UsageError
 from actzoo.results.schema import digest_of
+from actzoo.sweep.status import duration
 from actzoo.training.protocol import PAPER
 
 
@@ -242,4 +243,4 @@ def test_a_run_is_seen_from_another_process_while_it_goes_on(tiny_npz, tmp_path)
     [(0, "1 s"), (99, "99 s"), (150, "2 min"), (7800, "2 h 10 min"), (273_600, "3 d 4 h")],
 )
 def test_durations(seconds, text):
-    assert headline.duration(seconds) == text
+    assert duration(seconds) == text

@@ -123,11 +123,11 @@ def test_what_a_file_sets_and_prints_stays_with_it(tmp_path, capfd):
 
 
 def test_workers_and_compile_find_neighbours_too(tmp_path, tiny_npz):
-    from actzoo.sweep.executors.local import LocalPool
+    from actzoo.sweep.executors.local import LocalExecutor
 
     (tmp_path / "f.py").write_text(USES.format(name="for_workers"))
     (tmp_path / "for_workers.py").write_text("K = 0.5\n")
-    with LocalPool(1) as pool:
+    with LocalExecutor(1) as pool:
         results = actzoo.bench(
             [f"{tmp_path / 'f.py'}:foo"], datasets=(f"npz:{tiny_npz}",), models=("mlp(width=4)",),
             seeds=(0,), epochs=1, out=tmp_path / "out", executor=pool,

@@ -4,6 +4,7 @@ import re
 import tomllib
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -13,7 +14,7 @@ from actzoo.errors import UsageError
 from actzoo.plugins.registry import default
 from actzoo.sweep.config import KEYS, checked, merged, read_config, to_run, to_toml
 from actzoo.sweep.grid import TUNABLE
-from actzoo.sweep.plan import Run
+from actzoo.sweep.plan import OF_FIELDS, Run
 from actzoo.sweep.prepare import make_plan
 from actzoo.training.protocol import Phase
 
@@ -196,12 +197,12 @@ def test_flags_go_over_the_file(write):
         ("figure_format = 'gif'", "expected one of png, svg, pdf"),
         ("control = 1", "expected one of equal-epochs"),
         ("sets = 3", "sets = 3; expected a list of sets"),
-        ("sets = [['relu', 3]]", "expected a list of names"),
+        ("sets = [['relu', 3]]", "expected a list of sets, each a text or a list of names"),
         ("sets = ['relu,(tanh']", r"\("),
         ("datasets = [3]", "datasets = .*expected a list of names"),
         ("seeds = [0.5]", "expected a list of whole numbers"),
         ("seeds = '3-1'", "expected for example 0-9"),
-        ("phase = 3", "phase = 3; expected"),
+        ("phase = 3", "phase = 3; expected a list: "),
         ("[[phase]]\nepochs = 3", r"my\.toml: phase 1: trains is missing"),
         ("[[phase]]\ntrains = 'network'\nlearning_rate = 3", "phase 1: no 'learning_rate'"),
         ("[[phase]]\ntrains = 'network'\nlr = '3'", "phase 1: lr = '3'; expected a number"),
@@ -252,12 +253,24 @@ def test_whole_numbers_and_lists_are_the_same_run(grid, tmp_path, tiny_npz):
 
 @pytest.mark.parametrize(
     "options",
-    [{"sets": "relu"}, {"sets": ("relu",)}, {"seeds": 3}, {"datasets": "mnist"},
-     {"grid": {"lr_network": 0.1}}],
+    [{"sets": "relu"}, {"sets": ("relu",)}, {"seeds": 3}, {"datasets": "mnist"}, {"grid": 0.1}],
 )  # fmt: skip
 def test_one_where_several_are_expected(options):
-    with pytest.raises(UsageError, match="expected several"):
+    with pytest.raises(UsageError, match=r"expected a (list|table)"):
         Run(**{"sets": (("relu",),), **options})
+
+
+@pytest.mark.parametrize("name", OF_FIELDS)
+def test_every_field_quotes_what_it_refuses_and_says_what_it_takes(name):
+    with pytest.raises(UsageError, match=rf"^{name} = <object .*>; expected (a|one of|true)"):
+        Run(**{"sets": (("relu",),), name: object()})
+
+
+def test_numbers_of_numpy_are_numbers():
+    rates = np.array([1e-3, 1e-2])
+    run = Run(sets=[["relu"]], validation=np.float64(0.2), grid={"lr_network": rates})
+    assert run == Run(sets=[["relu"]], validation=0.2, grid={"lr_network": (1e-3, 1e-2)})
+    assert type(run.validation) is type(run.grid["lr_network"][0]) is float
 
 
 def test_a_run_leaves_a_file_that_gives_the_same_cells(tmp_path, tiny_npz):

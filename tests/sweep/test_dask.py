@@ -11,14 +11,14 @@ from actzoo.errors import UsageError
 from actzoo.plugins.registry import default
 from actzoo.sweep.executors import dask as ours
 from actzoo.training.protocol import PAPER
-from actzoo.values import PoolOptions
+from actzoo.values import ExecutorOptions
 
 distributed = pytest.importorskip("distributed")
 LONG = tuple(replace(p, epochs=8) for p in PAPER)
 
 
 def pool(address):
-    return default().executors.find("dask")[0].open(PoolOptions(address=address))
+    return default().executors.find("dask")[0].open(ExecutorOptions(address=address))
 
 
 @pytest.fixture

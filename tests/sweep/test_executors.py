@@ -21,18 +21,18 @@ from actzoo.cli.bench import command
 from actzoo.errors import DataError, DeclarationError, StoreError, UsageError
 from actzoo.plugins.registry import default
 from actzoo.sweep import scheduler
-from actzoo.sweep.executors.local import LocalPool
+from actzoo.sweep.executors.local import LocalExecutor
 from actzoo.sweep.plan import Run
 from actzoo.sweep.prepare import make_plan
 from actzoo.sweep.worker import work_apart
 from actzoo.training.protocol import PAPER
-from actzoo.values import PoolOptions, WorkerPool
+from actzoo.values import ExecutorOptions, ExecutorPlugin, is_remote
 
 LONG = tuple(replace(p, epochs=8) for p in PAPER)
 
 
 def pool(name, **options):
-    return default().executors.find(name)[0].open(PoolOptions(**options))
+    return default().executors.find(name)[0].open(ExecutorOptions(**options))
 
 
 def test_two_workers_give_the_numbers_of_none_though_one_is_killed(tmp_path, quick, plain, killing):
@@ -58,7 +58,7 @@ def test_two_runs_in_two_threads_do_not_mix_their_random_numbers(tmp_path, quick
 
 
 def test_an_exception_that_cannot_be_sent_is_told_in_words():
-    local = LocalPool(1)
+    local = LocalExecutor(1)
     code = "class Own(Exception): pass\nraise Own('out of luck')"  # a class known there alone
     with pytest.raises(RuntimeError, match="Own: out of luck") as caught:
         local.submit(exec, code, {}).result()
@@ -67,7 +67,7 @@ def test_an_exception_that_cannot_be_sent_is_told_in_words():
 
 
 def test_a_call_that_kills_its_process_twice_fails_alone():
-    local = LocalPool(1)
+    local = LocalExecutor(1)
     wrong = local.submit(divmod, 1, 0)
     deadly = local.submit(signal.raise_signal, signal.SIGKILL)
     harmless = local.submit(os.getpid)
@@ -81,7 +81,7 @@ def test_a_call_that_kills_its_process_twice_fails_alone():
 
 
 def test_each_process_has_its_gpu_and_an_interruption_waits_for_none(no_process):
-    local = LocalPool(2, ["3", "GPU-abc"])
+    local = LocalExecutor(2, ["3", "GPU-abc"])
     assert set(local.map(os.getenv, ["CUDA_VISIBLE_DEVICES"] * 2)) == {"3", "GPU-abc"}
     pid = local.submit(os.getpid).result()
     calls = [local.submit(time.sleep, 1000) for _ in range(4)]
@@ -229,11 +229,54 @@ def test_what_an_executor_does_not_take_is_refused(tmp_path, tiny_npz, words, me
     assert isinstance(done.exception, UsageError)
     assert message in str(done.exception)
     assert not (tmp_path / "out").exists()
+    if words != ["--executor", "dask"]:  # nobody asks a scheduler before there is work
+        listed = CliRunner().invoke(command, [*run, "--dry-run", *words])
+        assert isinstance(listed.exception, UsageError)
+        assert str(listed.exception) == str(done.exception)
 
 
-def test_a_pool_says_what_it_takes():
+def test_an_executor_of_a_file_is_looked_up_too(tmp_path):
+    (tmp_path / "run.toml").write_text('sets = ["tanh"]\nexecutor = "lokal"\n')
+    listed = CliRunner().invoke(command, ["--config", str(tmp_path / "run.toml"), "--dry-run"])
+    assert "did you mean local?" in str(listed.exception)
+
+
+def test_an_executor_says_what_it_takes_and_where_it_runs():
     with pytest.raises(DeclarationError, match="takes 'wrokers'"):
-        WorkerPool(name="own", make=LocalPool, description="", takes=("wrokers",))
+        ExecutorPlugin(name="own", make=LocalExecutor, description="", takes=("wrokers",))
+    with pytest.raises(DeclarationError, match="remote='yes'; expected True, False or None"):
+        ExecutorPlugin(name="own", make=LocalExecutor, description="", remote="yes")
+
+
+@pytest.mark.parametrize(
+    "plugin", [p for p, _ in default().executors.entries], ids=lambda p: p.name
+)
+def test_cells_of_a_remote_executor_may_have_a_device_that_is_not_here(tmp_path, plugin):
+    words = ["--set", "tanh", "--dry-run", "--executor", plugin.name, "--device", "cuda:97"]
+    listed = CliRunner().invoke(command, words)
+    if plugin.remote:
+        assert listed.exit_code == 0
+    else:
+        assert "device 'cuda:97' cannot be used here" in str(listed.exception)
+
+
+def test_an_executor_that_says_nothing_is_here_only_if_it_is_of_the_standard_library():
+    class Own(Executor):
+        pass
+
+    class Ssh(ThreadPoolExecutor):
+        remote = True
+
+    with ThreadPoolExecutor(1) as threads, Ssh(1) as ssh, LocalExecutor(1) as local:
+        executors = [None, threads, local, ssh, Own()]
+        assert [is_remote(e) for e in executors] == [False, False, False, True, True]
+    made = ExecutorPlugin(name="own", make=lambda _: Own(), description="")  # one of actzoo 0.1
+    assert made.remote is None
+
+
+def test_the_names_of_0_1_are_the_same_classes():
+    assert actzoo.WorkerPool is actzoo.ExecutorPlugin
+    assert actzoo.PoolOptions is actzoo.ExecutorOptions
 
 
 @pytest.mark.parametrize("name", ["dask", "slurm"])
@@ -272,9 +315,9 @@ def test_ctrl_c_ends_the_workers_and_says_how_to_go_on(tmp_path, tiny_npz, no_pr
 @pytest.mark.slow
 def test_workers_end_with_the_process_that_asked(tmp_path, no_process):
     code = (
-        "import os, time; from actzoo.sweep.executors.local import LocalPool\n"
+        "import os, time; from actzoo.sweep.executors.local import LocalExecutor\n"
         "if __name__ == '__main__':\n"
-        "    local = LocalPool(1)\n"
+        "    local = LocalExecutor(1)\n"
         "    print(local.submit(os.getpid).result(), flush=True)\n"
         "    local.submit(time.sleep, 1000); time.sleep(1000)\n"
     )

@@ -13,8 +13,8 @@ import pytest
 import actzoo
 from actzoo.errors import UsageError
 from actzoo.plugins.registry import default
-from actzoo.sweep.executors.slurm import SlurmPool
-from actzoo.values import PoolOptions
+from actzoo.sweep.executors.slurm import SlurmExecutor
+from actzoo.values import ExecutorOptions
 
 submitit = pytest.importorskip("submitit")
 
@@ -23,7 +23,7 @@ def pool(folder, options, **more):
     return (
         default()
         .executors.find("slurm")[0]
-        .open(PoolOptions(folder=folder, options={"cluster": "local", **options}, **more))
+        .open(ExecutorOptions(folder=folder, options={"cluster": "local", **options}, **more))
     )
 
 
@@ -102,7 +102,7 @@ class Broken:
 
 
 def test_a_job_that_cannot_be_followed_stops_no_other():
-    with SlurmPool(Broken(times=1)) as jobs:
+    with SlurmExecutor(Broken(times=1)) as jobs:
         with pytest.raises(BrokenExecutor, match="cannot be followed: no answer from squeue"):
             jobs.submit(divmod, 7, 2).result(60)
         assert jobs.submit(divmod, 7, 2).result(60) == "answer"
@@ -111,7 +111,7 @@ def test_a_job_that_cannot_be_followed_stops_no_other():
 def test_a_cancelled_call_is_no_job_or_a_cancelled_one():
     broken = Broken(times=0)
     broken.done = lambda: False
-    with SlurmPool(broken) as jobs:
+    with SlurmExecutor(broken) as jobs:
         sent = jobs.submit(divmod, 7, 2)
         while not jobs._under_way:
             time.sleep(0.01)

@@ -15,7 +15,7 @@ import pytest
 import torch
 from rich.console import Console
 
-from actzoo.cli.progress import display
+from actzoo.cli.progress import Display
 from actzoo.errors import DivergedError, MixtureError, StoreError
 from actzoo.files import npz_bytes, read_json, write_json
 from actzoo.report import write_report
@@ -205,7 +205,7 @@ def test_the_screen_says_what_was_moved_aside(tanh, tmp_path, terminal):
     whole, _ = tanh()
     halves(tmp_path / "out" / "cells" / whole.rows[0]["key"] / "layers.npz")
     screen = Console(file=io.StringIO(), force_terminal=terminal, color_system=None, width=1000)
-    with display(screen) as shown:
+    with Display(screen) as shown:
         tanh(show=shown.show)
     assert "layers.npz is not what result.json says it is" in screen.file.getvalue()
 

@@ -293,7 +293,7 @@ class TestFailures:
         ({"grid": {"lr_network": ()}}, "no value for lr_network"),
         ({"grid": {"lr_network": (1e-3, 1e-3)}}, "0.001 more than once"),
         ({"grid": {"lr_network": (1e-3, -1.0)}}, "lr=-1.0"),
-        ({"grid": {"batch_size": (8, 0.5)}}, "batch_size=0.5; expected a whole number"),
+        ({"grid": {"batch_size": (8, 0.5)}}, "batch_size = 0.5; expected a whole number"),
         ({"grid": {"optimizer": ("adam", "lion")}}, "'lion'"),
         ({"tune_seeds": ()}, "no tune_seeds"),
         ({"tune_seeds": (10, 10)}, "tune_seeds: 10 is there more than once"),

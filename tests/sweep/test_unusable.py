@@ -47,7 +47,7 @@ REFUSED = {
     "batch of 0": (["--batch-size", "0"], "0"),
     "batch negative": (["--batch-size", "-1"], "-1"),
     "batch beyond numbers": (["--batch-size", str(10**30)], "at most 9,223,372,036,854,775,807"),
-    "batch of 0 in a grid": (["--grid", "batch_size=0,8"], "batch size 0"),
+    "batch of 0 in a grid": (["--grid", "batch_size=0,8"], "'0'; expected a whole number, 1 or"),
     "batch beyond numbers in a grid": (["--grid", f"batch_size=8,{10**30}"], "at most"),
     "no thread": (["--threads", "0"], "0"),
     "threads negative": (["--threads", "-1"], "-1"),

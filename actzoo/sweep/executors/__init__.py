@@ -5,42 +5,46 @@ from __future__ import annotations
 from concurrent.futures import Executor
 
 from actzoo.plugins.hooks import hookimpl
-from actzoo.values import PoolOptions, WorkerPool
+from actzoo.values import ExecutorOptions, ExecutorPlugin
 
 
-def _local(given: PoolOptions) -> Executor:
+def _local(given: ExecutorOptions) -> Executor:
     from actzoo.sweep.executors.local import make
 
     return make(given)
 
 
-def _dask(given: PoolOptions) -> Executor:
+def _dask(given: ExecutorOptions) -> Executor:
     from actzoo.sweep.executors.dask import make
 
     return make(given)
 
 
-def _slurm(given: PoolOptions) -> Executor:
+def _slurm(given: ExecutorOptions) -> Executor:
     from actzoo.sweep.executors.slurm import make
 
     return make(given)
 
 
 @hookimpl
-def actzoo_executors() -> tuple[WorkerPool, ...]:
+def actzoo_executors() -> tuple[ExecutorPlugin, ...]:
     """The built-in executors."""
     return (
-        WorkerPool(name="local", make=_local, description="processes on this machine"),
-        WorkerPool(
+        ExecutorPlugin(
+            name="local", make=_local, description="processes on this machine", remote=False
+        ),
+        ExecutorPlugin(
             name="dask",
             make=_dask,
             description="the workers of a Dask scheduler at --address",
             takes=("address",),
+            remote=True,
         ),
-        WorkerPool(
+        ExecutorPlugin(
             name="slurm",
             make=_slurm,
             description="a Slurm job for each cell, through submitit",
             takes=("workers", "options"),
+            remote=True,
         ),
     )

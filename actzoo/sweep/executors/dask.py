@@ -16,13 +16,13 @@ import torch
 import actzoo
 from actzoo.errors import UsageError
 from actzoo.plugins.registry import default
-from actzoo.values import PoolOptions
+from actzoo.values import ExecutorOptions
 
 T = TypeVar("T")
 CONNECT_SECONDS = 10
 
 
-def make(given: PoolOptions) -> Executor:
+def make(given: ExecutorOptions) -> Executor:
     """A client of the scheduler at the address.
 
     Raises:
@@ -52,11 +52,13 @@ def make(given: PoolOptions) -> Executor:
     except BaseException:
         client.close()
         raise
-    return DaskPool(client)
+    return DaskExecutor(client)
 
 
-class DaskPool(Executor):
-    """The client's own executor, closed with the pool."""
+class DaskExecutor(Executor):
+    """The client's own executor, closed with this one."""
+
+    remote = True
 
     def __init__(self, client: Any) -> None:
         self._client = client

@@ -21,14 +21,14 @@ from queue import SimpleQueue
 from typing import Any, TypeVar
 
 from actzoo.backends import spare_torch
-from actzoo.values import PoolOptions
+from actzoo.values import ExecutorOptions
 
 T = TypeVar("T")
 TRIES = 2
 """How often a call may lose its process before it counts as the one that kills it."""
 
 
-def make(given: PoolOptions) -> Executor:
+def make(given: ExecutorOptions) -> Executor:
     """One process for each core that a cell's threads leave free, or for each GPU."""
     gpus = _gpus() if given.device == "cuda" else ()
     if given.workers is not None:
@@ -37,10 +37,10 @@ def make(given: PoolOptions) -> Executor:
         workers = max(1, _cores() // given.threads)
     else:
         workers = max(1, len(gpus))
-    return LocalPool(workers, gpus)
+    return LocalExecutor(workers, gpus)
 
 
-class LocalPool(Executor):
+class LocalExecutor(Executor):
     """Runs calls in processes that are started afresh rather than forked: torch has threads.
 
     A call whose process dies is made once more in a new one; if that dies too, its future
@@ -51,6 +51,8 @@ class LocalPool(Executor):
         gpus: Names for CUDA_VISIBLE_DEVICES, dealt out in turn; each process sees one of
             them, as "cuda". Empty to change nothing.
     """
+
+    remote = False
 
     def __init__(self, workers: int, gpus: Sequence[str] = ()) -> None:
         self._workers = [_Worker(gpus[n % len(gpus)] if gpus else None) for n in range(workers)]

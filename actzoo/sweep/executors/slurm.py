@@ -17,7 +17,7 @@ from importlib import import_module
 from typing import Any, TypeVar
 
 from actzoo.errors import UsageError
-from actzoo.values import PoolOptions
+from actzoo.values import ExecutorOptions
 
 T = TypeVar("T")
 TRIES = 2
@@ -28,7 +28,7 @@ LONGEST_ARRAY = 1000  # what a Slurm takes that nobody configured
 DEFAULTS = {"name": "actzoo", "timeout_min": 60}
 
 
-def make(given: PoolOptions) -> Executor:
+def make(given: ExecutorOptions) -> Executor:
     """Jobs as the options say, their logs in `jobs/` in the output folder.
 
     Options are those of submitit's `AutoExecutor.update_parameters`; Slurm's own may leave
@@ -65,7 +65,7 @@ def make(given: PoolOptions) -> Executor:
         jobs.update_parameters(**parameters)
     except (NameError, AssertionError, ValueError) as error:
         raise UsageError(f"an --executor-option that submitit refuses: {error}") from None
-    return SlurmPool(jobs)
+    return SlurmExecutor(jobs)
 
 
 def _value(text: str) -> Any:
@@ -82,12 +82,14 @@ class _Sent:
     tries: int = 0
 
 
-class SlurmPool(Executor):
+class SlurmExecutor(Executor):
     """Sends calls as submitit's jobs; calls that come together become one job array.
 
     Args:
         jobs: A submitit executor.
     """
+
+    remote = True
 
     def __init__(self, jobs: Any) -> None:
         self._jobs = jobs
