@@ -236,6 +236,7 @@ def _choices(study: Study) -> list[dict[str, Any]]:
                 {
                     "name": markdown(preferences[0].variant.name),
                     "model": markdown(model),
+                    "rule": preferences[0].variant.rule,
                     "table": preference.table_1(preferences),
                     "paper": preference.beside_the_paper(study, preferences),
                     "followed": [

@@ -14,6 +14,7 @@ from actzoo.report.bansal2022 import published
 from actzoo.report.statistics import r_squared, total_variation
 from actzoo.report.text import code, number, spread, table
 from actzoo.report.view import Floats, Group, Study, Variant
+from actzoo.training.spec import MixtureRule
 
 SIDE_BY_SIDE = 4
 """Up to this many functions have a column each."""
@@ -72,7 +73,7 @@ def preferences(study: Study, members: tuple[str, ...], model: str) -> list[Pref
 
 def table_1(found: list[Preference]) -> str:
     """The paper's Table 1: P by dataset, layer and function, with where it started."""
-    members = found[0].variant.members
+    members = found[0].variant.terms
     if len(members) > SIDE_BY_SIDE:
         return _long_table(found)
     equal = all(p.started_equal for p in found)
@@ -98,7 +99,7 @@ def _long_table(found: list[Preference]) -> str:
     for p in found:
         name = markdown(p.group.name)
         layers = range(p.variant.layers)
-        for m, member in enumerate(p.variant.members):
+        for m, member in enumerate(p.variant.terms):
             equal = p.started_equal
             cells = (_from(p.end[:, n, m], p.start[:, n, m], equal) for n in layers)
             rows.append((name, code(member), *cells))
@@ -117,7 +118,7 @@ def beside_the_paper(study: Study, found: list[Preference]) -> str:
     rows = []
     for p in found:
         paper = published(study, p.group.dataset, p.group.model, p.variant.members)
-        if paper is None:
+        if paper is None or p.variant.rule != MixtureRule():
             continue
         for n, theirs in enumerate(paper):
             ours = p.end[:, n].mean(axis=0)
@@ -142,8 +143,17 @@ def beside_the_paper(study: Study, found: list[Preference]) -> str:
 
 
 def equations(p: Preference) -> str:
-    """A_1, A_2 ... with the mean P, as the paper's (11)-(19), in LaTeX."""
+    """A_1, A_2 ... with the mean P, as the paper's (11)-(19), in LaTeX.
+
+    Of a rule that is no weighted sum of the functions, the mean P of its terms.
+    """
     lines = []
+    if p.variant.rule.terms:
+        for n, weights in enumerate(p.end.mean(axis=0), start=1):
+            values = [f"P_{{{m}}} = {weight:.4f}" for m, weight in enumerate(weights, start=1)]
+            parts = [",\\ ".join(values[k : k + TERMS]) for k in range(0, len(values), TERMS)]
+            lines.append(f"A_{{{n}}}:\\quad & " + ", \\\\\n& ".join(parts))
+        return "\\begin{aligned}\n" + " \\\\\n".join(lines) + "\n\\end{aligned}"
     for n, weights in enumerate(p.end.mean(axis=0), start=1):
         terms = [
             f"{weight:.4f}\\,f_{{{m}}}(x)"

@@ -45,8 +45,8 @@ def bend_table(variant: Variant) -> str:
 
 
 def share_table(variant: Variant) -> str:
-    """Each function's share of Σ |Pᵢ fᵢ(x)| at each size of x, and what arrives beyond it."""
-    members = variant.members
+    """Each term's share of Σ |Pᵢ fᵢ(x)| at each size of x, and what arrives beyond it."""
+    members = variant.terms
     wide = len(members) <= SIDE_BY_SIDE
     rows = []
     for n in range(variant.layers):
@@ -87,11 +87,11 @@ def loudest(variant: Variant) -> str:
     largest = sizes(variant)[-1]
     first: dict[str, list[int]] = {}
     for n in range(variant.layers):
-        name = variant.members[int(mean_shares(variant, n, largest).argmax())]
+        name = variant.terms[int(mean_shares(variant, n, largest).argmax())]
         first.setdefault(name, []).append(n)
     parts = []
     for name, layers in first.items():
-        m = variant.members.index(name)
+        m = variant.terms.index(name)
         least = min(float(mean_shares(variant, n, largest)[m]) for n in layers)
         parts.append(
             f"{code(name)} in {len(layers)} of {variant.layers} layers ({percent(least)} or more)"

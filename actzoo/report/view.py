@@ -18,7 +18,7 @@ from actzoo.results.schema import fits
 from actzoo.results.store import Store
 from actzoo.sweep.plan import Run
 from actzoo.training.protocol import Phase, Protocol
-from actzoo.training.spec import CellSpec
+from actzoo.training.spec import CellSpec, MixtureRule
 
 Floats = NDArray[np.float64]
 KEPT = 256
@@ -119,6 +119,17 @@ class Variant:
         """All its names, as in results.csv."""
         text = " + ".join(self.members)
         return f"{text} ({self.control})" if self.control else text
+
+    @cached_property
+    def rule(self) -> MixtureRule:
+        """How its functions are mixed."""
+        result = self.done[0].result if self.done else None
+        return MixtureRule() if result is None else CellSpec.from_json(result["spec"]).rule
+
+    @property
+    def terms(self) -> tuple[str, ...]:
+        """What its weights are of: its functions, or the terms of its rule."""
+        return self.rule.terms or self.members
 
     @property
     def is_mixture(self) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, NamedTuple
 
@@ -14,6 +14,7 @@ from actzoo.errors import UsageError
 from actzoo.kernels import KERNELS, Kernel
 from actzoo.mixture import Init
 from actzoo.plugins.registry import default, get
+from actzoo.rules import RATIO, SCOPES, Scope
 from actzoo.sweep.grid import (
     OF_RUN,
     TUNABLE,
@@ -28,7 +29,7 @@ from actzoo.sweep.grid import (
 from actzoo.training.build import WeightInit
 from actzoo.training.fingerprint import Fingerprint, of_activation
 from actzoo.training.protocol import PAPER, Protocol, equal_epochs
-from actzoo.training.spec import CellSpec, Precision
+from actzoo.training.spec import CellSpec, MixtureRule, Precision
 
 Control = Literal["", "equal-epochs"]
 LARGEST = 2**63 - 1
@@ -45,10 +46,12 @@ class Subject(NamedTuple):
 
 
 class Prints(NamedTuple):
-    """What stands behind the names of a run's tasks and models."""
+    """What stands behind the names of a run's tasks and models, and its rule."""
 
     tasks: Mapping[str, Fingerprint]
     models: Mapping[str, Fingerprint]
+    rule: Callable[[tuple[str, ...]], MixtureRule] = lambda _: MixtureRule()
+    """How each set is mixed."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,6 +77,8 @@ class Run:
         precision: "fp32" or "bf16".
         threads: Torch's threads on the CPU.
         kernel: How activations are computed: "auto", "reference", "fused" or "table".
+        rule: Name of the rule by which the members of sets are mixed.
+        rule_scope: "layer" for one set of weights a layer, "channel" for one a channel.
         grid: Values to choose from for each set, by hyper-parameter (see `TUNABLE`); one
             value alone is set, not tuned.
         tune_seeds: The seeds that the choice is made on; none of `seeds`.
@@ -100,6 +105,8 @@ class Run:
     precision: Precision = "fp32"
     threads: int = 1
     kernel: Kernel = "auto"
+    rule: str = RATIO.name
+    rule_scope: Scope = "layer"
     grid: Grid = field(default_factory=dict)
     tune_seeds: tuple[int, ...] = (1000, 1001)
 
@@ -140,6 +147,10 @@ class Run:
             raise UsageError(f"precision {self.precision!r}; expected 'fp32' or 'bf16'")
         if self.kernel not in KERNELS:
             raise UsageError(f"kernel {self.kernel!r}; expected one of {', '.join(KERNELS)}")
+        if not isinstance(self.rule, str) or not self.rule.strip():
+            raise UsageError(f"rule {self.rule!r}; expected the name of a rule, e.g. 'softmax'")
+        if self.rule_scope not in SCOPES:
+            raise UsageError(f"rule scope {self.rule_scope!r}; expected 'layer' or 'channel'")
         if self.control not in ("", "equal-epochs"):
             raise UsageError(f"control {self.control!r}; expected 'equal-epochs'")
         self._check_grid()
@@ -282,6 +293,7 @@ class Run:
                     prints.tasks[subject.dataset],
                     prints.models[subject.model],
                 ),
+                prints.rule(subject.members),
             )
             for dataset in self.datasets
             for model in self.models
@@ -297,7 +309,11 @@ class Run:
         )
 
     def _cell(
-        self, subject: Subject, setting: Setting, prints: tuple[Fingerprint, ...]
+        self,
+        subject: Subject,
+        setting: Setting,
+        prints: tuple[Fingerprint, ...],
+        rule: MixtureRule,
     ) -> CellSpec:
         """The cell of the first seed."""
         own = self.with_setting(setting)
@@ -314,6 +330,7 @@ class Run:
             precision=self.precision,
             threads=self.threads,
             kernel=self.kernel,
+            rule=rule,
             fingerprints=prints,
         )
 

@@ -19,6 +19,7 @@ from actzoo.kernels import Kernel
 from actzoo.mixture import Init, Mixture
 from actzoo.mixture.fuse import fuse, pools
 from actzoo.models.model import Model
+from actzoo.rules import RATIO, Rule, Scope
 from actzoo.training.seeding import generator, seeded
 
 Layer = ActivationLayer
@@ -91,6 +92,8 @@ def build(
     init: Init,
     weight_init: WeightInit = "default",
     kernel: Kernel = "reference",
+    rule: Rule = RATIO,
+    scope: Scope = "layer",
     network_seed: int,
     mixture_seed: int,
 ) -> Built:
@@ -110,7 +113,9 @@ def build(
             if len(members) == 1 and members[0].kind == "gated":
                 layer, after = members[0].module(channels), members[0].channels_after(channels)
             else:
-                layer = Mixture(members, init=init, channels=channels, kernel=kernel)
+                layer = Mixture(
+                    members, rule=rule, scope=scope, init=init, channels=channels, kernel=kernel
+                )
                 after = channels
         layers.append(layer)
         return layer, after

@@ -184,7 +184,7 @@ def collect_proportions(variant: Variant) -> list[Proportions]:
         for m in sorted(largest.tolist()):
             band = along(variant, f"P_A{n + 1}_{m + 1}", start=partial(_proportion_at_start, n, m))
             if band is not None:
-                functions.append((variant.members[m], band))
+                functions.append((variant.terms[m], band))
         found.append(Proportions(f"A{n + 1}", tuple(functions)))
     return found
 
