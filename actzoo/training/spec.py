@@ -102,7 +102,7 @@ class CellSpec:
         parts: dict[str, Any] = json.loads(json.dumps(msgspec.to_builtins(self)))
         parts["fingerprints"] = [print_.to_json() for print_ in self.fingerprints]
         if self.rule == MixtureRule():  # as in cells from before there was a choice
-            del parts["rule"]
+            parts.pop("rule", None)  # of a spec that msgspec read it is not there
         return {"format": FORMAT, **parts}
 
     @classmethod
