@@ -5,8 +5,6 @@ from actzoo.activation import Claims as Claims
 from actzoo.errors import ActzooError as ActzooError
 from actzoo.errors import DataError as DataError
 from actzoo.errors import DeclarationError as DeclarationError
-from actzoo.mixture import RATIO as RATIO
-from actzoo.mixture import SOFTMAX as SOFTMAX
 from actzoo.mixture import Mixture as Mixture
 from actzoo.mixture.fuse import fuse as fuse
 from actzoo.mixture.fuse import unfuse as unfuse
@@ -16,6 +14,9 @@ from actzoo.models.model import Network as Network
 from actzoo.plugins.hooks import hookimpl as hookimpl
 from actzoo.plugins.registry import get as get
 from actzoo.plugins.registry import names as names
+from actzoo.rules import RATIO as RATIO
+from actzoo.rules import SOFTMAX as SOFTMAX
+from actzoo.rules import Rule as Rule
 from actzoo.sweep.bench import bench as bench
 from actzoo.tasks.images import Images as Images
 from actzoo.tasks.objective import CLASSIFICATION as CLASSIFICATION

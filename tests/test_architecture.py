@@ -18,7 +18,7 @@ FLOORS = (
     ("errors", "backends"),
     ("formula", "naming", "isolation", "escaping"),
     ("activation", "files"),
-    ("values", "tasks", "models"),
+    ("values", "rules", "tasks", "models"),
     ("sources",),
     ("plugins",),
     ("summary",),

@@ -17,7 +17,55 @@ if TYPE_CHECKING:
     from actzoo.activation.declaration import Activation
 
 
-class ActivationModule(nn.Module):
+class ActivationLayer(nn.Module):
+    """What every activation layer offers; the rest is as for a function alone.
+
+    Attributes:
+        kernel: What was asked to compute it.
+    """
+
+    kernel: str = "reference"
+
+    @property
+    def layers(self) -> tuple[ActivationModule, ...]:
+        """The functions as layers, with what each learns; of a function alone, itself."""
+        raise NotImplementedError
+
+    @property
+    def activations(self) -> tuple[Activation, ...]:
+        """The functions."""
+        return tuple(a for layer in self.layers for a in layer.activations)
+
+    @property
+    def weights(self) -> Tensor:
+        """The raw weights, the first dimension by term; 1 for a function alone."""
+        return torch.ones(1)
+
+    @property
+    def proportions(self) -> Tensor:
+        """The proportions, of the shape of the weights; 1 for a function alone."""
+        return torch.ones(1)
+
+    @property
+    def parameter_channels(self) -> int:
+        """How many channels the layer's own parameters were made for; 1 if it needs none."""
+        return next((n for layer in self.layers if (n := layer.parameter_channels) > 1), 1)
+
+    @property
+    def is_elementwise(self) -> bool:
+        """Whether each output depends on one input alone."""
+        return all(a.kind in ("elementwise", "channelwise") for a in self.activations)
+
+    def contributions(self, x: Tensor) -> list[Tensor]:
+        """Return what each term adds to the layer's value, the others left out."""
+        return [self(x)]
+
+    def kernel_used(self, device: torch.device | str, dtype: torch.dtype) -> str:
+        """Return what computes it for such an input: plain torch, for a function alone."""
+        return "reference"
+
+
+class ActivationModule(ActivationLayer):
     """A layer of one activation; its learnable parameters train with the model.
 
     Input and output have the same shape, dtype and memory format, except that a gated
@@ -46,7 +94,7 @@ class ActivationModule(nn.Module):
                         f"{activation.name} learns {name!r} per channel: "
                         f"say how many, module(channels=...) or Mixture(..., channels=...)"
                     )
-                value = value.expand(_count(activation.name, channels), *value.shape).clone()
+                value = value.expand(count(channels, activation.name), *value.shape).clone()
             self.learned[name] = nn.Parameter(value)
         # Parameters that neither train nor depend on x are the declared ones in every step.
         self._is_constant = not self.learned and not any(
@@ -56,9 +104,24 @@ class ActivationModule(nn.Module):
         self._ranges = {n: r for n, r in activation.allowed().items() if n in activation.learnable}
 
     @property
+    def layers(self) -> tuple[ActivationModule, ...]:
+        """The layer itself."""
+        return (self,)
+
+    @property
     def activations(self) -> tuple[Activation, ...]:
         """The functions of the layer, here only one."""
         return (self.activation,)
+
+    @property
+    def parameter_channels(self) -> int:
+        """How many channels the layer's own parameters were made for; 1 if it needs none."""
+        per_channel = (
+            int(value.shape[0])
+            for name, value in self.learned.items()
+            if self.activation.learnable[name] == "channel"
+        )
+        return next(per_channel, 1)
 
     def parameters_for(self, x: Tensor) -> Mapping[str, Any]:
         """Return the parameters for `fn`: the learnt values, shaped to broadcast against x.
@@ -110,17 +173,22 @@ class ActivationModule(nn.Module):
         return self.activation.name
 
 
-def _count(name: str, channels: Any) -> int:
+def count(channels: Any, name: str = "a mixture") -> int:
+    """Return a number of channels.
+
+    Raises:
+        DeclarationError: It is no whole number from 1.
+    """
     try:
-        count = operator.index(channels)
+        found = operator.index(channels)
     except TypeError:
-        count = 0
-    if count < 1:
+        found = 0
+    if found < 1:
         raise DeclarationError(
             f"{name} with channels={channels!r}; expected the size of dimension 1 of what the "
             f"layer will see, a whole number from 1"
         )
-    return count
+    return found
 
 
 def as_leaf(layer: nn.Module, x: Any) -> Tensor:

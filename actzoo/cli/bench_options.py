@@ -105,6 +105,14 @@ GROUPS: Mapping[str, tuple[click.Option, ...]] = {
             "--mixture-init", "init", of="equal random",
             help="Initial raw weights: 1 each, or uniform on (0, 1) [equal].",
         ),
+        _option(
+            "--rule", metavar="NAME",
+            help="How the members of a mixture combine: ratio, softmax, or a plugin's [ratio].",
+        ),
+        _choice(
+            "--rule-scope", of="layer channel",
+            help="One set of mixture weights for each layer, or for each channel [layer].",
+        ),
         _choice(
             "--weight-init", of="default gain",
             help="Torch's initialisation, or scaled by each set's gain [default].",

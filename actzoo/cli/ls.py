@@ -1,4 +1,4 @@
-"""`actzoo ls`: a list of activations, sets, datasets or models."""
+"""`actzoo ls`: a list of activations, sets, datasets, models or rules."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from actzoo.escaping import visible
 @click.option("--sets", "what", flag_value="sets", help="List named sets.")
 @click.option("--datasets", "what", flag_value="datasets", help="List datasets.")
 @click.option("--models", "what", flag_value="models", help="List models.")
+@click.option("--rules", "what", flag_value="rules", help="List the rules of mixtures.")
 @json_option
 def command(
     word: str | None,
@@ -30,7 +31,7 @@ def command(
     what: str | None,
     as_json: bool,
 ) -> None:
-    """List activations (or sets, datasets, models), all or those that match WORD.
+    """List activations (or sets, datasets, models, rules), all or those that match WORD.
 
     WORD is searched in the name, the aliases, the formula, the family and the source.
     """

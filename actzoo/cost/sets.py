@@ -23,7 +23,7 @@ from actzoo.sweep.prepare import Loaded
 from actzoo.tasks.task import Examples
 from actzoo.training.build import build
 from actzoo.training.protocol import Phase, Protocol
-from actzoo.training.spec import CellSpec
+from actzoo.training.spec import CellSpec, MixtureRule
 
 BASE = "relu"
 BESIDE = 8
@@ -137,7 +137,7 @@ def _groups(
 
 def _group(specs: Sequence[CellSpec], loaded: Loaded, device: torch.device) -> list[dict[str, Any]]:
     """The rows of some sets of one task and model, measured beside ReLU."""
-    base = replace(specs[0], members=(f"{GROUP}:{BASE}",))
+    base = replace(specs[0], members=(f"{GROUP}:{BASE}",), rule=MixtureRule())
     entered = [_contestant(base, loaded, BASE, device)]
     # The numbers are names: a set may itself be ReLU.
     entered += [_contestant(s, loaded, str(n), device) for n, s in enumerate(specs)]
@@ -161,6 +161,7 @@ def _contestant(spec: CellSpec, loaded: Loaded, name: str, device: torch.device)
         built = build(
             values.model, values.options, values.members, task.shape, task.outputs,
             init=spec.init, weight_init=spec.weight_init, kernel=spec.kernel,
+            rule=values.rule, scope=spec.rule.scope,
             network_seed=0, mixture_seed=0,
         )  # fmt: skip
         built.model.to(device)

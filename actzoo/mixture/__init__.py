@@ -1,6 +1,6 @@
 """Learnable mixtures of activations: how weights become proportions, and the layer."""
 
 from actzoo.mixture.mixture import Init, Mixture
-from actzoo.mixture.rule import RATIO, SOFTMAX, Rule
+from actzoo.rules import RATIO, SOFTMAX, Rule
 
 __all__ = ["RATIO", "SOFTMAX", "Init", "Mixture", "Rule"]

@@ -158,6 +158,8 @@ def _function(layer: nn.Module) -> tuple[tuple[Activation, ...], Kernel] | None:
     activations: tuple[Activation, ...]
     kernel: Kernel = "auto"
     if type(layer) is Mixture:
+        if len(layer.members) > 1 and not layer.is_plain_sum:
+            return None
         activations, kernel = layer.activations, layer.kernel
     elif type(layer) is ActivationModule:
         activations = layer.activations

@@ -1,23 +1,24 @@
-"""A learnable mixture of activations: A(x) = Σ Pᵢ fᵢ(x) with P from the raw weights w."""
+"""A learnable mixture of activations: A(x) = Σ Pᵢ fᵢ(x), or as another rule combines them."""
 
 from __future__ import annotations
 
 import functools
 import itertools
+import math
 from collections.abc import Callable, Iterable
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
-from torch.utils.hooks import RemovableHandle
 
 from actzoo.activation import Activation, ActivationModule
-from actzoo.activation.module import as_leaf
+from actzoo.activation.module import ActivationLayer, as_leaf, count
 from actzoo.activation.names_in_state import keep_names, name_in_state, written
 from actzoo.errors import DeclarationError, KernelError, MixtureError
 from actzoo.formula.inputs import real
 from actzoo.kernels import KERNELS, Kernel, alone, is_plain, plan, weighted_sum
-from actzoo.mixture.rule import RATIO, Rule
+from actzoo.mixture.attachment import Attachment
+from actzoo.mixture.combine import along_channels, combined
 from actzoo.mixture.soundness import (
     examine,
     guarded,
@@ -29,13 +30,14 @@ from actzoo.mixture.soundness import (
     whole,
 )
 from actzoo.plugins.registry import default, get
+from actzoo.rules import RATIO, SCOPES, Rule, Scope
 
 Init = Literal["equal", "random"]
 LOOK_EVERY = 16
 """Steps between two looks at the scale of w where looking makes somebody wait."""
 
 
-class Mixture(nn.Module):
+class Mixture(ActivationLayer):
     """A(x) = Σ Pᵢ fᵢ(x), elementwise, with one learnable weight for each function.
 
     Under the default rule Pᵢ = wᵢ/Σw with w >= 0. The weights are projected onto w >= 0
@@ -51,11 +53,15 @@ class Mixture(nn.Module):
     Args:
         members: Names, formulas, Activation values or functions of a tensor; at least one. Or
             one text, as `actzoo bench --set` takes it: "relu,tanh,sin", or a set's name.
-        rule: How w becomes P.
+        rule: How w becomes P, and how P and the members give A(x): `actzoo.RATIO`,
+            `actzoo.SOFTMAX`, or a `Rule` of your own.
+        scope: "layer" for one set of weights, or "channel" for one for each channel, which
+            plain torch computes.
         init: "equal" starts every raw weight at the rule's neutral value (1 for ratio);
             "random" draws w uniformly from (0, 1) (for softmax: log of such a draw). The
             scale matters, since P does not see it but Adam's step does.
-        channels: Size of dimension 1 of the input; needed by members that learn per channel.
+        channels: Size of dimension 1 of the input; needed by members that learn per channel,
+            and by scope "channel".
         generator: For the random start; torch's default generator otherwise.
         kernel: What computes it, see `actzoo.kernels.plan`: "auto" takes the table where it
             can, which keeps only x for the backward pass, and needs no compiler;
@@ -76,6 +82,7 @@ class Mixture(nn.Module):
         members: str | Iterable[str | Activation | Callable[[Tensor], Tensor]],
         *more: Any,
         rule: Rule = RATIO,
+        scope: Scope = "layer",
         init: Init = "equal",
         channels: int | None = None,
         generator: torch.Generator | None = None,
@@ -89,7 +96,11 @@ class Mixture(nn.Module):
                 f"Mixture(['relu', 'tanh']), and settings by name, such as rule=actzoo.SOFTMAX"
             )
         if not isinstance(rule, Rule):
-            raise DeclarationError(f"rule={rule!r}; expected actzoo.RATIO or actzoo.SOFTMAX")
+            raise DeclarationError(
+                f"rule={rule!r}; expected actzoo.RATIO, actzoo.SOFTMAX or another actzoo.Rule"
+            )
+        if scope not in SCOPES:
+            raise DeclarationError(f"scope={scope!r}; expected 'layer' or 'channel'")
         if kernel not in KERNELS:
             raise KernelError(f"kernel={kernel!r}; expected one of {', '.join(KERNELS)}")
         if isinstance(members, str):
@@ -103,13 +114,33 @@ class Mixture(nn.Module):
                     f"{activation.name} changes the number of channels, so its output cannot "
                     f"be added to the others'; leave it out of the mixture"
                 )
+        several = len(activations) > 1
         self.rule = rule
+        self.scope: Scope = scope if several else "layer"
+        if self.scope == "channel" and channels is None:
+            raise DeclarationError(
+                "scope='channel' takes one set of weights for each channel: say how many, "
+                "Mixture(..., scope='channel', channels=...)"
+            )
         self.kernel: Kernel = kernel
         self.members = nn.ModuleList(a.module(channels) for a in activations)
-        self.w = nn.Parameter(
-            _initial(rule, init, len(activations), generator), requires_grad=len(activations) > 1
-        )
-        keep_names(self, _reorder)
+        names = [a.name for a in activations]
+        self.terms = rule.names(names) if several else tuple(names)
+        if kernel in ("table", "fused") and several and not self.is_plain_sum:
+            raise KernelError(
+                f"the {kernel} kernel cannot serve here: it computes weighted sums with one weight "
+                f"for a function and layer, not the rule {self._rule_in_words}; "
+                f"expected kernel='auto' or 'reference'"
+            )
+        self._channels: tuple[int, ...] = (count(channels),) if self.scope == "channel" else ()
+        shape = (len(self.terms), *self._channels)
+        self.w = nn.Parameter(_initial(rule, init, shape, generator), requires_grad=several)
+        if (found := tuple(rule.normalise(self.w.detach()).shape)) != shape:
+            raise DeclarationError(
+                f"rule {rule.name}: normalise gave shape {found} for w of shape {shape}; "
+                f"expected the same shape"
+            )
+        keep_names(self, _reorder if rule.is_weighted_sum else None)
 
     @property
     def activations(self) -> tuple[Activation, ...]:
@@ -122,9 +153,18 @@ class Mixture(nn.Module):
         return tuple(self.members)  # type: ignore[arg-type]  # a ModuleList forgets the type
 
     @property
+    def is_plain_sum(self) -> bool:
+        """Whether A(x) = Σ Pᵢ fᵢ(x) with one P for the layer, as a table can compute it."""
+        return self.rule.is_weighted_sum and self.scope == "layer"
+
+    @property
+    def _rule_in_words(self) -> str:
+        return f"{self.rule.name}{'' if self.scope == 'layer' else ' per channel'}"
+
+    @property
     def names_in_state(self) -> tuple[str, ...]:
         """What the layer's state must be of to be loaded: the rule, then the functions."""
-        return (f"rule {self.rule.name}", *(name_in_state(a) for a in self.activations))
+        return (f"rule {self._rule_in_words}", *(name_in_state(a) for a in self.activations))
 
     def get_extra_state(self) -> Tensor:
         """The names, for the state dict."""
@@ -134,8 +174,18 @@ class Mixture(nn.Module):
         """Nothing: a state does not change which functions these are."""
 
     @property
+    def weights(self) -> Tensor:
+        """The raw weights: `w`, gathered where a model is sharded."""
+        return whole(self.w)
+
+    @property
+    def parameter_channels(self) -> int:
+        """How many channels the weights or the members' parameters were made for; 1 if none."""
+        return self._channels[0] if self._channels else super().parameter_channels
+
+    @property
     def proportions(self) -> Tensor:
-        """P, shape (k,), differentiable in w.
+        """P, shape (k,), or (k, channels) under scope "channel"; differentiable in w.
 
         Raises:
             MixtureError: A weight is negative or not finite, or all are 0.
@@ -155,6 +205,8 @@ class Mixture(nn.Module):
         x = real(x, "a mixture")
         if len(self.members) == 1:
             return self._alone(x)
+        if not self.is_plain_sum:
+            return self._combined(self.forward_proportions(), x)
         parameters = [member.parameters_for(x) for member in self.layers]
         return weighted_sum(
             self.activations,
@@ -185,6 +237,21 @@ class Mixture(nn.Module):
             self._examined = _version(w)
         return proportions(self.rule, w)
 
+    def _combined(self, proportions: Tensor, x: Tensor) -> Tensor:
+        """A(x) by the rule itself, in plain torch."""
+        return combined(self.rule, proportions, x, [member(x) for member in self.layers])
+
+    def contributions(self, x: Tensor) -> list[Tensor]:
+        """Return what each term adds to A(x): A(x) with every other proportion 0."""
+        p = self.proportions.to(x.dtype)
+        if self.rule.is_weighted_sum:
+            each = along_channels(p, x)
+            return [share * member(x) for share, member in zip(each, self.layers, strict=True)]
+        alone = (
+            torch.zeros_like(p).index_copy(0, at, p[at]) for at in torch.arange(len(p))[:, None]
+        )
+        return [self._combined(one, x) for one in alone]
+
     def _alone(self, x: Tensor) -> Tensor:
         member = self.layers[0]
         function = member.activation
@@ -201,6 +268,8 @@ class Mixture(nn.Module):
         Raises:
             KernelError: The kernel that was asked for cannot run there.
         """
+        if len(self.members) > 1 and not self.is_plain_sum:
+            return "reference"
         return plan(self.activations, torch.device(device), dtype, self.kernel).name
 
     def attach(self, optimizer: torch.optim.Optimizer) -> Attachment:
@@ -280,27 +349,18 @@ class Mixture(nn.Module):
 
     def _is_in_parts(self) -> bool:
         """Whether only a part of w is here, as FSDP's first form leaves it between two passes."""
-        return self.w.numel() != len(self.members)
+        return self.w.numel() != math.prod((len(self.terms), *self._channels))
 
     def extra_repr(self) -> str:
         """The proportions and names, for `print(model)`."""
         if self.w.is_meta:
             return self.rule.name
-        p = proportions(self.rule, whole(self.w.detach())).tolist()
-        named = zip(p, self.activations, strict=True)
-        return f"{self.rule.name}: " + " + ".join(f"{v:.4f} {a.name}" for v, a in named)
-
-
-class Attachment:
-    """An optimiser's tie to a mixture; `remove()` ends it."""
-
-    def __init__(self, *handles: RemovableHandle) -> None:
-        self._handles = handles
-
-    def remove(self) -> None:
-        """Project no more."""
-        for handle in self._handles:
-            handle.remove()
+        p = proportions(self.rule, whole(self.w.detach()))
+        if self.scope == "channel":
+            p = p.mean(dim=1)  # one line has no place for all
+        named = zip(p.tolist(), self.terms, strict=True)
+        mean = ", mean" if self.scope == "channel" else ""
+        return f"{self._rule_in_words}{mean}: " + " + ".join(f"{v:.4f} {n}" for v, n in named)
 
 
 def _version(w: Tensor) -> tuple[int, int]:
@@ -324,11 +384,13 @@ def _reorder(layer: nn.Module, state: dict[str, Any], prefix: str, places: list[
                 state[f"{members}{now}.{key.removeprefix(own)}"] = value
 
 
-def _initial(rule: Rule, init: Init, k: int, generator: torch.Generator | None) -> Tensor:
+def _initial(
+    rule: Rule, init: Init, shape: tuple[int, ...], generator: torch.Generator | None
+) -> Tensor:
     if init == "equal":
-        return torch.full((k,), rule.start)
+        return torch.full(shape, rule.start)
     if init != "random":
         raise DeclarationError(f"init={init!r}: expected 'equal' or 'random'")
     # torch.rand includes 0, from which the ratio rule could not tell a draw apart.
-    draw = torch.rand(k, generator=generator).clamp_(min=torch.finfo(torch.float32).tiny)
+    draw = torch.rand(shape, generator=generator).clamp_(min=torch.finfo(torch.float32).tiny)
     return draw if rule.nonnegative else draw.log()

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from actzoo.errors import MixtureError
-from actzoo.mixture.rule import Rule
+from actzoo.rules import Rule
 
 BAND = 64.0
 """The mean of w stays within 1/BAND and BAND. P does not see the scale of w, but the gradient
@@ -41,22 +41,32 @@ def examine(rule: Rule, w: Tensor) -> None:
     Raises:
         MixtureError: A weight is negative under a rule that takes none, not finite, or all are 0.
     """
-    values = whole(w.detach()).tolist()
+    for number, values in enumerate(_channels(whole(w.detach()))):
+        _examine(rule, values, f" in channel {number}" if w.dim() > 1 else "")
+
+
+def _channels(w: Tensor) -> list[Sequence[float]]:
+    """The weights channel by channel; those of a layer are one."""
+    return list(zip(*w.tolist(), strict=True)) if w.dim() > 1 else [w.tolist()]
+
+
+def _examine(rule: Rule, values: Sequence[float], where: str) -> None:
     if not all(map(math.isfinite, values)):
         raise MixtureError(
-            f"mixture weights are no longer finite: w = {values}; lower their learning rate, or "
-            f"load the weights of an earlier step"
+            f"mixture weights are no longer finite: w = {[*values]}{where}; lower their "
+            f"learning rate, or load the weights of an earlier step"
         )
     if not rule.nonnegative:
         return
     if min(values) < 0:
         raise MixtureError(
-            f"mixture weights went negative: w = {values}; call mixture.attach(optimizer) once, "
-            f"for each optimiser that moves them, before its first step"
+            f"mixture weights went negative: w = {[*values]}{where}; call "
+            f"mixture.attach(optimizer) once, for each optimiser that moves them, before its "
+            f"first step"
         )
     if max(values) == 0:
         raise MixtureError(
-            f"all {len(values)} mixture weights are 0, so no proportions are left; "
+            f"all {len(values)} mixture weights are 0{where}, so no proportions are left; "
             f"lower the mixture's learning rate"
         )
 
@@ -84,9 +94,10 @@ def proportions(rule: Rule, w: Tensor) -> Tensor:
         return rule.normalise(w)
     if w.device.type != "cpu":
         return guarded(rule, w)
-    total = sum(w.detach().tolist())  # inf where it overflows; fsum would raise
     limits = torch.finfo(w.dtype)
-    if not max(SMALLEST, limits.tiny) <= total <= min(LARGEST, limits.max / 2):
+    least, most = max(SMALLEST, limits.tiny), min(LARGEST, limits.max / 2)
+    # A sum is inf where it overflows; fsum would raise.
+    if not all(least <= sum(values) <= most for values in _channels(w.detach())):
         w = w / w.detach().amax(dim=0)
     return rule.normalise(w)
 
@@ -119,13 +130,21 @@ def keep_scale(rule: Rule, w: Tensor, optimizer: torch.optim.Optimizer | None = 
         w: The weights.
         optimizer: Whose memory of gradients is scaled with w.
     """
-    mean = float(whole(w.detach()).double().mean()) if rule.nonnegative else rule.start
-    if 1 / BAND <= mean <= BAND or not 0 < mean < math.inf:
+    if not rule.nonnegative:
         return
-    exponent = -round(math.log2(mean / rule.start))
-    _scale(w, exponent)
-    if optimizer is not None:
-        _scale_memory(optimizer, w, exponent)
+    means = whole(w.detach()).double().mean(dim=0).view(-1).tolist()
+    for channel, mean in enumerate(means):
+        if 1 / BAND <= mean <= BAND or not 0 < mean < math.inf:
+            continue
+        exponent = -round(math.log2(mean / rule.start))
+        _scale(_part(w, channel), exponent)
+        if optimizer is not None:
+            _scale_memory(optimizer, w, exponent, channel)
+
+
+def _part(value: Tensor, channel: int) -> Tensor:
+    """The weights of one channel, in place; those of a layer are one."""
+    return value[:, channel] if value.dim() > 1 else value
 
 
 def _scale(value: Tensor, exponent: int) -> None:
@@ -133,7 +152,7 @@ def _scale(value: Tensor, exponent: int) -> None:
         value.mul_(2.0**half)
 
 
-def _scale_memory(optimizer: torch.optim.Optimizer, w: Tensor, exponent: int) -> None:
+def _scale_memory(optimizer: torch.optim.Optimizer, w: Tensor, exponent: int, channel: int) -> None:
     """Scale what an optimiser keeps of the gradients of w, which go as 1 over the scale of w."""
     if isinstance(optimizer, torch.optim.LBFGS):
         optimizer.state.clear()  # its pairs of steps and gradients fit one scale only
@@ -144,7 +163,7 @@ def _scale_memory(optimizer: torch.optim.Optimizer, w: Tensor, exponent: int) ->
         if name == "momentum_buffer" and "square_avg" in state:
             order = 0  # RMSprop keeps steps of it, which do not know the scale
         if isinstance(value, Tensor) and value.shape == w.shape:
-            _scale(value, -order * exponent)
+            _scale(_part(value, channel), -order * exponent)
 
 
 def holds(optimizer: torch.optim.Optimizer, w: Tensor) -> bool:

@@ -10,6 +10,7 @@ import pluggy
 if TYPE_CHECKING:
     from actzoo.activation import Activation
     from actzoo.models.model import Model
+    from actzoo.rules import Rule
     from actzoo.tasks.task import Dataset
     from actzoo.values import ActivationSet, ExecutorPlugin
 
@@ -35,6 +36,11 @@ def actzoo_datasets() -> Iterable[Dataset]:  # type: ignore[empty-body]
 @hookspec
 def actzoo_models() -> Iterable[Model]:  # type: ignore[empty-body]
     """Return the models that this plugin adds."""
+
+
+@hookspec
+def actzoo_rules() -> Iterable[Rule]:  # type: ignore[empty-body]
+    """Return the rules of mixtures that this plugin adds."""
 
 
 @hookspec

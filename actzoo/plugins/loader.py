@@ -31,6 +31,7 @@ from actzoo.errors import DeclarationError
 from actzoo.models.model import Model
 from actzoo.naming import distribution_key, is_plain_name, normal
 from actzoo.plugins import hooks
+from actzoo.rules import Rule
 from actzoo.sources.guarded import guarded
 from actzoo.sources.locate import name_of, version_of
 from actzoo.tasks.task import Dataset
@@ -38,12 +39,13 @@ from actzoo.values import ActivationSet, ExecutorPlugin
 
 GROUP = "actzoo"
 
-Offer = Activation | ActivationSet | Dataset | Model | ExecutorPlugin
+Offer = Activation | ActivationSet | Dataset | Model | Rule | ExecutorPlugin
 HOOKS: dict[str, type[Offer]] = {
     "actzoo_activations": Activation,
     "actzoo_sets": ActivationSet,
     "actzoo_datasets": Dataset,
     "actzoo_models": Model,
+    "actzoo_rules": Rule,
     "actzoo_executors": ExecutorPlugin,
 }
 """The type of the values that each hook returns."""

@@ -20,6 +20,7 @@ from actzoo.naming import distribution_key, is_plain_name, normal
 from actzoo.plugins import importing, models, spellings
 from actzoo.plugins.catalogue import Catalogue
 from actzoo.plugins.loader import GROUP, Loader, Origin, PluginState, discover, misnamed, unreadable
+from actzoo.rules import Rule
 from actzoo.tasks.task import Dataset
 from actzoo.values import ActivationSet, ExecutorPlugin
 
@@ -32,6 +33,7 @@ class Registry:
         self.sets: Catalogue[ActivationSet] = Catalogue("set")
         self.datasets: Catalogue[Dataset] = Catalogue("dataset")
         self.models: Catalogue[Model] = Catalogue("model")
+        self.rules: Catalogue[Rule] = Catalogue("rule")
         self.executors: Catalogue[ExecutorPlugin] = Catalogue("executor")
         self.plugins: list[PluginState] = []
         loader = Loader()
@@ -51,6 +53,8 @@ class Registry:
             self.datasets.add(offer, origin)
         elif isinstance(offer, Model):
             self.models.add(offer, origin)
+        elif isinstance(offer, Rule):
+            self.rules.add(offer, origin)
         elif isinstance(offer, ExecutorPlugin):
             self.executors.add(offer, origin)
 
@@ -182,7 +186,19 @@ class Registry:
             for s in self.plugins
         ]
 
-    def origin(self, value: Activation | Dataset | Model) -> Origin | None:
+    def rule(self, name: str) -> Rule:
+        """Return the rule of that name.
+
+        Raises:
+            UnknownNameError: Nothing goes by that name; the message names the nearest.
+            NameClashError: Two distributions provide it; the message names both.
+        """
+        found = self.rules.find(name.strip())
+        if found is None:
+            raise self.rules.unknown(name)
+        return found[0]
+
+    def origin(self, value: Activation | Dataset | Model | Rule) -> Origin | None:
         """Return the origin of a value, or of the value it is a variant of; None for a formula."""
         if isinstance(value, Activation):
             name = value.name.partition("(")[0]
@@ -190,7 +206,7 @@ class Registry:
             same = (o for a, o in entries if a is value)
             variant = (o for a, o in entries if (a.name, a.fn) == (name, value.fn))
             return next(same, None) or next(variant, None)
-        others = [*self.datasets.entries, *self.models.entries]
+        others = [*self.datasets.entries, *self.models.entries, *self.rules.entries]
         return next((origin for entry, origin in others if entry is value), None)
 
     def full_name(self, value: Activation) -> str:
@@ -207,9 +223,11 @@ class Registry:
             return value.name
         return f"{origin.distribution}:{value.name}"
 
-    def found_by(self, value: Dataset | Model) -> str:
-        """Return the name of a dataset or model, qualified where several have the same name."""
-        catalogue = self.datasets if isinstance(value, Dataset) else self.models
+    def found_by(self, value: Dataset | Model | Rule) -> str:
+        """Return the name of a value, qualified where several of its kind have the same name."""
+        catalogue: Any = self.models
+        if not isinstance(value, Model):
+            catalogue = self.datasets if isinstance(value, Dataset) else self.rules
         origin = self.origin(value)
         if origin is None or len(catalogue.named(value.name)) == 1:
             return value.name

@@ -20,7 +20,7 @@ from actzoo.sweep.plan import Run
 from actzoo.tasks.objective import Metric
 from actzoo.training.protocol import Protocol
 from actzoo.training.result import IMAGES, CellResult, History, StoredObjective
-from actzoo.training.spec import Coordinates
+from actzoo.training.spec import Coordinates, MixtureRule
 
 Floats = NDArray[np.float64]
 KEPT = 256
@@ -109,6 +109,16 @@ class Variant:
         """All its names, as in results.csv."""
         text = " + ".join(self.members)
         return f"{text} ({self.control})" if self.control else text
+
+    @cached_property
+    def rule(self) -> MixtureRule:
+        """How its functions are mixed."""
+        return self.results[0].spec.rule if self.done else MixtureRule()
+
+    @property
+    def terms(self) -> tuple[str, ...]:
+        """What its weights are of: its functions, or the terms of its rule."""
+        return self.rule.terms or self.members
 
     @property
     def is_mixture(self) -> bool:

@@ -215,9 +215,10 @@ def bench(
             different machines, versions or commits.
         options: The other settings of the command: seeds, baseline, members,
             mixtures, control, batch_size, limit, validation, init, weight_init, device,
-            precision, threads, kernel, grid, tune_seeds (see `actzoo.sweep.plan.Run`); and of
-            the phases lr_network, lr_mixture, weight_decay, optimizer, schedule. Several values
-            of a hyper-parameter are tuned. `protocol` takes phases of your own.
+            precision, threads, kernel, rule (a name or an actzoo.Rule), rule_scope, grid,
+            tune_seeds (see `actzoo.sweep.plan.Run`); and of the phases lr_network, lr_mixture,
+            weight_decay, optimizer, schedule. Several values of a hyper-parameter are tuned.
+            `protocol` takes phases of your own.
 
     Returns:
         The results, already stored; `actzoo report FOLDER` writes them up.
@@ -240,6 +241,8 @@ def bench(
     ):
         if several is not None:
             options[name] = _named(several, name_of)
+    if "rule" in options:
+        options["rule"] = values.name_of_rule(options["rule"])
     if epochs is not None:
         options["epochs"] = epochs
     run = to_run({"sets": tuple(given), "device": "auto", **from_python(options)})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, Literal, NamedTuple, get_type_hints
 
@@ -16,6 +16,7 @@ from actzoo.errors import UsageError
 from actzoo.kernels import KERNELS, Kernel
 from actzoo.mixture import Init
 from actzoo.plugins.registry import default, get
+from actzoo.rules import RATIO, Scope
 from actzoo.sweep.grid import (
     LARGEST,
     OF_RUN,
@@ -30,7 +31,7 @@ from actzoo.sweep.grid import (
 from actzoo.training.build import WeightInit
 from actzoo.training.fingerprint import Fingerprint, of_activation
 from actzoo.training.protocol import PAPER, Protocol, equal_epochs
-from actzoo.training.spec import CellSpec, Precision
+from actzoo.training.spec import CellSpec, MixtureRule, Precision
 
 Control = Literal["", "equal-epochs"]
 Names = Annotated[tuple[str, ...], Meta(description="a list of names")]
@@ -62,10 +63,12 @@ class Subject(NamedTuple):
 
 
 class Prints(NamedTuple):
-    """What stands behind the names of a run's tasks and models."""
+    """What stands behind the names of a run's tasks and models, and its rule."""
 
     tasks: Mapping[str, Fingerprint]
     models: Mapping[str, Fingerprint]
+    rule: Callable[[tuple[str, ...]], MixtureRule] = lambda _: MixtureRule()
+    """How each set is mixed."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,6 +94,8 @@ class Run:
         precision: "fp32" or "bf16".
         threads: Torch's threads on the CPU.
         kernel: How activations are computed: "auto", "reference", "fused" or "table".
+        rule: Name of the rule by which the members of sets are mixed.
+        rule_scope: "layer" for one set of weights a layer, "channel" for one a channel.
         grid: Values to choose from for each set, by hyper-parameter (see `TUNABLE`); one
             value alone is set, not tuned.
         tune_seeds: The seeds that the choice is made on; none of `seeds`.
@@ -117,6 +122,8 @@ class Run:
     precision: Precision = "fp32"
     threads: Annotated[int, Meta(ge=1, le=MOST_THREADS)] = 1
     kernel: Kernel = "auto"
+    rule: str = RATIO.name
+    rule_scope: Scope = "layer"
     grid: Annotated[Grid, Meta(description=_GRID)] = field(default_factory=dict)
     tune_seeds: Seeds = (1000, 1001)
 
@@ -143,6 +150,8 @@ class Run:
             raise UsageError("neither mixtures nor members: nothing but the baseline would run")
         if self.kernel not in KERNELS:
             raise UsageError(f"kernel {self.kernel!r}; expected one of {', '.join(KERNELS)}")
+        if not self.rule.strip():
+            raise UsageError(f"rule {self.rule!r}; expected the name of a rule, e.g. 'softmax'")
         self._check_grid()
 
     def _check_grid(self) -> None:
@@ -276,6 +285,7 @@ class Run:
                     prints.tasks[subject.dataset],
                     prints.models[subject.model],
                 ),
+                prints.rule(subject.members),
             )
             for dataset in self.datasets
             for model in self.models
@@ -291,13 +301,19 @@ class Run:
         )
 
     def _cell(
-        self, subject: Subject, setting: Setting, prints: tuple[Fingerprint, ...]
+        self,
+        subject: Subject,
+        setting: Setting,
+        prints: tuple[Fingerprint, ...],
+        rule: MixtureRule,
     ) -> CellSpec:
         """The cell of the first seed."""
         own = self.with_setting(setting)
         same = {name: getattr(own, name) for name in _OF_CELLS}
         same["protocol"] = own.phases(subject.control)
-        return CellSpec(**subject._asdict(), **same, seed=self.seeds[0], fingerprints=prints)
+        return CellSpec(
+            **subject._asdict(), **same, seed=self.seeds[0], rule=rule, fingerprints=prints
+        )
 
     def phases(self, control: str) -> Protocol:
         """The protocol of sets, or that of a control."""

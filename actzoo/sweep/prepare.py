@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import re
 from dataclasses import dataclass, replace
@@ -14,6 +15,7 @@ from actzoo.errors import DataError
 from actzoo.isolation import isolated
 from actzoo.naming import shortest
 from actzoo.plugins.registry import default, get
+from actzoo.rules import Rule
 from actzoo.sweep.feasible import Models, check_data, check_forward, check_pairing, made
 from actzoo.sweep.plan import Prints, Run
 from actzoo.sweep.resolve import Given, resolve
@@ -140,13 +142,13 @@ def _plan(run: Run, loaded: Loaded, elsewhere: bool) -> tuple[Plan, Loaded]:
             "inputs": task.inputs,
             "objective": task.objective.to_json(),
         }
-        _check_models(run, task, of_name, elsewhere)
-    prints = Prints(tasks, models)
+        _check_models(run, task, of_name, loaded.given.rule(run.rule), elsewhere)
+    prints = Prints(tasks, models, functools.cache(functools.partial(loaded.given.mixing, run)))
     cells = () if run.tunes else run.cells(prints)
     return Plan(run, cells, about, trials(run, prints), prints, tuple(notes)), loaded
 
 
-def _check_models(run: Run, task: Task, models: Models, elsewhere: bool) -> None:
+def _check_models(run: Run, task: Task, models: Models, rule: Rule, elsewhere: bool) -> None:
     """Build every model with every set once, so that a misfit shows beforehand."""
     variants = dict.fromkeys(members for members, _ in run.variants())
     for text, (model, options) in models.items():
@@ -161,6 +163,8 @@ def _check_models(run: Run, task: Task, models: Models, elsewhere: bool) -> None
                     task.outputs,
                     init="equal",
                     kernel=run.kernel,
+                    rule=rule,
+                    scope=run.rule_scope,
                     network_seed=0,
                     mixture_seed=0,
                 )

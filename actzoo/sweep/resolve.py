@@ -16,10 +16,12 @@ from actzoo.naming import is_plain_name
 from actzoo.plugins import datasets, models
 from actzoo.plugins.loader import GROUP
 from actzoo.plugins.registry import default, get
+from actzoo.rules import RATIO, Rule
 from actzoo.sweep.plan import Run
 from actzoo.tasks.task import Dataset, Task
+from actzoo.training.fingerprint import of_rule
 from actzoo.training.setup import Values
-from actzoo.training.spec import CellSpec
+from actzoo.training.spec import CellSpec, MixtureRule
 
 _DEFAULTS = (Run.baseline, *Run.datasets, *Run.models)
 
@@ -31,15 +33,17 @@ class Given:
     Attributes:
         datasets: Tasks by the names that the run has for them.
         models: Models likewise.
+        rules: Rules likewise.
     """
 
     datasets: dict[str, Dataset] = field(default_factory=dict)
     models: dict[str, Model] = field(default_factory=dict)
+    rules: dict[str, Rule] = field(default_factory=dict)
 
     @property
     def names(self) -> tuple[str, ...]:
         """The names that stand for values of this process alone."""
-        return (*self.datasets, *self.models)
+        return (*self.datasets, *self.models, *self.rules)
 
     def name_of_task(self, value: str | Task | Dataset) -> str:
         """Return the name of a task for the run, and keep the value if nobody else has it.
@@ -83,6 +87,43 @@ class Given:
             _keep(self.models, model.name, model)
         return model.name
 
+    def name_of_rule(self, value: str | Rule) -> str:
+        """Return the name of a rule for the run, and keep the value if nobody else has it.
+
+        Raises:
+            UsageError: It is none.
+        """
+        if isinstance(value, str):
+            return value
+        if not isinstance(value, Rule):
+            raise UsageError(f"rule={value!r}; expected a name, or an actzoo.Rule")
+        if default().origin(value) is not None:
+            return default().found_by(value)
+        _keep(self.rules, value.name, value)
+        return value.name
+
+    def rule(self, name: str) -> Rule:
+        """Return the rule of a name.
+
+        Raises:
+            UnknownNameError: No rule goes by it.
+        """
+        if name in self.rules:
+            return self.rules[name]
+        return RATIO if name == RATIO.name else default().rule(name)  # whoever has another
+
+    def mixing(self, run: Run, members: tuple[str, ...]) -> MixtureRule:
+        """Return how a run mixes the members of a set; a function alone is not mixed."""
+        rule = self.rule(run.rule)
+        if len(members) == 1:
+            return MixtureRule()
+        return MixtureRule(
+            name=run.rule,
+            scope=run.rule_scope,
+            terms=() if rule.is_weighted_sum else rule.names(members),
+            fingerprint=None if rule is RATIO else of_rule(rule, default()),
+        )
+
     def dataset(self, name: str) -> Dataset:
         """Return the dataset of a name.
 
@@ -105,7 +146,14 @@ class Given:
     def values(self, spec: CellSpec, task: Task) -> Values:
         """Return what the names in a spec stand for; the task is that of the spec."""
         model, options = self.model(spec.model)
-        return Values(tuple(get(name) for name in spec.members), task, model, options)
+        members = tuple(get(name) for name in spec.members)
+        return Values(members, task, model, options, self.rule(spec.rule.name))
+
+
+def _rule_name(text: str, given: Given) -> str:
+    """The name of a rule as its owner writes it; the ratio is ours, whoever has another."""
+    rule = given.rule(text)
+    return text if text in given.rules or rule is RATIO else default().found_by(rule)
 
 
 def _keep(kept: dict[str, Any], name: str, value: Any) -> None:
@@ -136,6 +184,7 @@ def resolve(run: Run, given: Given | None = None, *, elsewhere: bool = False) ->
         run.settled(),
         datasets=tuple(_dataset_name(own(text), here.datasets) for text in run.datasets),
         models=tuple(_model_name(own(text), here.models) for text in run.models),
+        rule=_rule_name(run.rule, here),
         device=str((device_elsewhere if elsewhere else pick_device)(run.device)),
         sets=tuple(tuple(name(n) for n in names) for names in run.sets),
         baseline=name(own(run.baseline)),

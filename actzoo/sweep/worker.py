@@ -22,7 +22,7 @@ from actzoo.sweep.progress import ProgressFile, read_progress
 from actzoo.sweep.resolve import Given
 from actzoo.tasks.task import Task
 from actzoo.training.cell import run_cell
-from actzoo.training.fingerprint import Fingerprint, of_activation, of_model, of_task
+from actzoo.training.fingerprint import Fingerprint, of_activation, of_model, of_rule, of_task
 from actzoo.training.phases import Epoch
 from actzoo.training.result import Reason
 from actzoo.training.setup import Values
@@ -161,6 +161,11 @@ def check_sources(cell: CellSpec, advice: str, given: Given | None = None) -> No
     for name, here, there in zip(cell.members, found, planned, strict=False):
         if here != there:
             raise UsageError(f"{_difference('function', name, here, there)}; {advice}")
+    rule = cell.rule.fingerprint
+    if rule is not None:
+        own = of_rule((given or Given()).rule(cell.rule.name), registry)
+        if own != rule:
+            raise UsageError(f"{_difference('rule', cell.rule.name, own, rule)}; {advice}")
     if model != planned[-1]:
         raise UsageError(f"{_difference('model', cell.model, model, planned[-1])}; {advice}")
 

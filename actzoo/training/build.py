@@ -12,31 +12,18 @@ from typing import Any, Literal
 import torch
 from torch import nn
 
-from actzoo.activation import Activation, ActivationModule, analysis
+from actzoo.activation import Activation, analysis
+from actzoo.activation.module import ActivationLayer
 from actzoo.isolation import isolated
 from actzoo.kernels import Kernel
 from actzoo.mixture import Init, Mixture
 from actzoo.mixture.fuse import fuse, pools
 from actzoo.models.model import Model
+from actzoo.rules import RATIO, Rule, Scope
 from actzoo.training.seeding import generator, seeded
 
-Layer = Mixture | ActivationModule
+Layer = ActivationLayer
 WeightInit = Literal["default", "gain"]
-
-
-def layer_channels(layer: Layer) -> int:
-    """How many channels the layer's own parameters were made for; 1 if it does not care."""
-    members = layer.layers if isinstance(layer, Mixture) else (layer,)
-    for member in members:
-        for name, parameter in member.learned.items():
-            if member.activation.learnable[name] == "channel":
-                return int(parameter.shape[0])
-    return 1
-
-
-def is_elementwise(layer: Layer) -> bool:
-    """Whether each output depends on one input alone."""
-    return all(a.kind in ("elementwise", "channelwise") for a in layer.activations)
 
 
 @dataclass(frozen=True)
@@ -54,7 +41,7 @@ class Built:
     @property
     def mixtures(self) -> tuple[Mixture, ...]:
         """The layers that are mixtures of several functions, with weights that can train."""
-        several = (n for n in self.layers if isinstance(n, Mixture) and len(n.members) > 1)
+        several = (n for n in self.layers if isinstance(n, Mixture) and len(n.activations) > 1)
         return tuple(several)
 
     @contextmanager
@@ -76,7 +63,7 @@ class Built:
             KernelError: The kernel that was asked for cannot run there.
         """
         dtype = torch.bfloat16 if precision == "bf16" else torch.float32
-        used = {n.kernel_used(device, dtype) for n in self.layers if isinstance(n, Mixture)}
+        used = {n.kernel_used(device, dtype) for n in self.layers}
         name = used.pop() if used else "reference"
         return f"{name} + pooling" if pools(self.model, device, dtype) else name
 
@@ -86,8 +73,7 @@ class Built:
 
     def activation_parameters(self) -> list[nn.Parameter]:
         """What activations learn of their own (a PReLU's slope): trains with the network."""
-        weights = {id(layer.w) for layer in self.layers if isinstance(layer, Mixture)}
-        return [p for layer in self.layers for p in layer.parameters() if id(p) not in weights]
+        return [p for n in self.layers for p in n.parameters() if p is not n.weights]
 
     def network_parameters(self) -> list[nn.Parameter]:
         """The network's own weights and biases."""
@@ -106,6 +92,8 @@ def build(
     init: Init,
     weight_init: WeightInit = "default",
     kernel: Kernel = "reference",
+    rule: Rule = RATIO,
+    scope: Scope = "layer",
     network_seed: int,
     mixture_seed: int,
 ) -> Built:
@@ -125,7 +113,9 @@ def build(
             if len(members) == 1 and members[0].kind == "gated":
                 layer, after = members[0].module(channels), members[0].channels_after(channels)
             else:
-                layer = Mixture(members, init=init, channels=channels, kernel=kernel)
+                layer = Mixture(
+                    members, rule=rule, scope=scope, init=init, channels=channels, kernel=kernel
+                )
                 after = channels
         layers.append(layer)
         return layer, after
@@ -141,17 +131,16 @@ def build(
 def exact_twin(layer: Layer) -> Layer:
     """A copy that computes in float64 by plain torch on the CPU, to look at the function."""
     twin = copy.deepcopy(layer).cpu().double().eval()
-    if isinstance(twin, Mixture):
-        twin.kernel = "reference"
+    twin.kernel = "reference"
     return twin
 
 
 def layer_gain(layer: Layer) -> float | None:
     """The gain of an activation layer as it stands; None where it has none (softmax, glu)."""
-    if not is_elementwise(layer):
+    if not layer.is_elementwise:
         return None
     twin = exact_twin(layer)
-    channels = layer_channels(layer)
+    channels = layer.parameter_channels
     return analysis.gain(lambda z: twin(z.unsqueeze(1).expand(-1, channels)).mean(dim=1))
 
 

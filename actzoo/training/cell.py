@@ -12,7 +12,6 @@ import numpy as np
 from actzoo.environment import environment
 from actzoo.errors import DivergedError
 from actzoo.isolation import isolated
-from actzoo.mixture import Mixture
 from actzoo.training import diagnostics
 from actzoo.training.build import Layer, layer_gain
 from actzoo.training.checkpoint import Checkpoint
@@ -152,7 +151,6 @@ class _Before:
 
 def _learned(layer: Layer) -> list[dict[str, Any]]:
     """What each member has learnt of its own; the mean where there is one for each channel."""
-    members = layer.layers if isinstance(layer, Mixture) else (layer,)
     return [
         {
             name: (value.mean(dim=0) if m.activation.learnable[name] == "channel" else value)
@@ -160,5 +158,5 @@ def _learned(layer: Layer) -> list[dict[str, Any]]:
             .tolist()
             for name, value in m.learned.items()
         }
-        for m in members
+        for m in layer.layers
     ]

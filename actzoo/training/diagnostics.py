@@ -11,10 +11,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from actzoo.mixture import Mixture
 from actzoo.tasks.objective import Objective
 from actzoo.tasks.task import Examples
-from actzoo.training.build import Built, Layer, exact_twin, is_elementwise, layer_channels
+from actzoo.training.build import Built, Layer, exact_twin
 from actzoo.training.result import LayerHealth
 
 RANGES = (1.0, 3.0, 10.0, 100.0)
@@ -109,7 +108,7 @@ def layer_health(
     rows = []
     for layer, z, g in zip(built.layers, inputs, gradients, strict=True):
         dead = saturated = None
-        if is_elementwise(layer):
+        if layer.is_elementwise:
             with built.evaluating():
                 size = slope(layer, z).abs()
             over = [d for d in range(z.dim()) if d != 1]
@@ -136,8 +135,8 @@ def curves(built: Built, prefix: str = "") -> dict[str, NDArray[np.float64]]:
         for half in RANGES:
             x = torch.linspace(-half, half, POINTS, dtype=torch.float64)
             stored[f"{prefix}A{number}_on_{half:g}"] = (
-                curve(twin, x, layer_channels(layer))
-                if is_elementwise(layer)
+                curve(twin, x, layer.parameter_channels)
+                if layer.is_elementwise
                 else np.full(POINTS, np.nan)
             )
     return stored
@@ -156,24 +155,18 @@ def histograms(inputs: list[Tensor]) -> dict[str, NDArray[np.float64]]:
 
 @torch.no_grad()
 def shares(layer: Layer) -> dict[str, list[float]]:
-    """Each function's share of Σ |Pᵢ fᵢ(x)| at |x| = 1, 10, 100, over both signs.
+    """Each term's share of Σ |Pᵢ fᵢ(x)| at |x| = 1, 10, 100, over both signs.
 
     Empty for a mixture with a member that is not elementwise.
     """
-    if not is_elementwise(layer):
+    if not layer.is_elementwise:
         return {}
-    if not isinstance(layer, Mixture):
-        return {f"{size:g}": [1.0] for size in SHARES_AT}
     result: dict[str, Any] = {}
-    channels = layer_channels(layer)
     twin = exact_twin(layer)
-    assert isinstance(twin, Mixture)
     for size in SHARES_AT:
-        x = torch.tensor([-size, size], dtype=torch.float64).unsqueeze(1).expand(-1, channels)
-        terms = [
-            float((p * member(x)).abs().mean())
-            for p, member in zip(twin.proportions, twin.layers, strict=True)
-        ]
+        x = torch.tensor([-size, size], dtype=torch.float64).unsqueeze(1)
+        parts = twin.contributions(x.expand(-1, layer.parameter_channels))
+        terms = [float(part.abs().mean()) for part in parts]
         total = sum(terms)
         result[f"{size:g}"] = [term / total if total else 0.0 for term in terms]
     return result

@@ -24,6 +24,7 @@ from actzoo.models.model import Model
 from actzoo.plugins.importing import is_reference, source_of
 from actzoo.plugins.loader import GROUP, Origin
 from actzoo.plugins.registry import Registry
+from actzoo.rules import Rule
 from actzoo.sources.locate import Place, outside
 from actzoo.sources.neighbours import FROM_FILE
 from actzoo.sources.reach import reach
@@ -286,6 +287,31 @@ def _refuse_without_source(name: str, functions: Iterable[Any]) -> None:
                 f"{name}: {function!r} has no source file, so an edit could not be told from its "
                 f"old results; define it in a file"
             )
+
+
+def of_rule(rule: Rule, registry: Registry) -> Fingerprint:
+    """The fingerprint of a rule: its formula, and the code of its functions.
+
+    Raises:
+        UsageError: It was made in Python from a callable that has no source.
+    """
+    origin = registry.origin(rule)
+    ours = origin is not None and origin.distribution == GROUP  # its file holds other things, too
+    starts, whole = _code_of(origin) if origin is not None and not ours else ([], {})
+    functions: list[Any] = [f for f in (rule.normalise, rule.terms, rule.combine) if f is not None]
+    values = [f"start={rule.start!r} nonnegative={rule.nonnegative!r}"]
+    if origin is None:
+        for found in [carried(function, rule.name, strict=True) for function in functions]:
+            functions += found.functions
+            values += found.values
+    starts = [*starts, *_places(functions)]
+    if not starts and not whole and not all(map(_is_torchs_own, functions)):
+        raise UsageError(
+            f"rule {rule.name}: its functions have no source file, so an edit could not be told "
+            f"from its old results; define them in a file"
+        )
+    provider = f"{origin.distribution} {origin.version}" if origin else "python"
+    return _fingerprint(rule.name, provider, rule.formula, starts, whole, values)
 
 
 def of_model(model: Model, options: Mapping[str, Any], registry: Registry) -> Fingerprint:

@@ -8,9 +8,9 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import msgspec
+from torch import Tensor
 
 from actzoo.errors import DivergedError, MixtureError
-from actzoo.mixture import Mixture
 from actzoo.training import diagnostics
 from actzoo.training.build import Layer
 from actzoo.training.checkpoint import Checkpoint, State
@@ -184,10 +184,15 @@ def _layers(setup: Setup) -> list[LayerEpoch]:
 
 
 def weights(layer: Layer) -> list[float]:
-    """The raw weights of a layer; 1 for a function alone."""
-    return layer.w.detach().tolist() if isinstance(layer, Mixture) else [1.0]
+    """The raw weights of a layer by term; their means where each channel has its own."""
+    return _by_term(layer.weights.detach())
 
 
 def proportions(layer: Layer) -> list[float]:
-    """The proportions of a layer; 1 for a function alone."""
-    return layer.proportions.detach().tolist() if isinstance(layer, Mixture) else [1.0]
+    """The proportions of a layer by term; their means where each channel has its own."""
+    return _by_term(layer.proportions.detach())
+
+
+def _by_term(values: Tensor) -> list[float]:
+    by_term: list[float] = (values.mean(dim=1) if values.dim() > 1 else values).tolist()
+    return by_term

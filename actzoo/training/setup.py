@@ -13,6 +13,7 @@ import torch
 
 from actzoo.activation import Activation
 from actzoo.models.model import Model
+from actzoo.rules import RATIO, Rule
 from actzoo.tasks.objective import Measured, Objective
 from actzoo.tasks.task import Examples, Task
 from actzoo.training import diagnostics
@@ -31,12 +32,14 @@ class Values:
         task: The task, whole.
         model: The model.
         options: The values of its options.
+        rule: How the members are mixed.
     """
 
     members: tuple[Activation, ...]
     task: Task
     model: Model
     options: Mapping[str, Any]
+    rule: Rule = RATIO
 
 
 @dataclass(frozen=True)
@@ -109,6 +112,8 @@ def set_up_cell(spec: CellSpec, values: Values) -> Setup:
         init=spec.init,
         weight_init=spec.weight_init,
         kernel=spec.kernel,
+        rule=values.rule,
+        scope=spec.rule.scope,
         network_seed=stream("network"),
         mixture_seed=stream("mixture"),
     )

@@ -12,6 +12,7 @@ import msgspec
 
 from actzoo.kernels import Kernel
 from actzoo.mixture import Init
+from actzoo.rules import RATIO, Scope
 from actzoo.training.build import WeightInit
 from actzoo.training.fingerprint import Fingerprint
 from actzoo.training.protocol import Phase, Protocol
@@ -43,6 +44,28 @@ class Coordinates(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True)
+class MixtureRule:
+    """How the members of a cell are mixed, with what a reader needs once the rule is gone.
+
+    Attributes:
+        name: Name of the rule.
+        scope: "layer" or "channel": what has weights of its own.
+        terms: What the weights are of, where it is no weighted sum of the members.
+        fingerprint: Of the rule, whose definition is its formula; None for the ratio.
+    """
+
+    name: str = RATIO.name
+    scope: Scope = "layer"
+    terms: tuple[str, ...] = ()
+    fingerprint: Fingerprint | None = None
+
+    @property
+    def formula(self) -> str:
+        """The rule in LaTeX."""
+        return RATIO.formula if self.fingerprint is None else self.fingerprint.definition
+
+
+@dataclass(frozen=True, kw_only=True)
 class CellSpec:
     """One task, model, set, seed and protocol: the unit of work and of statistics.
 
@@ -66,6 +89,7 @@ class CellSpec:
         fingerprints: Of the members, the task and the model.
         weight_init: "default" (torch's own), or "gain": scaled by the set's gain.
         kernel: What was asked for; which one ran is in the result.
+        rule: How the members are mixed; as it is by default for a function alone.
     """
 
     members: tuple[str, ...]
@@ -84,6 +108,7 @@ class CellSpec:
     fingerprints: tuple[Fingerprint, ...]
     weight_init: WeightInit = "default"
     kernel: Kernel = "reference"  # what cells ran before there was a choice
+    rule: MixtureRule = MixtureRule()
 
     @property
     def coordinates(self) -> Coordinates:
@@ -100,6 +125,8 @@ class CellSpec:
         """The canonical form: plain JSON values."""
         parts: dict[str, Any] = json.loads(json.dumps(msgspec.to_builtins(self)))
         parts["fingerprints"] = [print_.to_json() for print_ in self.fingerprints]
+        if self.rule == MixtureRule():  # as in cells from before there was a choice
+            parts.pop("rule", None)  # of a spec that msgspec read it is not there
         return {"format": RECIPE, **parts}
 
     @classmethod
@@ -109,6 +136,8 @@ class CellSpec:
         values["members"] = tuple(values["members"])
         values["protocol"] = tuple(Phase(**phase) for phase in values["protocol"])
         values["fingerprints"] = tuple(Fingerprint(**f) for f in values["fingerprints"])
+        if "rule" in values:
+            values["rule"] = msgspec.convert(values["rule"], MixtureRule)
         return cls(**values)
 
     @cached_property

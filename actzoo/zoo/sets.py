@@ -1,8 +1,8 @@
-"""Named sets of activations."""
+"""Named sets of activations, and the rules that mix their members."""
 
 from __future__ import annotations
 
-from actzoo import ActivationSet, hookimpl
+from actzoo import RATIO, SOFTMAX, ActivationSet, Rule, hookimpl
 
 
 @hookimpl
@@ -20,3 +20,9 @@ def actzoo_sets() -> tuple[ActivationSet, ...]:
             description="smooth functions of today's networks",
         ),
     )
+
+
+@hookimpl
+def actzoo_rules() -> tuple[Rule, ...]:
+    """The built-in rules."""
+    return (RATIO, SOFTMAX)

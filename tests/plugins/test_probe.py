@@ -20,7 +20,7 @@ RUN = """
 import actzoo
 results = actzoo.bench(
     ["tanh,sin"], tasks=["saddle"], models=["wide(width=8)", "mlp(depth=1, width=8)"],
-    seeds=[0], epochs=2, device="cpu", out="out",
+    rule="product", seeds=[0], epochs=2, device="cpu", out="out",
 )
 print([row["status"] for row in results.rows])
 """
@@ -48,6 +48,13 @@ def test_bench_runs_it_with_its_own_unit(tmp_path):
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert done.stdout == f"{['ok'] * 8}\n"  # the mixture, its members, relu: two models
+    rules = [
+        spec["rule"]
+        for path in tmp_path.glob("out/cells/*/result.json")
+        if len((spec := json.loads(path.read_text())["spec"])["members"]) == 2
+    ]
+    assert [(r["name"], r["terms"]) for r in rules] == [("product", ["tanh*sin"])] * 2
+    assert all(r["fingerprint"]["provider"] == "actzoo-probe 1.0" for r in rules)
     spec = json.loads((tmp_path / "out" / "spec.json").read_text())
     (name,) = spec["datasets"]
     assert name == "saddle" and spec["datasets"][name]["objective"]["metrics"][0]["name"] == "rmse"
@@ -58,8 +65,8 @@ def test_bench_runs_it_with_its_own_unit(tmp_path):
         assert test["metrics"]["rmse"] == pytest.approx(math.sqrt(loss.mean()), rel=1e-5)
     report = subprocess.run(
         [sys.executable, "-m", "actzoo", "bench", "--set", "tanh,sin", "--dataset", "saddle",
-         "--model", "wide(width=8)", "--seeds", "0-1", "--epochs", "2", "--device", "cpu",
-         "--no-cost", "--out", "reported"],
+         "--model", "wide(width=8)", "--rule", "product", "--seeds", "0-1", "--epochs", "2",
+         "--device", "cpu", "--no-cost", "--out", "reported"],
         cwd=tmp_path, capture_output=True, text=True,
         env={**os.environ, "PYTHONPATH": str(tmp_path)},
     )  # fmt: skip

@@ -190,7 +190,7 @@ def collect_proportions(variant: Variant) -> list[Proportions]:
         for m in sorted(largest.tolist()):
             band = along(variant, partial(_proportion, n, m), partial(_proportion_at_start, n, m))
             if band is not None:
-                functions.append((variant.members[m], band))
+                functions.append((variant.terms[m], band))
         found.append(Proportions(f"A{n + 1}", tuple(functions)))
     return found
 

@@ -18,6 +18,8 @@ from actzoo.report.sections.section import Section, joined
 from actzoo.report.statistics import r_squared, total_variation
 from actzoo.report.text import code, number, spread, table
 from actzoo.report.view import Floats, Group, Study, Variant
+from actzoo.rules import RATIO
+from actzoo.training.spec import MixtureRule
 
 SIDE_BY_SIDE = 4
 """Up to this many functions have a column each."""
@@ -76,7 +78,7 @@ def preferences(study: Study, members: tuple[str, ...], model: str) -> list[Pref
 
 def table_1(found: list[Preference]) -> str:
     """The paper's Table 1: P by dataset, layer and function, with where it started."""
-    members = found[0].variant.members
+    members = found[0].variant.terms
     if len(members) > SIDE_BY_SIDE:
         return _long_table(found)
     equal = all(p.started_equal for p in found)
@@ -102,7 +104,7 @@ def _long_table(found: list[Preference]) -> str:
     for p in found:
         name = markdown(p.group.name)
         layers = range(p.variant.layers)
-        for m, member in enumerate(p.variant.members):
+        for m, member in enumerate(p.variant.terms):
             equal = p.started_equal
             cells = (_from(p.end[:, n, m], p.start[:, n, m], equal) for n in layers)
             rows.append((name, code(member), *cells))
@@ -121,7 +123,7 @@ def beside_the_paper(study: Study, found: list[Preference]) -> str:
     rows = []
     for p in found:
         paper = published(study, p.group.dataset, p.group.model, p.variant.members)
-        if paper is None:
+        if paper is None or p.variant.rule != MixtureRule():
             continue
         for n, theirs in enumerate(paper):
             ours = p.end[:, n].mean(axis=0)
@@ -146,8 +148,17 @@ def beside_the_paper(study: Study, found: list[Preference]) -> str:
 
 
 def equations(p: Preference) -> str:
-    """A_1, A_2 ... with the mean P, as the paper's (11)-(19), in LaTeX."""
+    """A_1, A_2 ... with the mean P, as the paper's (11)-(19), in LaTeX.
+
+    Of a rule that is no weighted sum of the functions, the mean P of its terms.
+    """
     lines = []
+    if p.variant.rule.terms:
+        for n, weights in enumerate(p.end.mean(axis=0), start=1):
+            values = [f"P_{{{m}}} = {weight:.4f}" for m, weight in enumerate(weights, start=1)]
+            parts = [",\\ ".join(values[k : k + TERMS]) for k in range(0, len(values), TERMS)]
+            lines.append(f"A_{{{n}}}:\\quad & " + ", \\\\\n& ".join(parts))
+        return "\\begin{aligned}\n" + " \\\\\n".join(lines) + "\n\\end{aligned}"
     for n, weights in enumerate(p.end.mean(axis=0), start=1):
         terms = [
             f"{weight:.4f}\\,f_{{{m}}}(x)"
@@ -222,7 +233,7 @@ def collect(report: Report) -> Preferred | None:
 def render(found: Preferred) -> str:
     """Return it as markdown."""
     report, study = found.report, found.report.study
-    parts = [_introduction(study), _legend(report)]
+    parts = [_introduction(study, found.choices[0][0].variant), _legend(report)]
     if study.run.init == "equal":
         parts.append(
             "All P started equal, so this run cannot tell how far the end depends on the start; "
@@ -257,17 +268,36 @@ def _mathematics(text: str) -> str:
     return f"```math\n{text}\n```"
 
 
-def _introduction(study: Study) -> str:
-    start = {
-        "equal": "Every w started at 1, so every P started at 1 over the number of functions.",
-        "random": "Every w started uniform on (0, 1), drawn anew for each seed, layer and "
-        "function.",
-    }[study.run.init]
-    return (
-        r"A mixture layer is $A(x) = \sum_i P_i f_i(x)$ with $P_i = w_i / \sum_j w_j$ and "
-        rf"$w \ge 0$. {start} The paper does not say where its w started, nor at what scale; P "
-        r"does not see the scale, but the optimiser's step does."
-    )
+def _introduction(study: Study, variant: Variant) -> str:
+    rule, equal = variant.rule, study.run.init == "equal"
+    if rule.name == RATIO.name:
+        start = (
+            "Every w started at 1, so every P started at 1 over the number of functions."
+            if equal
+            else "Every w started uniform on (0, 1), drawn anew for each seed, layer and function."
+        )
+        text = (
+            r"A mixture layer is $A(x) = \sum_i P_i f_i(x)$ with $P_i = w_i / \sum_j w_j$ and "
+            rf"$w \ge 0$. {start} The paper does not say where its w started, nor at what scale; P "
+            r"does not see the scale, but the optimiser's step does."
+        )
+    else:
+        formula = f": ${rule.formula}$" if rule.formula else ""
+        start = (
+            "Every w started at the same value."
+            if equal
+            else "Every w was drawn anew for each seed, layer and term."
+        )
+        columns = (
+            " The columns of P are of the terms of this rule, in its order." if rule.terms else ""
+        )
+        text = f"A mixture layer follows the rule {markdown(rule.name)}{formula}. {start}{columns}"
+    if rule.scope == "channel":
+        text += (
+            " Each channel of a layer has weights of its own (`--rule-scope channel`). All w and P "
+            "here and in the stored results are means over the channels."
+        )
+    return text
 
 
 def _legend(report: Report) -> str:

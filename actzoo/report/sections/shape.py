@@ -49,8 +49,8 @@ def bend_table(variant: Variant) -> str:
 
 
 def share_table(variant: Variant) -> str:
-    """Each function's share of Σ |Pᵢ fᵢ(x)| at each size of x, and what arrives beyond it."""
-    members = variant.members
+    """Each term's share of Σ |Pᵢ fᵢ(x)| at each size of x, and what arrives beyond it."""
+    members = variant.terms
     wide = len(members) <= SIDE_BY_SIDE
     rows = []
     for n in range(variant.layers):
@@ -90,11 +90,11 @@ def loudest(variant: Variant) -> str:
     largest = sizes(variant)[-1]
     first: dict[str, list[int]] = {}
     for n in range(variant.layers):
-        name = variant.members[int(mean_shares(variant, n, largest).argmax())]
+        name = variant.terms[int(mean_shares(variant, n, largest).argmax())]
         first.setdefault(name, []).append(n)
     parts = []
     for name, layers in first.items():
-        m = variant.members.index(name)
+        m = variant.terms.index(name)
         least = min(float(mean_shares(variant, n, largest)[m]) for n in layers)
         parts.append(
             f"{code(name)} in {len(layers)} of {variant.layers} layers ({percent(least)} or more)"
@@ -127,14 +127,18 @@ def collect(report: Report) -> Shapes | None:
 def render(found: Shapes) -> str:
     """Return them as markdown."""
     spread_of = "" if found.report.one_seed else " (mean ± standard deviation over the seeds)"
+    share = (
+        "each term's share of what the terms give one by one, with every other proportion 0,"
+        if any(mixture.terms != mixture.members for _, mixture in found.mixtures)
+        else r"each function's share of $\sum_i |P_i f_i(x)|$"
+    )
     parts = [
         "The paper's eq. (20) says that near 0 a layer is $h_1 x$ for $x \\ge 0$ and $h_2 x$ "
         "otherwise, and eq. (21) calls it a LeakyReLU. Below: the least-squares lines through the "
         "origin on each half of [−1, 1], and R², the share of the curve's variance they "
         f"explain{spread_of}. *LeakyReLU-like* here means R² ≥ {STRAIGHT} and 0 ≤ h2/h1 ≤ {LEAKY}.",
-        "Then each function's share of $\\sum_i |P_i f_i(x)|$ at growing sizes of x (both signs "
-        "averaged), and beside it how many of the values that really arrive at the layer are "
-        "larger than that.",
+        f"Then {share} at growing sizes of x (both signs averaged), and beside it how many of the "
+        f"values that really arrive at the layer are larger than that.",
     ]
     for group, mixture in found.mixtures:
         where = f": {markdown(group.title)}" if len(found.report.study.groups) > 1 else ""

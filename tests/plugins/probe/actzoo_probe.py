@@ -1,17 +1,9 @@
-"""A task of regression and a model for it."""
+"""A task of regression, a model for it, and a rule of products."""
 
 import torch
 from torch import nn
 
-from actzoo import (
-    REGRESSION,
-    Dataset,
-    Examples,
-    Model,
-    Task,
-    hookimpl,
-    standardised,
-)
+from actzoo import RATIO, REGRESSION, Dataset, Examples, Model, Rule, Task, hookimpl, standardised
 
 
 def load_saddle(root):
@@ -44,3 +36,13 @@ def wide(activation, shape, outputs, width=16):
 @hookimpl
 def actzoo_models():
     return [Model(name="wide", make=wide, description="one layer", inputs=("features",))]
+
+
+def product(proportions, values):
+    return proportions[0] * values[0] * values[1]
+
+
+@hookimpl
+def actzoo_rules():
+    names = lambda members: ["*".join(members)]  # noqa: E731
+    return [Rule("product", RATIO.normalise, 1.0, True, names, product, r"A = P_1 f_1 f_2")]

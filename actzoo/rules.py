@@ -1,0 +1,121 @@
+"""Rules: how raw weights w become proportions P, and how P and the members give A(x)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor
+
+from actzoo.errors import DeclarationError
+from actzoo.naming import is_plain_name
+
+Scope = Literal["layer", "channel"]
+SCOPES: tuple[str, ...] = get_args(Scope)
+Terms = Callable[[Sequence[str]], Sequence[str]]
+Combine = Callable[[Sequence[Tensor], Sequence[Tensor]], Tensor]
+
+
+@dataclass(frozen=True)
+class Rule:
+    """How raw weights w become proportions P, and how P and the members give A(x).
+
+    Attributes:
+        name: lower_snake_case; specs, reports and `--rule` use it.
+        normalise: Function of w that returns P of the same shape, differentiable. Dimension 0
+            of w counts the weights; dimension 1, if there is one, the channels.
+        start: The value of every raw weight that stands for equal proportions.
+        nonnegative: Whether w must stay in w >= 0, by projection after each step; P must then
+            not depend on the scale of w, which is kept near `start`.
+        terms: Function of the names of the members that returns a name for each weight; None
+            for one weight for each member.
+        combine: Function of P (a sequence, each broadcasts against x) and of the members'
+            values (a sequence of tensors like x) that returns A(x), like x; None for the
+            weighted sum, the only one that a table can compute.
+        formula: The rule in LaTeX, as reports print it.
+        description: One line for listings.
+    """
+
+    name: str
+    normalise: Callable[[Tensor], Tensor]
+    start: float
+    nonnegative: bool
+    terms: Terms | None = None
+    combine: Combine | None = None
+    formula: str = ""
+    description: str = ""
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.name, str) or not is_plain_name(self.name):
+            raise DeclarationError(f"rule {self.name!r}: the name must be lower_snake_case")
+        if not callable(self.normalise):
+            raise DeclarationError(f"rule {self.name}: normalise must be a function of w")
+        for what in ("terms", "combine"):
+            if not (getattr(self, what) is None or callable(getattr(self, what))):
+                raise DeclarationError(f"rule {self.name}: {what} must be a function or None")
+        if self.terms is not None and self.combine is None:
+            raise DeclarationError(
+                f"rule {self.name} has terms of its own, so it must say how they combine; give "
+                f"combine"
+            )
+
+    @property
+    def is_weighted_sum(self) -> bool:
+        """Whether A(x) = Σ Pᵢ fᵢ(x)."""
+        return self.combine is None
+
+    def names(self, members: Sequence[str]) -> tuple[str, ...]:
+        """Return the name of each weight: of the members, or of the rule's own terms.
+
+        Raises:
+            DeclarationError: The rule gives something else than names.
+        """
+        if self.terms is None:
+            return tuple(members)
+        found = self.terms(tuple(members))
+        if isinstance(found, str) or not found or not all(isinstance(n, str) for n in found):
+            raise DeclarationError(
+                f"rule {self.name}: terms returned {found!r} for {', '.join(members)}; expected "
+                f"one name for each weight"
+            )
+        return tuple(found)
+
+    def combined(self, proportions: Sequence[Tensor], values: Sequence[Tensor]) -> Tensor:
+        """Return A(x) of the proportions and the members' values."""
+        if self.combine is not None:
+            return self.combine(proportions, values)
+        total = proportions[0] * values[0]
+        for proportion, value in zip(proportions[1:], values[1:], strict=True):
+            total = torch.addcmul(total, value, proportion)
+        return total
+
+
+def _ratio(w: Tensor) -> Tensor:
+    return w / w.sum(dim=0)
+
+
+def _softmax(w: Tensor) -> Tensor:
+    return torch.softmax(w, dim=0)
+
+
+RATIO = Rule(
+    "ratio",
+    _ratio,
+    start=1.0,
+    nonnegative=True,
+    formula=r"A(x) = \sum_i P_i f_i(x),\quad P_i = w_i / \sum_j w_j,\quad w \ge 0",
+    description="w over its sum, with w >= 0: equations (9) and (10) of Bansal 2022",
+)
+"""Pᵢ = wᵢ / Σ w with w >= 0: equations (9) and (10) of Bansal 2022."""
+
+SOFTMAX = Rule(
+    "softmax",
+    _softmax,
+    start=0.0,
+    nonnegative=False,
+    formula=r"A(x) = \sum_i P_i f_i(x),\quad P_i = e^{w_i} / \sum_j e^{w_j}",
+    description="the softmax of w, which is free; no proportion is ever 0",
+)
+"""Pᵢ = exp(wᵢ) / Σ exp(w): w is free, and no Pᵢ is ever 0."""
