@@ -130,9 +130,9 @@ GROUPS: Mapping[str, tuple[click.Option, ...]] = {
     "Where it runs": (
         _option("--device", metavar="NAME", help="auto, cpu, cuda, cuda:1 or mps [auto]."),
         _choice("--precision", of="fp32 bf16", help="Of the network's arithmetic [fp32]."),
-        _choice(
-            "--kernel", of="auto reference fused table",
-            help="How activations are computed [auto].",
+        _option(
+            "--kernel", metavar="NAME",
+            help="How activations are computed: auto, or a kernel that `actzoo env` lists [auto].",
         ),
         *executor_options.OPTIONS,
         _option("--data-root", type=_PATH, help="Where datasets lie."),

@@ -14,7 +14,7 @@ from actzoo.cost.compute import what_runs
 from actzoo.cost.runner import Contestant
 from actzoo.cost.settings import Functions, Settings, named
 from actzoo.errors import ActzooError
-from actzoo.kernels import Kernel
+from actzoo.kernels import KERNELS
 from actzoo.plugins.registry import default
 from actzoo.training.build import Built, build
 from actzoo.training.loop import set_up
@@ -64,7 +64,7 @@ def batch(device: torch.device) -> tuple[Tensor, Tensor]:
     return shaped, labels.to(device)
 
 
-def network(names: tuple[str, ...], kernel: Kernel, device: torch.device) -> Built:
+def network(names: tuple[str, ...], kernel: str, device: torch.device) -> Built:
     """The paper's network with these functions, channels last."""
     model, options = default().model("paper_cnn")
     built = build(
@@ -92,10 +92,9 @@ def contestants(
     )
     inner = torch.empty(0, device=device, dtype=getattr(torch, dtype))
 
-    def entry(name: str, functions: Functions, kernel: Kernel, phase: Phase) -> Contestant:
-        ran, reason = what_runs(functions.activations, inner, kernel)
-        if "fused" in ran:
-            reason = reason or functions.not_compiled(compile_up_to)
+    def entry(name: str, functions: Functions, kernel: str, phase: Phase) -> Contestant:
+        late = functions.not_compiled(compile_up_to)
+        ran, reason = what_runs(functions.activations, inner, kernel, late)
         if reason:
             return Contestant(name, refused=reason)
         try:
@@ -113,8 +112,7 @@ def contestants(
     for functions in sets:
         if functions.names == [BASE]:
             continue
-        kernels: tuple[Kernel, ...] = ("reference", "auto", "fused", "table")
-        for kernel in kernels:
+        for kernel in ("auto", *(k.name for k in KERNELS)):
             found.append(entry(f"{functions.label}, {kernel}", functions, kernel, PAPER[0]))
             if len(functions.activations) > 1:
                 name = f"{functions.label}, {kernel}, phase 2"

@@ -16,7 +16,7 @@ from actzoo.activation.module import as_leaf
 from actzoo.activation.names_in_state import keep_names, name_in_state, written
 from actzoo.errors import DeclarationError, KernelError, MixtureError
 from actzoo.formula.inputs import real
-from actzoo.kernels import KERNELS, Kernel, alone, is_plain, plan, weighted_sum
+from actzoo.kernels import KERNEL_NAMES, alone, is_plain, plan, weighted_sum
 from actzoo.mixture.rule import RATIO, Rule
 from actzoo.mixture.soundness import (
     examine,
@@ -79,7 +79,7 @@ class Mixture(nn.Module):
         init: Init = "equal",
         channels: int | None = None,
         generator: torch.Generator | None = None,
-        kernel: Kernel = "auto",
+        kernel: str = "auto",
     ) -> None:
         super().__init__()
         if more or isinstance(members, Activation) or not isinstance(members, Iterable):
@@ -90,8 +90,8 @@ class Mixture(nn.Module):
             )
         if not isinstance(rule, Rule):
             raise DeclarationError(f"rule={rule!r}; expected actzoo.RATIO or actzoo.SOFTMAX")
-        if kernel not in KERNELS:
-            raise KernelError(f"kernel={kernel!r}; expected one of {', '.join(KERNELS)}")
+        if kernel not in KERNEL_NAMES:
+            raise KernelError(f"kernel={kernel!r}; expected one of {', '.join(KERNEL_NAMES)}")
         if isinstance(members, str):
             members = default().members(members)
         activations = [get(member) for member in members]
@@ -104,7 +104,7 @@ class Mixture(nn.Module):
                     f"be added to the others'; leave it out of the mixture"
                 )
         self.rule = rule
-        self.kernel: Kernel = kernel
+        self.kernel: str = kernel
         self.members = nn.ModuleList(a.module(channels) for a in activations)
         self.w = nn.Parameter(
             _initial(rule, init, len(activations), generator), requires_grad=len(activations) > 1

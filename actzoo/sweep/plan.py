@@ -12,7 +12,7 @@ from typing import Any, Literal, NamedTuple
 
 from actzoo.environment import MOST_THREADS, device_elsewhere, pick_device
 from actzoo.errors import UsageError
-from actzoo.kernels import KERNELS, Kernel
+from actzoo.kernels import KERNEL_NAMES
 from actzoo.mixture import Init
 from actzoo.plugins.loader import GROUP
 from actzoo.plugins.registry import default, get
@@ -69,7 +69,7 @@ class Run:
         device: Where it runs.
         precision: "fp32" or "bf16".
         threads: Torch's threads on the CPU.
-        kernel: How activations are computed: "auto", "reference", "fused" or "table".
+        kernel: How activations are computed: "auto" or a kernel's name.
         grid: Values to choose from for each set, by hyper-parameter (see `TUNABLE`); one
             value alone is set, not tuned.
         tune_seeds: The seeds that the choice is made on; none of `seeds`.
@@ -95,7 +95,7 @@ class Run:
     device: str = "cpu"
     precision: Precision = "fp32"
     threads: int = 1
-    kernel: Kernel = "auto"
+    kernel: str = "auto"
     grid: Grid = field(default_factory=dict)
     tune_seeds: tuple[int, ...] = (1000, 1001)
 
@@ -134,8 +134,8 @@ class Run:
             raise UsageError(f"weight init {self.weight_init!r}; expected 'default' or 'gain'")
         if self.precision not in ("fp32", "bf16"):
             raise UsageError(f"precision {self.precision!r}; expected 'fp32' or 'bf16'")
-        if self.kernel not in KERNELS:
-            raise UsageError(f"kernel {self.kernel!r}; expected one of {', '.join(KERNELS)}")
+        if self.kernel not in KERNEL_NAMES:
+            raise UsageError(f"kernel {self.kernel!r}; expected one of {', '.join(KERNEL_NAMES)}")
         if self.control not in ("", "equal-epochs"):
             raise UsageError(f"control {self.control!r}; expected 'equal-epochs'")
         self._check_grid()

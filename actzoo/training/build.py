@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from actzoo.activation import ActivationModule, analysis
 from actzoo.isolation import isolated
-from actzoo.kernels import Kernel
+from actzoo.kernels import may_pool
 from actzoo.mixture import Init, Mixture
 from actzoo.mixture.fuse import fuse, pools
 from actzoo.plugins.registry import get
@@ -106,7 +106,7 @@ def build(
     *,
     init: Init,
     weight_init: WeightInit = "default",
-    kernel: Kernel = "reference",
+    kernel: str = "reference",
     network_seed: int,
     mixture_seed: int,
 ) -> Built:
@@ -133,7 +133,7 @@ def build(
 
     with seeded(network_seed):
         model = network.build(activation, shape, classes, **options)
-    built = Built(fuse(model) if kernel in ("auto", "table") else model, tuple(layers))
+    built = Built(fuse(model) if may_pool(kernel) else model, tuple(layers))
     if weight_init == "gain":
         _scale_by_gain(built)
     return built

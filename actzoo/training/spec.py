@@ -10,7 +10,6 @@ from typing import Any, Literal
 
 import msgspec
 
-from actzoo.kernels import Kernel
 from actzoo.mixture import Init
 from actzoo.training.build import WeightInit
 from actzoo.training.fingerprint import Fingerprint
@@ -64,7 +63,7 @@ class CellSpec:
     control: str
     fingerprints: tuple[Fingerprint, ...]
     weight_init: WeightInit = "default"
-    kernel: Kernel = "reference"  # what cells ran before there was a choice
+    kernel: str = "reference"  # what cells ran before there was a choice
 
     @property
     def label(self) -> str:

@@ -12,7 +12,8 @@ from torch import Tensor
 import actzoo
 from actzoo import Activation, checks
 from actzoo.errors import KernelError
-from actzoo.kernels import autograd, choice, plan, weighted_sum
+from actzoo.kernels import autograd, plan, weighted_sum
+from actzoo.kernels.table import native
 from actzoo.kernels.table.fit import SLOPE_BOUND, VALUE_BOUND, table
 from tests.kernels.conftest import CERTIFIED, ELEMENTWISE, needs_table
 
@@ -167,13 +168,13 @@ def test_what_is_chosen(names: Any, kernel: Any, dtype: torch.dtype, used: str) 
 def test_a_kernel_that_cannot_run_is_an_error_that_says_why(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(choice.native, "absent", lambda: "it was not built")
+    monkeypatch.setattr(native, "absent", lambda: "it was not built")
     members = (replace_name("relu"), replace_name("tanh"))
     with pytest.raises(KernelError, match="it was not built"):
         plan(members, CPU, torch.float32, "table")
     assert plan(members, CPU, torch.float32, "auto").name == "reference"
     with pytest.raises(KernelError, match="'quick'; expected one of auto"):
-        plan(members, CPU, torch.float32, "quick")  # type: ignore[arg-type]
+        plan(members, CPU, torch.float32, "quick")
 
 
 def replace_name(name: str) -> Activation:

@@ -18,6 +18,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from actzoo.kernels.kernel import Declined
+
 INTERFACE = 2
 """The number that table.c gives its exported functions; another one means an old build."""
 
@@ -28,7 +30,7 @@ POOL = ("GOMP_parallel", "omp_get_thread_num", "omp_get_num_threads")
 TOO_MANY, NO_MEMORY = -1, -2
 
 
-class TooManyOutside(Exception):
+class TooManyOutside(Declined):
     """More elements lie outside the table than are worth doing one by one."""
 
 
