@@ -55,7 +55,7 @@ class Plan:
     @property
     def name(self) -> str:
         """What runs, as "reference", "table" or "table + fused"."""
-        return " + ".join(part.kernel.name for part in self.parts)
+        return " + ".join(dict.fromkeys(part.kernel.name for part in self.parts))
 
     @property
     def compiles(self) -> bool:
@@ -107,14 +107,15 @@ def plan(
         if absent and by_name:
             raise _cannot(choice.name, absent)
         reasons = {i: absent or choice.refusal(activations[i], request) for i in left}
-        if served := tuple(i for i in left if not reasons[i]):
-            parts.append(_part(choice, activations, served, device))
+        groups = {i: choice.group(activations[i], request) for i in left if not reasons[i]}
+        for group in dict.fromkeys(groups.values()):
+            parts.append(_part(choice, tuple(i for i in groups if groups[i] == group), request))
         left = tuple(i for i in left if reasons[i])
         if choice is choices[0]:
             refusals = [(activations[i].name, reasons[i]) for i in left]
         if left and choice is choices[-1]:
             raise _cannot(choice.name, reasons[left[0]])
-    whole = _part(REFERENCE, activations, tuple(range(len(activations))), device)
+    whole = _part(REFERENCE, tuple(range(len(activations))), request)
     return Plan(activations, tuple(parts), whole, tuple(refusals))
 
 
@@ -122,9 +123,7 @@ def _cannot(kernel: str, reason: str) -> KernelError:
     return KernelError(f"the {kernel} kernel cannot serve here: {reason}")
 
 
-def _part(
-    kernel: Kernel, activations: tuple[Activation, ...], at: tuple[int, ...], device: torch.device
-) -> Part:
-    own = tuple(activations[i] for i in at)
-    index = torch.tensor(at, dtype=torch.int64, device=device)
-    return Part(kernel, own, at, index, kernel.prepare(own, device))
+def _part(kernel: Kernel, at: tuple[int, ...], request: Request) -> Part:
+    own = tuple(request.activations[i] for i in at)
+    index = torch.tensor(at, dtype=torch.int64, device=request.device)
+    return Part(kernel, own, at, index, kernel.prepare(own, request))

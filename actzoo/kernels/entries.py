@@ -56,6 +56,7 @@ TABLE = Kernel(
     absent=run.absent,
     refusal=run.refusal,
     prepare=run.prepare,
+    group=run.grid,
     how=run.how,
     dtypes=tuple(native.TYPES),
     takes_parameters=False,

@@ -43,8 +43,12 @@ def _never(*_: object) -> str:
     return ""
 
 
-def _as_given(activations: tuple[Activation, ...], device: torch.device) -> Any:
+def _as_given(activations: tuple[Activation, ...], request: Request) -> Any:
     return activations
+
+
+def _alike(activation: Activation, request: Request) -> int:
+    return 0
 
 
 @dataclass(frozen=True)
@@ -59,7 +63,8 @@ class Kernel:
             `need_weights` and `need_parameters` (keyword arguments) ask. It may raise Declined.
         absent: Why it cannot run on a device, and what to do about it; "" if it can.
         refusal: Why it does not serve a function of a request; "" if it does.
-        prepare: What it needs to know of some functions on a device; made once.
+        prepare: What it needs to know of some functions of a request; made once.
+        group: What functions of a request must share to be computed in one pass.
         how: What it runs on here, in words.
         dtypes: Of x; x of others goes through plain torch. None stands for all.
         takes_parameters: Whether it can be called with other parameters than the declared.
@@ -71,7 +76,8 @@ class Kernel:
     backward: Callable[..., Gradients]
     absent: Callable[[torch.device], str] = _never
     refusal: Callable[[Activation, Request], str] = _never
-    prepare: Callable[[tuple[Activation, ...], torch.device], Any] = _as_given
+    prepare: Callable[[tuple[Activation, ...], Request], Any] = _as_given
+    group: Callable[[Activation, Request], int] = _alike
     how: Callable[[], str] = _never
     dtypes: tuple[torch.dtype, ...] | None = None
     takes_parameters: bool = True

@@ -34,7 +34,8 @@ def pooled_plan(
     # Measured: without AVX-512 torch's own relu and pooling are cheaper than a table for both.
     pays = kernel == TABLE.name or loaded().isa == "avx512"
     chosen = plan(tuple(activations), device, dtype, AUTO, pooled=pays)
-    return chosen if [part.kernel for part in chosen.parts] == [TABLE] else None
+    whole = [part.kernel for part in chosen.parts] == [TABLE]
+    return chosen if whole and chosen.parts[0].prepared.shift == 0 else None
 
 
 def may_pool(kernel: str) -> bool:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+from torch.autograd.function import BackwardCFunction
 
 from actzoo.activation import Activation
+from actzoo.activation.functions import arguments
 from actzoo.kernels.kernel import Gradients, Request
 from actzoo.kernels.table import cuda, native
-from actzoo.kernels.table.fit import table
+from actzoo.kernels.table.fit import neutral, table
 
 
 class Tables(NamedTuple):
@@ -21,11 +24,15 @@ class Tables(NamedTuple):
         activations: The functions.
         values: float64 (k, 10, 32), on the device.
         slopes: float64 (k, 11, 32), on the device.
+        shift: A unit of x holds 2**shift intervals.
+        flat: Whether the tables serve every x but nan.
     """
 
     activations: tuple[Activation, ...]
     values: Tensor
     slopes: Tensor
+    shift: int
+    flat: bool
 
 
 def absent(device: torch.device) -> str:
@@ -43,28 +50,42 @@ def how() -> str:
 
 
 def refusal(activation: Activation, request: Request) -> str:
-    """Return why a function of a request is not computed by its table; "" if it is.
-
-    A function alone is tabulated only where the table passes the numerics contract.
-    """
-    found = table(activation)
+    """Return why a function of a request is not computed by its table; "" if it is."""
+    found = table(activation, request.dtype)
     if found.refused:
         return found.refused
     if activation.training_fn is not None:
         return "it is another function while it trains"
-    if len(request.activations) == 1:
-        if not found.faithful:
-            return "by itself its table would not pass the numerics contract"
-        if found.is_piecewise_linear and not request.by_name and not request.pooled:
-            return "it is piecewise linear, and cheap"
-    return cuda.refusal(activation) if request.device.type == "cuda" else ""
+    alone = len(request.activations) == 1 and not request.by_name
+    if alone and not request.pooled and found.is_piecewise_linear and is_one_operator(activation):
+        return "it is piecewise linear, and cheap"
+    if request.device.type == "cuda":
+        return "it has intervals of less than a unit" if found.shift else cuda.refusal(activation)
+    return ""
 
 
-def prepare(activations: tuple[Activation, ...], device: torch.device) -> Tables:
-    """Return the tables of some functions on a device."""
-    found = [table(a) for a in activations]
+@functools.cache
+@neutral()
+def is_one_operator(activation: Activation) -> bool:
+    """Whether autograd sees one operator of torch in a function, or none."""
+    with torch.enable_grad():
+        x = torch.zeros(1, requires_grad=True)
+        node: Any = activation.fn(x, **arguments(x, activation.parameters)).grad_fn
+    before = () if node is None else [type(n).__name__ for n, _ in node.next_functions if n]
+    return set(before) <= {"AccumulateGrad"} and not isinstance(node, BackwardCFunction)
+
+
+def grid(activation: Activation, request: Request) -> int:
+    """Return where the knots of a function's table lie: only tables that agree are added."""
+    return table(activation, request.dtype).shift
+
+
+def prepare(activations: tuple[Activation, ...], request: Request) -> Tables:
+    """Return the tables of some functions for a request; `grid` says the same of all."""
+    found = [table(a, request.dtype) for a in activations]
     values, slopes = torch.stack([t.values for t in found]), torch.stack([t.slopes for t in found])
-    return Tables(activations, values.to(device), slopes.to(device))
+    device, flat = request.device, all(t.flat for t in found)
+    return Tables(activations, values.to(device), slopes.to(device), found[0].shift, flat)
 
 
 def flat(x: Tensor) -> Tensor:
@@ -85,7 +106,9 @@ def forward(
     if x.device.type == "cuda":
         cuda.forward(flat(x), flat(y), weights, tables.values, tables.activations)
         return y
-    outside = loaded().forward(x, y, weights, tables.values, torch.get_num_threads())
+    outside = loaded().forward(
+        x, y, weights, tables.values, torch.get_num_threads(), tables.shift, tables.flat
+    )
     if outside.numel():
         at = flat(x)[outside].float()
         terms = zip(weights.unbind(), tables.activations, strict=True)
@@ -128,10 +151,12 @@ def backward(
     weights = weights.resolve_neg().float().contiguous()
     if x.device.type == "cuda":
         out = None if grad_x is None else flat(grad_x)
-        cuda.backward(flat(grad), flat(x), out, grad_weights, weights, *tables[1:], tables[0])
+        cuda.backward(flat(grad), flat(x), out, grad_weights, weights, *tables[1:3], tables[0])
         return grad_x, grad_weights, nothing
+    threads = torch.get_num_threads()
     outside = loaded().backward(
-        grad, x, grad_x, grad_weights, weights, *tables[1:], torch.get_num_threads()
+        *(grad, x, grad_x, grad_weights, weights, tables.values, tables.slopes),
+        *(threads, tables.shift, tables.flat),
     )
     if outside.numel():
         at, g = flat(x)[outside].float(), flat(grad)[outside].float()

@@ -54,12 +54,13 @@ TARGET static INLINE void store_avx512(const int type, void *to, int64_t i, int 
     else _mm256_mask_storeu_epi16(at, mask, half);
 }
 
-TARGET static INLINE Place_avx512 locate_avx512(__m512 x)
+TARGET static INLINE Place_avx512 locate_avx512(__m512 x, const Grid *grid)
 {
     Place_avx512 place;
-    __m512i bits = _mm512_and_epi32(_mm512_castps_si512(x), _mm512_set1_epi32(0x7fffffff));
-    place.inside = _mm512_cmplt_epi32_mask(bits, _mm512_set1_epi32(0x41800000));
-    bits = _mm512_maskz_mov_epi32(place.inside, bits);
+    const __m512i scaled = _mm512_castps_si512(_mm512_mul_ps(x, _mm512_set1_ps(grid->scale)));
+    __m512i bits = _mm512_and_epi32(scaled, _mm512_set1_epi32(0x7fffffff));
+    place.inside = _mm512_cmplt_epi32_mask(bits, _mm512_set1_epi32((int)grid->limit));
+    bits = _mm512_maskz_min_epi32(place.inside, bits, _mm512_set1_epi32(0x417fffff));
     const __m512 size = _mm512_castsi512_ps(bits);
     const __m512i cell = _mm512_cvttps_epi32(size);
     const __mmask16 negative = _mm512_cmp_ps_mask(x, _mm512_setzero_ps(), _CMP_LT_OQ);
@@ -77,10 +78,12 @@ TARGET static INLINE __m512 inside_avx512(Place_avx512 place, __m512 grad)
 
 TARGET static INLINE __m512 zero_avx512(void) { return _mm512_setzero_ps(); }
 
-TARGET static INLINE Table_avx512 load_table_avx512(const float *table, const int knots)
+TARGET static INLINE Table_avx512 load_table_avx512(const float *table, const int rows,
+                                                           const int knots)
 {
     Table_avx512 loaded;
     for (int row = 0; row < ROWS + knots; row++) {
+        if (row >= rows && row != KNOT) continue;
         loaded.positive[row] = _mm512_load_ps(table + AT(row, 0));
         loaded.negative[row] = _mm512_load_ps(table + AT(row, 16));
     }
@@ -92,29 +95,29 @@ TARGET static INLINE __m512 pick_avx512(const Table_avx512 *table, int row, __m5
     return _mm512_permutex2var_ps(table->positive[row], cell, table->negative[row]);
 }
 
-TARGET static INLINE __m512 value_avx512(const Table_avx512 *table, __m512i cell, __m512 u)
+TARGET static INLINE __m512 value_avx512(const Table_avx512 *table, const int rows, __m512i cell, __m512 u)
 {
-    __m512 sum = pick_avx512(table, ROWS - 1, cell);
-    for (int d = ROWS - 2; d >= 0; d--) sum = _mm512_fmadd_ps(sum, u, pick_avx512(table, d, cell));
+    __m512 sum = pick_avx512(table, rows - 1, cell);
+    for (int d = rows - 2; d >= 0; d--) sum = _mm512_fmadd_ps(sum, u, pick_avx512(table, d, cell));
     return sum;
 }
 
 /* Two at a time: their long chains of steps fill each other's waiting. */
-TARGET static INLINE void values_avx512(const Table_avx512 *table, Place_avx512 a, Place_avx512 b,
+TARGET static INLINE void values_avx512(const Table_avx512 *table, const int rows, Place_avx512 a, Place_avx512 b,
                                         __m512 *at_a, __m512 *at_b)
 {
-    *at_a = pick_avx512(table, ROWS - 1, a.cell);
-    *at_b = pick_avx512(table, ROWS - 1, b.cell);
-    for (int d = ROWS - 2; d >= 0; d--) {
+    *at_a = pick_avx512(table, rows - 1, a.cell);
+    *at_b = pick_avx512(table, rows - 1, b.cell);
+    for (int d = rows - 2; d >= 0; d--) {
         *at_a = _mm512_fmadd_ps(*at_a, a.u, pick_avx512(table, d, a.cell));
         *at_b = _mm512_fmadd_ps(*at_b, b.u, pick_avx512(table, d, b.cell));
     }
 }
 
-TARGET static INLINE __m512 slope_avx512(const Table_avx512 *table, __m512i cell, __m512 u)
+TARGET static INLINE __m512 slope_avx512(const Table_avx512 *table, const int rows, __m512i cell, __m512 u)
 {
     const __mmask16 knot = _mm512_cmp_ps_mask(u, _mm512_setzero_ps(), _CMP_EQ_OQ);
-    return _mm512_mask_mov_ps(value_avx512(table, cell, u), knot, pick_avx512(table, KNOT, cell));
+    return _mm512_mask_mov_ps(value_avx512(table, rows, cell, u), knot, pick_avx512(table, KNOT, cell));
 }
 
 TARGET static INLINE __m512 no_sum_avx512(void) { return _mm512_setzero_ps(); }
