@@ -25,7 +25,7 @@ COLUMNS = 2 * INTERVALS
 VALUE_BOUND = 4e-7
 SLOPE_BOUND = 2e-6
 """How far a table may be off, in units of max(1, |f|) and max(1, |f'|), for float32."""
-DEGREES = (4, 6, DEGREE)
+DEGREES = (2, 4, 6, 7, DEGREE)
 """The C library has code for these; a table takes the lowest that meets its bounds."""
 SHIFTS = (0, 1, 2)
 
@@ -95,18 +95,21 @@ def table(activation: Activation, dtype: torch.dtype = torch.float32) -> Table:
     """Return the table of an activation for x of a dtype; `refused` says if it has none.
 
     It is built and certified once. Where no polynomial on unit intervals meets the bounds,
-    intervals of a half, and for a function that is constant further out of a quarter, are tried.
+    intervals of a half, and for a function that is constant further out of a quarter, are tried;
+    for x of 16 bits the intervals are those of float32.
     """
     started = time.perf_counter()
     values, slopes = (torch.zeros(rows, COLUMNS).double() for rows in (DEGREE + 1, DEGREE + 2))
     found = _Fitted(values, slopes, 0, False, (math.nan, math.nan), _unfit(activation))
     if not found.reason:
         first: _Fitted | None = None
-        for shift, degree in itertools.product(SHIFTS, DEGREES):
+        wide = None if dtype == torch.float32 else table(activation)
+        shifts = SHIFTS if wide is None else (wide.shift,)
+        for shift, degree in itertools.product(shifts, DEGREES):
             found = _fit(activation, shift, degree, bounds(dtype))
             if not found.reason:
                 break
-            if shift == 0:
+            if shift == shifts[0]:
                 first = found
         else:
             assert first is not None

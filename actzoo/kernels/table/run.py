@@ -24,6 +24,7 @@ class Tables(NamedTuple):
         activations: The functions.
         values: float64 (k, 10, 32), on the device.
         slopes: float64 (k, 11, 32), on the device.
+        exact: Like values, for the gradients of the weights: those are float32 whatever x is.
         shift: A unit of x holds 2**shift intervals.
         flat: Whether the tables serve every x but nan.
     """
@@ -31,6 +32,7 @@ class Tables(NamedTuple):
     activations: tuple[Activation, ...]
     values: Tensor
     slopes: Tensor
+    exact: Tensor
     shift: int
     flat: bool
 
@@ -67,12 +69,16 @@ def refusal(activation: Activation, request: Request) -> str:
 @functools.cache
 @neutral()
 def is_one_operator(activation: Activation) -> bool:
-    """Whether autograd sees one operator of torch in a function, or none."""
+    """Whether autograd sees one operator of torch in a function, or none, and it chooses nothing.
+
+    A `torch.where` is one operator for autograd, but what it chooses by is computed too.
+    """
     with torch.enable_grad():
         x = torch.zeros(1, requires_grad=True)
         node: Any = activation.fn(x, **arguments(x, activation.parameters)).grad_fn
     before = () if node is None else [type(n).__name__ for n, _ in node.next_functions if n]
-    return set(before) <= {"AccumulateGrad"} and not isinstance(node, BackwardCFunction)
+    own = isinstance(node, BackwardCFunction) or type(node).__name__.startswith("Where")
+    return set(before) <= {"AccumulateGrad"} and not own
 
 
 def grid(activation: Activation, request: Request) -> int:
@@ -84,8 +90,10 @@ def prepare(activations: tuple[Activation, ...], request: Request) -> Tables:
     """Return the tables of some functions for a request; `grid` says the same of all."""
     found = [table(a, request.dtype) for a in activations]
     values, slopes = torch.stack([t.values for t in found]), torch.stack([t.slopes for t in found])
-    device, flat = request.device, all(t.flat for t in found)
-    return Tables(activations, values.to(device), slopes.to(device), found[0].shift, flat)
+    exact = torch.stack([table(a).values for a in activations])
+    values, slopes, exact = (t.to(request.device) for t in (values, slopes, exact))
+    shift, flat = found[0].shift, all(t.flat for t in found)
+    return Tables(activations, values, slopes, exact, shift, flat)
 
 
 def flat(x: Tensor) -> Tensor:
@@ -151,11 +159,12 @@ def backward(
     weights = weights.resolve_neg().float().contiguous()
     if x.device.type == "cuda":
         out = None if grad_x is None else flat(grad_x)
-        cuda.backward(flat(grad), flat(x), out, grad_weights, weights, *tables[1:3], tables[0])
+        given = (weights, tables.exact, tables.slopes, tables.activations)
+        cuda.backward(flat(grad), flat(x), out, grad_weights, *given)
         return grad_x, grad_weights, nothing
     threads = torch.get_num_threads()
     outside = loaded().backward(
-        *(grad, x, grad_x, grad_weights, weights, tables.values, tables.slopes),
+        *(grad, x, grad_x, grad_weights, weights, tables.exact, tables.slopes),
         *(threads, tables.shift, tables.flat),
     )
     if outside.numel():

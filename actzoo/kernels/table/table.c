@@ -43,7 +43,7 @@
 enum { CELLS = 32, ROWS = 10, KNOT = 10, STRIDE = 16, TABLE_FLOATS = CELLS * STRIDE };
 enum { MAX_THREADS = 256, GRAIN = 32768, UNIT = 1024, LINE = 64 };
 enum { FLOAT32, BFLOAT16, FLOAT16, TYPES };
-enum { SHORT, MIDDLE, LONG, LENGTHS }; /* 5, 7 or 10 rows: for as many there is code */
+enum { LENGTHS = 5 }; /* 3, 5, 7, 8 or 10 rows: for as many there is code */
 enum { FORWARD, BACKWARD_X, BACKWARD_WEIGHTS, BACKWARD_BOTH, KINDS };
 enum { PORTABLE, AVX2, AVX512, ISAS };
 enum { TOO_MANY = -1, NO_MEMORY = -2 };
@@ -256,14 +256,15 @@ EXPORT void actzoo_table_pool(void *start, void *number, void *size)
 
 EXPORT void actzoo_table_free(void *list) { free(list); }
 
-/* The length of the longest of k tables of so many rows. */
+/* Which of the lengths the longest of k tables needs. */
 static int length_of(const double *tables, int k, int rows)
 {
-    int length = SHORT;
+    static const int lengths[] = {3, 5, 7, 8};
+    int longest = 0, length = 0;
     for (int i = 0; i < k; i++)
-        for (int e = 5 * CELLS; e < ROWS * CELLS; e++)
-            if (tables[(size_t)i * (size_t)(rows * CELLS) + (size_t)e] != 0)
-                length = e >= 7 * CELLS || length == LONG ? LONG : MIDDLE;
+        for (int e = longest * CELLS; e < ROWS * CELLS; e++)
+            if (tables[(size_t)i * (size_t)(rows * CELLS) + (size_t)e] != 0) longest = e / CELLS + 1;
+    while (length < LENGTHS - 1 && lengths[length] < longest) length++;
     return length;
 }
 
@@ -303,7 +304,7 @@ EXPORT int64_t actzoo_table_backward(int type, int threads, int64_t n, const voi
     Job job;
     int kind = grad_weights == NULL ? BACKWARD_X : grad_x == NULL ? BACKWARD_WEIGHTS : BACKWARD_BOTH;
     void *memory = NULL;
-    int length = grad_x == NULL ? SHORT : length_of(slopes, k, ROWS + 1);
+    int length = grad_x == NULL ? 0 : length_of(slopes, k, ROWS + 1);
     if (grad_weights != NULL && length_of(values, k, ROWS) > length) length = length_of(values, k, ROWS);
     job.run = code->run[kind][type][length];
     job.grid = grid_of(shift, flat);

@@ -55,6 +55,19 @@ TARGET static INLINE void store_avx2(const int type, void *to, int64_t i, int co
     if (count != LANES) memcpy(at, part, (size_t)(size_of(type) * count));
 }
 
+TARGET static INLINE void load_pair_avx2(const int type, const void *from, int64_t i, __m256 *a,
+                                         __m256 *b)
+{
+    *a = load_avx2(type, from, i, LANES);
+    *b = load_avx2(type, from, i + LANES, LANES);
+}
+
+TARGET static INLINE void store_pair_avx2(const int type, void *to, int64_t i, __m256 a, __m256 b)
+{
+    store_avx2(type, to, i, LANES, a);
+    store_avx2(type, to, i + LANES, LANES, b);
+}
+
 TARGET static INLINE Place_avx2 locate_avx2(__m256 x, const Grid *grid)
 {
     Place_avx2 place;
@@ -137,6 +150,15 @@ TARGET static INLINE void values_avx2(const Table_avx2 *table, const int rows, P
 {
     *at_a = value_avx2(table, rows, a.cell, a.u);
     *at_b = value_avx2(table, rows, b.cell, b.u);
+}
+
+/* At a knot the slope that is declared there. */
+TARGET static INLINE __m256 or_knot_avx2(const Table_avx2 *table, Place_avx2 place, __m256 slope)
+{
+    const __m256 knot = _mm256_cmp_ps(place.u, _mm256_setzero_ps(), _CMP_EQ_OQ);
+    if (!_mm256_movemask_ps(knot)) return slope;
+    const __m256i at = _mm256_add_epi32(_mm256_slli_epi32(place.cell, 4), _mm256_set1_epi32(KNOT));
+    return _mm256_blendv_ps(slope, _mm256_i32gather_ps(table->rows, at, 4), knot);
 }
 
 TARGET static INLINE __m256 slope_avx2(const Table_avx2 *table, const int rows, __m256i cell, __m256 u)

@@ -54,6 +54,41 @@ TARGET static INLINE void store_avx512(const int type, void *to, int64_t i, int 
     else _mm256_mask_storeu_epi16(at, mask, half);
 }
 
+/* Of bfloat16 the even elements first, then the odd: no lane has to be crossed. */
+TARGET static INLINE void load_pair_avx512(const int type, const void *from, int64_t i, __m512 *a,
+                                           __m512 *b)
+{
+    if (type == BFLOAT16) {
+        const __m512i both = _mm512_loadu_si512((const char *)from + 2 * i);
+        *a = _mm512_castsi512_ps(_mm512_slli_epi32(both, 16));
+        *b = _mm512_castsi512_ps(_mm512_and_epi32(both, _mm512_set1_epi32((int)0xffff0000)));
+        return;
+    }
+    *a = load_avx512(type, from, i, LANES);
+    *b = load_avx512(type, from, i + LANES, LANES);
+}
+
+/* The bits of a value with those of bfloat16 above, rounded; no nan has all of its bits set. */
+TARGET static INLINE __m512i rounded_bits_avx512(__m512 value)
+{
+    const __m512i bits = _mm512_castps_si512(value);
+    const __m512i even = _mm512_and_epi32(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
+    return _mm512_add_epi32(_mm512_add_epi32(bits, _mm512_set1_epi32(0x7fff)), even);
+}
+
+TARGET static INLINE void store_pair_avx512(const int type, void *to, int64_t i, __m512 a, __m512 b)
+{
+    if (type == BFLOAT16) {
+        const __m512i even = _mm512_srli_epi32(rounded_bits_avx512(a), 16);
+        const __m512i odd = rounded_bits_avx512(b), upper = _mm512_set1_epi32((int)0xffff0000);
+        /* The upper bits of odd, else even. */
+        _mm512_storeu_si512((char *)to + 2 * i, _mm512_ternarylogic_epi32(odd, even, upper, 0xe4));
+        return;
+    }
+    store_avx512(type, to, i, LANES, a);
+    store_avx512(type, to, i + LANES, LANES, b);
+}
+
 TARGET static INLINE Place_avx512 locate_avx512(__m512 x, const Grid *grid)
 {
     Place_avx512 place;
@@ -112,6 +147,13 @@ TARGET static INLINE void values_avx512(const Table_avx512 *table, const int row
         *at_a = _mm512_fmadd_ps(*at_a, a.u, pick_avx512(table, d, a.cell));
         *at_b = _mm512_fmadd_ps(*at_b, b.u, pick_avx512(table, d, b.cell));
     }
+}
+
+/* At a knot the slope that is declared there. */
+TARGET static INLINE __m512 or_knot_avx512(const Table_avx512 *table, Place_avx512 place, __m512 slope)
+{
+    const __mmask16 knot = _mm512_cmp_ps_mask(place.u, _mm512_setzero_ps(), _CMP_EQ_OQ);
+    return _mm512_mask_mov_ps(slope, knot, pick_avx512(table, KNOT, place.cell));
 }
 
 TARGET static INLINE __m512 slope_avx512(const Table_avx512 *table, const int rows, __m512i cell, __m512 u)

@@ -4,7 +4,8 @@
  *   AT(row, cell)    where a coefficient lies in a table
  *   Place            where elements lie: cell, u, and which are outside (those: u = 0)
  *   load, store      the first `count` of LANES elements of a type, as float32; the rest are 0
- *   locate, load_table, value, slope (of tables of so many rows), inside, accumulate, total
+ *   load_pair, store_pair   2 * LANES elements, in whatever order suits the type
+ *   locate, load_table, value, values, slope (of tables of so many rows), or_knot, inside, accumulate, total
  */
 
 enum { ISA(BLOCK_VECS) = 64, ISA(BLOCK) = ISA(BLOCK_VECS) * LANES };
@@ -22,7 +23,9 @@ TARGET static void ISA(combine)(const double *tables, const float *weights, int 
     }
     for (int row = 0; row < rows; row++)
         for (int cell = 0; cell < CELLS; cell++)
-            table[AT(row, cell)] = (float)sums[row * CELLS + cell];
+            /* A nan of the usual bits: they are rounded to bfloat16 like any number's. */
+            table[AT(row, cell)] = sums[row * CELLS + cell] == sums[row * CELLS + cell]
+                                       ? (float)sums[row * CELLS + cell] : NAN;
 }
 
 TARGET static INLINE int ISA(forward_step)(const int type, const int rows, const Job *job, const ISA(Table) *table,
@@ -33,6 +36,18 @@ TARGET static INLINE int ISA(forward_step)(const int type, const int rows, const
     return ISA(any)(place);
 }
 
+/* 2 * LANES elements, in whatever order suits their type. */
+TARGET static INLINE int ISA(forward_pair)(const int type, const int rows, const Job *job,
+                                           const ISA(Table) *table, int64_t i)
+{
+    VEC a, b, at_a, at_b;
+    ISA(load_pair)(type, job->x, i, &a, &b);
+    const ISA(Place) place_a = ISA(locate)(a, &job->grid), place_b = ISA(locate)(b, &job->grid);
+    ISA(values)(table, rows, place_a, place_b, &at_a, &at_b);
+    ISA(store_pair)(type, job->result, i, at_a, at_b);
+    return ISA(any)(place_a) | ISA(any)(place_b);
+}
+
 TARGET static INLINE void ISA(forward)(const int type, const int rows, const Job *job, Chunk *chunk)
 {
     const ISA(Table) table = ISA(load_table)(job->table, rows, 0);
@@ -40,6 +55,8 @@ TARGET static INLINE void ISA(forward)(const int type, const int rows, const Job
         const int64_t left = chunk->end - begin, stop = begin + (left < ISA(BLOCK) ? left : ISA(BLOCK));
         int64_t i = begin;
         int outside = 0;
+        for (; i + 2 * LANES <= stop; i += 2 * LANES)
+            outside |= ISA(forward_pair)(type, rows, job, &table, i);
         for (; i + LANES <= stop; i += LANES)
             outside |= ISA(forward_step)(type, rows, job, &table, i, LANES);
         if (i < stop) outside |= ISA(forward_step)(type, rows, job, &table, i, (int)(stop - i));
@@ -56,6 +73,20 @@ TARGET static INLINE int ISA(backward_step)(const int type, const int rows, cons
     return ISA(any)(place);
 }
 
+TARGET static INLINE int ISA(backward_pair)(const int type, const int rows, const Job *job,
+                                            const ISA(Table) *table, int64_t i)
+{
+    VEC a, b, grad_a, grad_b, at_a, at_b;
+    ISA(load_pair)(type, job->x, i, &a, &b);
+    ISA(load_pair)(type, job->grad, i, &grad_a, &grad_b);
+    const ISA(Place) place_a = ISA(locate)(a, &job->grid), place_b = ISA(locate)(b, &job->grid);
+    ISA(values)(table, rows, place_a, place_b, &at_a, &at_b);
+    at_a = ISA(or_knot)(table, place_a, at_a);
+    at_b = ISA(or_knot)(table, place_b, at_b);
+    ISA(store_pair)(type, job->result, i, grad_a * at_a, grad_b * at_b);
+    return ISA(any)(place_a) | ISA(any)(place_b);
+}
+
 TARGET static INLINE void ISA(backward_x)(const int type, const int rows, const Job *job, Chunk *chunk)
 {
     const ISA(Table) table = ISA(load_table)(job->table, rows, 1);
@@ -63,6 +94,8 @@ TARGET static INLINE void ISA(backward_x)(const int type, const int rows, const 
         const int64_t left = chunk->end - begin, stop = begin + (left < ISA(BLOCK) ? left : ISA(BLOCK));
         int64_t i = begin;
         int outside = 0;
+        for (; i + 2 * LANES <= stop; i += 2 * LANES)
+            outside |= ISA(backward_pair)(type, rows, job, &table, i);
         for (; i + LANES <= stop; i += LANES)
             outside |= ISA(backward_step)(type, rows, job, &table, i, LANES);
         if (i < stop) outside |= ISA(backward_step)(type, rows, job, &table, i, (int)(stop - i));
@@ -124,7 +157,9 @@ TARGET static INLINE void ISA(backward_weights)(const int type, const int rows, 
 }
 
 #ifndef RUNNERS
-#define LENGTHS_OF(what, type, isa) {what##_##type##_5_##isa, what##_##type##_7_##isa, what##_##type##_10_##isa}
+#define LENGTHS_OF(what, type, isa)                                                             \
+    {what##_##type##_3_##isa, what##_##type##_5_##isa, what##_##type##_7_##isa,                    \
+     what##_##type##_8_##isa, what##_##type##_10_##isa}
 #define TYPES_OF(what, isa)                                                                        \
     {LENGTHS_OF(what, 0, isa), LENGTHS_OF(what, 1, isa), LENGTHS_OF(what, 2, isa)}
 #define RUNNERS(isa)                                                                               \
@@ -150,6 +185,8 @@ TARGET static INLINE void ISA(backward_weights)(const int type, const int rows, 
     }
 #define SPECIALISE_ALL(rows) SPECIALISE(0, rows) SPECIALISE(1, rows) SPECIALISE(2, rows)
 #endif
+SPECIALISE_ALL(3)
 SPECIALISE_ALL(5)
 SPECIALISE_ALL(7)
+SPECIALISE_ALL(8)
 SPECIALISE_ALL(10)

@@ -79,6 +79,18 @@ static INLINE void store_portable(const int type, void *to, int64_t i, int count
     memcpy((char *)to + 2 * i, &half, 2);
 }
 
+static INLINE void load_pair_portable(const int type, const void *from, int64_t i, float *a, float *b)
+{
+    *a = load_portable(type, from, i, 1);
+    *b = load_portable(type, from, i + 1, 1);
+}
+
+static INLINE void store_pair_portable(const int type, void *to, int64_t i, float a, float b)
+{
+    store_portable(type, to, i, 1, a);
+    store_portable(type, to, i + 1, 1, b);
+}
+
 static INLINE Place_portable locate_portable(float x, const Grid *grid)
 {
     Place_portable place;
@@ -122,6 +134,11 @@ static INLINE void values_portable(const Table_portable *table, const int rows, 
 {
     *at_a = value_portable(table, rows, a.cell, a.u);
     *at_b = value_portable(table, rows, b.cell, b.u);
+}
+
+static INLINE float or_knot_portable(const Table_portable *table, Place_portable place, float slope)
+{
+    return place.u == 0 ? table->rows[AT(KNOT, place.cell)] : slope;
 }
 
 static INLINE float slope_portable(const Table_portable *table, const int rows, int cell, float u)
