@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import functools
-import itertools
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -15,6 +14,8 @@ import torch
 from torch import Tensor
 
 from actzoo.activation import Activation
+
+Function = Callable[[Tensor], Tensor]
 
 DEGREE = 9
 INTERVALS = 16
@@ -29,6 +30,7 @@ DEGREES = (2, 4, 6, 7, DEGREE)
 """The C library has code for these; a table takes the lowest that meets its bounds."""
 SHIFTS = (0, 1, 2)
 
+_WHAT = ("value", "slope")
 _AGREE = 1e-9
 _TINY = 1e-30
 _POINTS = 96
@@ -99,40 +101,39 @@ def table(activation: Activation, dtype: torch.dtype = torch.float32) -> Table:
     for x of 16 bits the intervals are those of float32.
     """
     started = time.perf_counter()
-    values, slopes = (torch.zeros(rows, COLUMNS).double() for rows in (DEGREE + 1, DEGREE + 2))
-    found = _Fitted(values, slopes, 0, False, (math.nan, math.nan), _unfit(activation))
-    if not found.reason:
-        first: _Fitted | None = None
-        wide = None if dtype == torch.float32 else table(activation)
-        shifts = SHIFTS if wide is None else (wide.shift,)
-        for shift, degree in itertools.product(shifts, DEGREES):
-            found = _fit(activation, shift, degree, bounds(dtype))
-            if not found.reason:
+    value = slope = _Fitted(torch.zeros(DEGREE + 1, COLUMNS).double(), math.nan, "")
+    shift, flat, at_knots = 0, False, torch.zeros(1, COLUMNS).double()
+    reason = _unfit(activation)
+    if not reason:
+        tried = []
+        for shift in SHIFTS if dtype == torch.float32 else (table(activation).shift,):
+            flat = _is_flat(activation, shift)
+            of: tuple[Function, Function] = (activation, activation.derivative)
+            value, slope = (
+                _fit(function, shift, bound, flat, what)
+                for function, bound, what in zip(of, bounds(dtype), _WHAT, strict=True)
+            )
+            tried.append(value.reason or slope.reason)
+            if not tried[-1] and (flat or shift < SHIFTS[-1]):
                 break
-            if shift == shifts[0]:
-                first = found
         else:
-            assert first is not None
-            found = first
-    reason = found.reason or _off_the_formula(activation)
+            reason = tried[0] or "it is steep, and not constant further out"
+        at_knots = _at_knots(activation.derivative, shift)
     return Table(
-        values=found.values,
-        slopes=found.slopes,
-        shift=found.shift,
-        flat=found.flat,
-        value_error=found.errors[0],
-        slope_error=found.errors[1],
-        refused=reason,
+        values=value.rows,
+        slopes=torch.cat([slope.rows, at_knots]),
+        shift=shift,
+        flat=flat,
+        value_error=value.error,
+        slope_error=slope.error,
+        refused=reason or _off_the_formula(activation),
         seconds=time.perf_counter() - started,
     )
 
 
 class _Fitted(NamedTuple):
-    values: Tensor
-    slopes: Tensor
-    shift: int
-    flat: bool
-    errors: tuple[float, float]
+    rows: Tensor
+    error: float
     reason: str
 
 
@@ -157,39 +158,47 @@ def _places(u: Tensor, shift: int = 0) -> Tensor:
     return torch.cat([size, -size], dim=1)
 
 
-def _evaluate(activation: Activation, x: Tensor) -> tuple[Tensor, Tensor]:
-    """f and f' in float64, as the declaration computes them."""
-    flat = x.double().flatten()
-    value, slope = activation(flat), activation.derivative(flat)
-    return value.view_as(x).double(), slope.view_as(x).double()
+def _at(of: Function, x: Tensor) -> Tensor:
+    """A function in float64, as its declaration computes it."""
+    return of(x.double().flatten()).view_as(x).double()
 
 
-def _fit(activation: Activation, shift: int, degree: int, allowed: tuple[float, float]) -> _Fitted:
-    """Fit polynomials of a degree and certify them."""
+def _at_knots(of: Function, shift: int) -> Tensor:
+    """The function at the knot of each column, (1, 32)."""
     knots = _places(torch.zeros(1, dtype=torch.float64), shift)
     knots[0, INTERVALS] = 0.0  # minus zero is looked up on the side of x >= 0
-    f0, s0 = _evaluate(activation, knots)
-    f, s = _evaluate(activation, _places(_nodes(degree + 1), shift))
-    values, slopes = (_interpolate(a, _nodes(degree + 1)) for a in (f, s))
-    # Beside 0 the relative error counts: there f(0) and f'(0) are exact, but for a jump.
+    return _at(of, knots)
+
+
+def _fit(of: Function, shift: int, bound: float, flat: bool, what: str) -> _Fitted:
+    """Fit polynomials of the lowest degree that is certified, else of the highest."""
+    at_knots = _at_knots(of, shift)
+    for degree in DEGREES:
+        rows = _polynomials(of, shift, degree, at_knots, bound)
+        if flat:
+            ends = torch.tensor([INTERVALS - 1, COLUMNS - 1])
+            rows[:, ends] = 0.0
+            rows[0, ends] = at_knots[0, ends]
+        higher = torch.zeros(DEGREE - degree, COLUMNS, dtype=torch.float64)
+        rows = torch.cat([rows, higher])
+        found = _certify(of, rows, at_knots, shift, bound, what)
+        if not found.reason:
+            break
+    return found
+
+
+def _polynomials(of: Function, shift: int, degree: int, at_knots: Tensor, bound: float) -> Tensor:
+    """Coefficients from values at Chebyshev's nodes, exact at the knots where it is smooth."""
+    rows = _interpolate(_at(of, _places(_nodes(degree + 1), shift)), _nodes(degree + 1))
+    smooth = (rows[0] - at_knots[0]).abs() < bound / 4
+    rows[0, smooth] = at_knots[0, smooth]
+    # Beside 0 the relative error counts.
     near = torch.tensor([0, INTERVALS])
     u = _nodes_beside_0(degree)
-    f, s = _evaluate(activation, _places(u, shift)[:, near])
-    beside = zip((values, slopes), (f0, s0), (f, s), allowed, strict=True)
-    for coefficients, at_0, at_nodes, close in beside:
-        smooth = (coefficients[0, near] - at_0[0, near]).abs() < close
-        coefficients[:, near[smooth]] = _through(at_0[0, near], at_nodes, u)[:, smooth]
-    flat = _is_flat(activation, shift)
-    if flat:
-        ends = torch.tensor([INTERVALS - 1, COLUMNS - 1])
-        values[:, ends], slopes[:, ends] = 0.0, 0.0
-        values[0, ends] = f0[0, ends]
-    higher = torch.zeros(DEGREE - degree, COLUMNS, dtype=torch.float64)
-    values, slopes = torch.cat([values, higher]), torch.cat([slopes, higher, s0])
-    errors, reason = _certify(activation, values, slopes, f0, shift, allowed)
-    if shift == SHIFTS[-1] and not flat:
-        reason = reason or "it is steep, and not constant further out"
-    return _Fitted(values, slopes, shift, flat, errors, reason)
+    through = _through(at_knots[0, near], _at(of, _places(u, shift)[:, near]), u)
+    continuous = (rows[0, near] - at_knots[0, near]).abs() < bound
+    rows[:, near[continuous]] = through[:, continuous]
+    return rows
 
 
 def _is_flat(activation: Activation, shift: int) -> bool:
@@ -199,7 +208,7 @@ def _is_flat(activation: Activation, shift: int) -> bool:
     sizes = torch.cat([torch.linspace(start, 2 * start, 257).double(), start * far])
     ends = torch.tensor([torch.inf], dtype=torch.float64)
     for x in (torch.cat([sizes, ends]), -torch.cat([sizes, ends])):
-        f, s = _evaluate(activation, x)
+        f, s = _at(activation, x), _at(activation.derivative, x)
         if not bool((f.float() == f[0].float()).all() and (s.abs() < _TINY).all()):
             return False
     return True
@@ -237,35 +246,27 @@ def _horner(coefficients: Tensor, u: Tensor) -> Tensor:
 
 
 def _certify(
-    activation: Activation,
-    values: Tensor,
-    slopes: Tensor,
-    at_knots: Tensor,
-    shift: int,
-    allowed: tuple[float, float],
-) -> tuple[tuple[float, float], str]:
-    """Hold float32 arithmetic with the table to the function, over every interval."""
+    of: Function, rows: Tensor, at_knots: Tensor, shift: int, bound: float, what: str
+) -> _Fitted:
+    """Hold float32 arithmetic with the polynomials to the function, over every interval."""
     inner = torch.linspace(0, 1, _POINTS + 1, dtype=torch.float64)[1:-1]
     ends = torch.tensor([2.0**-20, 2.0**-12, 1 - 2.0**-12, 1 - 2.0**-20], dtype=torch.float64)
     x = _places(torch.cat([inner, ends]), shift).float().double()  # what float32 can hold
-    u = (x.abs() * 2**shift) % 1.0
-    if not torch.isfinite(values).all() or not torch.isfinite(slopes).all():
-        return (math.nan, math.nan), "it is not finite on all of (-16, 16)"
-    f, s = _evaluate(activation, x)
-    value, slope = (_horner(c.float(), u).double() for c in (values, slopes))
-    off_value = (value - f).abs() / f.abs().clamp_min(1)
-    off_slope = (slope - s).abs() / s.abs().clamp_min(1)
-    # At the knots themselves; the one of column 16 is never looked up.
-    off_knot = (values[:1].float().double() - at_knots).abs() / at_knots.abs().clamp_min(1)
-    off_knot[0, INTERVALS] = 0.0
-    x = torch.cat([x, _places(torch.zeros(1), shift)])
-    errors = (torch.cat([off_value, off_knot]), off_slope)
-    worst = (float(errors[0].max()), float(errors[1].max()))
-    for what, bound, off in zip(("value", "slope"), allowed, errors, strict=True):
-        if not float(off.max()) <= bound:
-            place = float(x.flatten()[off.argmax()])
-            return worst, f"its {what} is off by {float(off.max()):.1e} near x = {place:.4g}"
-    return worst, ""
+    if not torch.isfinite(rows).all():
+        return _Fitted(rows, math.nan, "it is not finite on all of (-16, 16)")
+    right = _at(of, x)
+    off = (_horner(rows.float(), (x.abs() * 2**shift) % 1.0).double() - right).abs()
+    off /= right.abs().clamp_min(1)
+    if what == _WHAT[0]:  # at the knots themselves; of the slopes those are kept apart
+        off_knot = (rows[:1].float().double() - at_knots).abs() / at_knots.abs().clamp_min(1)
+        off_knot[0, INTERVALS] = 0.0  # never looked up
+        off = torch.cat([off, off_knot])
+        x = torch.cat([x, _places(torch.zeros(1), shift)])
+    error = float(off.max())
+    if error <= bound:
+        return _Fitted(rows, error, "")
+    place = float(x.flatten()[off.argmax()])
+    return _Fitted(rows, error, f"its {what} is off by {error:.1e} near x = {place:.4g}")
 
 
 def _off_the_formula(activation: Activation) -> str:
@@ -275,10 +276,10 @@ def _off_the_formula(activation: Activation) -> str:
     x = _places(torch.tensor([0.1, 0.3, 0.6, 0.9], dtype=torch.float64)).flatten()
     digits = activation.parsed().references(x.tolist(), activation.parameters)
     exact = torch.tensor([[float(n) for n in row[:2]] for row in digits], dtype=torch.float64)
-    computed_both = _evaluate(activation, x)
+    computed_both = (_at(activation, x), _at(activation.derivative, x))
     if "derivative" in activation.known_failures:  # a surrogate, which rules
         exact[:, 1] = computed_both[1]
-    for what, computed, right in zip(("value", "slope"), computed_both, exact.T, strict=True):
+    for what, computed, right in zip(_WHAT, computed_both, exact.T, strict=True):
         off = (computed - right).abs() / right.abs().clamp_min(1)
         if not float(off.max()) <= _AGREE:
             place = float(x[off.argmax()])

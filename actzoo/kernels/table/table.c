@@ -72,7 +72,7 @@ struct Job {
     Grid grid;
     const float *table;   /* of the sum, in the layout that the instruction set likes */
     const float *tables;  /* of each function, TABLE_FLOATS apart */
-    int functions, chunks;
+    int functions, chunks, kinks;
     const Pool *pool;     /* of calls that pool, else NULL: what is cut into chunks are outputs */
     void *winners;        /* of each output the x that won */
     uint8_t *places;      /* and its place in its window */
@@ -140,15 +140,16 @@ static INLINE int size_of(int type) { return type == FLOAT32 ? 4 : 2; }
 typedef void Combine(const double *, const float *, int, int, float *);
 typedef struct {
     Combine *combine;
+    int (*has_kinks)(const float *);
     Runner *run[KINDS][TYPES][LENGTHS];
     Runner *pool[TYPES], *unpool[TYPES];
 } Code;
 
 static const Code codes[] = {
-    {combine_portable, RUNNERS(portable), POOL_RUNNERS(portable)},
+    {combine_portable, has_kinks_portable, RUNNERS(portable), POOL_RUNNERS(portable)},
 #if X86
-    {combine_avx2, RUNNERS(avx2), POOL_RUNNERS(avx2)},
-    {combine_avx512, RUNNERS(avx512), POOL_RUNNERS(avx512)},
+    {combine_avx2, has_kinks_avx2, RUNNERS(avx2), POOL_RUNNERS(avx2)},
+    {combine_avx512, has_kinks_avx512, RUNNERS(avx512), POOL_RUNNERS(avx512)},
 #endif
 };
 
@@ -316,6 +317,7 @@ EXPORT int64_t actzoo_table_backward(int type, int threads, int64_t n, const voi
     job.tables = NULL;
     job.functions = grad_weights == NULL ? 0 : k;
     if (grad_x != NULL) code->combine(slopes, weights, k, ROWS + 1, table);
+    job.kinks = grad_x != NULL && code->has_kinks(table);
     cut(&job, n, threads, 1 + job.functions);
     if (grad_weights != NULL) {
         const size_t tables = (size_t)k * TABLE_FLOATS * sizeof(float);

@@ -92,15 +92,19 @@ TARGET static INLINE void store_pair_avx512(const int type, void *to, int64_t i,
 TARGET static INLINE Place_avx512 locate_avx512(__m512 x, const Grid *grid)
 {
     Place_avx512 place;
-    const __m512i scaled = _mm512_castps_si512(_mm512_mul_ps(x, _mm512_set1_ps(grid->scale)));
-    __m512i bits = _mm512_and_epi32(scaled, _mm512_set1_epi32(0x7fffffff));
+    __m512 t = _mm512_add_ps(x, _mm512_setzero_ps()); /* minus zero becomes zero */
+    if (grid->shift) t = _mm512_mul_ps(t, _mm512_set1_ps(grid->scale));
+    __m512i bits = _mm512_and_epi32(_mm512_castps_si512(t), _mm512_set1_epi32(0x7fffffff));
     place.inside = _mm512_cmplt_epi32_mask(bits, _mm512_set1_epi32((int)grid->limit));
     bits = _mm512_maskz_min_epi32(place.inside, bits, _mm512_set1_epi32(0x417fffff));
     const __m512 size = _mm512_castsi512_ps(bits);
-    const __m512i cell = _mm512_cvttps_epi32(size);
-    const __mmask16 negative = _mm512_cmp_ps_mask(x, _mm512_setzero_ps(), _CMP_LT_OQ);
-    place.u = _mm512_sub_ps(size, _mm512_cvtepi32_ps(cell));
-    place.cell = _mm512_mask_add_epi32(cell, negative, cell, _mm512_set1_epi32(16));
+    place.u = _mm512_reduce_ps(size, 0x0b); /* what truncation leaves */
+    /* Of a number from 16 to 32 the four highest bits behind the point say which it is. */
+    const __m512 above = _mm512_add_round_ps(size, _mm512_set1_ps(16.0f), _MM_FROUND_TO_ZERO | _MM_FROUND_NO_EXC);
+    const __m512i number = _mm512_srli_epi32(_mm512_castps_si512(above), 19);
+    const __m512i sign = _mm512_srli_epi32(_mm512_castps_si512(t), 27);
+    /* Only the lowest five bits count: the number's, and above them the sign. */
+    place.cell = _mm512_ternarylogic_epi32(number, sign, _mm512_set1_epi32(16), 0xd8);
     return place;
 }
 

@@ -28,6 +28,14 @@ TARGET static void ISA(combine)(const double *tables, const float *weights, int 
                                        ? (float)sums[row * CELLS + cell] : NAN;
 }
 
+/* Whether at some knot another slope is declared than the polynomial has; minus zero is zero. */
+static int ISA(has_kinks)(const float *table)
+{
+    for (int cell = 0; cell < CELLS; cell++)
+        if (cell != 16 && !(table[AT(KNOT, cell)] == table[AT(0, cell)])) return 1;
+    return 0;
+}
+
 TARGET static INLINE int ISA(forward_step)(const int type, const int rows, const Job *job, const ISA(Table) *table,
                                            int64_t i, int count)
 {
@@ -81,8 +89,10 @@ TARGET static INLINE int ISA(backward_pair)(const int type, const int rows, cons
     ISA(load_pair)(type, job->grad, i, &grad_a, &grad_b);
     const ISA(Place) place_a = ISA(locate)(a, &job->grid), place_b = ISA(locate)(b, &job->grid);
     ISA(values)(table, rows, place_a, place_b, &at_a, &at_b);
-    at_a = ISA(or_knot)(table, place_a, at_a);
-    at_b = ISA(or_knot)(table, place_b, at_b);
+    if (job->kinks) {
+        at_a = ISA(or_knot)(table, place_a, at_a);
+        at_b = ISA(or_knot)(table, place_b, at_b);
+    }
     ISA(store_pair)(type, job->result, i, grad_a * at_a, grad_b * at_b);
     return ISA(any)(place_a) | ISA(any)(place_b);
 }
