@@ -106,7 +106,8 @@ class ActivationModule(nn.Module):
         x = act.domain(x)
         if self.training and act.training_fn is not None:
             return act.training_fn(x, **self.parameters_for(x))
-        if self._is_constant and act.kind == "elementwise" and not x.is_complex():
+        fixed = self._is_constant and act.kind == "elementwise" and not x.is_complex()
+        if fixed and not torch.compiler.is_compiling():
             return _kernels().alone(act, x, act.parameters)  # type: ignore[no-any-return]
         return act.fn(x, **self.parameters_for(x))
 

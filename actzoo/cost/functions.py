@@ -57,7 +57,7 @@ def contestants(bench: Bench, activation: Activation) -> tuple[Contestant, ...]:
     def entry(name: str, fn: Callable[[Tensor], Tensor], ran: str = "") -> Contestant:
         return Contestant(name, bench.call(lambda x, w: fn(x), "x"), ran=ran)
 
-    found = [bench.copy(), entry("eager", activation)]
+    found = [bench.copy(), entry("F.relu", F.relu), entry("eager", activation)]
     late = "alone it has no table that passes the contract, and compiling would take too long"
     for kernel in ("auto", "table"):
         ran, reason = what_runs((activation,), bench.x, kernel, late)

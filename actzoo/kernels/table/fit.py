@@ -26,7 +26,7 @@ COLUMNS = 2 * INTERVALS
 VALUE_BOUND = 4e-7
 SLOPE_BOUND = 2e-6
 """How far a table may be off, in units of max(1, |f|) and max(1, |f'|), for float32."""
-DEGREES = (2, 4, 6, 7, DEGREE)
+DEGREES = (2, 4, 6, 7, 8, DEGREE)
 """The C library has code for these; a table takes the lowest that meets its bounds."""
 SHIFTS = (0, 1, 2)
 
