@@ -158,7 +158,7 @@ def gradients(
 def say_once() -> None:
     """Say that calls are slower for what lies outside the table."""
     warnings.warn(
-        "many inputs of an activation lie outside (-16, 16) or are not finite; such calls are "
+        "many inputs of an activation lie outside of its table or are not finite; such calls are "
         "computed without the table, more slowly",
         RuntimeWarning,
         stacklevel=2,
