@@ -158,16 +158,10 @@ def test_public_names_are_what_all_says() -> None:
         actzoo.nothing  # noqa: B018
 
 
-# Pairs that other work on the same files still has to part; this set only shrinks.
-TWICE = {"Plan"}
-
-
 def test_no_two_classes_have_one_name() -> None:
     homes: dict[str, set[str]] = {}
     for path in FILES:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.ClassDef):
                 homes.setdefault(node.name, set()).add(str(path.relative_to(PACKAGE)))
-    twice = {name: sorted(places) for name, places in homes.items() if len(places) > 1}
-    assert {name: places for name, places in twice.items() if name not in TWICE} == {}
-    assert set(twice) >= TWICE, "one of TWICE is unique now: take it out"
+    assert {name: sorted(places) for name, places in homes.items() if len(places) > 1} == {}

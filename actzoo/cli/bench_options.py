@@ -136,9 +136,9 @@ GROUPS: Mapping[str, tuple[click.Option, ...]] = {
     "Where it runs": (
         _option("--device", metavar="NAME", help="auto, cpu, cuda, cuda:1 or mps [auto]."),
         _choice("--precision", of="fp32 bf16", help="Precision of the model's arithmetic [fp32]."),
-        _choice(
-            "--kernel", of="auto reference fused table",
-            help="Implementation of the activations [auto].",
+        _option(
+            "--kernel", metavar="NAME",
+            help="Implementation of the activations: auto, or a kernel of `actzoo env` [auto].",
         ),
         *executor_options.OPTIONS,
         _option("--data-root", type=_PATH, help="Folder of the datasets."),

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from actzoo.cli.output import json_option, print_json
 from actzoo.cli.streams import echo
 from actzoo.escaping import visible
+
+if TYPE_CHECKING:
+    from actzoo.kernels import Kernel
 
 
 @click.command()
@@ -18,14 +21,14 @@ def command(as_json: bool) -> None:
     import torch
 
     from actzoo.environment import environment
+    from actzoo.kernels import KERNELS
     from actzoo.plugins.datasets import data_root
 
     facts: dict[str, Any] = environment()
     facts["cuda"] = [
         torch.cuda.get_device_name(number) for number in range(torch.cuda.device_count())
     ]
-    facts["table_kernel"] = table_kernel()
-    facts["fused_kernel"] = fused_kernel()
+    facts |= {f"{kernel.name}_kernel": _runs(kernel) for kernel in KERNELS}
     facts["mps"] = torch.backends.mps.is_available()
     facts["data_root"] = str(data_root(None))
     if as_json:
@@ -37,29 +40,17 @@ def command(as_json: bool) -> None:
     )
     facts["cuda"] = ", ".join(facts["cuda"]) or "none"
     facts["mps"] = "yes" if facts["mps"] else "no"
-    for kernel in ("table_kernel", "fused_kernel"):
-        facts[kernel] = facts[kernel]["reason"] or facts[kernel]["how"]
+    for name in (f"{kernel.name}_kernel" for kernel in KERNELS):
+        facts[name] = facts[name]["reason"] or facts[name]["how"]
     packages = facts.pop("packages")
     for name, value in {**facts, **packages}.items():
         echo(visible(f"{name.replace('_', ' '):14} {value}"))
 
 
-def table_kernel() -> dict[str, str]:
-    """Return how the table kernel runs on the CPU, or the reason why it does not."""
-    from actzoo.kernels.table import native
-
-    library = native.load()
-    if library is None:
-        return {"how": "", "reason": f"absent: {native.absent()}"}
-    threads = "torch's threads" if library.threaded else "one thread"
-    return {"how": f"C, {library.isa}, {threads}", "reason": ""}
-
-
-def fused_kernel() -> dict[str, str]:
-    """Return how the fused kernel runs on the CPU, or the reason why it does not."""
+def _runs(kernel: Kernel) -> dict[str, str]:
+    """Return how a kernel runs on the CPU, or the reason why it does not."""
     import torch
 
-    from actzoo.kernels import fitness
-
-    reason = fitness.refusal((), torch.device("cpu"))
-    return {"how": "Inductor", "reason": f"absent: {reason}" if reason else ""}
+    if reason := kernel.absent(torch.device("cpu")):
+        return {"how": "", "reason": f"absent: {reason}"}
+    return {"how": kernel.how(), "reason": ""}

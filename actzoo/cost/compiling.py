@@ -18,9 +18,10 @@ import torch
 from actzoo.cost.compute import our_sum
 from actzoo.cost.operators import Bench, compiled_for
 from actzoo.cost.settings import DTYPES, Functions, Settings
+from actzoo.kernels import KERNELS
 from actzoo.plugins.registry import get
 
-KINDS = ("torch.compile", "fused")
+KINDS = ("torch.compile", *(kernel.name for kernel in KERNELS if kernel.compiles))
 PATIENCE = 900.0
 """Seconds for one process."""
 
@@ -68,10 +69,10 @@ def main(words: list[str]) -> None:
     x, w = bench.x.requires_grad_(), bench.w.requires_grad_()
     torch.relu(x).sum().backward()  # type: ignore[no-untyped-call]  # torch's own first call
     started = time.perf_counter()
-    if kind == "fused":
-        total = our_sum(activations, x, "fused")
-    else:
+    if kind == "torch.compile":
         total = compiled_for(Functions("", activations), x)
+    else:
+        total = our_sum(activations, x, kind)
     torch.autograd.grad(total(x, w), (x, w), bench.g)
     if x.device.type != "cpu":
         torch.accelerator.synchronize()

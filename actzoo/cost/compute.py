@@ -11,7 +11,7 @@ from torch import Tensor
 from actzoo.activation import Activation
 from actzoo.activation.functions import arguments
 from actzoo.errors import KernelError
-from actzoo.kernels import Kernel, alone, plan, weighted_sum
+from actzoo.kernels import alone, plan, weighted_sum
 
 Sum = Callable[[Tensor, Tensor], Tensor]
 """Takes x and the weights, shape (k,), to Σ wᵢ fᵢ(x)."""
@@ -31,7 +31,7 @@ def eager_sum(activations: Sequence[Activation], x: Tensor) -> Sum:
     return total
 
 
-def our_sum(activations: Sequence[Activation], x: Tensor, kernel: Kernel) -> Sum:
+def our_sum(activations: Sequence[Activation], x: Tensor, kernel: str) -> Sum:
     """The mixture by one of our kernels."""
     values = [arguments(x.detach(), a.parameters) for a in activations]
 
@@ -41,7 +41,7 @@ def our_sum(activations: Sequence[Activation], x: Tensor, kernel: Kernel) -> Sum
     return total
 
 
-def our_function(activation: Activation, x: Tensor, kernel: Kernel) -> Callable[[Tensor], Tensor]:
+def our_function(activation: Activation, x: Tensor, kernel: str) -> Callable[[Tensor], Tensor]:
     """A function by itself, as a layer of it would compute it."""
     values = arguments(x.detach(), activation.parameters)
 
@@ -51,16 +51,25 @@ def our_function(activation: Activation, x: Tensor, kernel: Kernel) -> Callable[
     return value
 
 
-def what_runs(activations: Sequence[Activation], x: Tensor, kernel: Kernel) -> tuple[str, str]:
-    """The kernel that really computes these, and why the one asked for does not ("" if it does)."""
+def what_runs(
+    activations: Sequence[Activation], x: Tensor, kernel: str, late: str = ""
+) -> tuple[str, str]:
+    """The kernel that really computes these, and why the one asked for does not ("" if it does).
+
+    Args:
+        activations: The functions.
+        x: What they are computed of.
+        kernel: What is asked for.
+        late: Why nothing is compiled for them; "" if it may be.
+    """
     try:
         chosen = plan(tuple(activations), x.device, x.dtype, kernel)
     except KernelError as error:
         return "", str(error)
-    if kernel in ("fused", "table") and chosen.name == "reference":
-        reasons = [f"{name}: {reason}" for name, reason in chosen.refusals]
-        return "", "; ".join(reasons) or f"{kernel} does not serve {x.dtype}"
-    return chosen.name, ""
+    ran = chosen.name
+    if kernel not in ("auto", ran) and ran == "reference":
+        return "", f"{kernel} does not serve {x.dtype}"
+    return ran, late if chosen.compiles else ""
 
 
 def free_bytes(device: torch.device) -> int:

@@ -11,10 +11,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from actzoo.cost.operators import MODES
+from actzoo.cost.operators import MODES, OURS
 from actzoo.report.figures.style import COLOURS, GREY, drawn, line_style, log_scale, new, write
 
-LINES = ("eager sum", "torch.compile", "reference", "fused", "table", "F.relu", "F.gelu")
+LINES = ("eager sum", "torch.compile", *OURS[:-1], "F.relu", "F.gelu")
 TITLES = {"forward": "forward", "x": "forward + backward of x", "x and w": "of x and w"}
 ROW = 2.6
 """Inches."""

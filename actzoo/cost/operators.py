@@ -15,14 +15,14 @@ from actzoo.cost.case import Case, Planned
 from actzoo.cost.compute import Sum, eager_sum, free_bytes, our_sum, what_runs
 from actzoo.cost.runner import Contestant
 from actzoo.cost.settings import DTYPES, Functions, Settings
-from actzoo.kernels import Kernel
+from actzoo.kernels import KERNELS
 
 MODES = ("forward", "x", "x and w")
 """Forward alone, without a graph; forward and backward of x; of x and w."""
 LIMITS = {"forward": 1.0, "x": 2.5, "x and w": 2.5}
 """The least anything can cost, in copies: forward reads x and writes y; backward reads x and the
 gradient and writes another. A copy reads once and writes once."""
-OURS: tuple[Kernel, ...] = ("reference", "fused", "table", "auto")
+OURS = (*(kernel.name for kernel in KERNELS), "auto")
 KNOWN: dict[str, Callable[[Tensor], Tensor]] = {
     "F.relu": F.relu,
     "F.tanh": torch.tanh,
@@ -122,12 +122,8 @@ def contestants(
         inner = compiled_for(chosen, bench.x)
         found.append(Contestant("torch.compile", bench.call(inner, mode, dynamic=True)))
     for kernel in OURS:
-        reason = late if kernel == "fused" else room if kernel == "reference" else ""
-        ran = ""
-        if not reason:
-            ran, reason = what_runs(chosen.activations, bench.x, kernel)
-        if not reason and late and "fused" in ran:
-            reason = late
+        ran, reason = what_runs(chosen.activations, bench.x, kernel, late)
+        reason = reason or (room if ran == "reference" else "")
         call = bench.call(our_sum(chosen.activations, bench.x, kernel), mode)
         found.append(Contestant(kernel, call, ran=ran, refused=reason))
     if mode != "x and w":

@@ -12,7 +12,6 @@ from actzoo.cost.case import Case, Planned
 from actzoo.cost.compute import what_runs
 from actzoo.cost.runner import Contestant
 from actzoo.cost.settings import DTYPES, Functions, Settings, named
-from actzoo.kernels import Kernel
 from actzoo.mixture import Mixture
 from actzoo.mixture.fuse import fuse, pools
 
@@ -38,7 +37,7 @@ def contestants(
 
     found = [Contestant(BASE, call(lambda x: F.max_pool2d(F.relu(x), 2)))]
 
-    def enter(functions: Functions, kernel: Kernel, together: bool, trains: bool) -> None:
+    def enter(functions: Functions, kernel: str, together: bool, trains: bool) -> None:
         name = f"{functions.label}, {'one pass' if together else f'{kernel}, then pooling'}"
         name += ", x and w" if trains else ""
         ran, reason = what_runs(functions.activations, x, kernel)

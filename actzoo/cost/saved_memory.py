@@ -61,9 +61,7 @@ def kept(settings: Settings, dtype: str, chosen: Functions) -> list[dict[str, An
     else:
         add("torch.compile", partial(compiled_for(chosen, x), x, w))
     for kernel in OURS:
-        ran, reason = what_runs(chosen.activations, x, kernel)
-        if "fused" in ran:
-            reason = reason or late
+        _, reason = what_runs(chosen.activations, x, kernel, late)
         if reason:
             rows.append({**facts, "name": kernel, "refused": reason})
         else:

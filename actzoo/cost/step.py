@@ -12,7 +12,7 @@ from actzoo.cost.compute import what_runs
 from actzoo.cost.runner import Contestant
 from actzoo.cost.settings import Functions, Settings, named
 from actzoo.errors import ActzooError
-from actzoo.kernels import Kernel
+from actzoo.kernels import KERNELS
 from actzoo.models.paper_cnn import PAPER_CNN
 from actzoo.plugins.registry import get
 from actzoo.tasks.images import Images
@@ -65,7 +65,7 @@ def batch(device: torch.device) -> Examples:
     return Examples(Images.prepare(x)(x), y.to(device))
 
 
-def network(names: tuple[str, ...], kernel: Kernel, device: torch.device) -> Built:
+def network(names: tuple[str, ...], kernel: str, device: torch.device) -> Built:
     """The paper's network with these functions."""
     built = build(
         PAPER_CNN, {}, [get(name) for name in names], SHAPE, CLASSES,
@@ -92,10 +92,9 @@ def contestants(
     )
     inner = torch.empty(0, device=device, dtype=getattr(torch, dtype))
 
-    def entry(name: str, functions: Functions, kernel: Kernel, phase: Phase) -> Contestant:
-        ran, reason = what_runs(functions.activations, inner, kernel)
-        if "fused" in ran:
-            reason = reason or functions.not_compiled(compile_up_to)
+    def entry(name: str, functions: Functions, kernel: str, phase: Phase) -> Contestant:
+        late = functions.not_compiled(compile_up_to)
+        ran, reason = what_runs(functions.activations, inner, kernel, late)
         if reason:
             return Contestant(name, refused=reason)
         try:
@@ -113,8 +112,7 @@ def contestants(
     for functions in sets:
         if functions.names == [BASE]:
             continue
-        kernels: tuple[Kernel, ...] = ("reference", "auto", "fused", "table")
-        for kernel in kernels:
+        for kernel in ("auto", *(k.name for k in KERNELS)):
             found.append(entry(f"{functions.label}, {kernel}", functions, kernel, PAPER[0]))
             if len(functions.activations) > 1:
                 name = f"{functions.label}, {kernel}, phase 2"

@@ -210,7 +210,7 @@ def _functions(cases: list[dict[str, Any]]) -> Iterator[CostTable]:
             rows = {row["name"]: row for row in case["rows"]}
             ours, *others = columns
             medians = [ratio(rows.get(name)).partition(" ")[0] for name in others]
-            lines.append([case["function"], ratio(rows.get(ours)), *medians])
+            lines.append([case["function"], _over_relu(rows), ratio(rows.get(ours)), *medians])
         for name in (*columns, "table"):
             of_reason: dict[str, list[str]] = {}
             for case in found:
@@ -223,11 +223,17 @@ def _functions(cases: list[dict[str, Any]]) -> Iterator[CostTable]:
         yield CostTable(
             f"Functions alone, forward + backward, {found[0]['elements']:,} elements, {dtype}, "
             f"{_threads(threads)}",
-            ("", "ours (auto)", "declared", "torch's own", "timm's"),
+            ("", "/ F.relu", "ours (auto)", "declared", "torch's", "timm's"),
             lines,
-            _LIMIT,
+            f"{_LIMIT} The first column is ours in units of F.relu, of the same run.",
             reasons,
         )
+
+
+def _over_relu(rows: dict[str, dict[str, Any]]) -> str:
+    """What ours costs in units of F.relu, from the medians of one run."""
+    ours, relu = (rows.get(name, {}).get("ratio") for name in ("auto", "F.relu"))
+    return NONE if ours is None or relu is None else f"{ours['median'] / relu['median']:.2f}"
 
 
 def _certificates(rows: list[dict[str, Any]]) -> CostTable:

@@ -1,16 +1,20 @@
 """Ways to compute a weighted sum of activations: pure functions, no nn.Module."""
 
-from actzoo.kernels.choice import KERNELS, Kernel, Plan, plan
+from actzoo.kernels.choice import KernelPlan, plan
 from actzoo.kernels.dispatch import alone, weighted_sum
-from actzoo.kernels.pooled import pooled, pooled_plan
+from actzoo.kernels.entries import KERNEL_NAMES, KERNELS
+from actzoo.kernels.kernel import Kernel
+from actzoo.kernels.pooled import may_pool, pooled, pooled_plan
 from actzoo.kernels.watched import is_plain
 
 __all__ = [
     "KERNELS",
+    "KERNEL_NAMES",
     "Kernel",
-    "Plan",
+    "KernelPlan",
     "alone",
     "is_plain",
+    "may_pool",
     "plan",
     "pooled",
     "pooled_plan",

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import functools
 import warnings
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 
 from actzoo.kernels import reference
-from actzoo.kernels.choice import Plan
+from actzoo.kernels.choice import KernelPlan, Part
+from actzoo.kernels.kernel import Declined, Gradients
 from actzoo.kernels.layout import dense, like
-from actzoo.kernels.table import native, run
 from actzoo.kernels.watched import is_plain
 
 Names = Sequence[tuple[int, str]]
+T = TypeVar("T")
 Given = Mapping[int, Mapping[str, Any]]
 
 
@@ -25,7 +26,13 @@ class WeightedSum(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, plan: Plan, given: Given, names: Names, x: Tensor, weights: Tensor, *tensors: Any
+        ctx: Any,
+        plan: KernelPlan,
+        given: Given,
+        names: Names,
+        x: Tensor,
+        weights: Tensor,
+        *tensors: Any,
     ) -> Tensor:
         """The value; keeps x, weights and the tensors.
 
@@ -64,16 +71,15 @@ def _filled(given: Given, names: Names, tensors: Sequence[Tensor]) -> Given:
 
 def _differentiable(ctx: Any, grad: Tensor, wanted: Sequence[bool]) -> list[Tensor | None]:
     """The gradients by the reference, as functions of grad, x, weights and tensors again."""
-    plan: Plan = ctx.plan
+    plan: KernelPlan = ctx.plan
     with torch.enable_grad():
         # Views, because one input may be a function of another: what is asked for is the
         # derivative along this use alone.
         saved = [t.view_as(t) for t in ctx.saved_tensors]
         x, weights, *tensors = saved
         given = _filled(ctx.given, ctx.names, tensors)
-        everything = range(len(plan.activations))
-        functions, parameters = picked(plan, everything, given, x)
-        y = reference.weighted_sum(functions, weights, x, parameters)
+        parameters = given_to(plan.whole, given, x)
+        y = reference.weighted_sum(plan.activations, weights, x, parameters)
         inputs = [t for t, want in zip(saved, wanted, strict=True) if want]
         if not y.requires_grad:
             return [torch.zeros_like(t) if w else None for t, w in zip(saved, wanted, strict=True)]
@@ -81,44 +87,45 @@ def _differentiable(ctx: Any, grad: Tensor, wanted: Sequence[bool]) -> list[Tens
     return [next(found) if want else None for want in wanted]
 
 
-def picked(plan: Plan, positions: Sequence[int], given: Given, x: Tensor) -> tuple[Any, Any]:
-    """Some of the functions, and their parameters as `fn` takes them."""
-    parameters = (given.get(i, plan.activations[i].parameters) for i in positions)
-    return (
-        tuple(plan.activations[i] for i in positions),
-        [
-            {n: x.new_tensor(v) if isinstance(v, tuple) else v for n, v in values.items()}
-            for values in parameters
-        ],
+def given_to(part: Part, given: Given, x: Tensor) -> list[dict[str, Any]]:
+    """The parameters of a part's members as `fn` takes them."""
+    parameters = (
+        given.get(i, a.parameters) for i, a in zip(part.at, part.activations, strict=True)
     )
+    return [
+        {n: x.new_tensor(v) if isinstance(v, tuple) else v for n, v in values.items()}
+        for values in parameters
+    ]
 
 
-def _of(weights: Tensor, at: Tensor) -> Tensor:
-    return weights if len(at) == len(weights) else weights.index_select(0, at)
+def _of(weights: Tensor, part: Part) -> Tensor:
+    return weights if len(part.at) == len(weights) else weights.index_select(0, part.index)
 
 
-def _forward(plan: Plan, given: Given, x: Tensor, weights: Tensor) -> Tensor:
+def _each(plan: KernelPlan, call: Callable[[Part], T]) -> list[tuple[Part, T]]:
+    """The results of all parts; of plain torch where a kernel declines."""
+    try:
+        return [(part, call(part)) for part in plan.parts]
+    except Declined:
+        say_once()
+        return [(plan.whole, call(plan.whole))]
+
+
+def _forward(plan: KernelPlan, given: Given, x: Tensor, weights: Tensor) -> Tensor:
     x = dense(x)
-    result: Tensor | None = None
-    others, at = plan.others, plan.others_at
-    if plan.tabled:
-        y = torch.empty_like(x)
-        try:
-            run.forward(plan, x, y, _of(weights, plan.tabled_at))
-            result = y
-        except native.TooManyOutside:
-            others, at = _everything(plan)
-    if others:
-        functions, parameters = picked(plan, others, given, x)
-        kernel = _fused().forward if plan.other == "fused" else reference.weighted_sum
-        rest = kernel(functions, _of(weights, at), x, parameters).to(x.dtype)
-        result = rest if result is None else result.add_(rest)
-    assert result is not None  # a plan has members
+
+    def call(part: Part) -> Tensor:
+        parameters = given_to(part, given, x) if part.kernel.takes_parameters else []
+        return part.kernel.forward(part.prepared, _of(weights, part), x, parameters).to(x.dtype)
+
+    (_, result), *rest = _each(plan, call)
+    for _, term in rest:
+        result.add_(term)
     return result
 
 
 def gradients(
-    plan: Plan,
+    plan: KernelPlan,
     given: Given,
     names: Names,
     x: Tensor,
@@ -127,41 +134,25 @@ def gradients(
     wanted: Sequence[bool],
 ) -> list[Tensor | None]:
     """The gradients of x, of the weights and of the tensors that are named, as far as wanted."""
-    need_x, need_weights, need_parameters = wanted[0], wanted[1], any(wanted[2:])
     x = dense(x)
     grad = like(grad, x)
+    needs = {"need_x": wanted[0], "need_weights": wanted[1], "need_parameters": any(wanted[2:])}
+
+    def call(part: Part) -> Gradients:
+        parameters = given_to(part, given, x) if part.kernel.takes_parameters else []
+        own = _of(weights, part)
+        return part.kernel.backward(part.prepared, own, x, parameters, grad, **needs)
+
     grad_x: Tensor | None = None
-    grad_weights = torch.zeros_like(weights, dtype=torch.float64) if need_weights else None
+    grad_weights = torch.zeros_like(weights, dtype=torch.float64) if wanted[1] else None
     tensors: dict[tuple[int, str], Tensor] = {}
-    others, at = plan.others, plan.others_at
-    if plan.tabled and (need_x or need_weights):
-        grad_x = torch.empty_like(x) if need_x else None
-        own = weights.new_empty(len(plan.tabled), dtype=torch.float64) if need_weights else None
-        try:
-            run.backward(plan, grad, x, grad_x, own, _of(weights, plan.tabled_at))
-            if grad_weights is not None and own is not None:
-                grad_weights.index_copy_(0, plan.tabled_at, own)
-        except native.TooManyOutside:
-            grad_x = None
-            others, at = _everything(plan)
-    if others:
-        functions, parameters = picked(plan, others, given, x)
-        kernel = _fused().backward if plan.other == "fused" else reference.backward
-        rest_x, rest_weights, rest = kernel(
-            functions,
-            _of(weights, at),
-            x,
-            parameters,
-            grad,
-            need_x=need_x,
-            need_weights=need_weights,
-            need_parameters=need_parameters,
-        )
-        if rest_x is not None:
-            grad_x = rest_x if grad_x is None else grad_x.add_(rest_x)
-        if grad_weights is not None and rest_weights is not None:
-            grad_weights.index_copy_(0, at, rest_weights.double())
-        tensors = {(i, n): t for i, v in zip(others, rest, strict=True) for n, t in v.items()}
+    for part, (own_x, own_weights, own_tensors) in _each(plan, call):
+        if own_x is not None:
+            grad_x = own_x if grad_x is None else grad_x.add_(own_x)
+        if grad_weights is not None and own_weights is not None:
+            grad_weights.index_copy_(0, part.index, own_weights.double())
+        named = zip(part.at, own_tensors, strict=True)
+        tensors.update({(i, n): t for i, values in named for n, t in values.items()})
     return [
         grad_x,
         None if grad_weights is None else grad_weights.to(weights.dtype),
@@ -169,26 +160,12 @@ def gradients(
     ]
 
 
-def _everything(plan: Plan) -> tuple[tuple[int, ...], Tensor]:
-    """All members, for a call that the table cannot serve."""
-    say_once()
-    count = len(plan.activations)
-    return tuple(range(count)), torch.arange(count, device=plan.tabled_at.device)
-
-
 @functools.cache
 def say_once() -> None:
     """Say that calls are slower for what lies outside the table."""
     warnings.warn(
-        "many inputs of an activation lie outside (-16, 16) or are not finite; such calls are "
+        "many inputs of an activation lie outside of its table or are not finite; such calls are "
         "computed without the table, more slowly",
         RuntimeWarning,
         stacklevel=2,
     )
-
-
-def _fused() -> Any:
-    """The fused kernel, loaded when it is first needed: Inductor takes a while."""
-    from actzoo.kernels import fused
-
-    return fused

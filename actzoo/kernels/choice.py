@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -12,46 +12,55 @@ from torch import Tensor
 from actzoo.activation import Activation
 from actzoo.errors import KernelError
 from actzoo.kernels import watched
-from actzoo.kernels.table import cuda, native
-from actzoo.kernels.table.fit import Table, neutral, table
-
-Kernel = Literal["auto", "reference", "fused", "table"]
-KERNELS: tuple[str, ...] = get_args(Kernel)
-
-TABLE_DTYPES = (torch.float32, torch.bfloat16, torch.float16)
+from actzoo.kernels.entries import AUTO, KERNEL_NAMES, REFERENCE, order
+from actzoo.kernels.kernel import Kernel, Request
+from actzoo.kernels.table.fit import neutral
 
 
 @dataclass(frozen=True, eq=False)
-class Plan:
+class Part:
+    """Some members of a set, and what computes them.
+
+    Attributes:
+        kernel: What computes them.
+        activations: The members.
+        at: Their positions in the set.
+        index: The same as a tensor on the device.
+        prepared: What the kernel needs to know of them.
+    """
+
+    kernel: Kernel
+    activations: tuple[Activation, ...]
+    at: tuple[int, ...]
+    index: Tensor
+    prepared: Any
+
+
+@dataclass(frozen=True, eq=False)
+class KernelPlan:
     """What computes a set on a device in a dtype.
 
     Attributes:
         activations: The members.
-        tabled: Which of them are in the table, by position.
-        others: The rest.
-        tabled_at, others_at: The same positions as index tensors on the device.
-        other: What serves the rest, and the table's members where too many elements lie
-            outside of it: "reference" or "fused".
-        values: float64 (tabled, 10, 32), on the device.
-        slopes: float64 (tabled, 11, 32), on the device.
-        refusals: Name and reason of each member that has no table.
+        parts: Each a kernel and the members that it computes.
+        whole: All of them by plain torch, for a call that a kernel declines.
+        refusals: Name and reason of each member that the first choice does not serve.
     """
 
     activations: tuple[Activation, ...]
-    tabled: tuple[int, ...]
-    others: tuple[int, ...]
-    tabled_at: Tensor
-    others_at: Tensor
-    other: Literal["reference", "fused"]
-    values: Tensor
-    slopes: Tensor
+    parts: tuple[Part, ...]
+    whole: Part
     refusals: tuple[tuple[str, str], ...]
 
     @property
     def name(self) -> str:
-        """What runs: "reference", "fused", "table", "table + fused", "table + reference"."""
-        parts = ["table"] * bool(self.tabled) + [self.other] * bool(self.others)
-        return " + ".join(parts)
+        """What runs, as "reference", "table" or "table + fused"."""
+        return " + ".join(dict.fromkeys(part.kernel.name for part in self.parts))
+
+    @property
+    def compiles(self) -> bool:
+        """Whether the first call takes seconds."""
+        return any(part.kernel.compiles for part in self.parts)
 
 
 @functools.lru_cache(maxsize=1024)
@@ -60,129 +69,61 @@ def plan(
     activations: tuple[Activation, ...],
     device: torch.device,
     dtype: torch.dtype,
-    kernel: Kernel,
+    kernel: str,
     *,
     pooled: bool = False,
-) -> Plan:
-    """Decide what computes a set.
+) -> KernelPlan:
+    """Decide what computes a set: the kernels of `entries.order` in turn, each what it can.
 
-    - "reference": plain torch.
-    - "fused": one compiled pass for all members.
-    - "table": the members that have a table by one polynomial, the others fused.
-    - "auto": on the CPU the table where the package's C library is there, and plain torch for
-      members without a table; plain torch on other devices, where nothing was measured yet.
-      It never compiles anything. A piecewise linear function alone stays as it is.
-
-    A dtype that the table does not hold (float64) is computed by plain torch under "auto" and
-    "table". A function alone is tabulated only where the table passes the numerics contract.
+    Plain torch computes a dtype that the kernel does not take.
 
     Args:
         activations: The set.
         device: Where it is computed.
         dtype: Of x.
-        kernel: What was asked for.
+        kernel: What was asked for: "auto" or a kernel's name.
         pooled: Whether a max-pooling is computed in the same pass and that pays for a piecewise
             linear function too, which then has its table under "auto".
 
     Raises:
-        KernelError: "fused" or "table" was asked for and cannot run here.
+        KernelError: A kernel was asked for by name and cannot run here.
     """
-    if kernel not in KERNELS:
-        raise KernelError(f"kernel {kernel!r}; expected one of {', '.join(KERNELS)}")
-    unwatched = watched.absent()
-    if kernel == "reference" or (kernel == "auto" and (unwatched or device.type != "cpu")):
-        return _plan(activations, device, "reference")
-    _need(unwatched, kernel)
-    if kernel == "fused":
-        _need(_fused_refusal(activations, device), "fused")
-        return _plan(activations, device, "fused")
-    if dtype not in TABLE_DTYPES:
-        return _plan(activations, device, "reference")
-    absent = _table_absent(device)
-    if kernel == "table":
-        _need(absent, "table")
-    tables = [table(a) for a in activations]
-    alone = len(activations) == 1
-    refusals = [
-        absent or _refusal(a, t, device, kernel, alone, pooled)
-        for a, t in zip(activations, tables, strict=True)
-    ]
-    tabled = tuple(i for i, reason in enumerate(refusals) if not reason)
-    named = tuple((a.name, r) for a, r in zip(activations, refusals, strict=True) if r)
-    if kernel == "auto":
-        return _plan(activations, device, "reference", tabled, named)
-    refusal = _fused_refusal(activations, device)
-    if named:
-        _need(refusal, "fused")
-    return _plan(activations, device, "reference" if refusal else "fused", tabled, named)
+    if kernel not in KERNEL_NAMES:
+        raise KernelError(f"kernel {kernel!r}; expected one of {', '.join(KERNEL_NAMES)}")
+    by_name = kernel != AUTO
+    choices = order(kernel, device)
+    if choices != (REFERENCE,) and (unwatched := watched.absent()):
+        if by_name:
+            raise _cannot(kernel, unwatched)
+        choices = (REFERENCE,)
+    if choices[0].dtypes is not None and dtype not in choices[0].dtypes:
+        choices = (REFERENCE,)
+    request = Request(activations, device, dtype, by_name, pooled)
+    parts: list[Part] = []
+    refusals: list[tuple[str, str]] = []
+    left = tuple(range(len(activations)))
+    for choice in choices:
+        absent = choice.absent(device) if left else ""
+        if absent and by_name:
+            raise _cannot(choice.name, absent)
+        reasons = {i: absent or choice.refusal(activations[i], request) for i in left}
+        groups = {i: choice.group(activations[i], request) for i in left if not reasons[i]}
+        for group in dict.fromkeys(groups.values()):
+            parts.append(_part(choice, tuple(i for i in groups if groups[i] == group), request))
+        left = tuple(i for i in left if reasons[i])
+        if choice is choices[0]:
+            refusals = [(activations[i].name, reasons[i]) for i in left]
+        if left and choice is choices[-1]:
+            raise _cannot(choice.name, reasons[left[0]])
+    whole = _part(REFERENCE, tuple(range(len(activations))), request)
+    return KernelPlan(activations, tuple(parts), whole, tuple(refusals))
 
 
-def _refusal(
-    activation: Activation,
-    found: Table,
-    device: torch.device,
-    kernel: Kernel,
-    alone: bool,
-    pooled: bool,
-) -> str:
-    """Why a member is not computed by the table; "" if it is."""
-    if found.refused:
-        return found.refused
-    if activation.training_fn is not None:
-        return "it is another function while it trains"
-    if alone and not found.faithful:
-        return "by itself its table would not pass the numerics contract"
-    if alone and kernel == "auto" and found.is_piecewise_linear and not pooled:
-        return "it is piecewise linear, and cheap"
-    return cuda.refusal(activation) if device.type == "cuda" else ""
+def _cannot(kernel: str, reason: str) -> KernelError:
+    return KernelError(f"the {kernel} kernel cannot serve here: {reason}")
 
 
-def _table_absent(device: torch.device) -> str:
-    """Why there is no table kernel for a device; "" if there is one."""
-    if device.type == "cpu":
-        return native.absent()
-    if device.type == "cuda":
-        return cuda.absent()
-    return f"there is none for {device.type}"
-
-
-def _fused_refusal(activations: tuple[Activation, ...], device: torch.device) -> str:
-    try:
-        from actzoo.kernels import fitness  # loads Inductor, which takes a while
-    except ImportError as error:  # it uses what torch keeps to itself, and may change
-        return f"this torch ({torch.__version__}) does not have what it is made of: {error}"
-
-    return fitness.refusal(activations, device)
-
-
-def _need(refusal: str, kernel: str) -> None:
-    if refusal:
-        raise KernelError(f"the {kernel} kernel cannot serve here: {refusal}")
-
-
-def _plan(
-    activations: tuple[Activation, ...],
-    device: torch.device,
-    other: Literal["reference", "fused"],
-    tabled: tuple[int, ...] = (),
-    refusals: tuple[tuple[str, str], ...] = (),
-) -> Plan:
-    tables = [table(activations[i]) for i in tabled]
-    others = tuple(i for i in range(len(activations)) if i not in tabled)
-    return Plan(
-        activations=activations,
-        tabled=tabled,
-        others=others,
-        tabled_at=torch.tensor(tabled, dtype=torch.int64, device=device),
-        others_at=torch.tensor(others, dtype=torch.int64, device=device),
-        other=other,
-        values=_stack([t.values for t in tables], device),
-        slopes=_stack([t.slopes for t in tables], device),
-        refusals=refusals,
-    )
-
-
-def _stack(tables: list[Tensor], device: torch.device) -> Tensor:
-    if not tables:
-        return torch.empty(0, dtype=torch.float64, device=device)
-    return torch.stack(tables).to(device)
+def _part(kernel: Kernel, at: tuple[int, ...], request: Request) -> Part:
+    own = tuple(request.activations[i] for i in at)
+    index = torch.tensor(at, dtype=torch.int64, device=request.device)
+    return Part(kernel, own, at, index, kernel.prepare(own, request))

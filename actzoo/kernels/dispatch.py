@@ -13,7 +13,7 @@ from actzoo.errors import UsageError
 from actzoo.formula.inputs import real
 from actzoo.kernels import reference
 from actzoo.kernels.autograd import WeightedSum
-from actzoo.kernels.choice import Kernel, plan
+from actzoo.kernels.choice import plan
 from actzoo.kernels.watched import is_plain
 
 SMALL = 8192
@@ -26,7 +26,7 @@ def weighted_sum(
     weights: Tensor,
     x: Tensor,
     parameters: Sequence[Mapping[str, Any]],
-    kernel: Kernel = "auto",
+    kernel: str = "auto",
     *,
     training: bool = False,
 ) -> Tensor:
@@ -62,14 +62,17 @@ def weighted_sum(
     if kernel == "reference" or x.numel() == 0 or not is_plain(x, weights, *_tensors(parameters)):
         return reference.weighted_sum(activations, weights, x, parameters)
     chosen = plan(tuple(activations), x.device, x.dtype, kernel)
-    declared = all(_is_declared(activations[i], parameters[i]) for i in chosen.tabled)
+    fixed = [i for part in chosen.parts if not part.kernel.takes_parameters for i in part.at]
+    declared = all(_is_declared(activations[i], parameters[i]) for i in fixed)
     if chosen.name == "reference" or not declared:
         return reference.weighted_sum(activations, weights, x, parameters)
-    # Only what the table does not hold needs its parameters.
-    given: dict[int, dict[str, Any]] = {i: {} for i in chosen.others}
+    # Only what is called with them needs its parameters.
+    given: dict[int, dict[str, Any]] = {
+        i: {} for part in chosen.parts if part.kernel.takes_parameters for i in part.at
+    }
     names: list[tuple[int, str]] = []
     tensors: list[Tensor] = []
-    for i in chosen.others:
+    for i in given:
         for name, value in parameters[i].items():
             if isinstance(value, Tensor):
                 names.append((i, name))
@@ -89,7 +92,7 @@ def _with_training_forms(
     weights: Tensor,
     x: Tensor,
     parameters: Sequence[Mapping[str, Any]],
-    kernel: Kernel,
+    kernel: str,
     apart: list[int],
 ) -> Tensor:
     """The sum, with the functions in these places by their form for training."""
@@ -143,7 +146,7 @@ def _is_declared(activation: Activation, parameters: Mapping[str, Any]) -> bool:
 
 
 def alone(
-    activation: Activation, x: Tensor, parameters: Mapping[str, Any], kernel: Kernel = "auto"
+    activation: Activation, x: Tensor, parameters: Mapping[str, Any], kernel: str = "auto"
 ) -> Tensor:
     """f(x) by the kernel of choice: the weighted sum of one function with weight 1.
 

@@ -15,14 +15,14 @@ from actzoo.activation.functions import arguments
 
 
 def refusal(activations: Sequence[Activation], device: torch.device) -> str:
-    """Why the fused kernel cannot compute their sum on a device, and what can; else "".
+    """Why the fused kernel cannot compute their sum on a device, and what can; else ""."""
+    return of_device(device) or next(
+        filter(None, (of_function(a, device) for a in activations)), ""
+    )
 
-    The first time it is asked about an activation it calls its functions on a few numbers.
-    """
-    return _of_device(device) or next(filter(None, (_examine(a, device) for a in activations)), "")
 
-
-def _of_device(device: torch.device) -> str:
+def of_device(device: torch.device) -> str:
+    """Return why the fused kernel cannot run on a device, and what can; "" if it can."""
     serves = "use kernel='reference'"
     if device.type == "cpu":
         from torch._inductor import cpp_builder, exc
@@ -42,7 +42,11 @@ def _of_device(device: torch.device) -> str:
 
 
 @functools.lru_cache(maxsize=1024)
-def _examine(activation: Activation, device: torch.device) -> str:
+def of_function(activation: Activation, device: torch.device) -> str:
+    """Return why it cannot compute a function there, and what can; "" if it can.
+
+    The first time it is asked about a function it calls it on a few numbers.
+    """
     serves = "kernel='reference' serves it"
     if activation.kind not in ("elementwise", "channelwise"):
         return f"{activation.name} is {activation.kind}, so it cannot be fused: {serves}"

@@ -11,31 +11,36 @@ from torch import Tensor
 
 from actzoo.activation import Activation
 from actzoo.kernels import autograd, reference
-from actzoo.kernels.choice import TABLE_DTYPES, Kernel, Plan, plan
+from actzoo.kernels.choice import KernelPlan, plan
 from actzoo.kernels.dispatch import SMALL
+from actzoo.kernels.entries import AUTO, TABLE
+from actzoo.kernels.kernel import Declined
 from actzoo.kernels.layout import dense, like
-from actzoo.kernels.table import native
 from actzoo.kernels.table import pooled as table
 from actzoo.kernels.table.pooled import Window
+from actzoo.kernels.table.run import loaded
 from actzoo.kernels.watched import is_plain
 
 
 def pooled_plan(
-    activations: Sequence[Activation], device: torch.device, dtype: torch.dtype, kernel: Kernel
-) -> Plan | None:
+    activations: Sequence[Activation], device: torch.device, dtype: torch.dtype, kernel: str
+) -> KernelPlan | None:
     """What computes these functions and a max-pooling in one pass; None if nothing does.
 
     That needs the C library, the CPU, a dtype that tables hold, and a table for every function.
     """
-    if device.type != "cpu" or dtype not in TABLE_DTYPES or kernel not in ("auto", "table"):
-        return None
-    library = native.load()
-    if library is None:
+    if not may_pool(kernel) or device.type != "cpu" or TABLE.absent(device):
         return None
     # Measured: without AVX-512 torch's own relu and pooling are cheaper than a table for both.
-    pays = kernel == "table" or library.isa == "avx512"
-    chosen = plan(tuple(activations), device, dtype, "auto", pooled=pays)
-    return chosen if chosen.tabled and not chosen.others else None
+    pays = kernel == TABLE.name or loaded().isa == "avx512"
+    chosen = plan(tuple(activations), device, dtype, AUTO, pooled=pays)
+    whole = [part.kernel for part in chosen.parts] == [TABLE]
+    return chosen if whole and chosen.parts[0].prepared.shift == 0 else None
+
+
+def may_pool(kernel: str) -> bool:
+    """Whether a kernel that is asked for may compute an activation and its pooling together."""
+    return kernel in (AUTO, TABLE.name)
 
 
 def pooled(
@@ -44,7 +49,7 @@ def pooled(
     x: Tensor,
     window: tuple[int, int],
     ceil: bool,
-    kernel: Kernel = "auto",
+    kernel: str = AUTO,
 ) -> Tensor | None:
     """The largest Σ weights[i] · fᵢ(x) in each window of x; differentiable in weights and x.
 
@@ -68,7 +73,7 @@ def pooled(
     """
     if not is_plain(x, weights) or x.dim() != 4 or weights.device != x.device:
         return None
-    if kernel == "auto" and len(activations) == 1 and x.numel() < SMALL:
+    if kernel == AUTO and len(activations) == 1 and x.numel() < SMALL:
         return None
     chosen = pooled_plan(activations, x.device, x.dtype, kernel)
     shape = Window(*window, ceil)
@@ -86,7 +91,7 @@ class _PooledSum(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, plan: Plan, window: Window, x: Tensor, weights: Tensor
+        ctx: Any, plan: KernelPlan, window: Window, x: Tensor, weights: Tensor
     ) -> tuple[Tensor, Tensor]:
         ctx.set_materialize_grads(False)
         ctx.plan, ctx.window, ctx.x_shape = plan, window, x.shape
@@ -94,8 +99,8 @@ class _PooledSum(torch.autograd.Function):
         if not (x.is_contiguous() or x.is_contiguous(memory_format=torch.channels_last)):
             x = x.contiguous()
         try:
-            y, winners, places = table.forward(plan, x, window, weights)
-        except native.TooManyOutside:
+            y, winners, places = table.forward(plan.parts[0].prepared, x, window, weights)
+        except Declined:
             y, winners, places = _one_after_the_other(plan, x, window, weights)
         ctx.save_for_backward(winners, places, weights)
         return y, winners
@@ -129,11 +134,13 @@ def _sum(a: Tensor | None, b: Tensor | None) -> Tensor | None:
     return b if a is None else a if b is None else a + b
 
 
-def _one_after_the_other(plan: Plan, x: Tensor, window: Window, weights: Tensor) -> table.Pooled:
+def _one_after_the_other(
+    plan: KernelPlan, x: Tensor, window: Window, weights: Tensor
+) -> table.Pooled:
     """The same by plain torch, for a call that the table cannot serve."""
     autograd.say_once()
-    functions, parameters = autograd.picked(plan, range(len(plan.activations)), {}, x)
-    values = reference.weighted_sum(functions, weights, x, parameters)
+    parameters = autograd.given_to(plan.whole, {}, x)
+    values = reference.weighted_sum(plan.activations, weights, x, parameters)
     size = (window.rows, window.columns)
     y, at = F.max_pool2d(values, size, ceil_mode=window.ceil, return_indices=True)
     winners = x.flatten(2).gather(2, at.flatten(2)).view_as(at)
@@ -145,7 +152,7 @@ def _one_after_the_other(plan: Plan, x: Tensor, window: Window, weights: Tensor)
 
 
 def _differentiable(
-    plan: Plan, winners: Tensor, weights: Tensor, grad: Tensor | None, want_weights: bool
+    plan: KernelPlan, winners: Tensor, weights: Tensor, grad: Tensor | None, want_weights: bool
 ) -> tuple[Tensor | None, Tensor | None]:
     """The gradients of winners and weights by the reference, as functions of all three again."""
     if grad is None:
@@ -154,8 +161,8 @@ def _differentiable(
         # Views, because one may be a function of another: see `autograd._differentiable`.
         own, w = winners.view_as(winners), weights.view_as(weights)
         own = own if own.requires_grad else own.detach().requires_grad_()
-        functions, parameters = autograd.picked(plan, range(len(plan.activations)), {}, own)
-        y = reference.weighted_sum(functions, w, own, parameters)
+        parameters = autograd.given_to(plan.whole, {}, own)
+        y = reference.weighted_sum(plan.activations, w, own, parameters)
         inputs = [own, w] if want_weights else [own]
         found = torch.autograd.grad(
             y, inputs, grad, create_graph=True, allow_unused=True, materialize_grads=True

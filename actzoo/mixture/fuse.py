@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from actzoo.activation import Activation, ActivationModule
-from actzoo.kernels import Kernel, pooled, pooled_plan
+from actzoo.kernels import pooled, pooled_plan
 from actzoo.mixture import Mixture
 from actzoo.plugins.registry import get
 
@@ -153,10 +153,10 @@ def _window(module: nn.Module) -> tuple[int, int] | None:
     return rows, columns
 
 
-def _function(layer: nn.Module) -> tuple[tuple[Activation, ...], Kernel] | None:
+def _function(layer: nn.Module) -> tuple[tuple[Activation, ...], str] | None:
     """The functions that a layer computes by their declaration, and by which kernel."""
     activations: tuple[Activation, ...]
-    kernel: Kernel = "auto"
+    kernel: str = "auto"
     if type(layer) is Mixture:
         if len(layer.members) > 1 and not layer.is_plain_sum:
             return None

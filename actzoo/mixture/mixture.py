@@ -16,7 +16,7 @@ from actzoo.activation.module import ActivationLayer, as_leaf, count
 from actzoo.activation.names_in_state import keep_names, name_in_state, written
 from actzoo.errors import DeclarationError, KernelError, MixtureError
 from actzoo.formula.inputs import real
-from actzoo.kernels import KERNELS, Kernel, alone, is_plain, plan, weighted_sum
+from actzoo.kernels import KERNEL_NAMES, alone, is_plain, plan, weighted_sum
 from actzoo.mixture.attachment import Attachment
 from actzoo.mixture.combine import along_channels, combined
 from actzoo.mixture.soundness import (
@@ -86,7 +86,7 @@ class Mixture(ActivationLayer):
         init: Init = "equal",
         channels: int | None = None,
         generator: torch.Generator | None = None,
-        kernel: Kernel = "auto",
+        kernel: str = "auto",
     ) -> None:
         super().__init__()
         if more or isinstance(members, Activation) or not isinstance(members, Iterable):
@@ -101,8 +101,8 @@ class Mixture(ActivationLayer):
             )
         if scope not in SCOPES:
             raise DeclarationError(f"scope={scope!r}; expected 'layer' or 'channel'")
-        if kernel not in KERNELS:
-            raise KernelError(f"kernel={kernel!r}; expected one of {', '.join(KERNELS)}")
+        if kernel not in KERNEL_NAMES:
+            raise KernelError(f"kernel={kernel!r}; expected one of {', '.join(KERNEL_NAMES)}")
         if isinstance(members, str):
             members = default().members(members)
         activations = [get(member) for member in members]
@@ -122,11 +122,11 @@ class Mixture(ActivationLayer):
                 "scope='channel' takes one set of weights for each channel: say how many, "
                 "Mixture(..., scope='channel', channels=...)"
             )
-        self.kernel: Kernel = kernel
+        self.kernel: str = kernel
         self.members = nn.ModuleList(a.module(channels) for a in activations)
         names = [a.name for a in activations]
         self.terms = rule.names(names) if several else tuple(names)
-        if kernel in ("table", "fused") and several and not self.is_plain_sum:
+        if kernel not in ("auto", "reference") and several and not self.is_plain_sum:
             raise KernelError(
                 f"the {kernel} kernel cannot serve here: it computes weighted sums with one weight "
                 f"for a function and layer, not the rule {self._rule_in_words}; "

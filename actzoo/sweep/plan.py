@@ -13,7 +13,7 @@ from msgspec import Meta
 
 from actzoo.environment import MOST_THREADS
 from actzoo.errors import UsageError
-from actzoo.kernels import KERNELS, Kernel
+from actzoo.kernels import KERNEL_NAMES
 from actzoo.mixture import Init
 from actzoo.plugins.registry import default, get
 from actzoo.rules import RATIO, Scope
@@ -93,7 +93,7 @@ class Run:
         device: Where it runs.
         precision: "fp32" or "bf16".
         threads: Torch's threads on the CPU.
-        kernel: How activations are computed: "auto", "reference", "fused" or "table".
+        kernel: How activations are computed: "auto" or a kernel's name.
         rule: Name of the rule by which the members of sets are mixed.
         rule_scope: "layer" for one set of weights a layer, "channel" for one a channel.
         grid: Values to choose from for each set, by hyper-parameter (see `TUNABLE`); one
@@ -121,7 +121,7 @@ class Run:
     device: str = "cpu"
     precision: Precision = "fp32"
     threads: Annotated[int, Meta(ge=1, le=MOST_THREADS)] = 1
-    kernel: Kernel = "auto"
+    kernel: str = "auto"
     rule: str = RATIO.name
     rule_scope: Scope = "layer"
     grid: Annotated[Grid, Meta(description=_GRID)] = field(default_factory=dict)
@@ -148,8 +148,8 @@ class Run:
                 raise UsageError(f"{what}: {repeated[0]!r} is there more than once")
         if not self.members and not self.mixtures and all(len(s) > 1 for s in self.sets):
             raise UsageError("neither mixtures nor members: nothing but the baseline would run")
-        if self.kernel not in KERNELS:
-            raise UsageError(f"kernel {self.kernel!r}; expected one of {', '.join(KERNELS)}")
+        if self.kernel not in KERNEL_NAMES:
+            raise UsageError(f"kernel {self.kernel!r}; expected one of {', '.join(KERNEL_NAMES)}")
         if not self.rule.strip():
             raise UsageError(f"rule {self.rule!r}; expected the name of a rule, e.g. 'softmax'")
         self._check_grid()

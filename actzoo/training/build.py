@@ -15,7 +15,7 @@ from torch import nn
 from actzoo.activation import Activation, analysis
 from actzoo.activation.module import ActivationLayer
 from actzoo.isolation import isolated
-from actzoo.kernels import Kernel
+from actzoo.kernels import may_pool
 from actzoo.mixture import Init, Mixture
 from actzoo.mixture.fuse import fuse, pools
 from actzoo.models.model import Model
@@ -91,7 +91,7 @@ def build(
     *,
     init: Init,
     weight_init: WeightInit = "default",
-    kernel: Kernel = "reference",
+    kernel: str = "reference",
     rule: Rule = RATIO,
     scope: Scope = "layer",
     network_seed: int,
@@ -122,7 +122,7 @@ def build(
 
     with seeded(network_seed):
         made = model.module(activation, shape, outputs, options)
-    built = Built(fuse(made) if kernel in ("auto", "table") else made, tuple(layers))
+    built = Built(fuse(made) if may_pool(kernel) else made, tuple(layers))
     if weight_init == "gain":
         _scale_by_gain(built)
     return built

@@ -10,7 +10,6 @@ from typing import Any, Literal, NamedTuple
 
 import msgspec
 
-from actzoo.kernels import Kernel
 from actzoo.mixture import Init
 from actzoo.rules import RATIO, Scope
 from actzoo.training.build import WeightInit
@@ -107,7 +106,7 @@ class CellSpec:
     control: str
     fingerprints: tuple[Fingerprint, ...]
     weight_init: WeightInit = "default"
-    kernel: Kernel = "reference"  # what cells ran before there was a choice
+    kernel: str = "reference"  # what cells ran before there was a choice
     rule: MixtureRule = MixtureRule()
 
     @property

@@ -14,6 +14,7 @@ import torch
 from matplotlib.text import Annotation
 
 import actzoo
+from actzoo import escaping
 from actzoo.cost import compute, functions, operators, pooling, settings, step
 from actzoo.cost.figure import draw, lines_of
 from actzoo.cost.measure import measure
@@ -108,7 +109,7 @@ def test_the_page_and_the_terminal(document: dict[str, Any]) -> None:
     page = markdown(document, ["a.png"])
     for section in sections(document):
         assert section.title in text and f"## {section.title}" in page
-        assert all(reason in page for reason in section.reasons)
+        assert all(escaping.markdown(reason) in page for reason in section.reasons)
     assert "`actzoo speed`" in page and "](a.png)" in page
     assert document["environment"]["processor"] in page
 

@@ -57,7 +57,10 @@ def document() -> dict[str, Any]:
         "functions": [
             {
                 "function": name, "dtype": "float32", "threads": 1, "elements": 4096,
-                "rows": [row("auto", 1.2, "table"), row("eager", 6.7), row("torch", 6.3), timm],
+                "rows": [
+                    row("F.relu", 0.96), row("auto", 1.2, "table"), row("eager", 6.7),
+                    row("torch", 6.3), timm,
+                ],
             }
             for name, timm in (
                 ("shifted_softplus", refused("timm", "timm has none")), ("mish", row("timm", 5.5)),
@@ -98,7 +101,7 @@ def test_cells_and_reasons(document: dict[str, Any]) -> None:
     assert text.count("F.mish 6.34 [5.71, 6.97] 6.34 [5.71, 6.97] –") == 1
     assert "eager sum 4.00" in text and "- table of 3: it is not here" in text
     assert "3 float32 fused 18.0 4.0" in text and "- fused of 8: took too long" in text
-    assert "mish 1.20 [1.08, 1.32] 6.70 6.30 5.50" in text
+    assert "mish 1.25 1.20 [1.08, 1.32] 6.70 6.30 5.50" in text
     assert "- timm: timm has none: shifted_softplus" in text
     assert "mish 9.0e-08 1.0e-07 50" in text and "- no table for laplace: its value is off" in text
     assert "3, auto 1.04 [0.94, 1.14] 0.91 [0.82, 1.00]" in text

@@ -8,7 +8,7 @@ from torch import Tensor
 
 import actzoo
 from actzoo import Activation
-from actzoo.kernels import Kernel
+from actzoo.kernels import KERNELS
 from actzoo.kernels.table import native
 from actzoo.kernels.table.fit import table
 from actzoo.plugins.registry import default
@@ -20,7 +20,11 @@ ELEMENTWISE = [a for a, _ in default().activations.entries if a.kind == "element
 
 
 def both_kernels() -> list[object]:
-    return [pytest.param("table", marks=needs_table), "fused"]
+    absent = {k.name: k.absent(torch.device("cpu")) for k in KERNELS if k.name != "reference"}
+    return [
+        pytest.param(name, marks=pytest.mark.skipif(bool(reason), reason=reason or "there"))
+        for name, reason in absent.items()
+    ]
 
 
 class Exact:
@@ -59,6 +63,6 @@ class Exact:
         return each * size + 1e-30
 
 
-def mixture_of(names: Sequence[str], kernel: Kernel, **options: object) -> actzoo.Mixture:
+def mixture_of(names: Sequence[str], kernel: str, **options: object) -> actzoo.Mixture:
     torch.manual_seed(0)
     return actzoo.Mixture(names, init="random", kernel=kernel, **options)  # type: ignore[arg-type]

@@ -12,7 +12,7 @@ from torch import Tensor
 import actzoo
 from actzoo import Activation
 from actzoo.errors import KernelError, UsageError
-from actzoo.kernels import Kernel, alone, weighted_sum
+from actzoo.kernels import alone, weighted_sum
 from actzoo.kernels.table.fit import table
 from tests.kernels.conftest import Exact, both_kernels, needs_table
 
@@ -33,8 +33,8 @@ GIVEN = [TANH.parameters, SIN.parameters]
 
 
 @pytest.mark.parametrize("kernel", both_kernels())
-def test_shared_weights_with_a_graph_of_the_backward_pass(kernel: Kernel) -> None:
-    def total(w: Tensor, kernel: Kernel) -> Tensor:
+def test_shared_weights_with_a_graph_of_the_backward_pass(kernel: str) -> None:
+    def total(w: Tensor, kernel: str) -> Tensor:
         x = made().to(w.dtype)
         inner = weighted_sum(PAIR, w, x, GIVEN, kernel)
         return weighted_sum(PAIR, w, inner * w.sum(), GIVEN, kernel).sum()
@@ -47,7 +47,7 @@ def test_shared_weights_with_a_graph_of_the_backward_pass(kernel: Kernel) -> Non
 
 
 @pytest.mark.parametrize("kernel", both_kernels())
-def test_many_gradients_at_once(kernel: Kernel) -> None:
+def test_many_gradients_at_once(kernel: str) -> None:
     x = made(20).requires_grad_()
     y = weighted_sum(PAIR, torch.tensor([0.3, 0.7]), x, GIVEN, kernel)
     (rows,) = torch.autograd.grad(y, x, torch.eye(20), is_grads_batched=True)
@@ -56,7 +56,7 @@ def test_many_gradients_at_once(kernel: Kernel) -> None:
 
 
 @pytest.mark.parametrize("kernel", both_kernels())
-def test_the_result_may_be_changed_in_place(kernel: Kernel) -> None:
+def test_the_result_may_be_changed_in_place(kernel: str) -> None:
     x = made(40).requires_grad_()
     w = torch.tensor([0.3, 0.7])
     weighted_sum(PAIR, w, x, GIVEN, kernel).add_(1).mul_(2).sum().backward()
@@ -138,7 +138,7 @@ def test_functions_without_a_slope_and_frozen_weights() -> None:
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
 @pytest.mark.parametrize("kernel", both_kernels())
-def test_weights_of_another_dtype(kernel: Kernel, dtype: torch.dtype) -> None:
+def test_weights_of_another_dtype(kernel: str, dtype: torch.dtype) -> None:
     w = torch.tensor([0.25, 0.75], dtype=dtype, requires_grad=True)
     x = made()
     y = weighted_sum(PAIR, w, x, GIVEN, kernel)
@@ -171,7 +171,7 @@ def test_a_kernel_asked_for_by_name_is_not_replaced_in_silence() -> None:
 
 
 @pytest.mark.parametrize("kernel", both_kernels())
-def test_functions_alone(kernel: Kernel) -> None:
+def test_functions_alone(kernel: str) -> None:
     x = made(10_000).requires_grad_()
     mixture = actzoo.Mixture(["mish"], kernel=kernel)
     mixture(x).backward(torch.ones_like(x))

@@ -10,14 +10,15 @@ import torch
 from torch import Tensor
 
 import actzoo
-from actzoo import Activation, checks
+from actzoo import Activation
 from actzoo.errors import KernelError
-from actzoo.kernels import autograd, choice, plan, weighted_sum
-from actzoo.kernels.table.fit import SLOPE_BOUND, VALUE_BOUND, table
-from tests.kernels.conftest import CERTIFIED, ELEMENTWISE, needs_table
+from actzoo.kernels import autograd, plan, weighted_sum
+from actzoo.kernels.table import native
+from actzoo.kernels.table.fit import SLOPE_BOUND, VALUE_BOUND, bounds, table
+from tests.kernels.conftest import CERTIFIED, ELEMENTWISE, Exact, needs_table
 
 CPU = torch.device("cpu")
-FAITHFUL = [a for a in CERTIFIED if table(a).faithful and not table(a).is_piecewise_linear]
+DTYPES = [torch.float32, torch.bfloat16, torch.float16]
 
 
 def named(activation: Activation) -> str:
@@ -34,7 +35,7 @@ def points(seed: int = 0) -> Tensor:
 @needs_table
 @pytest.mark.parametrize("activation", [a for a in CERTIFIED if a.formula], ids=named)
 def test_a_table_holds_its_formula_to_the_bounds(activation: Activation) -> None:
-    x = points()
+    x = points() / 2 ** table(activation).shift
     digits = activation.parsed().references(x.tolist(), activation.parameters)
     exact, slope = (torch.tensor([float(row[n]) for row in digits]).double() for n in (0, 1))
     place = x.clone().requires_grad_()
@@ -46,6 +47,8 @@ def test_a_table_holds_its_formula_to_the_bounds(activation: Activation) -> None
     assert ((y.double() - exact).abs() <= VALUE_BOUND * exact.abs().clamp_min(1)).all()
     kinks = torch.tensor(activation.parsed().kinks(activation.parameters)).float()
     smooth = ~torch.isin(x, kinks)
+    if "derivative" in activation.known_failures:  # a surrogate
+        slope = activation.derivative(x.double())
     off = (place.grad.double() - slope).abs() / slope.abs().clamp_min(1)
     assert (off[smooth] <= SLOPE_BOUND).all()
     at_kinks = kinks[kinks.abs() < 16].clone().requires_grad_()
@@ -83,43 +86,75 @@ def test_many_elements_outside_are_computed_without_the_table() -> None:
 
 
 @needs_table
-@pytest.mark.parametrize("activation", FAITHFUL, ids=named)
-def test_a_faithful_table_passes_the_contract_that_its_function_passes(
-    activation: Activation,
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("activation", [a for a in CERTIFIED if a.formula], ids=named)
+def test_a_layer_of_one_function_keeps_the_bounds(
+    activation: Activation, dtype: torch.dtype
 ) -> None:
-    parts: dict[str, Any] = {f.name: getattr(activation, f.name) for f in fields(activation)}
+    inside = points(1) / 2 ** table(activation, dtype).shift
+    x = inside.to(dtype).repeat(60).requires_grad_()  # enough for a table to pay
+    y = activation.module().eval()(x)
+    y.backward(torch.ones_like(y))
+    assert x.grad is not None
+    assert y.dtype == dtype
+    place = x.detach()[: len(points())].double()
+    right, slope = activation(place), activation.derivative(place)
+    rounding = torch.finfo(dtype).eps
+    for found, exact, allowed in zip((y, x.grad), (right, slope), bounds(dtype), strict=True):
+        off = (found.detach()[: len(place)].double() - exact).abs()
+        assert (off <= allowed * exact.abs().clamp_min(1) + rounding * exact.abs()).all()
 
-    def fn(x: Tensor, **given: Any) -> Tensor:
-        # Half the grid lies outside the table; in such a call nothing would come from it.
-        inside = x.abs() < 16
-        place = torch.where(inside, x, 0.0)
-        y = weighted_sum((activation,), torch.ones(1), place, (given,), "auto")
-        return torch.where(inside, y, activation(x, **given))
 
-    def derivative(x: Tensor, **given: Any) -> Tensor:
-        with torch.enable_grad():
-            place = x.detach().requires_grad_()
-            (slope,) = torch.autograd.grad(fn(place, **given).sum(), place)
-        return torch.where(x.abs() < 16, slope, activation.derivative(x, **given))
+def test_a_jump_is_served_where_the_knot_is_on_its_right_side() -> None:
+    for text in ("1 if x >= 0 else 0", "1 if x >= 1 else 0", "1 if x > -1 else 0"):
+        assert not table(actzoo.get(text)).refused
+    assert "near x = 1" in table(actzoo.get("1 if x > 1 else 0")).refused
 
-    parts.update(fn=fn, derivative=derivative)
-    tabled = Activation(**parts)
-    keys = [
-        f"{check}-{dtype}"
-        for check in ("value", "derivative", "autograd")
-        for dtype in ("float32", "float16")
-    ]
-    own = {(r.check, r.dtype): r.status for r in checks.run(activation, only=keys)}
-    for result in checks.run(tabled, only=keys):
-        if own[result.check, result.dtype] == "passed":
-            assert result.status == "passed", (result.check, result.dtype, result.message)
+
+@needs_table
+def test_what_is_constant_further_out_is_served_everywhere() -> None:
+    laplace = actzoo.get("laplace")
+    x = torch.linspace(-100, 100, 9001).requires_grad_()
+    assert table(laplace).flat and table(laplace).shift > 0
+    y = weighted_sum((laplace,), torch.ones(1), x, ({**laplace.parameters},), "table")
+    y.sum().backward()  # no warning of elements outside
+    assert x.grad is not None
+    right = laplace(x.detach().double())
+    assert (y.double() - right).abs().max() <= VALUE_BOUND
+    slope = laplace.derivative(x.detach().double())
+    assert (x.grad.double() - slope).abs().max() <= SLOPE_BOUND * slope.max()
+    infinite = torch.tensor([torch.inf, -torch.inf, torch.nan] * 5)
+    y = weighted_sum((laplace,), torch.ones(1), infinite, ({**laplace.parameters},), "table")
+    assert torch.equal(y.isnan(), infinite.isnan()) and y[0] == 1 and y[1] == 0
+
+
+@needs_table
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_tables_of_several_grids_are_added(dtype: torch.dtype) -> None:
+    members = tuple(map(actzoo.get, ("softshrink", "tanh", "laplace", "gcu", "binary_step_ste")))
+    autograd.say_once.cache_clear()  # a call without the table would warn
+    x = torch.cat([points() / 3, torch.tensor([9.0, -20.0])]).to(dtype).requires_grad_()
+    w = torch.tensor([0.1, 0.2, 0.3, 0.3, 0.1], requires_grad=True)
+    assert plan(members, CPU, dtype, "auto").name == "table"
+    y = weighted_sum(members, w, x, [m.parameters for m in members], "auto")
+    y.backward(torch.ones_like(y))
+    exact = Exact(members, w, x, torch.ones_like(y))
+    assert x.grad is not None and w.grad is not None
+    sizes = (exact.terms, exact.slopes)
+    found = zip((y, x.grad), (exact.y, exact.grad_x), sizes, bounds(dtype), strict=True)
+    for ours, right, each, allowed in found:
+        size = torch.einsum("k,kn->n", w.detach().double(), each.abs().clamp_min(1))
+        rounded = 3 * torch.finfo(dtype).eps  # each of the passes rounds its result
+        assert ((ours.double() - right).abs() <= (allowed + rounded) * size).all()
+    bound = exact.weight_bound(bounds(dtype)[0])
+    assert ((w.grad.double() - exact.grad_w).abs() <= bound).all()
 
 
 @pytest.mark.parametrize(
     ("name", "reason"),
     [
-        ("softshrink", "near x = "),
-        ("binary_step", "near x = -"),
+        ("hardshrink", "near x = "),
+        ("1 if x > 0.3 else 0", "near x = "),
         ("prelu", "channelwise"),
         ("swish", "beta can train"),
         ("softmax", "dimwise"),
@@ -140,7 +175,11 @@ def test_f_of_0_is_exact(activation: Activation) -> None:
     if table(activation).refused:
         pytest.skip(table(activation).refused)
     right = activation(torch.zeros(1, dtype=torch.float64))
-    assert (table(activation).values[0, [0, 16]] == right).all()
+    found = table(activation).values[0]
+    assert found[0] == right
+    beside = activation(torch.tensor([-1e-12], dtype=torch.float64))
+    jumps = (beside - right).abs() > 1e-6
+    assert found[16] == (beside if jumps else right)
 
 
 @needs_table
@@ -154,7 +193,10 @@ def test_f_of_0_is_exact(activation: Activation) -> None:
         (("prelu", "swish"), "auto", torch.float32, "reference"),
         (("relu",), "auto", torch.float32, "reference"),
         (("mish",), "auto", torch.float32, "table"),
-        (("gelu",), "auto", torch.float32, "reference"),
+        (("gelu",), "auto", torch.float32, "table"),
+        (("binary_step_ste",), "auto", torch.float32, "table"),
+        (("relu", "laplace"), "auto", torch.float32, "table"),
+        (("hardshrink", "tanh"), "auto", torch.bfloat16, "table + reference"),
         (("relu",), "table", torch.float32, "table"),
         (("relu", "tanh"), "reference", torch.float32, "reference"),
         (("relu", "tanh"), "fused", torch.float64, "fused"),
@@ -167,13 +209,13 @@ def test_what_is_chosen(names: Any, kernel: Any, dtype: torch.dtype, used: str) 
 def test_a_kernel_that_cannot_run_is_an_error_that_says_why(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(choice.native, "absent", lambda: "it was not built")
+    monkeypatch.setattr(native, "absent", lambda: "it was not built")
     members = (replace_name("relu"), replace_name("tanh"))
     with pytest.raises(KernelError, match="it was not built"):
         plan(members, CPU, torch.float32, "table")
     assert plan(members, CPU, torch.float32, "auto").name == "reference"
     with pytest.raises(KernelError, match="'quick'; expected one of auto"):
-        plan(members, CPU, torch.float32, "quick")  # type: ignore[arg-type]
+        plan(members, CPU, torch.float32, "quick")
 
 
 def replace_name(name: str) -> Activation:

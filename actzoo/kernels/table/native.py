@@ -18,7 +18,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-INTERFACE = 2
+from actzoo.kernels.kernel import Declined
+
+INTERFACE = 3
 """The number that table.c gives its exported functions; another one means an old build."""
 
 LIBRARY = "actzoo.kernels.table._table"
@@ -28,7 +30,7 @@ POOL = ("GOMP_parallel", "omp_get_thread_num", "omp_get_num_threads")
 TOO_MANY, NO_MEMORY = -1, -2
 
 
-class TooManyOutside(Exception):
+class TooManyOutside(Declined):
     """More elements lie outside the table than are worth doing one by one."""
 
 
@@ -73,12 +75,12 @@ class Native:
         pointers = (c_void_p, c_void_p)
         self._forward = library.actzoo_table_forward
         self._forward.restype = c_int64
-        self._forward.argtypes = (c_int, c_int, c_int64, *pointers, c_int, *pointers)
+        self._forward.argtypes = (c_int, c_int, c_int64, *pointers, c_int, *pointers, c_int, c_int)
         self._backward = library.actzoo_table_backward
         self._backward.restype = c_int64
         self._backward.argtypes = (
             *(c_int, c_int, c_int64, *pointers, *pointers),
-            *(c_int, *pointers, c_void_p),
+            *(c_int, *pointers, c_void_p, c_int, c_int),
         )
         self._pool_forward = library.actzoo_pool_forward
         self._pool_forward.restype = c_int64
@@ -111,7 +113,14 @@ class Native:
         return bool(self._use(-1 if isa is None else ISAS.index(isa)))
 
     def forward(
-        self, x: Tensor, y: Tensor, weights: Tensor, values: Tensor, threads: int
+        self,
+        x: Tensor,
+        y: Tensor,
+        weights: Tensor,
+        values: Tensor,
+        threads: int,
+        shift: int = 0,
+        flat: bool = False,
     ) -> Tensor:
         """Write the weighted sum of the tables' functions at x to y.
 
@@ -121,10 +130,12 @@ class Native:
             weights: (k,) float32
             values: (k, 10, 32) float64; for each function, power of u and cell a coefficient
             threads: at most so many; the result does not depend on it
+            shift: a unit of x holds 2**shift intervals
+            flat: whether the last intervals are constant and stand for all beyond them
 
         Returns:
-            The places in x of the elements outside the table, ascending, int64: |x| >= 16 or
-            nan. Their y is to be overwritten.
+            The places in x of the elements outside the table, ascending, int64: nan and, unless
+            it is flat, |x| >= 16 / 2**shift. Their y is to be overwritten.
 
         Raises:
             TooManyOutside: y is then incomplete.
@@ -139,7 +150,7 @@ class Native:
             raise ValueError(_sizes(x, y=y, weights=weights, values=values))
         found = self._forward(
             *(TYPES[x.dtype], threads, n, x.data_ptr(), y.data_ptr(), k),
-            *(weights.data_ptr(), values.data_ptr()),
+            *(weights.data_ptr(), values.data_ptr(), shift, flat),
         )
         return self._outside(found) if found else _NONE
 
@@ -153,6 +164,8 @@ class Native:
         values: Tensor,
         slopes: Tensor,
         threads: int,
+        shift: int = 0,
+        flat: bool = False,
     ) -> Tensor:
         """Write the gradients for x and for the weights, or one of the two.
 
@@ -167,6 +180,7 @@ class Native:
             slopes: (k, 11, 32) float64: tables of the derivatives for x, then the slope at the
                 cell's knot, where u = 0
             threads: at most so many; the same number gives the same bits
+            shift, flat: as in `forward`
 
         Returns:
             The places of the elements outside the table, as forward does. Their grad_x is to
@@ -193,7 +207,7 @@ class Native:
             *(TYPES[x.dtype], threads, n, grad.data_ptr(), x.data_ptr()),
             None if grad_x is None else grad_x.data_ptr(),
             None if grad_weights is None else grad_weights.data_ptr(),
-            *(k, weights.data_ptr(), values.data_ptr(), slopes.data_ptr()),
+            *(k, weights.data_ptr(), values.data_ptr(), slopes.data_ptr(), shift, flat),
         )
         return self._outside(found) if found else _NONE
 

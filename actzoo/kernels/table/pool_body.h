@@ -92,8 +92,8 @@ TARGET static INLINE int64_t ISA(stage)(const int type, const Job *job, Spot *sp
 TARGET static INLINE int ISA(value_step)(const int type, const ISA(Table) *table, const char *from,
                                          float *values, int64_t i, int count)
 {
-    const ISA(Place) place = ISA(locate)(ISA(load)(type, from, i, count));
-    const VEC value = ISA(rounded)(type, ISA(value)(table, place.cell, place.u));
+    const ISA(Place) place = ISA(locate)(ISA(load)(type, from, i, count), &UNIT_GRID);
+    const VEC value = ISA(rounded)(type, ISA(value)(table, ROWS, place.cell, place.u));
     ISA(store)(FLOAT32, values, i, count, value);
     return ISA(any)(place);
 }
@@ -104,10 +104,10 @@ TARGET static INLINE int ISA(values_of_tap)(const int type, const ISA(Table) *ta
     int64_t i = 0;
     int outside = 0;
     for (; i + 2 * LANES <= count; i += 2 * LANES) {
-        const ISA(Place) a = ISA(locate)(ISA(load)(type, from, i, LANES));
-        const ISA(Place) b = ISA(locate)(ISA(load)(type, from, i + LANES, LANES));
+        const ISA(Place) a = ISA(locate)(ISA(load)(type, from, i, LANES), &UNIT_GRID);
+        const ISA(Place) b = ISA(locate)(ISA(load)(type, from, i + LANES, LANES), &UNIT_GRID);
         VEC at_a, at_b;
-        ISA(values)(table, a, b, &at_a, &at_b);
+        ISA(values)(table, ROWS, a, b, &at_a, &at_b);
         ISA(store)(FLOAT32, values, i, LANES, ISA(rounded)(type, at_a));
         ISA(store)(FLOAT32, values, i + LANES, LANES, ISA(rounded)(type, at_b));
         outside |= ISA(any)(a) | ISA(any)(b);
@@ -133,7 +133,7 @@ TARGET static INLINE void ISA(best_step)(const int type, const int taps, const J
 TARGET static INLINE void ISA(pool_of_shape)(const int type, const int rows, const int columns,
                                              const Job *job, Chunk *chunk)
 {
-    const ISA(Table) table = ISA(load_table)(job->table, 0);
+    const ISA(Table) table = ISA(load_table)(job->table, ROWS, 0);
     const Pool *pool = job->pool;
     const int taps = rows * columns;
     ALIGNED(64) uint32_t staged[MAX_TAPS * STAGED];

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from actzoo.kernels.table.native import PoolShape, load
-from actzoo.kernels.table.run import flat
-
-if TYPE_CHECKING:
-    from actzoo.kernels.choice import Plan
+from actzoo.kernels.table.native import PoolShape
+from actzoo.kernels.table.run import Tables, flat, loaded
 
 MOST_TAPS = 16
 """Elements of the largest window that the C library takes."""
@@ -69,11 +66,11 @@ def shape_of(x_shape: torch.Size, layout: torch.memory_format, window: Window) -
     return PoolShape(*lies, *window.out(h, w), (window.rows, window.columns))
 
 
-def forward(plan: Plan, x: Tensor, window: Window, weights: Tensor) -> Pooled:
+def forward(tables: Tables, x: Tensor, window: Window, weights: Tensor) -> Pooled:
     """Σ weights[i] fᵢ(x) and its largest value in each window.
 
     Args:
-        plan: All of whose members are in the table.
+        tables: Of the functions.
         x: (N, C, H, W), contiguous or channels-last.
         window: At least one of them must lie in x.
         weights: One a member.
@@ -85,13 +82,12 @@ def forward(plan: Plan, x: Tensor, window: Window, weights: Tensor) -> Pooled:
     weights = weights.resolve_neg().float().contiguous()
     shape = shape_of(x.shape, memory_format(x), window)
     found = Pooled(*(empty_result(x, window, d) for d in (x.dtype, x.dtype, torch.uint8)))
-    library, threads = load(), torch.get_num_threads()
-    assert library is not None  # a plan has a table only where the library is
-    outside = library.pool(x, shape, *found, weights, plan.values, threads)
+    threads = torch.get_num_threads()
+    outside = loaded().pool(x, shape, *found, weights, tables.values, threads)
     if outside.numel():
         at, there = _taps(shape, outside)
         taps = flat(x)[at]
-        values = _values(plan, taps, weights)
+        values = _values(tables, taps, weights)
         chosen = _winner(values, there).unsqueeze(1)
         flat(found.y)[outside] = values.gather(1, chosen).squeeze(1)
         flat(found.winners)[outside] = taps.gather(1, chosen).squeeze(1)
@@ -108,9 +104,7 @@ def unpool(grad: Tensor, places: Tensor, x_shape: torch.Size, window: Window) ->
     grad_x = torch.empty(x_shape, dtype=grad.dtype, device="cpu", memory_format=layout)
     if not covered:
         grad_x.zero_()
-    library = load()
-    assert library is not None
-    library.unpool(grad, places, grad_x, shape, torch.get_num_threads())
+    loaded().unpool(grad, places, grad_x, shape, torch.get_num_threads())
     return grad_x
 
 
@@ -128,18 +122,16 @@ def _taps(shape: PoolShape, outputs: Tensor) -> tuple[Tensor, Tensor]:
     return torch.where(there, at, at[:, :1]), there
 
 
-def _values(plan: Plan, x: Tensor, weights: Tensor) -> Tensor:
+def _values(tables: Tables, x: Tensor, weights: Tensor) -> Tensor:
     """The values at some x, by the table inside it and by the functions outside."""
-    library = load()
-    assert library is not None
     inside = x.float().abs() < 16  # not so of nan
     values = torch.empty_like(x)
     held = x[inside]
     own = torch.empty_like(held)
-    library.forward(held, own, weights, plan.values, 1)
+    loaded().forward(held, own, weights, tables.values, 1)
     values[inside] = own
     rest = x[~inside].float()
-    terms = zip(weights.unbind(), (plan.activations[i] for i in plan.tabled), strict=True)
+    terms = zip(weights.unbind(), tables.activations, strict=True)
     values[~inside] = sum(w * a(rest) for w, a in terms).to(x.dtype)  # type: ignore[union-attr]
     return values
 

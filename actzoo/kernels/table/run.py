@@ -1,16 +1,99 @@
-"""A plan's table over a dense tensor, elements outside the table answered exactly."""
+"""The tables of some functions over a dense tensor, elements outside answered exactly."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import functools
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+from torch.autograd.function import BackwardCFunction
 
+from actzoo.activation import Activation
+from actzoo.activation.functions import arguments
+from actzoo.kernels.kernel import Gradients, Request
 from actzoo.kernels.table import cuda, native
+from actzoo.kernels.table.fit import neutral, table
 
-if TYPE_CHECKING:
-    from actzoo.kernels.choice import Plan
+
+class Tables(NamedTuple):
+    """What the table kernel knows of some functions.
+
+    Attributes:
+        activations: The functions.
+        values: float64 (k, 10, 32), on the device.
+        slopes: float64 (k, 11, 32), on the device.
+        exact: Like values, for the gradients of the weights: those are float32 whatever x is.
+        shift: A unit of x holds 2**shift intervals.
+        flat: Whether the tables serve every x but nan.
+    """
+
+    activations: tuple[Activation, ...]
+    values: Tensor
+    slopes: Tensor
+    exact: Tensor
+    shift: int
+    flat: bool
+
+
+def absent(device: torch.device) -> str:
+    """Return why there is no table kernel for a device; "" if there is one."""
+    if device.type == "cpu":
+        return native.absent()
+    return cuda.absent() if device.type == "cuda" else f"there is none for {device.type}"
+
+
+def how() -> str:
+    """Return what it runs on on the CPU, where it is not absent."""
+    library = loaded()
+    threads = "torch's threads" if library.threaded else "one thread"
+    return f"C, {library.isa}, {threads}"
+
+
+def refusal(activation: Activation, request: Request) -> str:
+    """Return why a function of a request is not computed by its table; "" if it is."""
+    found = table(activation, request.dtype)
+    if found.refused:
+        return found.refused
+    if activation.training_fn is not None:
+        return "it is another function while it trains"
+    alone = len(request.activations) == 1 and not request.by_name
+    if alone and not request.pooled and found.is_piecewise_linear and is_one_operator(activation):
+        return "it is piecewise linear, and cheap"
+    if request.device.type == "cuda":
+        return "it has intervals of less than a unit" if found.shift else cuda.refusal(activation)
+    return ""
+
+
+@functools.cache
+@neutral()
+def is_one_operator(activation: Activation) -> bool:
+    """Whether autograd sees one operator of torch in a function, or none, and it chooses nothing.
+
+    A `torch.where` is one operator for autograd, but what it chooses by is computed too.
+    """
+    with torch.enable_grad():
+        x = torch.zeros(1, requires_grad=True)
+        node: Any = activation.fn(x, **arguments(x, activation.parameters)).grad_fn
+    before = () if node is None else [type(n).__name__ for n, _ in node.next_functions if n]
+    own = isinstance(node, BackwardCFunction) or type(node).__name__.startswith("Where")
+    return set(before) <= {"AccumulateGrad"} and not own
+
+
+def grid(activation: Activation, request: Request) -> int:
+    """Return where the knots of a function's table lie: only tables that agree are added."""
+    return table(activation, request.dtype).shift
+
+
+def prepare(activations: tuple[Activation, ...], request: Request) -> Tables:
+    """Return the tables of some functions for a request; `grid` says the same of all."""
+    found = [table(a, request.dtype) for a in activations]
+    values, slopes = torch.stack([t.values for t in found]), torch.stack([t.slopes for t in found])
+    exact = torch.stack([table(a).values for a in activations])
+    values, slopes, exact = (t.to(request.device) for t in (values, slopes, exact))
+    shift, flat = found[0].shift, all(t.flat for t in found)
+    return Tables(activations, values, slopes, exact, shift, flat)
 
 
 def flat(x: Tensor) -> Tensor:
@@ -18,66 +101,86 @@ def flat(x: Tensor) -> Tensor:
     return x.as_strided((x.numel(),), (1,))
 
 
-def forward(plan: Plan, x: Tensor, y: Tensor, weights: Tensor) -> None:
-    """Write Σ weights[i] fᵢ(x) over the tabled members to y, dense and laid out like x.
+def forward(
+    tables: Tables, weights: Tensor, x: Tensor, parameters: Sequence[Mapping[str, Any]]
+) -> Tensor:
+    """Return Σ weights[i] fᵢ(x), laid out like x, which is dense.
 
     Raises:
         TooManyOutside: More elements lie outside than are worth an exact answer each.
     """
     weights = weights.resolve_neg().float().contiguous()
-    members = [plan.activations[i] for i in plan.tabled]
+    y = torch.empty_like(x)
     if x.device.type == "cuda":
-        cuda.forward(flat(x), flat(y), weights, plan.values, members)
-        return
-    outside = _native().forward(x, y, weights, plan.values, torch.get_num_threads())
+        cuda.forward(flat(x), flat(y), weights, tables.values, tables.activations)
+        return y
+    outside = loaded().forward(
+        x, y, weights, tables.values, torch.get_num_threads(), tables.shift, tables.flat
+    )
     if outside.numel():
         at = flat(x)[outside].float()
-        terms = zip(weights.unbind(), members, strict=True)
+        terms = zip(weights.unbind(), tables.activations, strict=True)
         flat(y)[outside] = sum(w * a(at) for w, a in terms).to(y.dtype)  # type: ignore[union-attr]
+    return y
 
 
 def backward(
-    plan: Plan,
-    grad: Tensor,
-    x: Tensor,
-    grad_x: Tensor | None,
-    grad_weights: Tensor | None,
+    tables: Tables,
     weights: Tensor,
-) -> None:
-    """Write the gradients that are given a tensor.
+    x: Tensor,
+    parameters: Sequence[Mapping[str, Any]],
+    grad: Tensor,
+    *,
+    need_x: bool,
+    need_weights: bool,
+    need_parameters: bool,
+) -> Gradients:
+    """Return the gradients; that of the weights in float64.
 
     Args:
-        plan: What is tabled.
-        grad: Of the result, laid out like x.
+        tables: Of the functions.
+        weights: One a function.
         x: Dense.
-        grad_x: Laid out like x, or None.
-        grad_weights: float64, one a tabled member, or None.
-        weights: One a tabled member.
+        parameters: Not looked at: the tables are of the declared ones.
+        grad: Of the result, laid out like x.
+        need_x: Whether the gradient of x is wanted.
+        need_weights: Whether that of the weights is.
+        need_parameters: Of no consequence.
 
     Raises:
         TooManyOutside: As in `forward`.
     """
+    grad_x = torch.empty_like(x) if need_x else None
+    k = len(tables.activations)
+    grad_weights = weights.new_empty(k, dtype=torch.float64) if need_weights else None
+    nothing: list[dict[str, Tensor]] = [{}] * k
+    if not (need_x or need_weights):
+        return None, None, nothing
     weights = weights.resolve_neg().float().contiguous()
-    members = [plan.activations[i] for i in plan.tabled]
     if x.device.type == "cuda":
         out = None if grad_x is None else flat(grad_x)
-        tables = (plan.values, plan.slopes)
-        cuda.backward(flat(grad), flat(x), out, grad_weights, weights, *tables, members)
-        return
-    outside = _native().backward(
-        grad, x, grad_x, grad_weights, weights, plan.values, plan.slopes, torch.get_num_threads()
+        given = (weights, tables.exact, tables.slopes, tables.activations)
+        cuda.backward(flat(grad), flat(x), out, grad_weights, *given)
+        return grad_x, grad_weights, nothing
+    threads = torch.get_num_threads()
+    outside = loaded().backward(
+        *(grad, x, grad_x, grad_weights, weights, tables.exact, tables.slopes),
+        *(threads, tables.shift, tables.flat),
     )
     if outside.numel():
         at, g = flat(x)[outside].float(), flat(grad)[outside].float()
         if grad_x is not None:
-            terms = zip(weights.unbind(), members, strict=True)
+            terms = zip(weights.unbind(), tables.activations, strict=True)
             slope = sum(w * a.derivative(at) for w, a in terms)
             flat(grad_x)[outside] = (g * slope).to(grad_x.dtype)
         if grad_weights is not None:
-            grad_weights += torch.stack([(g * a(at)).double().sum() for a in members])
+            own = [(g * a(at)).double().sum() for a in tables.activations]
+            grad_weights += torch.stack(own)
+    return grad_x, grad_weights, nothing
 
 
-def _native() -> native.Native:
+def loaded() -> native.Native:
+    """Return the C library, where `absent` says that it is there."""
     library = native.load()
-    assert library is not None  # a plan has a table only where the library is
+    assert library is not None
     return library

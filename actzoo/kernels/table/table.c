@@ -1,8 +1,9 @@
 /* A weighted sum of functions as one piecewise polynomial: see native.py for what the calls mean.
  *
- * |x| < 16 is cut into 16 unit intervals for each sign, 32 cells in all: cells 0..15 for x >= 0
- * and -0.0, cells 16..31 for x < 0. In each the sum is a polynomial of degree 9 in
- * u = |x| - floor(|x|), which is exact. Everything else is "outside": such elements are listed.
+ * With t = |x| * 2^shift, t < 16 is cut into 16 unit intervals for each sign, 32 cells in all:
+ * cells 0..15 for x >= 0 and -0.0, cells 16..31 for x < 0. In each the sum is a polynomial of
+ * degree 9 or less in u = t - floor(t), which is exact. Everything else is "outside": such elements
+ * are listed. Only nan is, where the last cells are constant and stand for all beyond them.
  *
  * The loops are written once, in table_body.h, over the few operations that table_avx512.h,
  * table_avx2.h and table_portable.h define; which of the three runs is decided here, at run time.
@@ -37,11 +38,12 @@
 #endif
 
 /* Raised with every change of the exported functions; native.py asks for the same number. */
-#define INTERFACE 2
+#define INTERFACE 3
 
 enum { CELLS = 32, ROWS = 10, KNOT = 10, STRIDE = 16, TABLE_FLOATS = CELLS * STRIDE };
 enum { MAX_THREADS = 256, GRAIN = 32768, UNIT = 1024, LINE = 64 };
 enum { FLOAT32, BFLOAT16, FLOAT16, TYPES };
+enum { LENGTHS = 6 }; /* 3, 5, 7, 8, 9 or 10 rows: for as many there is code */
 enum { FORWARD, BACKWARD_X, BACKWARD_WEIGHTS, BACKWARD_BOTH, KINDS };
 enum { PORTABLE, AVX2, AVX512, ISAS };
 enum { TOO_MANY = -1, NO_MEMORY = -2 };
@@ -53,6 +55,13 @@ typedef struct {
     double *sums; /* of g * f_i(x), one for each function */
 } Chunk;
 
+/* Where cells lie: t = |x| * scale, and elements are inside whose t has fewer bits than the limit. */
+typedef struct {
+    float scale;
+    uint32_t limit;
+    int shift, flat;
+} Grid;
+
 typedef struct Pool Pool;
 typedef struct Job Job;
 typedef void Runner(const Job *, Chunk *);
@@ -60,9 +69,10 @@ struct Job {
     Runner *run;
     const void *x, *grad;
     void *result;         /* y, or the gradient of x */
+    Grid grid;
     const float *table;   /* of the sum, in the layout that the instruction set likes */
     const float *tables;  /* of each function, TABLE_FLOATS apart */
-    int functions, chunks;
+    int functions, chunks, kinks;
     const Pool *pool;     /* of calls that pool, else NULL: what is cut into chunks are outputs */
     void *winners;        /* of each output the x that won */
     uint8_t *places;      /* and its place in its window */
@@ -81,19 +91,28 @@ static int list_one(Chunk *chunk, int64_t i)
     return 1;
 }
 
+/* The least bits of |x| that no cell holds. */
+static INLINE uint32_t first_outside(const int type, const Grid *grid)
+{
+    if (type == FLOAT32) return grid->flat ? 0x7f800001u : 0x41800000u - ((uint32_t)grid->shift << 23);
+    if (type == BFLOAT16) return grid->flat ? 0x7f81u : 0x4180u - ((uint32_t)grid->shift << 7);
+    return grid->flat ? 0x7c01u : 0x4c00u - ((uint32_t)grid->shift << 10);
+}
+
 /* Lists the elements of [begin, stop) that no cell holds; 0 if they are too many.
  * Runs over a block that the caller has just read, so over the cache. */
 static int list_outside(const Job *job, int type, Chunk *chunk, int64_t begin, int64_t stop)
 {
+    const uint32_t least = first_outside(type, &job->grid);
     for (int64_t i = begin; i < stop; i++) {
         if (type == FLOAT32) {
             uint32_t bits;
             memcpy(&bits, (const char *)job->x + 4 * i, 4);
-            if ((bits & 0x7fffffffu) < 0x41800000u) continue;
+            if ((bits & 0x7fffffffu) < least) continue;
         } else {
             uint16_t bits;
             memcpy(&bits, (const char *)job->x + 2 * i, 2);
-            if ((bits & 0x7fffu) < (type == BFLOAT16 ? 0x4180u : 0x4c00u)) continue;
+            if ((bits & 0x7fffu) < least) continue;
         }
         if (!list_one(chunk, i)) return 0;
     }
@@ -121,15 +140,16 @@ static INLINE int size_of(int type) { return type == FLOAT32 ? 4 : 2; }
 typedef void Combine(const double *, const float *, int, int, float *);
 typedef struct {
     Combine *combine;
-    Runner *run[KINDS][TYPES];
+    int (*has_kinks)(const float *);
+    Runner *run[KINDS][TYPES][LENGTHS];
     Runner *pool[TYPES], *unpool[TYPES];
 } Code;
 
 static const Code codes[] = {
-    {combine_portable, RUNNERS(portable), POOL_RUNNERS(portable)},
+    {combine_portable, has_kinks_portable, RUNNERS(portable), POOL_RUNNERS(portable)},
 #if X86
-    {combine_avx2, RUNNERS(avx2), POOL_RUNNERS(avx2)},
-    {combine_avx512, RUNNERS(avx512), POOL_RUNNERS(avx512)},
+    {combine_avx2, has_kinks_avx2, RUNNERS(avx2), POOL_RUNNERS(avx2)},
+    {combine_avx512, has_kinks_avx512, RUNNERS(avx512), POOL_RUNNERS(avx512)},
 #endif
 };
 
@@ -237,13 +257,32 @@ EXPORT void actzoo_table_pool(void *start, void *number, void *size)
 
 EXPORT void actzoo_table_free(void *list) { free(list); }
 
+/* Which of the lengths the longest of k tables needs. */
+static int length_of(const double *tables, int k, int rows)
+{
+    static const int lengths[] = {3, 5, 7, 8, 9};
+    int longest = 0, length = 0;
+    for (int i = 0; i < k; i++)
+        for (int e = longest * CELLS; e < ROWS * CELLS; e++)
+            if (tables[(size_t)i * (size_t)(rows * CELLS) + (size_t)e] != 0) longest = e / CELLS + 1;
+    while (length < LENGTHS - 1 && lengths[length] < longest) length++;
+    return length;
+}
+
+static Grid grid_of(int shift, int flat)
+{
+    const Grid grid = {(float)(1 << shift), flat ? 0x7f800001u : 0x41800000u, shift, flat};
+    return grid;
+}
+
 EXPORT int64_t actzoo_table_forward(int type, int threads, int64_t n, const void *x, void *y, int k,
-                                    const float *weights, const double *values)
+                                    const float *weights, const double *values, int shift, int flat)
 {
     const Code *code = &codes[isa];
     ALIGNED(64) float table[TABLE_FLOATS];
     Job job;
-    job.run = code->run[FORWARD][type];
+    job.run = code->run[FORWARD][type][length_of(values, k, ROWS)];
+    job.grid = grid_of(shift, flat);
     job.x = x;
     job.grad = NULL;
     job.result = y;
@@ -259,14 +298,17 @@ EXPORT int64_t actzoo_table_forward(int type, int threads, int64_t n, const void
 EXPORT int64_t actzoo_table_backward(int type, int threads, int64_t n, const void *grad,
                                      const void *x, void *grad_x, double *grad_weights, int k,
                                      const float *weights, const double *values,
-                                     const double *slopes)
+                                     const double *slopes, int shift, int flat)
 {
     const Code *code = &codes[isa];
     ALIGNED(64) float table[TABLE_FLOATS];
     Job job;
     int kind = grad_weights == NULL ? BACKWARD_X : grad_x == NULL ? BACKWARD_WEIGHTS : BACKWARD_BOTH;
     void *memory = NULL;
-    job.run = code->run[kind][type];
+    int length = grad_x == NULL ? 0 : length_of(slopes, k, ROWS + 1);
+    if (grad_weights != NULL && length_of(values, k, ROWS) > length) length = length_of(values, k, ROWS);
+    job.run = code->run[kind][type][length];
+    job.grid = grid_of(shift, flat);
     job.x = x;
     job.grad = grad;
     job.result = grad_x;
@@ -275,6 +317,7 @@ EXPORT int64_t actzoo_table_backward(int type, int threads, int64_t n, const voi
     job.tables = NULL;
     job.functions = grad_weights == NULL ? 0 : k;
     if (grad_x != NULL) code->combine(slopes, weights, k, ROWS + 1, table);
+    job.kinks = grad_x != NULL && code->has_kinks(table);
     cut(&job, n, threads, 1 + job.functions);
     if (grad_weights != NULL) {
         const size_t tables = (size_t)k * TABLE_FLOATS * sizeof(float);
@@ -305,6 +348,7 @@ static int64_t run_pool(Job *job, const Pool *pool, int threads)
 {
     if (outputs_of(pool) == 0) return 0; /* no spot to begin at */
     job->pool = pool;
+    job->grid = grid_of(0, 0);
     job->tables = NULL;
     job->functions = 0;
     cut(job, outputs_of(pool), threads, taps_of(pool));

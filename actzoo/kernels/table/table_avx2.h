@@ -55,12 +55,27 @@ TARGET static INLINE void store_avx2(const int type, void *to, int64_t i, int co
     if (count != LANES) memcpy(at, part, (size_t)(size_of(type) * count));
 }
 
-TARGET static INLINE Place_avx2 locate_avx2(__m256 x)
+TARGET static INLINE void load_pair_avx2(const int type, const void *from, int64_t i, __m256 *a,
+                                         __m256 *b)
+{
+    *a = load_avx2(type, from, i, LANES);
+    *b = load_avx2(type, from, i + LANES, LANES);
+}
+
+TARGET static INLINE void store_pair_avx2(const int type, void *to, int64_t i, __m256 a, __m256 b)
+{
+    store_avx2(type, to, i, LANES, a);
+    store_avx2(type, to, i + LANES, LANES, b);
+}
+
+TARGET static INLINE Place_avx2 locate_avx2(__m256 x, const Grid *grid)
 {
     Place_avx2 place;
-    const __m256i bits = _mm256_and_si256(_mm256_castps_si256(x), _mm256_set1_epi32(0x7fffffff));
-    place.outside = _mm256_cmpgt_epi32(bits, _mm256_set1_epi32(0x417fffff));
-    const __m256 size = _mm256_castsi256_ps(_mm256_andnot_si256(place.outside, bits));
+    const __m256i scaled = _mm256_castps_si256(_mm256_mul_ps(x, _mm256_set1_ps(grid->scale)));
+    const __m256i bits = _mm256_and_si256(scaled, _mm256_set1_epi32(0x7fffffff));
+    place.outside = _mm256_cmpgt_epi32(bits, _mm256_set1_epi32((int)grid->limit - 1));
+    const __m256i held = _mm256_min_epi32(bits, _mm256_set1_epi32(0x417fffff));
+    const __m256 size = _mm256_castsi256_ps(_mm256_andnot_si256(place.outside, held));
     const __m256i cell = _mm256_cvttps_epi32(size);
     const __m256i negative =
         _mm256_castps_si256(_mm256_cmp_ps(x, _mm256_setzero_ps(), _CMP_LT_OQ));
@@ -81,9 +96,11 @@ TARGET static INLINE __m256 inside_avx2(Place_avx2 place, __m256 grad)
 
 TARGET static INLINE __m256 zero_avx2(void) { return _mm256_setzero_ps(); }
 
-TARGET static INLINE Table_avx2 load_table_avx2(const float *table, const int knots)
+TARGET static INLINE Table_avx2 load_table_avx2(const float *table, const int rows,
+                                                       const int knots)
 {
     const Table_avx2 loaded = {table};
+    (void)rows;
     (void)knots;
     return loaded;
 }
@@ -108,35 +125,46 @@ TARGET static INLINE void four_avx2(const float *rows, const int *place, __m256 
     coefficient[3] = _mm256_shuffle_ps(ab2, cd2, 0xee);
 }
 
-TARGET static INLINE __m256 horner_avx2(const Table_avx2 *table, __m256i cell, __m256 u, __m256 *knot)
+TARGET static INLINE __m256 horner_avx2(const Table_avx2 *table, const int rows, __m256i cell,
+                                       __m256 u, __m256 *knot)
 {
     ALIGNED(32) int place[LANES];
     __m256 coefficient[12];
     _mm256_store_si256((__m256i *)place, _mm256_slli_epi32(cell, 4)); /* times STRIDE */
-    for (int d = 0; d < 12; d += 4) four_avx2(table->rows + d, place, coefficient + d);
-    __m256 sum = coefficient[ROWS - 1];
-    for (int d = ROWS - 2; d >= 0; d--) sum = _mm256_fmadd_ps(sum, u, coefficient[d]);
+    for (int d = 0; d < 12; d += 4)
+        if (d < rows || d + 4 > KNOT) four_avx2(table->rows + d, place, coefficient + d);
+    __m256 sum = coefficient[rows - 1];
+    for (int d = rows - 2; d >= 0; d--) sum = _mm256_fmadd_ps(sum, u, coefficient[d]);
     *knot = coefficient[KNOT];
     return sum;
 }
 
-TARGET static INLINE __m256 value_avx2(const Table_avx2 *table, __m256i cell, __m256 u)
+TARGET static INLINE __m256 value_avx2(const Table_avx2 *table, const int rows, __m256i cell, __m256 u)
 {
     __m256 knot;
-    return horner_avx2(table, cell, u, &knot);
+    return horner_avx2(table, rows, cell, u, &knot);
 }
 
-TARGET static INLINE void values_avx2(const Table_avx2 *table, Place_avx2 a, Place_avx2 b,
+TARGET static INLINE void values_avx2(const Table_avx2 *table, const int rows, Place_avx2 a, Place_avx2 b,
                                       __m256 *at_a, __m256 *at_b)
 {
-    *at_a = value_avx2(table, a.cell, a.u);
-    *at_b = value_avx2(table, b.cell, b.u);
+    *at_a = value_avx2(table, rows, a.cell, a.u);
+    *at_b = value_avx2(table, rows, b.cell, b.u);
 }
 
-TARGET static INLINE __m256 slope_avx2(const Table_avx2 *table, __m256i cell, __m256 u)
+/* At a knot the slope that is declared there. */
+TARGET static INLINE __m256 or_knot_avx2(const Table_avx2 *table, Place_avx2 place, __m256 slope)
+{
+    const __m256 knot = _mm256_cmp_ps(place.u, _mm256_setzero_ps(), _CMP_EQ_OQ);
+    if (!_mm256_movemask_ps(knot)) return slope;
+    const __m256i at = _mm256_add_epi32(_mm256_slli_epi32(place.cell, 4), _mm256_set1_epi32(KNOT));
+    return _mm256_blendv_ps(slope, _mm256_i32gather_ps(table->rows, at, 4), knot);
+}
+
+TARGET static INLINE __m256 slope_avx2(const Table_avx2 *table, const int rows, __m256i cell, __m256 u)
 {
     __m256 knot;
-    const __m256 sum = horner_avx2(table, cell, u, &knot);
+    const __m256 sum = horner_avx2(table, rows, cell, u, &knot);
     return _mm256_blendv_ps(sum, knot, _mm256_cmp_ps(u, _mm256_setzero_ps(), _CMP_EQ_OQ));
 }
 

@@ -54,17 +54,57 @@ TARGET static INLINE void store_avx512(const int type, void *to, int64_t i, int 
     else _mm256_mask_storeu_epi16(at, mask, half);
 }
 
-TARGET static INLINE Place_avx512 locate_avx512(__m512 x)
+/* Of bfloat16 the even elements first, then the odd: no lane has to be crossed. */
+TARGET static INLINE void load_pair_avx512(const int type, const void *from, int64_t i, __m512 *a,
+                                           __m512 *b)
+{
+    if (type == BFLOAT16) {
+        const __m512i both = _mm512_loadu_si512((const char *)from + 2 * i);
+        *a = _mm512_castsi512_ps(_mm512_slli_epi32(both, 16));
+        *b = _mm512_castsi512_ps(_mm512_and_epi32(both, _mm512_set1_epi32((int)0xffff0000)));
+        return;
+    }
+    *a = load_avx512(type, from, i, LANES);
+    *b = load_avx512(type, from, i + LANES, LANES);
+}
+
+/* The bits of a value with those of bfloat16 above, rounded; no nan has all of its bits set. */
+TARGET static INLINE __m512i rounded_bits_avx512(__m512 value)
+{
+    const __m512i bits = _mm512_castps_si512(value);
+    const __m512i even = _mm512_and_epi32(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
+    return _mm512_add_epi32(_mm512_add_epi32(bits, _mm512_set1_epi32(0x7fff)), even);
+}
+
+TARGET static INLINE void store_pair_avx512(const int type, void *to, int64_t i, __m512 a, __m512 b)
+{
+    if (type == BFLOAT16) {
+        const __m512i even = _mm512_srli_epi32(rounded_bits_avx512(a), 16);
+        const __m512i odd = rounded_bits_avx512(b), upper = _mm512_set1_epi32((int)0xffff0000);
+        /* The upper bits of odd, else even. */
+        _mm512_storeu_si512((char *)to + 2 * i, _mm512_ternarylogic_epi32(odd, even, upper, 0xe4));
+        return;
+    }
+    store_avx512(type, to, i, LANES, a);
+    store_avx512(type, to, i + LANES, LANES, b);
+}
+
+TARGET static INLINE Place_avx512 locate_avx512(__m512 x, const Grid *grid)
 {
     Place_avx512 place;
-    __m512i bits = _mm512_and_epi32(_mm512_castps_si512(x), _mm512_set1_epi32(0x7fffffff));
-    place.inside = _mm512_cmplt_epi32_mask(bits, _mm512_set1_epi32(0x41800000));
-    bits = _mm512_maskz_mov_epi32(place.inside, bits);
+    __m512 t = _mm512_add_ps(x, _mm512_setzero_ps()); /* minus zero becomes zero */
+    if (grid->shift) t = _mm512_mul_ps(t, _mm512_set1_ps(grid->scale));
+    __m512i bits = _mm512_and_epi32(_mm512_castps_si512(t), _mm512_set1_epi32(0x7fffffff));
+    place.inside = _mm512_cmplt_epi32_mask(bits, _mm512_set1_epi32((int)grid->limit));
+    bits = _mm512_maskz_min_epi32(place.inside, bits, _mm512_set1_epi32(0x417fffff));
     const __m512 size = _mm512_castsi512_ps(bits);
-    const __m512i cell = _mm512_cvttps_epi32(size);
-    const __mmask16 negative = _mm512_cmp_ps_mask(x, _mm512_setzero_ps(), _CMP_LT_OQ);
-    place.u = _mm512_sub_ps(size, _mm512_cvtepi32_ps(cell));
-    place.cell = _mm512_mask_add_epi32(cell, negative, cell, _mm512_set1_epi32(16));
+    place.u = _mm512_reduce_ps(size, 0x0b); /* what truncation leaves */
+    /* Of a number from 16 to 32 the four highest bits behind the point say which it is. */
+    const __m512 above = _mm512_add_round_ps(size, _mm512_set1_ps(16.0f), _MM_FROUND_TO_ZERO | _MM_FROUND_NO_EXC);
+    const __m512i number = _mm512_srli_epi32(_mm512_castps_si512(above), 19);
+    const __m512i sign = _mm512_srli_epi32(_mm512_castps_si512(t), 27);
+    /* Only the lowest five bits count: the number's, and above them the sign. */
+    place.cell = _mm512_ternarylogic_epi32(number, sign, _mm512_set1_epi32(16), 0xd8);
     return place;
 }
 
@@ -77,10 +117,12 @@ TARGET static INLINE __m512 inside_avx512(Place_avx512 place, __m512 grad)
 
 TARGET static INLINE __m512 zero_avx512(void) { return _mm512_setzero_ps(); }
 
-TARGET static INLINE Table_avx512 load_table_avx512(const float *table, const int knots)
+TARGET static INLINE Table_avx512 load_table_avx512(const float *table, const int rows,
+                                                           const int knots)
 {
     Table_avx512 loaded;
     for (int row = 0; row < ROWS + knots; row++) {
+        if (row >= rows && row != KNOT) continue;
         loaded.positive[row] = _mm512_load_ps(table + AT(row, 0));
         loaded.negative[row] = _mm512_load_ps(table + AT(row, 16));
     }
@@ -92,29 +134,36 @@ TARGET static INLINE __m512 pick_avx512(const Table_avx512 *table, int row, __m5
     return _mm512_permutex2var_ps(table->positive[row], cell, table->negative[row]);
 }
 
-TARGET static INLINE __m512 value_avx512(const Table_avx512 *table, __m512i cell, __m512 u)
+TARGET static INLINE __m512 value_avx512(const Table_avx512 *table, const int rows, __m512i cell, __m512 u)
 {
-    __m512 sum = pick_avx512(table, ROWS - 1, cell);
-    for (int d = ROWS - 2; d >= 0; d--) sum = _mm512_fmadd_ps(sum, u, pick_avx512(table, d, cell));
+    __m512 sum = pick_avx512(table, rows - 1, cell);
+    for (int d = rows - 2; d >= 0; d--) sum = _mm512_fmadd_ps(sum, u, pick_avx512(table, d, cell));
     return sum;
 }
 
 /* Two at a time: their long chains of steps fill each other's waiting. */
-TARGET static INLINE void values_avx512(const Table_avx512 *table, Place_avx512 a, Place_avx512 b,
+TARGET static INLINE void values_avx512(const Table_avx512 *table, const int rows, Place_avx512 a, Place_avx512 b,
                                         __m512 *at_a, __m512 *at_b)
 {
-    *at_a = pick_avx512(table, ROWS - 1, a.cell);
-    *at_b = pick_avx512(table, ROWS - 1, b.cell);
-    for (int d = ROWS - 2; d >= 0; d--) {
+    *at_a = pick_avx512(table, rows - 1, a.cell);
+    *at_b = pick_avx512(table, rows - 1, b.cell);
+    for (int d = rows - 2; d >= 0; d--) {
         *at_a = _mm512_fmadd_ps(*at_a, a.u, pick_avx512(table, d, a.cell));
         *at_b = _mm512_fmadd_ps(*at_b, b.u, pick_avx512(table, d, b.cell));
     }
 }
 
-TARGET static INLINE __m512 slope_avx512(const Table_avx512 *table, __m512i cell, __m512 u)
+/* At a knot the slope that is declared there. */
+TARGET static INLINE __m512 or_knot_avx512(const Table_avx512 *table, Place_avx512 place, __m512 slope)
+{
+    const __mmask16 knot = _mm512_cmp_ps_mask(place.u, _mm512_setzero_ps(), _CMP_EQ_OQ);
+    return _mm512_mask_mov_ps(slope, knot, pick_avx512(table, KNOT, place.cell));
+}
+
+TARGET static INLINE __m512 slope_avx512(const Table_avx512 *table, const int rows, __m512i cell, __m512 u)
 {
     const __mmask16 knot = _mm512_cmp_ps_mask(u, _mm512_setzero_ps(), _CMP_EQ_OQ);
-    return _mm512_mask_mov_ps(value_avx512(table, cell, u), knot, pick_avx512(table, KNOT, cell));
+    return _mm512_mask_mov_ps(value_avx512(table, rows, cell, u), knot, pick_avx512(table, KNOT, cell));
 }
 
 TARGET static INLINE __m512 no_sum_avx512(void) { return _mm512_setzero_ps(); }

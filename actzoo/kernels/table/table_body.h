@@ -4,7 +4,8 @@
  *   AT(row, cell)    where a coefficient lies in a table
  *   Place            where elements lie: cell, u, and which are outside (those: u = 0)
  *   load, store      the first `count` of LANES elements of a type, as float32; the rest are 0
- *   locate, load_table, value, slope, inside, accumulate, total
+ *   load_pair, store_pair   2 * LANES elements, in whatever order suits the type
+ *   locate, load_table, value, values, slope (of tables of so many rows), or_knot, inside, accumulate, total
  */
 
 enum { ISA(BLOCK_VECS) = 64, ISA(BLOCK) = ISA(BLOCK_VECS) * LANES };
@@ -22,50 +23,92 @@ TARGET static void ISA(combine)(const double *tables, const float *weights, int 
     }
     for (int row = 0; row < rows; row++)
         for (int cell = 0; cell < CELLS; cell++)
-            table[AT(row, cell)] = (float)sums[row * CELLS + cell];
+            /* A nan of the usual bits: they are rounded to bfloat16 like any number's. */
+            table[AT(row, cell)] = sums[row * CELLS + cell] == sums[row * CELLS + cell]
+                                       ? (float)sums[row * CELLS + cell] : NAN;
 }
 
-TARGET static INLINE int ISA(forward_step)(const int type, const Job *job, const ISA(Table) *table,
+/* Whether at some knot another slope is declared than the polynomial has; minus zero is zero. */
+static int ISA(has_kinks)(const float *table)
+{
+    for (int cell = 0; cell < CELLS; cell++)
+        if (cell != 16 && !(table[AT(KNOT, cell)] == table[AT(0, cell)])) return 1;
+    return 0;
+}
+
+TARGET static INLINE int ISA(forward_step)(const int type, const int rows, const Job *job, const ISA(Table) *table,
                                            int64_t i, int count)
 {
-    const ISA(Place) place = ISA(locate)(ISA(load)(type, job->x, i, count));
-    ISA(store)(type, job->result, i, count, ISA(value)(table, place.cell, place.u));
+    const ISA(Place) place = ISA(locate)(ISA(load)(type, job->x, i, count), &job->grid);
+    ISA(store)(type, job->result, i, count, ISA(value)(table, rows, place.cell, place.u));
     return ISA(any)(place);
 }
 
-TARGET static INLINE void ISA(forward)(const int type, const Job *job, Chunk *chunk)
+/* 2 * LANES elements, in whatever order suits their type. */
+TARGET static INLINE int ISA(forward_pair)(const int type, const int rows, const Job *job,
+                                           const ISA(Table) *table, int64_t i)
 {
-    const ISA(Table) table = ISA(load_table)(job->table, 0);
+    VEC a, b, at_a, at_b;
+    ISA(load_pair)(type, job->x, i, &a, &b);
+    const ISA(Place) place_a = ISA(locate)(a, &job->grid), place_b = ISA(locate)(b, &job->grid);
+    ISA(values)(table, rows, place_a, place_b, &at_a, &at_b);
+    ISA(store_pair)(type, job->result, i, at_a, at_b);
+    return ISA(any)(place_a) | ISA(any)(place_b);
+}
+
+TARGET static INLINE void ISA(forward)(const int type, const int rows, const Job *job, Chunk *chunk)
+{
+    const ISA(Table) table = ISA(load_table)(job->table, rows, 0);
     for (int64_t begin = chunk->begin; begin < chunk->end; begin += ISA(BLOCK)) {
         const int64_t left = chunk->end - begin, stop = begin + (left < ISA(BLOCK) ? left : ISA(BLOCK));
         int64_t i = begin;
         int outside = 0;
+        for (; i + 2 * LANES <= stop; i += 2 * LANES)
+            outside |= ISA(forward_pair)(type, rows, job, &table, i);
         for (; i + LANES <= stop; i += LANES)
-            outside |= ISA(forward_step)(type, job, &table, i, LANES);
-        if (i < stop) outside |= ISA(forward_step)(type, job, &table, i, (int)(stop - i));
+            outside |= ISA(forward_step)(type, rows, job, &table, i, LANES);
+        if (i < stop) outside |= ISA(forward_step)(type, rows, job, &table, i, (int)(stop - i));
         if (outside && !list_outside(job, type, chunk, begin, stop)) return;
     }
 }
 
-TARGET static INLINE int ISA(backward_step)(const int type, const Job *job, const ISA(Table) *table,
+TARGET static INLINE int ISA(backward_step)(const int type, const int rows, const Job *job, const ISA(Table) *table,
                                             int64_t i, int count)
 {
-    const ISA(Place) place = ISA(locate)(ISA(load)(type, job->x, i, count));
+    const ISA(Place) place = ISA(locate)(ISA(load)(type, job->x, i, count), &job->grid);
     const VEC grad = ISA(load)(type, job->grad, i, count);
-    ISA(store)(type, job->result, i, count, grad * ISA(slope)(table, place.cell, place.u));
+    ISA(store)(type, job->result, i, count, grad * ISA(slope)(table, rows, place.cell, place.u));
     return ISA(any)(place);
 }
 
-TARGET static INLINE void ISA(backward_x)(const int type, const Job *job, Chunk *chunk)
+TARGET static INLINE int ISA(backward_pair)(const int type, const int rows, const Job *job,
+                                            const ISA(Table) *table, int64_t i)
 {
-    const ISA(Table) table = ISA(load_table)(job->table, 1);
+    VEC a, b, grad_a, grad_b, at_a, at_b;
+    ISA(load_pair)(type, job->x, i, &a, &b);
+    ISA(load_pair)(type, job->grad, i, &grad_a, &grad_b);
+    const ISA(Place) place_a = ISA(locate)(a, &job->grid), place_b = ISA(locate)(b, &job->grid);
+    ISA(values)(table, rows, place_a, place_b, &at_a, &at_b);
+    if (job->kinks) {
+        at_a = ISA(or_knot)(table, place_a, at_a);
+        at_b = ISA(or_knot)(table, place_b, at_b);
+    }
+    ISA(store_pair)(type, job->result, i, grad_a * at_a, grad_b * at_b);
+    return ISA(any)(place_a) | ISA(any)(place_b);
+}
+
+TARGET static INLINE void ISA(backward_x)(const int type, const int rows, const Job *job, Chunk *chunk)
+{
+    const ISA(Table) table = ISA(load_table)(job->table, rows, 1);
     for (int64_t begin = chunk->begin; begin < chunk->end; begin += ISA(BLOCK)) {
         const int64_t left = chunk->end - begin, stop = begin + (left < ISA(BLOCK) ? left : ISA(BLOCK));
         int64_t i = begin;
         int outside = 0;
+        for (; i + 2 * LANES <= stop; i += 2 * LANES)
+            outside |= ISA(backward_pair)(type, rows, job, &table, i);
         for (; i + LANES <= stop; i += LANES)
-            outside |= ISA(backward_step)(type, job, &table, i, LANES);
-        if (i < stop) outside |= ISA(backward_step)(type, job, &table, i, (int)(stop - i));
+            outside |= ISA(backward_step)(type, rows, job, &table, i, LANES);
+        if (i < stop) outside |= ISA(backward_step)(type, rows, job, &table, i, (int)(stop - i));
         if (outside && !list_outside(job, type, chunk, begin, stop)) return;
     }
 }
@@ -75,47 +118,47 @@ typedef struct {
     VEC u[ISA(BLOCK_VECS)], grad[ISA(BLOCK_VECS)];
 } ISA(Block);
 
-TARGET static INLINE int ISA(weights_step)(const int type, const int for_x, const Job *job,
+TARGET static INLINE int ISA(weights_step)(const int type, const int rows, const int for_x, const Job *job,
                                            const ISA(Table) *table, ISA(Block) *block, int at,
                                            int64_t i, int count)
 {
-    const ISA(Place) place = ISA(locate)(ISA(load)(type, job->x, i, count));
+    const ISA(Place) place = ISA(locate)(ISA(load)(type, job->x, i, count), &job->grid);
     const VEC grad = ISA(load)(type, job->grad, i, count);
     block->cell[at] = place.cell;
     block->u[at] = place.u;
     block->grad[at] = ISA(inside)(place, grad);
     if (for_x)
-        ISA(store)(type, job->result, i, count, grad * ISA(slope)(table, place.cell, place.u));
+        ISA(store)(type, job->result, i, count, grad * ISA(slope)(table, rows, place.cell, place.u));
     return ISA(any)(place);
 }
 
 /* Blocks keep u and cell, so that each function in turn finds its coefficients in registers. */
-TARGET static INLINE void ISA(backward_weights)(const int type, const int for_x, const Job *job,
+TARGET static INLINE void ISA(backward_weights)(const int type, const int rows, const int for_x, const Job *job,
                                                 Chunk *chunk)
 {
     ISA(Block) block;
     for (int64_t begin = chunk->begin; begin < chunk->end; begin += ISA(BLOCK)) {
         const int64_t left = chunk->end - begin, stop = begin + (left < ISA(BLOCK) ? left : ISA(BLOCK));
-        const ISA(Table) table = ISA(load_table)(job->table, for_x);
+        const ISA(Table) table = ISA(load_table)(job->table, rows, for_x);
         int64_t i = begin;
         int outside = 0, vecs = 0;
         for (; i + LANES <= stop; i += LANES)
-            outside |= ISA(weights_step)(type, for_x, job, &table, &block, vecs++, i, LANES);
+            outside |= ISA(weights_step)(type, rows, for_x, job, &table, &block, vecs++, i, LANES);
         if (i < stop)
-            outside |= ISA(weights_step)(type, for_x, job, &table, &block, vecs++, i, (int)(stop - i));
+            outside |= ISA(weights_step)(type, rows, for_x, job, &table, &block, vecs++, i, (int)(stop - i));
         if (vecs % 2) { /* two at a time below */
             block.cell[vecs] = block.cell[0];
             block.u[vecs] = block.u[0];
             block.grad[vecs++] = ISA(zero)();
         }
         for (int f = 0; f < job->functions; f++) {
-            const ISA(Table) own = ISA(load_table)(job->tables + (size_t)f * TABLE_FLOATS, 0);
+            const ISA(Table) own = ISA(load_table)(job->tables + (size_t)f * TABLE_FLOATS, rows, 0);
             ACC even = ISA(no_sum)(), odd = ISA(no_sum)();
             for (int at = 0; at < vecs; at += 2) {
                 even = ISA(accumulate)(even, block.grad[at],
-                                       ISA(value)(&own, block.cell[at], block.u[at]));
+                                       ISA(value)(&own, rows, block.cell[at], block.u[at]));
                 odd = ISA(accumulate)(odd, block.grad[at + 1],
-                                      ISA(value)(&own, block.cell[at + 1], block.u[at + 1]));
+                                      ISA(value)(&own, rows, block.cell[at + 1], block.u[at + 1]));
             }
             chunk->sums[f] += ISA(total)(even) + ISA(total)(odd);
         }
@@ -124,32 +167,37 @@ TARGET static INLINE void ISA(backward_weights)(const int type, const int for_x,
 }
 
 #ifndef RUNNERS
+#define LENGTHS_OF(what, type, isa)                                                             \
+    {what##_##type##_3_##isa, what##_##type##_5_##isa, what##_##type##_7_##isa,                    \
+     what##_##type##_8_##isa, what##_##type##_9_##isa, what##_##type##_10_##isa}
+#define TYPES_OF(what, isa)                                                                        \
+    {LENGTHS_OF(what, 0, isa), LENGTHS_OF(what, 1, isa), LENGTHS_OF(what, 2, isa)}
 #define RUNNERS(isa)                                                                               \
+    {TYPES_OF(forward, isa), TYPES_OF(backward_x, isa), TYPES_OF(backward_weights, isa),           \
+     TYPES_OF(backward_both, isa)}
+/* A loop with its type and rows (and whether x wants a gradient) known to the compiler. */
+#define SPECIALISE(type, rows)                                                                     \
+    TARGET static void ISA(forward_##type##_##rows)(const Job *job, Chunk *chunk)                  \
     {                                                                                              \
-        {forward_0_##isa, forward_1_##isa, forward_2_##isa},                                       \
-            {backward_x_0_##isa, backward_x_1_##isa, backward_x_2_##isa},                          \
-            {backward_weights_0_##isa, backward_weights_1_##isa, backward_weights_2_##isa},        \
-            {backward_both_0_##isa, backward_both_1_##isa, backward_both_2_##isa},                 \
+        ISA(forward)(type, rows, job, chunk);                                                      \
+    }                                                                                              \
+    TARGET static void ISA(backward_x_##type##_##rows)(const Job *job, Chunk *chunk)               \
+    {                                                                                              \
+        ISA(backward_x)(type, rows, job, chunk);                                                   \
+    }                                                                                              \
+    TARGET static void ISA(backward_weights_##type##_##rows)(const Job *job, Chunk *chunk)         \
+    {                                                                                              \
+        ISA(backward_weights)(type, rows, 0, job, chunk);                                          \
+    }                                                                                              \
+    TARGET static void ISA(backward_both_##type##_##rows)(const Job *job, Chunk *chunk)            \
+    {                                                                                              \
+        ISA(backward_weights)(type, rows, 1, job, chunk);                                          \
     }
-/* A loop with its type (and whether x wants a gradient) known to the compiler. */
-#define SPECIALISE(type)                                                                           \
-    TARGET static void ISA(forward_##type)(const Job *job, Chunk *chunk)                           \
-    {                                                                                              \
-        ISA(forward)(type, job, chunk);                                                            \
-    }                                                                                              \
-    TARGET static void ISA(backward_x_##type)(const Job *job, Chunk *chunk)                        \
-    {                                                                                              \
-        ISA(backward_x)(type, job, chunk);                                                         \
-    }                                                                                              \
-    TARGET static void ISA(backward_weights_##type)(const Job *job, Chunk *chunk)                  \
-    {                                                                                              \
-        ISA(backward_weights)(type, 0, job, chunk);                                                \
-    }                                                                                              \
-    TARGET static void ISA(backward_both_##type)(const Job *job, Chunk *chunk)                     \
-    {                                                                                              \
-        ISA(backward_weights)(type, 1, job, chunk);                                                \
-    }
+#define SPECIALISE_ALL(rows) SPECIALISE(0, rows) SPECIALISE(1, rows) SPECIALISE(2, rows)
 #endif
-SPECIALISE(0)
-SPECIALISE(1)
-SPECIALISE(2)
+SPECIALISE_ALL(3)
+SPECIALISE_ALL(5)
+SPECIALISE_ALL(7)
+SPECIALISE_ALL(8)
+SPECIALISE_ALL(9)
+SPECIALISE_ALL(10)

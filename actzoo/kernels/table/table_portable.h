@@ -79,12 +79,24 @@ static INLINE void store_portable(const int type, void *to, int64_t i, int count
     memcpy((char *)to + 2 * i, &half, 2);
 }
 
-static INLINE Place_portable locate_portable(float x)
+static INLINE void load_pair_portable(const int type, const void *from, int64_t i, float *a, float *b)
+{
+    *a = load_portable(type, from, i, 1);
+    *b = load_portable(type, from, i + 1, 1);
+}
+
+static INLINE void store_pair_portable(const int type, void *to, int64_t i, float a, float b)
+{
+    store_portable(type, to, i, 1, a);
+    store_portable(type, to, i + 1, 1, b);
+}
+
+static INLINE Place_portable locate_portable(float x, const Grid *grid)
 {
     Place_portable place;
-    float size = fabsf(x);
-    place.outside = !(size < 16.0f);
-    size = place.outside ? 0 : size;
+    float size = fabsf(x * grid->scale);
+    place.outside = as_bits(size) >= grid->limit;
+    size = place.outside ? 0 : size < 16.0f ? size : as_float(0x417fffffu);
     place.cell = (int)size;
     place.u = size - (float)place.cell;
     place.cell += (x < 0) << 4; /* no branch: signs cannot be predicted */
@@ -100,31 +112,38 @@ static INLINE float inside_portable(Place_portable place, float grad)
 
 static INLINE float zero_portable(void) { return 0; }
 
-static INLINE Table_portable load_table_portable(const float *table, const int knots)
+static INLINE Table_portable load_table_portable(const float *table, const int rows,
+                                                const int knots)
 {
     const Table_portable loaded = {table};
+    (void)rows;
     (void)knots;
     return loaded;
 }
 
-static INLINE float value_portable(const Table_portable *table, int cell, float u)
+static INLINE float value_portable(const Table_portable *table, const int rows, int cell, float u)
 {
     const float *row = table->rows + cell * STRIDE;
-    float sum = row[ROWS - 1];
-    for (int d = ROWS - 2; d >= 0; d--) sum = sum * u + row[d];
+    float sum = row[rows - 1];
+    for (int d = rows - 2; d >= 0; d--) sum = sum * u + row[d];
     return sum;
 }
 
-static INLINE void values_portable(const Table_portable *table, Place_portable a, Place_portable b,
+static INLINE void values_portable(const Table_portable *table, const int rows, Place_portable a, Place_portable b,
                                    float *at_a, float *at_b)
 {
-    *at_a = value_portable(table, a.cell, a.u);
-    *at_b = value_portable(table, b.cell, b.u);
+    *at_a = value_portable(table, rows, a.cell, a.u);
+    *at_b = value_portable(table, rows, b.cell, b.u);
 }
 
-static INLINE float slope_portable(const Table_portable *table, int cell, float u)
+static INLINE float or_knot_portable(const Table_portable *table, Place_portable place, float slope)
 {
-    return u == 0 ? table->rows[AT(KNOT, cell)] : value_portable(table, cell, u);
+    return place.u == 0 ? table->rows[AT(KNOT, place.cell)] : slope;
+}
+
+static INLINE float slope_portable(const Table_portable *table, const int rows, int cell, float u)
+{
+    return u == 0 ? table->rows[AT(KNOT, cell)] : value_portable(table, rows, cell, u);
 }
 
 static INLINE double no_sum_portable(void) { return 0; }
