@@ -9,8 +9,8 @@ from actzoo.mixture import SOFTMAX as SOFTMAX
 from actzoo.mixture import Mixture as Mixture
 from actzoo.mixture.fuse import fuse as fuse
 from actzoo.mixture.fuse import unfuse as unfuse
+from actzoo.mixture.surgeon import Replaced as Replaced
 from actzoo.mixture.swap import Missed as Missed
-from actzoo.mixture.swap import Replaced as Replaced
 from actzoo.mixture.swap import Swap as Swap
 from actzoo.mixture.swap import swap as swap
 from actzoo.plugins.hooks import hookimpl as hookimpl

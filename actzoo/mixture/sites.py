@@ -2,34 +2,21 @@
 
 from __future__ import annotations
 
-import inspect
-from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from copy import copy
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.module import (
-    register_module_forward_hook,
-    register_module_forward_pre_hook,
-)
-from torch.overrides import TorchFunctionMode
 
 from actzoo.activation import ActivationModule
-from actzoo.mixture.calls import KEYS, SITES, TYPES, InTurn
+from actzoo.mixture.calls import SITES, TYPES, InTurn
 from actzoo.mixture.mixture import Mixture
+from actzoo.mixture.observe import Seen, run, trace
+from actzoo.mixture.recognise import is_activation, why_no_site
 
-_NO_SITES: dict[type[nn.Module], str] = {
-    nn.Sigmoid: "a gate or an output: its values lie in [0, 1]",
-    nn.Hardsigmoid: "a gate or an output: its values lie in [0, 1]",
-    nn.LogSigmoid: "an output: log-probabilities",
-    nn.Softmax: "weights of attention, or an output",
-    nn.GLU: "gated: it halves the channels",
-}
-_SOFTMAXES = (nn.Softmax, nn.Softmin, nn.LogSoftmax, nn.Softmax2d)
 _RECURRENT = (nn.RNNBase, nn.RNNCellBase)
 
 
@@ -84,84 +71,6 @@ class Found:
     opaque: list[tuple[str, str, str]] = field(default_factory=list)
 
 
-def is_activation(module: nn.Module) -> bool:
-    """Whether a layer maps one tensor element by element, and not by a straight line.
-
-    Known are torch's layers and actzoo's. Any other layer is asked for some values, if it has
-    no children with parameters; so one made of other functions counts as a whole.
-    """
-    if is_known(module):
-        return True
-    own = type(module).__module__
-    if own.startswith(("torch.", "actzoo.")) or isinstance(module, torch.jit.ScriptModule):
-        return False
-    if any(True for _ in module.children()) and any(True for _ in module.parameters()):
-        return False
-    return _probed(module) is not None
-
-
-def is_known(module: nn.Module) -> bool:
-    """Whether a layer is one of torch's activations or of actzoo's."""
-    return isinstance(module, (Mixture, ActivationModule, InTurn, *TYPES.values(), *_SOFTMAXES))
-
-
-_PROBE = torch.tensor([-3.1, -1.7, -0.6, 0.2, 0.9, 1.4, 2.3, 4.8])
-
-
-def _probed(module: nn.Module) -> Tensor | None:
-    """What an unknown layer makes of some numbers; None if it is no elementwise curve."""
-    takes = [
-        p
-        for p in inspect.signature(module.forward).parameters.values()
-        if p.default is p.empty and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)
-    ]
-    if len(takes) != 1:
-        return None
-    first = next(module.parameters(), None)
-    x = _PROBE if first is None else _PROBE.to(first.device, first.dtype)
-    was = [(m, m.training) for m in module.modules()]
-    try:
-        module.eval()
-        with torch.no_grad(), torch.random.fork_rng([]):
-            y, part, back = (module(v.clone()) for v in (x, x[:5], x.flip(0)))
-    except Exception:  # whatever code of others raises, it is no layer for such numbers
-        return None
-    finally:
-        for one, mode in was:
-            one.training = mode
-    if not isinstance(y, Tensor) or y.shape != x.shape or not y.is_floating_point():
-        return None
-    if not (torch.allclose(y[:5], part) and torch.allclose(y.flip(0), back)):
-        return None
-    slopes = y.diff() / x.diff()
-    return None if torch.allclose(slopes, slopes[:1].expand_as(slopes), atol=1e-4) else y
-
-
-def _no_site(name: str, kind: type[nn.Module], layer: nn.Module | None) -> str:
-    """Why a call is no site unless it is named, or ""."""
-    for one, reason in _NO_SITES.items():
-        if issubclass(kind, one):
-            return reason
-    if issubclass(kind, _SOFTMAXES):
-        return _NO_SITES[nn.Softmax]
-    path = name.partition(":")[0].lower()
-    if any("pooler" in part for part in path.split(".")) and _is_tanh(kind, layer):
-        return "a pooler's output"
-    unknown = layer is not None and kind not in TYPES.values()
-    if unknown and not isinstance(layer, (Mixture, ActivationModule, InTurn)):
-        y = _probed(layer)  # type: ignore[arg-type]
-        if y is not None and bool(((y >= 0) & (y <= 1) & (y.diff(prepend=y[:1]) >= 0)).all()):
-            return _NO_SITES[nn.Sigmoid]
-    return ""
-
-
-def _is_tanh(kind: type[nn.Module], layer: nn.Module | None) -> bool:
-    if layer is None:
-        return kind is nn.Tanh
-    y = _probed(layer)
-    return y is not None and torch.allclose(y, torch.tanh(_PROBE.to(y)))
-
-
 def find(model: nn.Module, example: Any = None) -> Found:
     """All activations of a model, and how functions were looked for.
 
@@ -174,11 +83,11 @@ def find(model: nn.Module, example: Any = None) -> Found:
     with _unshared(model), _as_it_was(model):
         names = {id(m): name for name, m in model.named_modules()}
         layers = _layers(model)
-        seen = _Seen(layers, names.keys())
+        seen = Seen(layers, names.keys())
         if example is not None:
-            _run(model, example, seen)
+            run(model, example, seen)
         else:
-            found.unseen = _trace(model, seen)
+            found.unseen = trace(model, seen)
         found.sites = _sites(names, layers, seen)
     found.opaque = [
         (name, type(m).__name__, "computes its activations inside torch's own operator")
@@ -210,162 +119,7 @@ def _layers(model: nn.Module) -> dict[int, nn.Module]:
     return found
 
 
-@dataclass
-class _Run:
-    """One run of a module's forward: how often it has called what."""
-
-    module: nn.Module
-    calls: Counter[Any] = field(default_factory=Counter)
-
-
-class _Seen:
-    """The calls of activations, as they happen."""
-
-    def __init__(self, layers: dict[int, nn.Module], known: Collection[int]) -> None:
-        self.layers = layers
-        self.known = known
-        self.stack: list[_Run] = []
-        self.of_layers: dict[tuple[int, int, int], tuple[nn.Module, Any]] = {}
-        self.of_functions: dict[tuple[int, str, int], tuple[nn.Module, Any]] = {}
-
-    def enter(self, module: nn.Module, shape: Any = None) -> None:
-        """A module's forward begins."""
-        if id(module) in self.layers and not self.is_inside():
-            caller = self.stack[-1] if self.stack else _Run(module)
-            number = caller.calls[id(module)]
-            caller.calls[id(module)] += 1
-            place = (id(module), id(caller.module), number)
-            self.of_layers.setdefault(place, (caller.module, shape))
-        # A layer made in forward, as in nn.ReLU()(x), is a call of the module around it.
-        is_made_here = id(module) not in self.known and bool(self.stack)
-        self.stack.append(self.stack[-1] if is_made_here else _Run(module))
-
-    def leave(self) -> None:
-        """A module's forward has ended."""
-        self.stack.pop()
-
-    def is_inside(self) -> bool:
-        """Whether the call comes from within a layer that is one site."""
-        return any(id(run.module) in self.layers for run in self.stack)
-
-    def call(self, key: str, function: Any, args: tuple[Any, ...], named: dict[str, Any]) -> None:
-        """A function that is an activation is called."""
-        if self.is_inside() or not self.stack:
-            return
-        run = self.stack[-1]
-        number = run.calls[key]
-        run.calls[key] += 1
-        call = (function, args, named)
-        self.of_functions.setdefault((id(run.module), key, number), (run.module, call))
-
-
-class _Watch(TorchFunctionMode):
-    def __init__(self, seen: _Seen) -> None:
-        super().__init__()
-        self.seen = seen
-
-    def __torch_function__(
-        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
-    ) -> Any:
-        kwargs = kwargs or {}
-        if (key := KEYS.get(func)) is not None:
-            first, *rest = args or (kwargs["input"],)
-            kept = {k: v for k, v in kwargs.items() if k != "input"}
-            self.seen.call(key, func, (_shape(first), *rest), kept)
-        return func(*args, **kwargs)
-
-
-def _run(model: nn.Module, example: Any, seen: _Seen) -> None:
-    """Run the model on the example, in evaluation and in training mode, and see what it calls."""
-
-    def before(module: nn.Module, args: tuple[Any, ...]) -> None:
-        seen.enter(module, _shape(args[0]) if args else None)
-
-    def after(module: nn.Module, args: Any, result: Any) -> None:
-        seen.leave()
-
-    handles = [
-        register_module_forward_pre_hook(before),
-        register_module_forward_hook(after, always_call=True),
-    ]
-    try:
-        model.eval()
-        _call(model, example, seen)
-        for module in model.modules():  # a batch norm may refuse a batch of one in training
-            module.training = not isinstance(module, nn.modules.batchnorm._NormBase)
-        with suppress(Exception):  # a model may ask for targets in training
-            _call(model, example, seen)
-    finally:
-        for handle in handles:
-            handle.remove()
-
-
-def _call(model: nn.Module, example: Any, seen: _Seen) -> None:
-    seen.stack.clear()
-    with torch.no_grad(), _Watch(seen):
-        if isinstance(example, Mapping):
-            model(**example)
-        elif isinstance(example, (tuple, list)):
-            model(*example)
-        else:
-            model(example)
-
-
-def _shape(x: Any) -> tuple[int, ...] | None:
-    return tuple(x.shape) if isinstance(x, Tensor) and not x.is_nested else None
-
-
-class _Tracer(torch.fx.Tracer):
-    """Traces a model to see which activations it calls."""
-
-    def __init__(self, seen: _Seen) -> None:
-        super().__init__()
-        self.seen = seen
-
-    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        """Layers that are activations stay whole."""
-        return id(m) in self.seen.layers or super().is_leaf_module(m, module_qualified_name)
-
-    def call_module(self, m: nn.Module, forward: Any, args: Any, kwargs: Any) -> Any:
-        """See which module is called."""
-        self.seen.enter(m)
-        try:
-            return super().call_module(m, forward, args, kwargs)
-        finally:
-            self.seen.leave()
-
-    def create_node(self, kind: str, target: Any, args: Any, kwargs: Any, *a: Any, **k: Any) -> Any:
-        """See which function is called."""
-        function = getattr(Tensor, target, None) if kind == "call_method" else target
-        if kind in ("call_function", "call_method") and (key := _key(function)) is not None:
-            named = {k: v for k, v in kwargs.items() if k != "input"}
-            self.seen.call(key, function, (None, *args[1:]), named)
-        return super().create_node(kind, target, args, kwargs, *a, **k)
-
-
-def _key(function: Any) -> str | None:
-    try:
-        return KEYS.get(function)
-    except TypeError:  # not hashable
-        return None
-
-
-def _trace(model: nn.Module, seen: _Seen) -> str:
-    """Trace the model in both modes; why it could not be, or ""."""
-    for training in (False, True):
-        model.train(training)
-        seen.stack[:] = [_Run(model)]
-        try:
-            _Tracer(seen).trace(model)
-        except Exception as error:
-            text = str(error).splitlines()[0] if str(error) else ""
-            return f"torch.fx cannot trace the model ({type(error).__name__}: {text})"
-        finally:
-            seen.stack.clear()
-    return ""
-
-
-def _sites(names: dict[int, str], layers: dict[int, nn.Module], seen: _Seen) -> list[Site]:
+def _sites(names: dict[int, str], layers: dict[int, nn.Module], seen: Seen) -> list[Site]:
     sites = []
     callers: dict[int, set[int]] = {}
     for layer_id, caller_id, _ in seen.of_layers:
@@ -391,7 +145,7 @@ def _sites(names: dict[int, str], layers: dict[int, nn.Module], seen: _Seen) -> 
                 function=_applied(function, args[1:], named),
                 key=key,
                 number=number,
-                reason=_no_site(name, TYPES[base], None),
+                reason=why_no_site(name, TYPES[base], None),
                 caller=module,
                 shape=args[0],
             )
@@ -402,18 +156,25 @@ def _sites(names: dict[int, str], layers: dict[int, nn.Module], seen: _Seen) -> 
 def _of_layer(
     name: str, layer: nn.Module, number: int, caller: nn.Module | None, shape: Any
 ) -> Site:
-    kind = type(layer)
+    one = layer.layers[number] if isinstance(layer, InTurn) else layer
+    kind = type(one)
     return Site(
         name=name if number == 0 else f"{name}#{number + 1}",
-        was=kind.__name__,
+        was=_said(one),
         kind=kind,
         layer=layer,
-        function=layer,
+        function=one,
         number=number,
-        reason=_no_site(name, kind, layer),
+        reason=why_no_site(name, kind, one),
         caller=caller,
         shape=shape,
     )
+
+
+def _said(layer: nn.Module) -> str:
+    if isinstance(layer, (Mixture, ActivationModule)):
+        return ", ".join(a.name for a in layer.activations)
+    return type(layer).__name__
 
 
 def _applied(function: Any, rest: tuple[Any, ...], named: dict[str, Any]) -> Any:
