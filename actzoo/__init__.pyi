@@ -9,10 +9,13 @@ from actzoo.mixture import SOFTMAX as SOFTMAX
 from actzoo.mixture import Mixture as Mixture
 from actzoo.mixture.fuse import fuse as fuse
 from actzoo.mixture.fuse import unfuse as unfuse
+from actzoo.mixture.plot import plot as plot
+from actzoo.mixture.prune import Pruned as Pruned
 from actzoo.mixture.surgeon import Replaced as Replaced
 from actzoo.mixture.swap import Missed as Missed
 from actzoo.mixture.swap import Swap as Swap
 from actzoo.mixture.swap import swap as swap
+from actzoo.mixture.watch import Watch as Watch
 from actzoo.plugins.hooks import hookimpl as hookimpl
 from actzoo.plugins.registry import get as get
 from actzoo.plugins.registry import names as names

@@ -17,6 +17,7 @@ from actzoo.activation.names_in_state import keep_names, name_in_state, written
 from actzoo.errors import DeclarationError, KernelError, MixtureError
 from actzoo.formula.inputs import real
 from actzoo.kernels import KERNELS, Kernel, alone, is_plain, plan, weighted_sum
+from actzoo.mixture.prune import Pruned, freeze, prune
 from actzoo.mixture.rule import RATIO, Rule
 from actzoo.mixture.soundness import (
     examine,
@@ -28,6 +29,7 @@ from actzoo.mixture.soundness import (
     reordered,
     whole,
 )
+from actzoo.mixture.watch import Watch
 from actzoo.plugins.registry import default, get
 
 Init = Literal["equal", "random"]
@@ -70,6 +72,7 @@ class Mixture(nn.Module):
     # Of weights on a device that has to be waited for: which were examined.
     _examined: tuple[int, int] | None = None
     _stepping = False  # whether an attached optimiser asks for the loss within its step
+    watched: Watch | None = None
 
     def __init__(
         self,
@@ -281,6 +284,43 @@ class Mixture(nn.Module):
     def _is_in_parts(self) -> bool:
         """Whether only a part of w is here, as FSDP's first form leaves it between two passes."""
         return self.w.numel() != len(self.members)
+
+    def prune(
+        self,
+        keep: int,
+        x: Tensor | None = None,
+        *,
+        loss: Callable[[], Any] | None = None,
+        optimizer: torch.optim.Optimizer | None = None,
+    ) -> Pruned:
+        """Keep the members that do most, in place.
+
+        A member's share is the mean of |Pᵢ fᵢ(x)| over what arrives, not Pᵢ alone. P of those
+        that stay keeps its ratios.
+
+        Args:
+            keep: How many members stay.
+            x: Inputs of this layer. Left out: what `watch` has seen, or a unit Gaussian.
+            loss: Called before and after; the result tells both.
+            optimizer: One that holds the weights; it forgets what went. A new one is as good.
+        """
+        return prune(self, keep, x, loss, optimizer)
+
+    def freeze(self, name: str | None = None) -> Activation:
+        """Put one function with fixed numbers in the place of the members, at its cost.
+
+        Args:
+            name: What to call it.
+
+        Returns:
+            The function: its formula has the numbers as parameters.
+        """
+        return freeze(self, name)
+
+    def watch(self, every: int = 1) -> Watch:
+        """Record what arrives in training, and P, every so many calls, until `remove()`."""
+        self.watched = Watch(self, every)
+        return self.watched
 
     def extra_repr(self) -> str:
         """The proportions and names, for `print(model)`."""
