@@ -9,6 +9,8 @@ from actzoo.mixture import SOFTMAX as SOFTMAX
 from actzoo.mixture import Mixture as Mixture
 from actzoo.mixture.fuse import fuse as fuse
 from actzoo.mixture.fuse import unfuse as unfuse
+from actzoo.mixture.others import register_into as register_into
+from actzoo.mixture.phase import phase as phase
 from actzoo.mixture.plot import plot as plot
 from actzoo.mixture.prune import Pruned as Pruned
 from actzoo.mixture.surgeon import Replaced as Replaced

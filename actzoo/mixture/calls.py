@@ -60,11 +60,12 @@ def _functions() -> dict[Any, str]:
 
 
 KEYS = _functions()
+_IN_PLACE = frozenset(f for f in KEYS if f.__name__.endswith("_"))
 
 
 def is_in_place(function: Any, named: Mapping[str, Any]) -> bool:
     """Whether such a call writes its result into its input."""
-    return bool(named.get("inplace")) or getattr(function, "__name__", "").endswith("_")
+    return bool(named.get("inplace")) or function in _IN_PLACE
 
 
 class _Local(threading.local):
