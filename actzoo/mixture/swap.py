@@ -218,7 +218,8 @@ def _choose(
             missed.append(Missed(site.name, site.was, reason))
         else:
             chosen.append((site, wanted))
-    if where is not None and not chosen:
+    is_pattern = isinstance(where, type) or not callable(where)
+    if where is not None and is_pattern and not chosen:
         there = ", ".join(f"{s.name} ({s.was})" for s in sites[:20]) or "none was found"
         raise UsageError(f"where={where!r} names no activation of the model; it has: {there}")
     return chosen, missed
