@@ -8,6 +8,11 @@ from actzoo.errors import DeclarationError as DeclarationError
 from actzoo.mixture import Mixture as Mixture
 from actzoo.mixture.fuse import fuse as fuse
 from actzoo.mixture.fuse import unfuse as unfuse
+from actzoo.mixture.others import register_into as register_into
+from actzoo.mixture.phase import phase as phase
+from actzoo.mixture.plot import plot as plot
+from actzoo.mixture.prune import Pruned as Pruned
+from actzoo.mixture.watch import Watch as Watch
 from actzoo.models.model import ActivationFactory as ActivationFactory
 from actzoo.models.model import Model as Model
 from actzoo.models.model import Network as Network
@@ -17,6 +22,10 @@ from actzoo.plugins.registry import names as names
 from actzoo.rules import RATIO as RATIO
 from actzoo.rules import SOFTMAX as SOFTMAX
 from actzoo.rules import Rule as Rule
+from actzoo.surgery.surgeon import Replaced as Replaced
+from actzoo.surgery.swap import Missed as Missed
+from actzoo.surgery.swap import Swap as Swap
+from actzoo.surgery.swap import swap as swap
 from actzoo.sweep.bench import bench as bench
 from actzoo.tasks.images import Images as Images
 from actzoo.tasks.objective import CLASSIFICATION as CLASSIFICATION

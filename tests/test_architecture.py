@@ -24,6 +24,7 @@ FLOORS = (
     ("summary",),
     ("checks", "kernels"),
     ("mixture",),
+    ("surgery",),
     ("environment",),
     ("training",),
     ("results",),

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import functools
-import itertools
 import math
 from collections.abc import Callable, Iterable
 from typing import Any, Literal
@@ -14,27 +12,26 @@ from torch import Tensor, nn
 from actzoo.activation import Activation, ActivationModule
 from actzoo.activation.module import ActivationLayer, as_leaf, count
 from actzoo.activation.names_in_state import keep_names, name_in_state, written
-from actzoo.errors import DeclarationError, KernelError, MixtureError
+from actzoo.errors import DeclarationError, KernelError
 from actzoo.formula.inputs import real
 from actzoo.kernels import KERNEL_NAMES, alone, is_plain, plan, weighted_sum
-from actzoo.mixture.attachment import Attachment
+from actzoo.mixture.attachment import Attachment, attach
 from actzoo.mixture.combine import along_channels, combined
+from actzoo.mixture.prune import Pruned, freeze, prune
 from actzoo.mixture.soundness import (
     examine,
     guarded,
-    holds,
     keep_scale,
     project,
     proportions,
-    reordered,
+    reorder,
     whole,
 )
+from actzoo.mixture.watch import Watch
 from actzoo.plugins.registry import default, get
 from actzoo.rules import RATIO, SCOPES, Rule, Scope
 
 Init = Literal["equal", "random"]
-LOOK_EVERY = 16
-"""Steps between two looks at the scale of w where looking makes somebody wait."""
 
 
 class Mixture(ActivationLayer):
@@ -75,7 +72,8 @@ class Mixture(ActivationLayer):
 
     # Of weights on a device that has to be waited for: which were examined.
     _examined: tuple[int, int] | None = None
-    _stepping = False  # whether an attached optimiser asks for the loss within its step
+    stepping = False  # whether an attached optimiser asks for the loss within its step
+    watched: Watch | None = None
 
     def __init__(
         self,
@@ -132,15 +130,17 @@ class Mixture(ActivationLayer):
                 f"for a function and layer, not the rule {self._rule_in_words}; "
                 f"expected kernel='auto' or 'reference'"
             )
-        self._channels: tuple[int, ...] = (count(channels),) if self.scope == "channel" else ()
-        shape = (len(self.terms), *self._channels)
+        self.weight_channels: tuple[int, ...] = (
+            (count(channels),) if self.scope == "channel" else ()
+        )
+        shape = (len(self.terms), *self.weight_channels)
         self.w = nn.Parameter(_initial(rule, init, shape, generator), requires_grad=several)
         if (found := tuple(rule.normalise(self.w.detach()).shape)) != shape:
             raise DeclarationError(
                 f"rule {rule.name}: normalise gave shape {found} for w of shape {shape}; "
                 f"expected the same shape"
             )
-        keep_names(self, _reorder if rule.is_weighted_sum else None)
+        keep_names(self, reorder if rule.is_weighted_sum else None)
 
     @property
     def activations(self) -> tuple[Activation, ...]:
@@ -181,7 +181,7 @@ class Mixture(ActivationLayer):
     @property
     def parameter_channels(self) -> int:
         """How many channels the weights or the members' parameters were made for; 1 if none."""
-        return self._channels[0] if self._channels else super().parameter_channels
+        return self.weight_channels[0] if self.weight_channels else super().parameter_channels
 
     @property
     def proportions(self) -> Tensor:
@@ -226,7 +226,7 @@ class Mixture(ActivationLayer):
         leave them.
         """
         w: Tensor = self.w
-        if self._stepping and self.rule.nonnegative:
+        if self.stepping and self.rule.nonnegative:
             w = w.clamp(min=0)
         if not is_plain(w):
             return guarded(self.rule, w)
@@ -281,40 +281,7 @@ class Mixture(ActivationLayer):
         Raises:
             MixtureError: The optimiser does not hold this mixture's weights.
         """
-        if not holds(optimizer, self.w):
-            raise MixtureError(
-                "this optimiser does not hold the mixture's weights: attach the one that was "
-                "given mixture.parameters(), or the parameters of the model around it"
-            )
-        self._project(optimizer)
-        steps = itertools.count(1)
-
-        def before(_: Any, given: tuple[Any, ...], named: dict[str, Any]) -> Any:
-            inside = tuple(self._within_a_step(g) if i else g for i, g in enumerate(given))
-            return inside, {name: self._within_a_step(value) for name, value in named.items()}
-
-        def after(*_: Any) -> None:
-            cheap = type(self.w) is nn.Parameter and self.w.device.type == "cpu"
-            self._project(optimizer, look=cheap or next(steps) % LOOK_EVERY == 0)
-
-        return Attachment(
-            optimizer.register_step_pre_hook(before), optimizer.register_step_post_hook(after)
-        )
-
-    def _within_a_step(self, closure: Any) -> Any:
-        """The closure of a step; whatever ends it, the layer is within a step no longer."""
-        if not callable(closure):
-            return closure
-
-        @functools.wraps(closure, updated=())
-        def inside() -> Any:
-            self._stepping = True
-            try:
-                return closure()
-            finally:
-                self._stepping = False
-
-        return inside
+        return attach(self, optimizer)
 
     @torch.no_grad()
     def project_(self) -> None:
@@ -327,9 +294,15 @@ class Mixture(ActivationLayer):
             MixtureError: No weight is left above 0. On a GPU this would make the host wait
                 at each step, so there it is `check` that says so.
         """
-        self._project(None)
+        self.keep_sound(None)
 
-    def _project(self, optimizer: torch.optim.Optimizer | None, look: bool = True) -> None:
+    def keep_sound(self, optimizer: torch.optim.Optimizer | None, look: bool = True) -> None:
+        """Project w, bring it back to its scale, and look at it where nobody waits for that.
+
+        Args:
+            optimizer: Whose memory of the gradients of w is scaled with it.
+            look: Whether to look at the scale.
+        """
         project(self.rule, self.w)
         if look and not self._is_in_parts():
             keep_scale(self.rule, self.w, optimizer)
@@ -349,7 +322,44 @@ class Mixture(ActivationLayer):
 
     def _is_in_parts(self) -> bool:
         """Whether only a part of w is here, as FSDP's first form leaves it between two passes."""
-        return self.w.numel() != math.prod((len(self.terms), *self._channels))
+        return self.w.numel() != math.prod((len(self.terms), *self.weight_channels))
+
+    def prune(
+        self,
+        keep: int,
+        x: Tensor | None = None,
+        *,
+        loss: Callable[[], Any] | None = None,
+        optimizer: torch.optim.Optimizer | None = None,
+    ) -> Pruned:
+        """Keep the members that do most, in place.
+
+        A member's share is the mean of |Pᵢ fᵢ(x)| over what arrives, not Pᵢ alone. P of those
+        that stay keeps its ratios.
+
+        Args:
+            keep: How many members stay.
+            x: Inputs of this layer. Left out: what `watch` has seen, or a unit Gaussian.
+            loss: Called before and after; the result tells both.
+            optimizer: One that holds the weights; it forgets what went. A new one is as good.
+        """
+        return prune(self, keep, x, loss, optimizer)
+
+    def freeze(self, name: str | None = None) -> Activation:
+        """Put one function with fixed numbers in the place of the members, at its cost.
+
+        Args:
+            name: What to call it.
+
+        Returns:
+            The function: its formula has the numbers as parameters.
+        """
+        return freeze(self, name)
+
+    def watch(self, every: int = 1) -> Watch:
+        """Record what arrives in training, and P, every so many calls, until `remove()`."""
+        self.watched = Watch(self, every)
+        return self.watched
 
     def extra_repr(self) -> str:
         """The proportions and names, for `print(model)`."""
@@ -367,21 +377,6 @@ def _version(w: Tensor) -> tuple[int, int]:
     """What changes when a tensor is written to."""
     # A tensor made in inference mode counts no versions, and is never the same twice.
     return w.data_ptr(), -1 if w.is_inference() else w._version
-
-
-def _reorder(layer: nn.Module, state: dict[str, Any], prefix: str, places: list[int]) -> None:
-    """Put a mixture's state, whose functions stand in another order, in the layer's."""
-    # The first name is the rule.
-    order = [place - 1 for place in places[1:]]
-    if (w := state.get(f"{prefix}w")) is not None:
-        state[f"{prefix}w"] = reordered(w, order)
-    members = f"{prefix}members."
-    inside = {key: state.pop(key) for key in [k for k in state if k.startswith(members)]}
-    for now, before in enumerate(order):
-        own = f"{members}{before}."
-        for key, value in inside.items():
-            if key.startswith(own):
-                state[f"{members}{now}.{key.removeprefix(own)}"] = value
 
 
 def _initial(

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any, cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from actzoo.errors import MixtureError
 from actzoo.rules import Rule
@@ -86,6 +86,21 @@ def reordered(w: Tensor, order: Sequence[int]) -> Tensor:
 
     placements = w.placements  # type: ignore[attr-defined]  # a DTensor has them
     return distribute_tensor(whole(w)[list(order)], mesh, placements)
+
+
+def reorder(layer: nn.Module, state: dict[str, Any], prefix: str, places: list[int]) -> None:
+    """Put a mixture's state, whose functions stand in another order, in the layer's."""
+    # The first name is the rule.
+    order = [place - 1 for place in places[1:]]
+    if (w := state.get(f"{prefix}w")) is not None:
+        state[f"{prefix}w"] = reordered(w, order)
+    members = f"{prefix}members."
+    inside = {key: state.pop(key) for key in [k for k in state if k.startswith(members)]}
+    for now, before in enumerate(order):
+        own = f"{members}{before}."
+        for key, value in inside.items():
+            if key.startswith(own):
+                state[f"{members}{now}.{key.removeprefix(own)}"] = value
 
 
 def proportions(rule: Rule, w: Tensor) -> Tensor:

@@ -1,0 +1,65 @@
+"""Activations under the names that other libraries look up."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, MutableMapping
+from typing import Any
+
+from actzoo.activation import Activation, ActivationModule
+from actzoo.errors import DeclarationError
+from actzoo.plugins.registry import get, names
+
+
+class Factory:
+    """Makes a layer of one activation each time it is called."""
+
+    def __init__(self, activation: Activation) -> None:
+        self.activation = activation
+
+    def __call__(self, inplace: bool = False) -> ActivationModule:
+        """A new layer; `inplace`, which tables of timm pass on, changes nothing."""
+        return self.activation.module()
+
+    def __repr__(self) -> str:
+        return f"actzoo.get({self.activation.name!r}).module"
+
+
+def register_into(
+    table: MutableMapping[str, Any], which: Iterable[str | Activation] | None = None
+) -> tuple[str, ...]:
+    """Add activations to a table of names, such as `transformers.activations.ACT2FN`.
+
+        actzoo.register_into(transformers.activations.ACT2FN)
+        config = transformers.BertConfig(hidden_act="tanhexp")
+
+    Names that the table has already keep their meaning. What is added are factories: called
+    without arguments, as transformers does at each look-up, they return a new layer.
+
+    Args:
+        table: A dictionary from names to classes or factories of layers.
+        which: Names or Activation values; left out: all that are registered, but for those that
+            change the number of channels or learn one value a channel.
+
+    Returns:
+        The names that were added, in their order.
+
+    Raises:
+        DeclarationError: One that was named needs the number of channels.
+        UnknownNameError: There is no activation of that name.
+    """
+    chosen = [get(one) for one in (names() if which is None else which)]
+    added = []
+    for activation in chosen:
+        if activation.kind == "gated" or "channel" in activation.learnable.values():
+            if which is None:
+                continue
+            why = "changes" if activation.kind == "gated" else "learns one value for each of"
+            raise DeclarationError(
+                f"{activation.name} {why} the channels, and a table of names cannot tell it how "
+                f"many there are; use actzoo.swap(model, {activation.name!r}, example=...)"
+            )
+        for name in (activation.name, *activation.aliases):
+            if name not in table:
+                table[name] = Factory(activation)
+                added.append(name)
+    return tuple(added)

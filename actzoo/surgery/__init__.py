@@ -1,0 +1,1 @@
+"""Other activations in the place of those of any model."""

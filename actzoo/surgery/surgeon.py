@@ -1,0 +1,165 @@
+"""New layers in the place of a model's activations, and the way back."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from torch import nn
+
+from actzoo.activation import Activation
+from actzoo.errors import UsageError
+from actzoo.mixture.mixture import Mixture
+from actzoo.plugins.registry import default, get
+from actzoo.rules import Rule
+from actzoo.surgery.calls import SITES, InTurn, listen, put, silence
+from actzoo.surgery.recognise import is_activation
+from actzoo.surgery.sites import Site
+from actzoo.surgery.warm import start_as
+
+
+@dataclass(frozen=True)
+class Replaced:
+    """One place whose activation was replaced.
+
+    Attributes:
+        name: `layer1.0.relu`, `layer1.0.relu#2` for the second call of one layer, or
+            `layer1.0:relu#1` for the first call of the function relu in layer1.0.
+        was: What was called there.
+        layer: What is called now.
+        start: How far the outputs of old and new function differ at first, where the start was
+            to be warm: "the same", or the largest difference on [-4, 4].
+    """
+
+    name: str
+    was: str
+    layer: nn.Module
+    start: str = ""
+
+    @property
+    def now(self) -> str:
+        """The names of the new functions."""
+        return ", ".join(a.name for a in self.layer.activations)  # type: ignore[union-attr]
+
+
+class Make:
+    """Makes the layers."""
+
+    def __init__(self, rule: Rule) -> None:
+        self.rule = rule
+
+    def check(self, wanted: Any) -> list[Activation]:
+        """The functions that are meant, or the reason why there are none such."""
+        if isinstance(wanted, str):
+            names = default().members(wanted)
+            functions = [get(name) for name in names]
+        elif isinstance(wanted, Iterable) and not isinstance(wanted, Activation):
+            functions = [get(one) for one in wanted]
+        else:
+            functions = [get(wanted)]
+        for function in functions:
+            if function.kind == "gated":
+                raise UsageError(
+                    f"{function.name} changes the number of channels, which the layers after it "
+                    f"do not expect; choose a function that keeps it"
+                )
+        return functions
+
+    def __call__(self, wanted: Any, site: Site) -> nn.Module:
+        """A new layer for a site."""
+        functions = self.check(wanted)
+        shape = site.shape
+        channels = shape[1] if shape is not None and len(shape) > 1 else None
+        is_one = len(functions) == 1 and not isinstance(wanted, (list, tuple))
+        if is_one:
+            return functions[0].module(channels)
+        return Mixture(functions, rule=self.rule, channels=channels)
+
+
+class Surgeon:
+    """Puts new layers into a model, and remembers how to take them out."""
+
+    def __init__(self, model: nn.Module, sites: list[Site], make: Make, shared: bool, warm: bool):
+        self.model = model
+        self.make = make
+        self.shared = shared
+        self.warm = warm
+        self.calls = Counter(site.path for site in sites if not site.key)
+        self.of_one: dict[int, tuple[nn.Module, str]] = {}
+        self.undo: list[Callable[[], Any]] = []
+
+    def replace(self, group: list[tuple[Site, Any]]) -> list[Replaced]:
+        """Replace the calls of one layer, or one call of a function."""
+        site, wanted = group[0]
+        if site.key:
+            owner = self.model.get_submodule(site.path)
+            new, start = self._made(wanted, site, owner)
+            self.undo.append(partial(silence, owner))
+            put(owner, site.key, site.number, new)
+            return [Replaced(site.name, site.was, new, start)]
+        path, _, name = site.path.rpartition(".")
+        parent = self.model.get_submodule(path)
+        old: nn.Module = parent._modules[name]  # type: ignore[assignment]
+        if self.shared and self.calls[site.path] >= 1:
+            if id(old) not in self.of_one:
+                self.of_one[id(old)] = self._made(wanted, site, parent)
+            new, start = self.of_one[id(old)]
+            self._put(parent, name, old, new)
+            return [Replaced(one.name, one.was, new, start) for one, _ in group]
+        made = {one.number: (one, *self._made(w, one, parent)) for one, w in group}
+        count = self.calls[site.path]
+        if count > 1:
+            new = InTurn([made[n][1] if n in made else old for n in range(count)])
+            new.train(old.training)
+            assert site.caller is not None  # calls are counted where they are seen
+            tie = site.caller.register_forward_pre_hook(new.restart)
+            self.undo.append(tie.remove)
+        else:
+            new = made[0][1]
+        self._put(parent, name, old, new)
+        return [Replaced(one.name, one.was, layer, start) for one, layer, start in made.values()]
+
+    def _made(self, wanted: Any, site: Site, beside: nn.Module) -> tuple[nn.Module, str]:
+        layer = self.make(wanted, site)
+        for place in (beside, self.model):
+            like = next((p for p in place.parameters() if p.is_floating_point()), None)
+            if like is not None:
+                layer.to(like.device, like.dtype)
+                break
+        layer.train(site.layer.training)
+        return layer, start_as(layer, site.function) if self.warm else ""
+
+    def _put(self, parent: nn.Module, name: str, old: nn.Module, new: nn.Module) -> None:
+        for kept in _HOOKS:
+            if hooks := old.__dict__.get(kept):
+                new.__dict__[kept] = hooks  # the same object, so that handles remove from it
+        parent._modules[name] = new
+        self.undo.append(lambda: parent._modules.__setitem__(name, old))
+        # torch's TransformerEncoderLayer remembers that it had a relu, and would not call ours
+        if kept_kind := getattr(parent, "activation_relu_or_gelu", 0):
+            parent.activation_relu_or_gelu = 0  # type: ignore[assignment]
+            self.undo.append(lambda: setattr(parent, "activation_relu_or_gelu", kept_kind))
+
+    def hide(self, sites: list[Site]) -> None:
+        """Let calls within a layer not count as those of the module above that calls functions."""
+        owners = [m for m in self.model.modules() if SITES in m._modules]
+        calling = {id(site.layer) for site in sites if site.key}
+        for owner in owners:
+            for module in owner.modules():
+                if module is not owner and (id(module) in calling or is_activation(module)):
+                    self.undo.append(partial(silence, module))
+                    listen(module)
+
+
+_HOOKS = (
+    "_forward_hooks",
+    "_forward_hooks_with_kwargs",
+    "_forward_hooks_always_called",
+    "_forward_pre_hooks",
+    "_forward_pre_hooks_with_kwargs",
+    "_backward_hooks",
+    "_backward_pre_hooks",
+)
