@@ -1,6 +1,6 @@
 """Fingerprints: what was run, beyond its name.
 
-`actzoo.sources.reach` says what a function can reach; docs/design.md says it in words.
+`actzoo.sources.reach` says what a function can reach; docs/decisions.md says it in words.
 """
 
 from __future__ import annotations
