@@ -44,7 +44,7 @@ def command(as_json: bool) -> None:
         facts[name] = facts[name]["reason"] or facts[name]["how"]
     packages = facts.pop("packages")
     for name, value in {**facts, **packages}.items():
-        echo(visible(f"{name.replace('_', ' '):14} {value}"))
+        echo(visible(f"{name.replace('_', ' '):17} {value}"))
 
 
 def _runs(kernel: Kernel) -> dict[str, str]:
