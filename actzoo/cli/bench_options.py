@@ -88,9 +88,10 @@ GROUPS: Mapping[str, tuple[click.Option, ...]] = {
             help="Also run each member of a mixture alone [yes].",
         ),
         _option("--mixture/--no-mixture", "mixtures", default=True, help="Run the mixtures [yes]."),
-        _choice(
-            "--control", of="none equal-epochs",
-            help="Add single functions trained for the mixture's full number of epochs.",
+        _option(
+            "--control", multiple=True, metavar="NAMES",
+            help="Also run sets that differ in one thing: equal-epochs, frozen, joint, joint-long, "
+            "equal-start, shuffled, w-only (ten starts of w), or none [none]. Repeatable.",
         ),
     ),
     "How to train": (
