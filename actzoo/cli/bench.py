@@ -50,6 +50,8 @@ def command(context: click.Context, /, **options: Any) -> int:
         from actzoo.sweep.prepare import make_plan
 
         run, options, where = _asked(context, options)
+    if "note" in options:
+        say(screen, f"note: {options['note']}")
     say(screen, run.summary())
     from actzoo.plugins.datasets import data_root
 

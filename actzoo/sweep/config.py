@@ -40,6 +40,7 @@ ELSEWHERE: Mapping[str, Any] = {
     "mixed_machines": bool,
     "no_cost": bool,
     "keep_order": bool,
+    "note": Text,
 }
 """Keys that say where a run goes and what becomes of it: no result depends on them."""
 ALSO: Mapping[str, str] = {"controls": "control"}
