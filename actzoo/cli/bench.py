@@ -20,11 +20,14 @@ from actzoo.errors import UsageError
 from actzoo.escaping import visible
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from actzoo.report.content import Report
     from actzoo.results.store import Store
     from actzoo.sweep.events import Results
     from actzoo.sweep.plan import Run
     from actzoo.sweep.prepare import Loaded, Plan
+    from actzoo.training.spec import CellSpec
 
 FORM = ("figure_format", "mixed_machines", "keep_order")
 """Options of the report."""
@@ -50,6 +53,8 @@ def command(context: click.Context, /, **options: Any) -> int:
         from actzoo.sweep.prepare import make_plan
 
         run, options, where = _asked(context, options)
+    if "note" in options:
+        say(screen, f"note: {options['note']}")
     say(screen, run.summary())
     from actzoo.plugins.datasets import data_root
 
@@ -59,7 +64,7 @@ def command(context: click.Context, /, **options: Any) -> int:
         say(screen, note)
     folder = options["out"] or plan.default_folder()
     if options["dry_run"]:
-        return _dry_run(plan, as_json, screen)
+        return _dry_run(plan, loaded, where, as_json, screen)
     store, line = Store(folder), shlex.join(["actzoo", *sys.argv[1:]])
     with ExitStack() as workers:
         # Opened before the folder exists, so that wrong options leave no folder behind.
@@ -161,28 +166,60 @@ def _measure_cost(run: Run, loaded: Loaded, store: Store, screen: Screen) -> boo
         return False
 
 
-def _dry_run(plan: Plan, as_json: bool, screen: Screen) -> int:
+def _dry_run(plan: Plan, loaded: Loaded, where: Chosen, as_json: bool, screen: Screen) -> int:
     from actzoo.sweep.grid import said
     from actzoo.sweep.status import planned
 
     tries = {trial.spec.key: said(trial.setting) for trial in plan.trials}
+    cells = [*(trial.spec for trial in plan.trials), *plan.cells]
     rows = [
-        planned(cell) | ({"tries": tries[cell.key]} if cell.key in tries else {})
-        for cell in [*(trial.spec for trial in plan.trials), *plan.cells]
+        planned(cell) | ({"tries": tries[cell.key]} if cell.key in tries else {}) for cell in cells
     ]
-    if as_json:
-        print_json(rows)
-    else:
+    if not as_json:
         for row in rows:
             echo("  ".join(visible(value) for value in row.values()))
-    if plan.trials:
-        count = plan.run.cell_count()
+    seconds = {} if where.remote else _estimate(cells, loaded, screen)
+    if as_json:
+        estimated = [{"estimated_seconds": seconds.get(cell.key)} for cell in cells]
+        print_json([row | more for row, more in zip(rows, estimated, strict=True)])
+    follow = plan.run.cell_count() if plan.trials else 0
+    if follow:
         say(
             screen,
-            f"{count} cell{'s' if count > 1 else ''} to report follow{'' if count > 1 else 's'} "
+            f"{follow} cell{'s' if follow > 1 else ''} to report follow{'' if follow > 1 else 's'} "
             f"the choice, and cannot be listed before it",
         )
+    say(screen, _hours(plan, seconds, where.given.workers, follow))
     return 0
+
+
+def _estimate(cells: Sequence[CellSpec], loaded: Loaded, screen: Screen) -> dict[str, float]:
+    """Return the seconds of each cell that can be measured here."""
+    from actzoo.sweep.estimate import seconds_of
+
+    with busy(screen, "measuring training steps") as update:
+        return seconds_of(
+            cells, loaded, lambda n, of: update(f"measuring training steps: {n} of {of} sets")
+        )
+
+
+def _hours(plan: Plan, seconds: dict[str, float], workers: int | None, follow: int) -> str:
+    """Return how long a run will take, in a sentence that says from what this follows."""
+    from actzoo.sweep.status import duration
+
+    if not seconds:
+        return "how long it takes is not known: the cells run elsewhere, or no step could be made"
+    each = [seconds[cell.key] for cell in (*(t.spec for t in plan.trials), *plan.cells)
+            if cell.key in seconds]  # fmt: skip
+    total = sum(each) + follow * sum(each) / len(each)
+    whole = len(each) + follow
+    least, most = duration(min(each)), duration(max(each))
+    beside = f", {workers} at a time" if workers and workers > 1 else ", one after another"
+    return (
+        f"estimate: {duration(total / (workers or 1))} for {whole} cell{'s' if whole > 1 else ''}"
+        f"{beside} ({least}{'' if least == most else f' to {most}'} each), from a few training "
+        f"steps of each set measured now on this machine; other work on it makes them slower"
+    )
 
 
 def _document(results: Results, report: Report, path: Path) -> dict[str, Any]:

@@ -58,14 +58,38 @@ def _rate(*names: str, **more: Any) -> click.Option:
     return click.Option(names, callback=_rates, metavar="NUMBER", **more)
 
 
+CONFIGS: Mapping[str, Path] = {
+    path.stem: path
+    for path in sorted(
+        (Path(__file__).parent / "configs").glob("*.toml"), key=lambda path: path.stem
+    )
+}
+"""The configs that come with actzoo, by name."""
+
+
+class _Config(click.Path):
+    """The path of a file, or the name of a config in `CONFIGS`."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the path; a name without a folder means the config of that name."""
+        if value in CONFIGS:
+            return CONFIGS[value]
+        path = Path(value)
+        if value.strip() and not path.suffix and path.name == value and not path.exists():
+            named = ", ".join(CONFIGS)
+            self.fail(f"no file and no config is called {value!r}; there are the configs {named}")
+        return super().convert(value, param, ctx)
+
+
 _COUNT = click.IntRange(min=1)
 _PATH = click.Path(path_type=Path)
 
 GROUPS: Mapping[str, tuple[click.Option, ...]] = {
     "What to compare": (
         _option(
-            "--config", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE.toml",
-            help="Read options that are not given here from a file, e.g. a run's sweep.toml.",
+            "--config", type=_Config(path_type=Path, dir_okay=False), metavar="FILE.toml|NAME",
+            help="Read options that are not given here from a file, e.g. a run's sweep.toml, or "
+            f"from a config by its name: {', '.join(CONFIGS)}.",
         ),
         _option(
             "--set", "sets", multiple=True, metavar="NAMES",
@@ -88,9 +112,10 @@ GROUPS: Mapping[str, tuple[click.Option, ...]] = {
             help="Also run each member of a mixture alone [yes].",
         ),
         _option("--mixture/--no-mixture", "mixtures", default=True, help="Run the mixtures [yes]."),
-        _choice(
-            "--control", of="none equal-epochs",
-            help="Add single functions trained for the mixture's full number of epochs.",
+        _option(
+            "--control", multiple=True, metavar="NAMES",
+            help="Also run sets that differ in one thing: equal-epochs, frozen, joint, joint-long, "
+            "equal-start, shuffled, w-only (ten starts of w), or none [none]. Repeatable.",
         ),
     ),
     "How to train": (

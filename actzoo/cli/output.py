@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -90,14 +90,17 @@ def say(screen: Console, text: object, *, style: str = "", wrap: bool = False) -
 
 
 @contextmanager
-def busy(screen: Console, doing: str) -> Iterator[None]:
-    """Show what the block does: as a status on a terminal, as a line elsewhere."""
+def busy(screen: Console, doing: str) -> Iterator[Callable[[str], None]]:
+    """Show what the block does: as a status on a terminal, as a line elsewhere.
+
+    The block is given a function that changes the status.
+    """
     if not screen.is_terminal:
         screen.print(f"{doing} ...")
-        yield
+        yield lambda _: None
         return
-    with screen.status(doing):
-        yield
+    with screen.status(doing) as status:
+        yield status.update
 
 
 def print_json(value: Any) -> None:

@@ -45,7 +45,7 @@ def stepper(
         batch: Prepared inputs and targets.
         autocast: The precision.
     """
-    optimizer = set_up(built, replace(phase, lr=STANDSTILL))
+    optimizer = set_up(built, replace(phase, lr=STANDSTILL, lr_mixture=None))
 
     def step() -> None:
         with autocast:

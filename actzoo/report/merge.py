@@ -75,7 +75,7 @@ def _join(one: Run, other: Run, first: Path, second: Path) -> Run:
         datasets=_union(one.datasets, other.datasets),
         models=_union(one.models, other.models),
         seeds=tuple(sorted({*one.seeds, *other.seeds})),
-        control=one.control or other.control,
+        control=",".join(_union(one.controls, other.controls)),
     )
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import tomllib
 from collections.abc import Callable, Mapping
-from dataclasses import MISSING, asdict, fields
+from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_type_hints
 
@@ -40,8 +40,11 @@ ELSEWHERE: Mapping[str, Any] = {
     "mixed_machines": bool,
     "no_cost": bool,
     "keep_order": bool,
+    "note": Text,
 }
 """Keys that say where a run goes and what becomes of it: no result depends on them."""
+ALSO: Mapping[str, str] = {"controls": "control"}
+"""Other names of keys."""
 WITH_EXECUTOR = ("workers", "address", "executor_options")
 """Those of them that only an executor takes."""
 _OF_RUN = {"phase" if k == "protocol" else k: kind for k, kind in OF_FIELDS.items()}
@@ -77,7 +80,7 @@ def checked(raw: Mapping[str, Any], source: str) -> Settings:
     """
     settings: Settings = {}
     grid: dict[str, Any] = {}
-    for key, value in raw.items():
+    for key, value in _renamed(raw, source).items():
         if key not in KEYS:
             raise UsageError(f"{source}{unknown(key, KEYS)}")
         if key in TUNABLE and isinstance(value, list | tuple):
@@ -91,6 +94,14 @@ def checked(raw: Mapping[str, Any], source: str) -> Settings:
     return settings
 
 
+def _renamed(raw: Mapping[str, Any], source: str) -> dict[str, Any]:
+    """The same values, each by the one name of its key."""
+    for other, key in ALSO.items():
+        if other in raw and key in raw:
+            raise UsageError(f"{source}{key} and {other} are one setting; give one of them")
+    return {ALSO.get(key, key): value for key, value in raw.items()}
+
+
 def from_python(options: Mapping[str, Any]) -> Settings:
     """Settings from the keywords of `actzoo.bench`: the fields of `Run` and the hyper-parameters.
 
@@ -99,6 +110,7 @@ def from_python(options: Mapping[str, Any]) -> Settings:
     Raises:
         UsageError: A name that there is not, or a value of another type.
     """
+    options = _renamed(options, "")
     names = [*(name for name in OF_FIELDS if name != "sets"), *OF_PHASES]
     for name, value in options.items():
         if name in ELSEWHERE:
@@ -152,7 +164,7 @@ def to_toml(run: Run) -> str:
     if run.grid:
         lines += ["", "[grid]", *(f"{name} = {_toml(v)}" for name, v in run.grid.items())]
     for phase in run.protocol:
-        lines += ["", "[[phase]]", *(f"{k} = {_toml(v)}" for k, v in asdict(phase).items())]
+        lines += ["", "[[phase]]", *(f"{k} = {_toml(v)}" for k, v in phase.to_json().items())]
     return "\n".join([*lines, ""])
 
 
@@ -183,6 +195,13 @@ def _sets(value: Any, where: str) -> Any:
     if not isinstance(texts, list | tuple):
         return value
     return tuple(default().members(one) if isinstance(one, str) else one for one in texts)
+
+
+def _controls(value: Any, where: str) -> Any:
+    """A text or a list of texts as one text; `none` for no control."""
+    if isinstance(value, list | tuple) and all(isinstance(name, str) for name in value):
+        value = ",".join(value)
+    return "" if value == "none" else value
 
 
 def _listed(text: str) -> list[str]:
@@ -260,7 +279,7 @@ _READ: Mapping[str, Callable[[Any, str], Any]] = {
     "sets": _sets,
     "datasets": _each(_listed),
     "models": _each(split_names),
-    "control": lambda value, _: "" if value == "none" else value,
+    "control": _controls,
     "seeds": _seeds,
     "tune_seeds": _seeds,
     "phase": _phases,

@@ -12,6 +12,7 @@ from torch import nn
 from actzoo.errors import ActzooError, DataError, UsageError
 from actzoo.models.model import Model
 from actzoo.sweep.plan import Run
+from actzoo.sweep.tune import settings
 from actzoo.tasks.task import Task
 from actzoo.training.build import Built
 from actzoo.training.seeding import seeded
@@ -44,6 +45,46 @@ def check_data(run: Run, task: Task, models: Models) -> None:
     sizes = run.grid.get("batch_size", (run.batch_size,))
     for size in sizes:
         _check_last_batch(task, models, len(train), int(size))
+
+
+def check_controls(run: Run) -> None:
+    """See that each control changes something, and that weights of layers can be exchanged.
+
+    Raises:
+        UsageError: A control would train the same cells again; or layers have weights of
+            different shapes and are to exchange them.
+    """
+    tried = [run.with_setting(setting) for setting in settings(run.grid)]
+    for name in run.controls:
+        if all(one.changes(name) == one.changes("") for one in tried):
+            raise UsageError(
+                f"control {name!r} changes nothing in this run, whose w starts {run.init} and "
+                f"whose phases train {', '.join(p.trains for p in run.protocol) or 'nothing'}; "
+                f"leave it out, or give another --mixture-init or other phases"
+            )
+    if run.rule_scope == "channel" and _rotates(run):
+        raise UsageError(
+            "layers cannot exchange weights of channels, since they differ in their number; leave "
+            "out the control 'shuffled' and before = 'rotate' of phases, or give --rule-scope layer"
+        )
+
+
+def check_layers(run: Run, text: str, built: Built) -> None:
+    """See that there are layers to exchange weights, where that was asked for.
+
+    Raises:
+        UsageError: There is one alone.
+    """
+    if len(built.mixtures) == 1 and _rotates(run):
+        raise UsageError(
+            f"the model {text} has one activation layer, which cannot exchange its weights with "
+            f"another; leave out the control 'shuffled' and before = 'rotate' of phases"
+        )
+
+
+def _rotates(run: Run) -> bool:
+    """Whether layers exchange their weights in some cells."""
+    return any(p.before == "rotate" for name in ("", *run.controls) for p in run.phases(name))
 
 
 def check_pairing(run: Run, text: str, model: Model, task: Task) -> None:

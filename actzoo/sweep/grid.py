@@ -102,7 +102,10 @@ def _in_words(kind: Any) -> str:
 
 
 def phase_with(phase: Phase, setting: Setting) -> Phase:
-    """A phase with what a setting says of it: `lr_mixture` of phases that train the mixture alone.
+    """A phase with what a setting says of it.
+
+    `lr_mixture` is of phases that train the mixture alone, and of those that train all and have
+    a rate for it.
 
     Raises:
         UsageError: A value is out of range.
@@ -110,6 +113,8 @@ def phase_with(phase: Phase, setting: Setting) -> Phase:
     values: dict[str, Any] = {name: v for name, v in setting.items() if name in OF_PHASES}
     network, mixture = values.pop("lr_network", None), values.pop("lr_mixture", None)
     rate = mixture if phase.trains == "mixture" else network
+    if phase.lr_mixture is not None and mixture is not None:
+        values["lr_mixture"] = float(mixture)
     return replace(phase, **values, lr=phase.lr if rate is None else float(rate))
 
 

@@ -7,7 +7,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Annotated, Any, Literal, NamedTuple, get_type_hints
+from typing import Annotated, Any, NamedTuple, get_type_hints
 
 from msgspec import Meta
 
@@ -26,14 +26,18 @@ from actzoo.sweep.grid import (
     Setting,
     choices,
     phase_with,
+    unknown,
     valid,
 )
 from actzoo.training.build import WeightInit
+from actzoo.training.controls import CONTROLS, GROUPS, control_of
 from actzoo.training.fingerprint import Fingerprint, of_activation
-from actzoo.training.protocol import PAPER, Protocol, equal_epochs
+from actzoo.training.protocol import PAPER, Protocol
 from actzoo.training.spec import CellSpec, MixtureRule, Precision
 
-Control = Literal["", "equal-epochs"]
+Controls = Annotated[
+    str, Meta(description=f"one of {', '.join((*CONTROLS, *GROUPS))}, or several: frozen,joint")
+]
 Names = Annotated[tuple[str, ...], Meta(description="a list of names")]
 Sets = Annotated[
     tuple[tuple[str, ...], ...],
@@ -83,7 +87,8 @@ class Run:
         baseline: The function that all sets are compared with; added if absent.
         members: Whether each member of a mixture also runs alone.
         mixtures: Whether the mixtures run, or only their members.
-        control: "equal-epochs" adds single functions trained for the mixture's epochs.
+        control: Names of controls in one text, "frozen,joint"; "" for none. Each adds cells of
+            the mixtures, or of the single functions, that differ in one thing.
         protocol: The phases.
         batch_size: Examples a step.
         limit: How many training examples, stratified where they have classes; None for all.
@@ -111,7 +116,7 @@ class Run:
     baseline: str = "relu"
     members: bool = True
     mixtures: bool = True
-    control: Control = ""
+    control: Controls = ""
     protocol: Phases = field(default=PAPER)
     batch_size: Count = 128
     limit: Count | None = None
@@ -132,7 +137,8 @@ class Run:
             value = getattr(self, name)
             if name == "grid" and isinstance(value, Mapping):
                 value = choices(value, "grid: ")
-            object.__setattr__(self, name, valid(name, value, kind))
+            value = valid(name, value, kind)
+            object.__setattr__(self, name, _controls(value) if name == "control" else value)
         if not self.sets:
             raise UsageError("no set to run; say for example --set relu,tanh,sin")
         for names in self.sets:
@@ -152,6 +158,12 @@ class Run:
             raise UsageError(f"kernel {self.kernel!r}; expected one of {', '.join(KERNEL_NAMES)}")
         if not self.rule.strip():
             raise UsageError(f"rule {self.rule!r}; expected the name of a rule, e.g. 'softmax'")
+        for name in self.controls:
+            if not self._runs(name):
+                raise UsageError(
+                    f"control {name!r} is a control of mixtures, and this run has none; give a set "
+                    f"of several functions, or leave out the control"
+                )
         self._check_grid()
 
     def _check_grid(self) -> None:
@@ -208,15 +220,26 @@ class Run:
         names = [n for s in self.sets if len(s) == 1 or self.members for n in s]
         return tuple(dict.fromkeys([*names, self.baseline]))
 
-    def variants(self) -> Iterator[tuple[tuple[str, ...], Control]]:
+    @property
+    def controls(self) -> tuple[str, ...]:
+        """The names of the controls."""
+        return tuple(self.control.split(",")) if self.control else ()
+
+    def _runs(self, control: str) -> tuple[tuple[str, ...], ...]:
+        """The sets that a control is run for."""
+        if CONTROLS[control].runs == "mixture":
+            return self.mixtures_to_run()
+        return tuple((name,) for name in self.singles_to_run())
+
+    def variants(self) -> Iterator[tuple[tuple[str, ...], str]]:
         """What is compared, in the order of the report: (members, control)."""
         for names in self.mixtures_to_run():
             yield names, ""
         for name in self.singles_to_run():
             yield (name,), ""
-        if self.control:
-            for name in self.singles_to_run():
-                yield (name,), self.control
+        for control in self.controls:
+            for names in self._runs(control):
+                yield names, control
 
     def summary(self) -> str:
         """The first line of a run: `1 mixture of 3, its 3 members, 3 seeds: 12 cells`."""
@@ -237,8 +260,8 @@ class Run:
             parts.append(_count(asked, "single function"))
         if len(asked) < len(others):
             parts.append(f"the baseline {self.baseline}")
-        if self.control:
-            parts.append(f"{_count(singles, 'control')} of equal epochs")
+        of_control = Counter(CONTROLS[control].words for _, control in self.variants() if control)
+        parts += [f"{_count(range(n), 'control')} of {words}" for words, n in of_control.items()]
         if len(self.datasets) > 1:
             parts.append(_count(self.datasets, "dataset"))
         if len(self.models) > 1:
@@ -310,20 +333,45 @@ class Run:
         """The cell of the first seed."""
         own = self.with_setting(setting)
         same = {name: getattr(own, name) for name in _OF_CELLS}
-        same["protocol"] = own.phases(subject.control)
-        return CellSpec(
-            **subject._asdict(), **same, seed=self.seeds[0], rule=rule, fingerprints=prints
-        )
+        same |= own.changes(subject.control) | subject._asdict()
+        return CellSpec(**same, seed=self.seeds[0], rule=rule, fingerprints=prints)
 
     def phases(self, control: str) -> Protocol:
         """The protocol of sets, or that of a control."""
-        return equal_epochs(self.protocol) if control else self.protocol
+        return control_of(control).protocol(self.protocol)
+
+    def changes(self, control: str) -> dict[str, Any]:
+        """What the cells of a control have in place of the run's own: fields of their spec.
+
+        Another draw of w is none where w starts equal.
+        """
+        its = control_of(control)
+        init = its.init or self.init
+        w_start = its.w_start if init == "random" else 0
+        return {"protocol": self.phases(control), "init": init, "w_start": w_start}
 
 
 OF_FIELDS: Mapping[str, Any] = get_type_hints(Run, include_extras=True)
 """The types of a run's fields."""
 _OF_CELLS = {name for name, _ in get_type_hints(Run).items() & get_type_hints(CellSpec).items()}
 """Fields of one name and type, which a cell takes from its run as they are."""
+
+
+def _controls(text: str) -> str:
+    """A list of controls as it is stored: each by its own name.
+
+    Raises:
+        UsageError: There is no such control, or one is there twice.
+    """
+    names: list[str] = []
+    for name in [part.strip() for part in text.split(",")] if text else []:
+        if name not in CONTROLS and name not in GROUPS:
+            raise UsageError(f"control = {text!r}; {unknown(name, (*CONTROLS, *GROUPS))}")
+        names += GROUPS.get(name, (name,))
+    repeated = [name for name, count in Counter(names).items() if count > 1]
+    if repeated:
+        raise UsageError(f"control = {text!r}: {repeated[0]!r} is there more than once")
+    return ",".join(names)
 
 
 def _count(things: Any, noun: str) -> str:

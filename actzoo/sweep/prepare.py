@@ -16,7 +16,15 @@ from actzoo.isolation import isolated
 from actzoo.naming import shortest
 from actzoo.plugins.registry import default, get
 from actzoo.rules import Rule
-from actzoo.sweep.feasible import Models, check_data, check_forward, check_pairing, made
+from actzoo.sweep.feasible import (
+    Models,
+    check_controls,
+    check_data,
+    check_forward,
+    check_layers,
+    check_pairing,
+    made,
+)
 from actzoo.sweep.plan import Prints, Run
 from actzoo.sweep.resolve import Given, resolve
 from actzoo.sweep.tune import Trial, Tuning, trials
@@ -120,6 +128,7 @@ def make_plan(
 
 
 def _plan(run: Run, loaded: Loaded, elsewhere: bool) -> tuple[Plan, Loaded]:
+    check_controls(run)
     of_name = {text: loaded.given.model(text) for text in run.models}
     models = {text: of_model(*found, default()) for text, found in of_name.items()}
     tasks: dict[str, Fingerprint] = {}
@@ -168,6 +177,7 @@ def _check_models(run: Run, task: Task, models: Models, rule: Rule, elsewhere: b
                     network_seed=0,
                     mixture_seed=0,
                 )
+            check_layers(run, text, built)
             if number == 0:
                 check_forward(text, built, task)
             if not elsewhere:

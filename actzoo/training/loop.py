@@ -62,10 +62,17 @@ def make_optimizer(built: Built, phase: Phase) -> torch.optim.Optimizer:
     chosen = {id(p) for p in trainable(built, phase)}
     decays = [p for p in built.network_parameters() if id(p) in chosen]
     own = {id(p) for p in decays}
+    # Mixture weights with a learning rate of their own.
+    apart = [] if phase.lr_mixture is None else built.mixture_weights()
+    own |= {id(w) for w in apart}
     rest = [p for p in trainable(built, phase) if id(p) not in own]
     groups = [
-        {"params": parameters, "weight_decay": decay}
-        for parameters, decay in ((decays, phase.weight_decay), (rest, 0.0))
+        {"params": parameters, "weight_decay": decay, "lr": lr}
+        for parameters, decay, lr in (
+            (decays, phase.weight_decay, phase.lr),
+            (rest, 0.0, phase.lr),
+            (apart, 0.0, phase.lr_mixture),
+        )
         if parameters
     ]
     if phase.optimizer == "sgd":
@@ -86,6 +93,15 @@ def set_up(built: Built, phase: Phase) -> torch.optim.Optimizer:
         if id(mixture.w) in chosen:
             mixture.attach(optimizer)
     return optimizer
+
+
+@torch.no_grad()
+def prepare_phase(built: Built, phase: Phase) -> None:
+    """Do what a phase wants done before its first epoch."""
+    if phase.before == "rotate":
+        weights = [w.clone() for w in built.mixture_weights()]
+        for mixture, w in zip(built.mixtures, weights[1:] + weights[:1], strict=True):
+            mixture.w.copy_(w)
 
 
 def make_schedule(

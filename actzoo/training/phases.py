@@ -14,7 +14,13 @@ from actzoo.errors import DivergedError, MixtureError
 from actzoo.training import diagnostics
 from actzoo.training.build import Layer
 from actzoo.training.checkpoint import Checkpoint, State
-from actzoo.training.loop import make_schedule, set_up, train_epoch, trainable
+from actzoo.training.loop import (
+    make_schedule,
+    prepare_phase,
+    set_up,
+    train_epoch,
+    trainable,
+)
 from actzoo.training.result import EpochRow, Health, LayerEpoch, Validation
 from actzoo.training.setup import Setup
 from actzoo.training.spec import CellSpec
@@ -107,6 +113,8 @@ def train(
         if not goes[number - 1]:
             done.skipped.append(number)
             continue
+        if number > done.phase:  # in the phase of a checkpoint it is done
+            prepare_phase(built, phase)
         optimizer = set_up(built, phase)
         schedule = make_schedule(optimizer, phase, phase.epochs * len(batches))
         first = 1

@@ -115,7 +115,7 @@ def set_up_cell(spec: CellSpec, values: Values) -> Setup:
         rule=values.rule,
         scope=spec.rule.scope,
         network_seed=stream("network"),
-        mixture_seed=stream("mixture"),
+        mixture_seed=stream(f"mixture {spec.w_start}" if spec.w_start else "mixture"),
     )
     built.model.to(device)
     x, y = (part.to(device) for part in task.train)

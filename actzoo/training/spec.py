@@ -84,11 +84,13 @@ class CellSpec:
         device: "cpu", "cuda", "cuda:1", "mps".
         precision: "fp32", or "bf16" for autocast.
         threads: Torch's threads on the CPU.
-        control: "" or the name of the control this cell is ("equal-epochs").
+        control: "" or the name of the control this cell is; what it changes is in the spec.
         fingerprints: Of the members, the task and the model.
         weight_init: "default" (torch's own), or "gain": scaled by the set's gain.
         kernel: What was asked for; which one ran is in the result.
         rule: How the members are mixed; as it is by default for a function alone.
+        w_start: Which random draw of w this is. All have streams of their own, and the
+            network the same one; 0 is the draw of a run without controls.
     """
 
     members: tuple[str, ...]
@@ -108,6 +110,7 @@ class CellSpec:
     weight_init: WeightInit = "default"
     kernel: str = "reference"  # what cells ran before there was a choice
     rule: MixtureRule = MixtureRule()
+    w_start: int = 0
 
     @property
     def coordinates(self) -> Coordinates:
@@ -124,8 +127,12 @@ class CellSpec:
         """The canonical form: plain JSON values."""
         parts: dict[str, Any] = json.loads(json.dumps(msgspec.to_builtins(self)))
         parts["fingerprints"] = [print_.to_json() for print_ in self.fingerprints]
-        if self.rule == MixtureRule():  # as in cells from before there was a choice
-            parts.pop("rule", None)  # of a spec that msgspec read it is not there
+        parts["protocol"] = [phase.to_json() for phase in self.protocol]
+        # As in cells from before there was a choice; of a spec that msgspec read it is not there.
+        if self.rule == MixtureRule():
+            parts.pop("rule", None)
+        if self.w_start == 0:
+            parts.pop("w_start", None)
         return {"format": RECIPE, **parts}
 
     @classmethod

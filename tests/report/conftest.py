@@ -18,7 +18,7 @@ from actzoo.results.schema import digest_of
 from actzoo.results.store import Store
 from actzoo.sweep.plan import Run
 from actzoo.training.fingerprint import Fingerprint
-from actzoo.training.protocol import Phase, Protocol, equal_epochs
+from actzoo.training.protocol import Phase, Protocol
 from actzoo.training.result import CellOutput, CellResult
 from actzoo.training.spec import CellSpec
 
@@ -176,11 +176,10 @@ def make_store(tmp_path: Path) -> Callable[..., Path]:
                             dataset=dataset,
                             model=model,
                             seed=seed,
-                            protocol=equal_epochs(run.protocol) if control else run.protocol,
+                            **run.changes(control),
                             batch_size=run.batch_size,
                             limit=run.limit,
                             validation=run.validation,
-                            init=run.init,
                             device=run.device,
                             precision=run.precision,
                             threads=run.threads,

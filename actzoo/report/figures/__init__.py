@@ -88,7 +88,8 @@ class Figures:
 
 
 def _place(kind: str, group: Group, mixture: Variant | None) -> Place:
-    return kind, group.dataset, group.model, mixture.members if mixture is not None else ()
+    which = () if mixture is None else (*mixture.members, mixture.control)
+    return kind, group.dataset, group.model, which
 
 
 def write_figures(
@@ -120,8 +121,8 @@ def write_figures(
 
 
 def mixtures_to_draw(group: Group) -> tuple[Variant, ...]:
-    """The mixtures whose layers are drawn: all, or of many the best and the worst."""
-    mixtures = group.mixtures
+    """The mixtures whose layers are drawn: all but controls, or of many the best and the worst."""
+    mixtures = tuple(mixture for mixture in group.mixtures if not mixture.control)
     if len(mixtures) <= overview.MANY:
         return mixtures
     scored = [mixture for mixture in mixtures if mixture.score] or mixtures

@@ -23,6 +23,7 @@ from actzoo.report.text import (
 )
 from actzoo.report.verdicts import NO_DIFFERENCE, ONE_SEED, Comparison, out_of_reach
 from actzoo.report.view import Group, Study, Variant
+from actzoo.training.controls import CONTROLS
 
 NAMED = 8
 """So many sets a sentence names."""
@@ -119,12 +120,12 @@ def _fairness(study: Study) -> list[str]:
             "**The sets did not get the same number of network updates**: see the "
             "column in the next section before comparing them."
         )
-    if study.run.control:
-        lines.append(
-            f"Sets marked ({study.run.control}) are a control: in place of the phases that "
-            "train only mixture weights they train the network, so that a single function "
-            "gets as many epochs in all as the mixture, and more network updates than it."
-        )
+    of_text: dict[str, list[str]] = {}
+    for name in study.run.controls:
+        of_text.setdefault(CONTROLS[name].says, []).append(f"({name})")
+    lines += [
+        f"Sets marked {listed(names)} are a control: {text}" for text, names in of_text.items()
+    ]
     return lines
 
 

@@ -19,9 +19,17 @@ class Drawn:
     mixtures: list[tuple[Group, Variant]]
 
     @property
-    def undrawn(self) -> bool:
-        """Whether some are left out."""
-        return len(self.mixtures) < sum(len(g.mixtures) for g in self.report.study.groups)
+    def left_out(self) -> str:
+        """Which mixtures are not drawn, in a sentence; "" where all are."""
+        mixtures = [m for group in self.report.study.groups for m in group.mixtures]
+        controls = sum(bool(m.control) for m in mixtures)
+        if len(self.mixtures) < len(mixtures) - controls:
+            few = f"Of so many mixtures only the {self.report.extremes} are drawn"
+        elif controls:
+            few = "Mixtures that are controls are not drawn"
+        else:
+            return ""
+        return f"{few}; the tables have them all."
 
 
 def collect(report: Report) -> Drawn | None:
@@ -35,10 +43,7 @@ def render(found: Drawn) -> str:
     """Return their figures as markdown."""
     report = found.report
     parts = []
-    if found.undrawn:
-        parts.append(
-            f"Of so many mixtures only the {report.extremes} are drawn; the tables have them all."
-        )
+    parts.append(found.left_out)
     for group, mixture in found.mixtures:
         where = f"{markdown(mixture.name)}, {markdown(group.title)}"
         parts.append(report.heading(f"{markdown(mixture.name)}: {markdown(group.title)}"))

@@ -64,12 +64,14 @@ class Preference(NamedTuple):
         return r_squared(self.start.ravel(), self.end.ravel())
 
 
-def preferences(study: Study, members: tuple[str, ...], model: str) -> list[Preference]:
+def preferences(
+    study: Study, members: tuple[str, ...], model: str, control: str = ""
+) -> list[Preference]:
     """P of a mixture, group by group."""
     found = []
     for group in study.groups:
         for variant in group.mixtures:
-            if variant.members == members and group.model == model:
+            if (variant.members, variant.control, group.model) == (members, control, model):
                 start = variant.numbers(lambda r: [layer.P_start for layer in r.layers])
                 end = variant.numbers(lambda r: [layer.P for layer in r.layers])
                 found.append(Preference(group, variant, start, end))
@@ -123,7 +125,7 @@ def beside_the_paper(study: Study, found: list[Preference]) -> str:
     rows = []
     for p in found:
         paper = published(study, p.group.dataset, p.group.model, p.variant.members)
-        if paper is None or p.variant.rule != MixtureRule():
+        if paper is None or p.variant.control or p.variant.rule != MixtureRule():
             continue
         for n, theirs in enumerate(paper):
             ours = p.end[:, n].mean(axis=0)
@@ -209,9 +211,10 @@ def _written_out(definition: str) -> str:
 def chosen(study: Study) -> list[list[Preference]]:
     """The preferences of each mixture in each model, group by group."""
     found = (
-        preferences(study, members, model)
+        preferences(study, members, model, control)
         for model in study.run.models
         for members in study.mixtures
+        for control in ("", *study.run.controls)
     )
     return [some for some in found if some]
 

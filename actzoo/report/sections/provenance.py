@@ -46,7 +46,7 @@ def _tuned(run: Run, phase: Phase) -> set[str]:
         if name in OF_PHASES
         for value in values
         for field, own in phase_with(phase, {name: value}).to_json().items()
-        if own != phase.to_json()[field]
+        if own != getattr(phase, field)
     }
 
 
