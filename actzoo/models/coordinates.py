@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from torch import nn
@@ -50,8 +51,8 @@ def coordinate_mlp(
 
 def frequency(layer: nn.Module) -> float:
     """Return the declared w0 of a layer of one function; 0 if it has none."""
-    functions = getattr(layer, "activations", ())
-    return float(functions[0].parameters.get("w0", 0)) if len(functions) == 1 else 0.0
+    functions: tuple[Any, ...] = getattr(layer, "activations", ())
+    return abs(functions[0].parameters.get("w0", 0.0)) if len(functions) == 1 else 0.0
 
 
 COORDINATE_MLP = Model(

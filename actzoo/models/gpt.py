@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -128,7 +127,8 @@ def gpt(
     (length,) = shape
     if context and length % context:
         raise DataError(
-            f"gpt: context={context}; expected a divisor of {length}, the tokens of an example, or 0"
+            f"gpt: context={context}; expected 0, or a divisor of {length}, the tokens of an "
+            f"example"
         )
     blocks: list[nn.Module] = [TransformerBlock(activation, width, heads) for _ in range(layers)]
     return GPT(blocks, outputs, context or length, width, outputs)

@@ -197,8 +197,8 @@ class Task:
         assert self.split is not None
         inputs, targets = (torch.cat(parts) for parts in zip(self.train, self.test, strict=True))
         test = another_test(targets, len(self.test.targets), self.split, seed).to(targets.device)
-        parts = (Examples(inputs[chosen], targets[chosen]) for chosen in (~test, test))
-        return replace(self, **dict(zip(("train", "test"), parts, strict=True)))
+        train, held = (Examples(inputs[chosen], targets[chosen]) for chosen in (~test, test))
+        return replace(self, train=train, test=held)
 
     def fitted(self, targets: Tensor) -> Task:
         """Return the same task with its objective fitted to these targets, if it is to be."""
