@@ -123,7 +123,7 @@ def _floats(name: str, frame: pd.DataFrame) -> Tensor:
     if not values.isfinite().all():
         row, column = (~values.isfinite()).nonzero()[0].tolist()
         raise DataError(
-            f"{name}: {frame.columns[column]} is {frame.iat[row, column]!r} in row {row + 1} below "
+            f"{name}: {frame.columns[column]} is {frame.iat[row, column]} in row {row + 1} below "
             f"the names; expected a finite number that float32 holds"
         )
     return values
