@@ -16,6 +16,7 @@ from actzoo.mixture.watch import Watch as Watch
 from actzoo.models.model import ActivationFactory as ActivationFactory
 from actzoo.models.model import Model as Model
 from actzoo.models.model import Network as Network
+from actzoo.models.model import channels_after as channels_after
 from actzoo.plugins.hooks import hookimpl as hookimpl
 from actzoo.plugins.registry import get as get
 from actzoo.plugins.registry import names as names
@@ -34,6 +35,9 @@ from actzoo.tasks.objective import REGRESSION as REGRESSION
 from actzoo.tasks.objective import Metric as Metric
 from actzoo.tasks.objective import Objective as Objective
 from actzoo.tasks.objective import objective as objective
+from actzoo.tasks.objectives import BINARY as BINARY
+from actzoo.tasks.objectives import SIGNAL as SIGNAL
+from actzoo.tasks.objectives import scaled_regression as scaled_regression
 from actzoo.tasks.task import Dataset as Dataset
 from actzoo.tasks.task import Examples as Examples
 from actzoo.tasks.task import Task as Task

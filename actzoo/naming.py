@@ -6,12 +6,20 @@ import re
 from collections.abc import Iterable
 from pathlib import PurePath
 
+FILES = ("npz", "images", "csv", "text", "image")
+"""Kinds of files that hold a task; its name is `kind:PATH`."""
 _PLAIN = re.compile(r"[a-z][a-z0-9_]*")
 
 
 def is_plain_name(text: str) -> bool:
     """Return whether a text has the form of a declared name, lower_snake_case."""
     return _PLAIN.fullmatch(text) is not None
+
+
+def file_kind(name: str) -> str:
+    """Return the kind of file that the name of a task names, "npz" of `npz:PATH`; else ""."""
+    kind, colon, _ = name.partition(":")
+    return kind if colon and kind in FILES else ""
 
 
 def normal(name: str) -> str:

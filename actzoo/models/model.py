@@ -22,6 +22,16 @@ GIVEN = ("activation", "shape", "outputs", "classes")
 """The keywords that `make` may ask for; whatever else it takes is an option."""
 
 
+def channels_after(activation: ActivationFactory, channels: int) -> int:
+    """Return how many channels there are after an activation layer, before one is made.
+
+    So that a model can give gated functions, which halve the channels, as many parameters as
+    others. A factory that does not tell keeps the number of channels.
+    """
+    ask = getattr(activation, "channels_after", None)
+    return int(ask(channels)) if ask else channels
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Model:
     """A way to make a network, by name.

@@ -1,20 +1,18 @@
-"""Datasets by name: registered ones, and a user's own arrays."""
+"""Datasets by name: registered ones, and a user's own files."""
 
 from __future__ import annotations
 
-import functools
 import os
 from pathlib import Path
 
 from actzoo.errors import DataError, UnknownNameError
 from actzoo.isolation import isolated
+from actzoo.naming import file_kind
 from actzoo.plugins import registry
-from actzoo.tasks import npz
-from actzoo.tasks.images import Images
+from actzoo.tasks import files
 from actzoo.tasks.task import Dataset, Task
 
 DATA_ROOT = "ACTZOO_DATA_ROOT"
-NPZ = "npz:"
 
 
 def data_root(given: str | Path | None = None) -> Path:
@@ -32,30 +30,21 @@ def data_root(given: str | Path | None = None) -> Path:
 
 
 def find(dataset: str) -> Dataset:
-    """Return the dataset that a name stands for: a registered one, or `npz:PATH`.
+    """Return the dataset that a name stands for: a registered one, or a kind of file and its path.
 
     Nothing is read yet, so the file at PATH need not exist.
 
     Raises:
         UnknownNameError: No dataset goes by that name; the message names the nearest.
+        DataError: There is no path, or an option that the kind of file has not.
     """
     text = dataset.strip()
-    if text.startswith(NPZ):
-        given = text.removeprefix(NPZ)
-        if not given:
-            raise DataError("npz: without a path; expected npz:PATH, PATH being an .npz file")
-        # Absolute, so that a process with another working directory finds it too.
-        path = Path(given).expanduser().absolute()
-        return Dataset(
-            name=f"{NPZ}{path.name}",
-            load=functools.partial(_load_npz, path),
-            description=f"your own arrays in {path.name}",
-        )
+    if file_kind(text):
+        return files.dataset(text)
     found = registry.default().datasets.find(text)
     if found is None:
         error = registry.default().datasets.unknown(text)
-        own = f"{NPZ}{text}" if text.endswith(".npz") else f"{NPZ}PATH"
-        raise UnknownNameError(f"{error}; for arrays of your own: {own}")
+        raise UnknownNameError(f"{error}; for files of your own: {files.suggested(text)}")
     return found[0]
 
 
@@ -64,7 +53,7 @@ def load(dataset: str, root: str | Path | None = None) -> Task:
     """Return the task of a dataset, downloaded if need be and checked.
 
     Args:
-        dataset: A registered name or `npz:PATH`.
+        dataset: A registered name, or `npz:PATH` and other files.
         root: The data root; see `data_root` for what None means.
 
     Raises:
@@ -72,7 +61,3 @@ def load(dataset: str, root: str | Path | None = None) -> Task:
         DataError: It is missing, truncated or mislabelled.
     """
     return find(dataset).task(data_root(root))
-
-
-def _load_npz(path: Path, root: Path) -> Images:
-    return npz.read(path)

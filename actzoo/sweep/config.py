@@ -18,6 +18,7 @@ from msgspec import Meta
 
 from actzoo.errors import ActzooError, UsageError
 from actzoo.formula import split_names
+from actzoo.naming import file_kind
 from actzoo.plugins.registry import default
 from actzoo.sweep.grid import LARGEST, OF_PHASES, TUNABLE, Count, choices, unknown, valid
 from actzoo.sweep.plan import OF_FIELDS, Run
@@ -214,7 +215,8 @@ def _listed(text: str) -> list[str]:
             names[-1] += f",{part}"
         else:
             names.append(part)
-    alone = text.startswith("npz:") and (len(names) == 1 or Path(text[len("npz:") :]).is_file())
+    kind, path = file_kind(text), Path(text.partition(":")[2].partition("?")[0])
+    alone = kind and (len(names) == 1 or path.exists())
     return [text] if alone else [name.strip() for name in names if name.strip()]
 
 

@@ -28,7 +28,7 @@ def check_data(run: Run, task: Task, models: Models) -> None:
         UsageError: Nothing would train; or a model cannot train on the smallest batch.
         DataError: There is one class, or the limit or the share held out cannot be met.
     """
-    if task.split == "stratified" and task.outputs < 2:
+    if task.split == "stratified" and task.groups < 2:
         raise DataError(f"{task.name} has one class; expected two or more to tell apart")
     if run.limit is not None:
         task = task.limited(run.limit)

@@ -146,7 +146,7 @@ def _plan(run: Run, loaded: Loaded, elsewhere: bool) -> tuple[Plan, Loaded]:
             "description": dataset.description,
             "train": len(task.train.targets),
             "test": len(task.test.targets),
-            **({"classes": task.outputs} if task.split == "stratified" else {}),
+            **({"classes": task.groups} if task.split == "stratified" else {}),
             "shape": list(task.shape),
             "inputs": task.inputs,
             "objective": task.objective.to_json(),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 from torch import nn
@@ -12,12 +11,13 @@ from torch import nn
 from actzoo.environment import device_elsewhere, pick_device
 from actzoo.errors import UsageError
 from actzoo.models.model import Model
-from actzoo.naming import is_plain_name
+from actzoo.naming import file_kind, is_plain_name
 from actzoo.plugins import datasets, models
 from actzoo.plugins.loader import GROUP
 from actzoo.plugins.registry import default, get
 from actzoo.rules import RATIO, Rule
 from actzoo.sweep.plan import Run
+from actzoo.tasks import files
 from actzoo.tasks.task import Dataset, Task
 from actzoo.training.fingerprint import of_rule
 from actzoo.training.setup import Values
@@ -195,8 +195,8 @@ def _dataset_name(text: str, given: Mapping[str, Dataset]) -> str:
     """The dataset's own name; a file by its full path, so that any worker finds it."""
     if text in given:
         return text
-    if text.startswith(datasets.NPZ):
-        return f"npz:{Path(text.removeprefix('npz:')).expanduser().resolve()}"
+    if file_kind(text):
+        return files.resolved(text)
     return default().found_by(datasets.find(text))
 
 

@@ -66,6 +66,8 @@ class Images(Task):
     objective: Objective = field(init=False, default=CLASSIFICATION)
     prepare: type[Normalise] = field(init=False, default=Normalise)
     split: Split | None = field(init=False, default="stratified")
+    resplit: bool = field(init=False, default=False)
+    fit: None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
         for part in ("train", "test"):

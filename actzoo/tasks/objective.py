@@ -12,8 +12,9 @@ from torch import Tensor, nn
 
 from actzoo.errors import DeclarationError
 
-ACRONYMS = ("rmse", "mse", "mae", "psnr", "auc")
-"""Names of metrics that readers know in capitals."""
+SPELLINGS = {name: name.upper() for name in ("rmse", "mse", "mae", "psnr", "roc", "auc")}
+SPELLINGS["r2"] = "R²"
+"""Words in the names of metrics, as readers know them."""
 Measured = Mapping[str, Tensor]
 """Quantities of some examples, each a tensor of one row an example; "loss" is one of them."""
 
@@ -47,7 +48,7 @@ class Metric:
     @property
     def words(self) -> str:
         """The name as readers know it: `bits_per_token` is "bits per token", `rmse` is "RMSE"."""
-        return self.name.upper() if self.name in ACRONYMS else self.name.replace("_", " ")
+        return " ".join(SPELLINGS.get(word, word) for word in self.name.split("_"))
 
     def text(self, value: float, digits: int = 2) -> str:
         """Return a value with its unit.
@@ -93,6 +94,8 @@ class Objective:
         summary: Function of the quantities of all examples, on the CPU, that returns the value of
             each metric by its name.
         metrics: What the summary returns; the first one is the score.
+        output: The function that makes of a model's outputs what it predicts: the loss contains
+            it, so that a model ends with the outputs themselves.
         facts: Function of the same quantities that returns other numbers to store of a test.
 
     Raises:
@@ -105,6 +108,7 @@ class Objective:
     measure: Callable[[nn.Module, Tensor, Tensor], Measured]
     summary: Callable[[Measured], Mapping[str, float]]
     metrics: tuple[Metric, ...]
+    output: str = "identity"
     facts: Callable[[Measured], Mapping[str, float]] = _nothing
 
     def __post_init__(self) -> None:
@@ -160,6 +164,7 @@ def objective(
     *,
     unit: str = "",
     also: Callable[[Tensor, Tensor], Measured] = lambda outputs, targets: {},
+    output: str = "identity",
 ) -> Objective:
     """Return an objective that looks at the outputs of a model alone.
 
@@ -181,6 +186,7 @@ def objective(
         unit: The unit of the loss.
         also: Function of (outputs, targets) that returns other quantities of each example, for
             the metrics.
+        output: The function that makes predictions of outputs; the loss contains it.
     """
 
     def mean(model: nn.Module, inputs: Tensor, targets: Tensor) -> Tensor:
@@ -194,7 +200,13 @@ def objective(
         return {metric.name: float(compute(measured)) for metric, compute in metrics.items()}
 
     return Objective(
-        name=name, unit=unit, loss=mean, measure=measure, summary=summary, metrics=tuple(metrics)
+        name=name,
+        unit=unit,
+        loss=mean,
+        measure=measure,
+        summary=summary,
+        metrics=tuple(metrics),
+        output=output,
     )
 
 
@@ -212,7 +224,8 @@ def _classes(model: nn.Module, inputs: Tensor, targets: Tensor) -> Measured:
     }
 
 
-def _accuracy(measured: Measured) -> Mapping[str, float]:
+def accuracy(measured: Measured) -> Mapping[str, float]:
+    """Return the percentage of examples that are "correct"."""
     # From counts: two sets that are right equally often differ by exactly 0.
     return {"accuracy": 100 * int(measured["correct"].sum()) / len(measured["correct"])}
 
@@ -227,14 +240,20 @@ CLASSIFICATION = Objective(
     unit="nats",
     loss=_class_loss,
     measure=_classes,
-    summary=_accuracy,
+    summary=accuracy,
     metrics=(Metric(name="accuracy", unit="%", higher_is_better=True, difference_unit="points"),),
+    output="softmax",
     facts=_counts,
 )
 """Outputs (N, classes) are logits, targets (N,) are classes from 0 on."""
 
 
-def _squared(outputs: Tensor, targets: Tensor) -> Tensor:
+def squared_error(outputs: Tensor, targets: Tensor) -> Tensor:
+    """Return the squared error of each example, a mean over its numbers.
+
+    Raises:
+        ValueError: Outputs and targets differ in shape.
+    """
     if outputs.shape != targets.shape:
         raise ValueError(
             f"the outputs have shape {tuple(outputs.shape)}, the targets {tuple(targets.shape)}; "
@@ -245,7 +264,7 @@ def _squared(outputs: Tensor, targets: Tensor) -> Tensor:
 
 REGRESSION = objective(
     "squared error",
-    _squared,
+    squared_error,
     {Metric(name="rmse"): lambda measured: math.sqrt(measured["loss"].double().mean())},
 )
 """Outputs and targets are numbers of one shape, (N, outputs) for example."""
@@ -274,5 +293,6 @@ NEXT_TOKEN = Objective(
     measure=_tokens,
     summary=_bits,
     metrics=(Metric(name="bits_per_token", unit="bits"),),
+    output="softmax",
 )
 """Outputs (N, T, V) are logits, targets (N, T) the tokens that follow; -100 is not counted."""

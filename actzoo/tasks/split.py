@@ -88,6 +88,22 @@ def holdout(targets: Tensor, fraction: float, split: Split = "stratified") -> tu
     return (~held).nonzero().flatten(), held.nonzero().flatten()
 
 
+def another_test(targets: Tensor, count: int, split: Split, seed: int) -> Tensor:
+    """Return a mask of the test examples that a seed chooses among all.
+
+    Args:
+        targets: Of all examples.
+        count: How many are for the test.
+        split: "stratified", where each class gives its share, or "shuffled".
+        seed: The seed.
+    """
+    labels = (
+        targets.cpu() if split == "stratified" else torch.zeros(len(targets), dtype=torch.int64)
+    )
+    parts = shares(torch.bincount(labels).tolist(), count)
+    return take(labels, parts, fixed_order(len(labels), seed + 1))
+
+
 def shares(counts: Sequence[int], n: int) -> list[int]:
     """Return n dealt out in proportion to the counts, by largest remainder.
 
@@ -110,15 +126,16 @@ def take(labels: Tensor, parts: Sequence[int], order: Tensor) -> Tensor:
     return chosen
 
 
-def fixed_order(count: int) -> Tensor:
-    """Return a shuffled order of 0 to count - 1 that is the same for ever.
+def fixed_order(count: int, number: int = 0) -> Tensor:
+    """Return a shuffled order of 0 to count - 1 that is the same for ever; each number has its own.
 
     The indices are sorted by their splitmix64 hash: neither torch nor numpy's Generator promises
     the same random stream in its next version, and a split that moves breaks comparisons.
     """
     import numpy as np
 
-    z = np.arange(1, count + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+    first = np.uint64((number << 32) % 2**64)
+    z = (np.arange(1, count + 1, dtype=np.uint64) + first) * np.uint64(0x9E3779B97F4A7C15)
     z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return torch.from_numpy(np.argsort(z ^ (z >> np.uint64(31)), kind="stable"))

@@ -12,9 +12,10 @@ import torch
 from torch import Tensor
 
 from actzoo.errors import DataError, DeclarationError
-from actzoo.naming import is_plain_name
+from actzoo.naming import file_kind, is_plain_name
 from actzoo.tasks.objective import CLASSIFICATION, Objective
-from actzoo.tasks.split import Split, holdout, keep
+from actzoo.tasks.objectives import BINARY
+from actzoo.tasks.split import Split, another_test, holdout, keep
 
 Kind = Literal["images", "features", "tokens", "coordinates"]
 """Kinds of input: pixels (N, C, H, W), numbers (N, ...), whole numbers (N, T), points (N, D)."""
@@ -58,6 +59,10 @@ class Task:
             that turns inputs into what a model takes. It never sees what is held out or tested.
         split: How examples are held out and limited: "stratified" by classes, "shuffled", or
             "last", by position. By default stratified for classification, else shuffled.
+        resplit: Whether every seed divides all examples anew into training and test examples, as
+            many as there are; the same ones for every set and model. For small tables.
+        fit: Function of the targets that train; it returns the objective to train with, of the
+            same metrics, where that depends on them, as `scaled_regression` does.
         caution: What a reader must know of figures made with it; printed in each report.
         notes: What a reader must know of how the data were read; likewise.
 
@@ -74,13 +79,15 @@ class Task:
     objective: Objective
     prepare: Callable[[Tensor], Transform] = as_given
     split: Split | None = None
+    resplit: bool = False
+    fit: Callable[[Tensor], Objective] | None = None
     caution: str = ""
     notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.split is None:
-            chosen = "stratified" if self.objective is CLASSIFICATION else "shuffled"
-            object.__setattr__(self, "split", chosen)
+            classes = self.objective in (CLASSIFICATION, BINARY)
+            object.__setattr__(self, "split", "stratified" if classes else "shuffled")
         for what, allowed in (("inputs", KINDS), ("split", get_args(Split))):
             if getattr(self, what) not in allowed:
                 raise DeclarationError(
@@ -96,9 +103,14 @@ class Task:
             raise DeclarationError(
                 f"task {self.name}: outputs={self.outputs!r}; expected a whole number, 1 or more"
             )
-        if not callable(self.prepare):
+        for what in ("prepare", "fit"):
+            value = getattr(self, what)
+            if not callable(value) and (what, value) != ("fit", None):
+                raise DeclarationError(f"task {self.name}: {what}={value!r}; expected a function")
+        if self.resplit and self.split == "last":
             raise DeclarationError(
-                f"task {self.name}: prepare={self.prepare!r}; expected a function"
+                f"task {self.name}: resplit=True with split='last'; expected one of them: what is "
+                f"divided by position is not divided anew"
             )
         for part in ("train", "test"):
             object.__setattr__(self, part, self._checked(part))
@@ -137,8 +149,13 @@ class Task:
             if value.is_floating_point() and not value.isfinite().all():
                 raise DataError(f"{self.name}: {part} has {what} that are not finite numbers")
         if self.split == "stratified":
-            check_classes(self.name, f"the targets of {part}", targets, len(inputs), self.outputs)
+            check_classes(self.name, f"the targets of {part}", targets, len(inputs), self.groups)
         return examples
+
+    @property
+    def groups(self) -> int:
+        """How many classes a stratified split has; one output tells two apart, by its sign."""
+        return 2 if self.outputs == 1 and self.objective is not CLASSIFICATION else self.outputs
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -155,7 +172,8 @@ class Task:
     def functions(self) -> tuple[Callable[..., object], ...]:
         """The functions that decide its numbers, beside the bytes of its examples."""
         aim = self.objective
-        return aim.loss, aim.measure, aim.summary, aim.facts, self.prepare
+        known = (aim.loss, aim.measure, aim.summary, aim.facts, self.prepare)
+        return (*known, self.fit) if self.fit else known
 
     def with_train(self, examples: Examples) -> Task:
         """Return the same task with other training examples."""
@@ -169,8 +187,22 @@ class Task:
         """
         assert self.split is not None
         inputs, targets = self.train
-        chosen = keep(targets, n, self.split, self.name, self.outputs).to(targets.device)
+        chosen = keep(targets, n, self.split, self.name, self.groups).to(targets.device)
         return self.with_train(Examples(inputs[chosen], targets[chosen]))
+
+    def for_seed(self, seed: int) -> Task:
+        """Return the same task as a seed divides it; itself unless it is divided anew."""
+        if not self.resplit:
+            return self
+        assert self.split is not None
+        inputs, targets = (torch.cat(parts) for parts in zip(self.train, self.test, strict=True))
+        test = another_test(targets, len(self.test.targets), self.split, seed).to(targets.device)
+        train, held = (Examples(inputs[chosen], targets[chosen]) for chosen in (~test, test))
+        return replace(self, train=train, test=held)
+
+    def fitted(self, targets: Tensor) -> Task:
+        """Return the same task with its objective fitted to these targets, if it is to be."""
+        return self if self.fit is None else replace(self, objective=self.fit(targets))
 
     def holdout(self, fraction: float) -> tuple[Tensor, Tensor]:
         """Return the indices of the training examples to train on and of those to validate on.
@@ -193,7 +225,7 @@ class Task:
     def _about(self) -> str:
         """What beside the examples makes another experiment."""
         about = (self.inputs, self.outputs, self.split, self.objective.to_json())
-        return repr(about)
+        return f"{about!r} resplit" if self.resplit else repr(about)
 
 
 def check_classes(name: str, what: str, targets: Tensor, count: int, classes: int) -> None:
@@ -223,7 +255,7 @@ class Dataset:
     """A task by name, loaded on demand.
 
     Attributes:
-        name: lower_snake_case; or `npz:` and a file's name, for a user's own arrays.
+        name: lower_snake_case; or a kind of file, `npz:` for example, and a file's name.
         load: Function of the data root (a folder that may not exist yet) that returns a task,
             such as `Images`, downloading data if need be; raises DataError when it cannot.
         description: One line for listings.
@@ -236,7 +268,7 @@ class Dataset:
     caution: str = ""
 
     def __post_init__(self) -> None:
-        if not (is_plain_name(self.name) or self.name.startswith("npz:")):
+        if not (is_plain_name(self.name) or file_kind(self.name)):
             raise DeclarationError(f"dataset {self.name!r}: the name must be lower_snake_case")
         if not callable(self.load):
             raise DeclarationError(f"dataset {self.name!r}: load must be callable")

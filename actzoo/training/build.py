@@ -106,19 +106,24 @@ def build(
     """
     layers: list[Layer] = []
     draws = generator(mixture_seed)
+    is_gated = len(members) == 1 and members[0].kind == "gated"
+
+    def after(channels: int) -> int:
+        return members[0].channels_after(channels) if is_gated else channels
 
     def activation(channels: int) -> tuple[nn.Module, int]:
         layer: Layer
         with seeded(int(torch.randint(2**62, (1,), generator=draws))):
-            if len(members) == 1 and members[0].kind == "gated":
-                layer, after = members[0].module(channels), members[0].channels_after(channels)
+            if is_gated:
+                layer = members[0].module(channels)
             else:
                 layer = Mixture(
                     members, rule=rule, scope=scope, init=init, channels=channels, kernel=kernel
                 )
-                after = channels
         layers.append(layer)
-        return layer, after
+        return layer, after(channels)
+
+    activation.channels_after = after  # type: ignore[attr-defined]
 
     with seeded(network_seed):
         made = model.module(activation, shape, outputs, options)

@@ -21,6 +21,7 @@ from actzoo.activation import Activation
 from actzoo.errors import UsageError
 from actzoo.formula import Formula
 from actzoo.models.model import Model
+from actzoo.naming import file_kind
 from actzoo.plugins.importing import is_reference, source_of
 from actzoo.plugins.loader import GROUP, Origin
 from actzoo.plugins.registry import Registry
@@ -261,7 +262,7 @@ def _refuse_if_changed(what: str, spec: Any, digest: str, old: str) -> None:
 def of_task(dataset: Dataset, task: Task, registry: Registry) -> Fingerprint:
     """The fingerprint of a task: its bytes, and the code of its objective where it is not ours."""
     origin = registry.origin(dataset)
-    own = "file" if dataset.name.startswith("npz:") else "python"
+    own = "file" if file_kind(dataset.name) else "python"
     provider = f"{origin.distribution} {origin.version}" if origin else own
     digest = task.fingerprint()
     if not task.functions:

@@ -13,6 +13,7 @@ import torch
 
 from actzoo.activation import Activation
 from actzoo.models.model import Model
+from actzoo.naming import file_kind
 from actzoo.rules import RATIO, Rule
 from actzoo.tasks.objective import Measured, Objective
 from actzoo.tasks.task import Examples, Task
@@ -87,8 +88,8 @@ class Setup:
 def stream_of(spec: CellSpec) -> Callable[[str], int]:
     """The seed of each purpose of a cell by its name."""
     # Where a file lies does not matter: a copy of it elsewhere trains alike.
-    file = spec.dataset.startswith("npz:")
-    dataset = f"npz:{Path(spec.dataset).name}" if file else _unqualified(spec.dataset)
+    file = file_kind(spec.dataset)
+    dataset = f"{file}:{Path(spec.dataset).name}" if file else _unqualified(spec.dataset)
     return functools.partial(stream_seed, spec.seed, dataset, _unqualified(spec.model))
 
 
@@ -102,7 +103,8 @@ def set_up_cell(spec: CellSpec, values: Values) -> Setup:
     """Build the model and bring the data to the device, from the spec's streams alone."""
     stream = stream_of(spec)
     device = torch.device(spec.device)
-    task = values.task if spec.limit is None else values.task.limited(spec.limit)
+    task = values.task.for_seed(spec.seed)
+    task = task if spec.limit is None else task.limited(spec.limit)
     built = build(
         values.model,
         values.options,
@@ -131,7 +133,7 @@ def set_up_cell(spec: CellSpec, values: Values) -> Setup:
     looked_at = (held_out if len(held_out) else train)[: diagnostics.PROBE]
     return Setup(
         built=built,
-        task=task,
+        task=task.fitted(y[train]),
         device=device,
         batches=batches,
         validation=Examples(x[held_out], y[held_out]) if len(held_out) else None,
