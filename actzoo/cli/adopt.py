@@ -117,7 +117,7 @@ def command(
 
 
 def _is_rounding(result: CheckResult) -> bool:
-    """Whether a value is off by a few units of rounding, as sums are whose terms cancel."""
+    """Return whether a value is off by a few units of rounding, as where terms cancel."""
     is_accuracy = result.check in ("value", "derivative", "gradient")
     return is_accuracy and result.worst is not None and result.worst.error <= FEW
 

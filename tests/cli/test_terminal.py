@@ -54,6 +54,8 @@ def lines_of(name: str, folder: Path, data: Path, new: Path) -> Words:
         "compare": ["compare", str(folder), str(folder)],
         "plugins": ["plugins"],
         "new-plugin": ["new-plugin", "mine", "--out", str(new / "mine")],
+        "adopt": ["adopt", str(folder), "--layer", "1", "--name", "mine", "--out",
+                  str(new / "mine")],
         "env": ["env"],
     }[name]  # fmt: skip
 
