@@ -42,6 +42,12 @@ from actzoo.tasks.task import Dataset as Dataset
 from actzoo.tasks.task import Examples as Examples
 from actzoo.tasks.task import Task as Task
 from actzoo.tasks.task import standardised as standardised
+from actzoo.training.own import Reached as Reached
+from actzoo.training.own import Trained as Trained
+from actzoo.training.own import train as train
+from actzoo.training.phases import Epoch as Epoch
+from actzoo.training.protocol import PAPER as PAPER
+from actzoo.training.protocol import Phase as Phase
 from actzoo.values import ActivationSet as ActivationSet
 from actzoo.values import ExecutorOptions as ExecutorOptions
 from actzoo.values import ExecutorPlugin as ExecutorPlugin

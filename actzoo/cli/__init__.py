@@ -28,6 +28,7 @@ COMMANDS = {
     "compare": "Compare two result folders, paired by seed.",
     "plugins": "List the plugins with their state.",
     "new-plugin": "Write a package around an activation of your own.",
+    "adopt": "Write what a layer has learnt as an activation of its own.",
     "env": "Show versions, machine and devices.",
 }
 """Name and help of each command. They are here so that --help imports no command."""

@@ -93,11 +93,18 @@ def checked_activation(name: str, text: str) -> Activation:
     """
     from actzoo.activation import Activation
     from actzoo.formula import Formula, split_assignments
-    from actzoo.plugins.registry import default
 
     formula, values, learnable = split_assignments(text)
     vectors = {n: len(v) for n, v in values.items() if isinstance(v, tuple)}
     Formula(formula, parameters=tuple(values), vectors=vectors)  # its error points at the place
+    refuse_taken(name)
+    return Activation(name=name, formula=formula, parameters=values, learnable=learnable)
+
+
+def refuse_taken(name: str) -> None:
+    """Raise UsageError if an activation or a set has that name."""
+    from actzoo.plugins.registry import default
+
     registry = default()
     taken = [
         origin for _, origin in (*registry.activations.named(name), *registry.sets.named(name))
@@ -108,7 +115,6 @@ def checked_activation(name: str, text: str) -> Activation:
             f"{name!r} is taken: {by} has it; choose another name, such as my_{name} "
             f"(`actzoo ls {name}` shows what there is)"
         )
-    return Activation(name=name, formula=formula, parameters=values, learnable=learnable)
 
 
 def render(activation: Activation, distribution: str) -> dict[str, str]:
@@ -134,6 +140,8 @@ def render(activation: Activation, distribution: str) -> dict[str, str]:
         "formula": activation.formula,
         "parameters": dict(activation.parameters),
         "learnable": dict(activation.learnable),
+        "known_failures": dict(activation.known_failures),
+        "reference": activation.reference or "unpublished",
         "distribution": distribution,
         "module": module,
         "actzoo": __version__,

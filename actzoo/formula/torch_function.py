@@ -177,9 +177,7 @@ def _join(op: str, parts: list[Compiled]) -> Compiled:
 
 def _if(node: Node) -> Compiled:
     condition, then, otherwise = (_compile(arg) for arg in node.args)
-    test = node.args[0]
-    safe_then = _safe_point(test, condition, node.args[1], then, wanted=True)
-    safe_otherwise = _safe_point(test, condition, node.args[2], otherwise, wanted=False)
+    safe_then, safe_otherwise = safe_points(node)
 
     def cases(x: Any, p: dict[str, Any]) -> Any:
         taken = condition(x, p)
@@ -198,6 +196,15 @@ def _if(node: Node) -> Compiled:
         return torch.where(taken, *torch_ops.comparable(u, v))
 
     return cases
+
+
+def safe_points(node: Node) -> tuple[float | None, float | None]:
+    """Return a point inside the region of each branch of an `if`, None where none is needed."""
+    condition, then, otherwise = (_compile(arg) for arg in node.args)
+    return (
+        _safe_point(node.args[0], condition, node.args[1], then, wanted=True),
+        _safe_point(node.args[0], condition, node.args[2], otherwise, wanted=False),
+    )
 
 
 def _safe_point(

@@ -83,7 +83,7 @@ def _gelu(u: Tensor) -> Tensor:
 
 
 # Functions that differ from torch's operator of the same name.
-_OWN: dict[str, Callable[[Tensor], Tensor]] = {
+OWN: dict[str, Callable[[Tensor], Tensor]] = {
     "cosh": _symmetric(torch.cosh),
     "exp": _growing(torch.exp),
     "expm1": _growing(torch.expm1),
@@ -97,7 +97,7 @@ _OWN: dict[str, Callable[[Tensor], Tensor]] = {
 
 def unary(name: str) -> Callable[[Any], Any]:
     """Return a one-argument function for a tensor or a float."""
-    on_tensor = _OWN.get(name) or getattr(torch, name)
+    on_tensor = OWN.get(name) or getattr(torch, name)
     on_float = FUNCTIONS[name].on_floats()
 
     def either(u: Any) -> Any:

@@ -22,6 +22,20 @@ _KINDS: dict[str, Callable[..., torch.optim.Optimizer]] = {
 }
 
 
+def _mixtures(model: nn.Module) -> list[Mixture]:
+    return [m for m in model.modules() if isinstance(m, Mixture) and len(m.members) > 1]
+
+
+def trained_in(model: nn.Module, trains: str) -> list[nn.Parameter]:
+    """Return the parameters of a model that a phase trains."""
+    weights = {id(m.w) for m in _mixtures(model)}
+    return [
+        p
+        for p in model.parameters()
+        if p.requires_grad and trains in ("all", "mixture" if id(p) in weights else "network")
+    ]
+
+
 @contextmanager
 def phase(
     model: nn.Module,
@@ -69,18 +83,14 @@ def phase(
             f"optimizer={optimizer!r}; expected one of {', '.join(_KINDS)}, or a class such as "
             f"torch.optim.RMSprop"
         )
-    mixtures = [m for m in model.modules() if isinstance(m, Mixture) and len(m.members) > 1]
+    mixtures = _mixtures(model)
     weights = {id(m.w) for m in mixtures}
     learned = {
         id(p) for m in model.modules() if isinstance(m, ActivationModule) for p in m.parameters()
     }
     before = [(p, p.requires_grad) for p in model.parameters()]
     modes = [(m, m.training) for m in model.modules()]
-    chosen = [
-        p
-        for p, could in before
-        if could and trains in ("all", "mixture" if id(p) in weights else "network")
-    ]
+    chosen = trained_in(model, trains)
     if not chosen:
         has = f"{len(before)} parameters, {len(mixtures)} mixtures of several functions"
         raise UsageError(f"nothing to train in the phase {trains!r}: the model has {has}")

@@ -102,9 +102,13 @@ class Calls(TorchFunctionMode):
         if layer is None:
             return func(*args, **kwargs)
         x = args[0] if args else kwargs["input"]
-        if is_in_place(func, kwargs) and isinstance(x, Tensor):
-            return x.copy_(layer(x.clone()))
-        return layer(x)
+        target = x if is_in_place(func, kwargs) else kwargs.get("out")
+        if not isinstance(x, Tensor) or target is None:
+            return layer(x)
+        y = layer(x.clone())
+        if target.shape != y.shape:
+            target.resize_(y.shape)
+        return target.copy_(y)
 
 
 class _Caller(nn.Module):
@@ -187,6 +191,18 @@ def silence(module: nn.Module) -> None:
         module._modules.pop(SITES, None)
         before: Any = module._class_before
         module.__class__ = before
+
+
+class InPlace(nn.Module):
+    """A layer whose result is written into its input, which the model uses afterwards."""
+
+    def __init__(self, layer: nn.Module) -> None:
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return x, which now is what the layer makes of it."""
+        return x.copy_(self.layer(x.clone()))
 
 
 class InTurn(nn.Module):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections import Counter
 from collections.abc import Collection, Mapping
 from contextlib import suppress
@@ -15,8 +16,14 @@ from torch.nn.modules.module import (
     register_module_forward_pre_hook,
 )
 from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from actzoo.surgery.calls import KEYS
+from actzoo.surgery.recognise import writes
+
+Place = tuple[int, int, int]
+"""The identities of a layer and of the module that calls it, and the number of the call."""
 
 
 @dataclass
@@ -34,20 +41,38 @@ class Seen:
         self.layers = layers
         self.known = known
         self.stack: list[_Run] = []
-        self.of_layers: dict[tuple[int, int, int], tuple[nn.Module, Any]] = {}
+        self.of_layers: dict[Place, tuple[nn.Module, Any]] = {}
         self.of_functions: dict[tuple[int, str, int], tuple[nn.Module, Any]] = {}
+        self.writes = {n: writes(layer) for n, layer in layers.items()}
+        self.in_place: set[Place] = set()
+        self.written: dict[Any, tuple[Any, Place]] = {}
 
-    def enter(self, module: nn.Module, shape: Any = None) -> None:
-        """A module's forward begins."""
+    def enter(self, module: nn.Module, x: Any = None) -> Place | None:
+        """A module's forward begins.
+
+        Returns:
+            Where it is called, if it is a layer that writes its result into its input.
+        """
+        place = None
         if id(module) in self.layers and not self.is_inside():
             caller = self.stack[-1] if self.stack else _Run(module)
             number = caller.calls[id(module)]
             caller.calls[id(module)] += 1
             place = (id(module), id(caller.module), number)
-            self.of_layers.setdefault(place, (caller.module, shape))
+            self.of_layers.setdefault(place, (caller.module, _shape(x)))
+            if not self.writes[id(module)]:
+                place = None
         # A layer made in forward, as in nn.ReLU()(x), is a call of the module around it.
         is_made_here = id(module) not in self.known and bool(self.stack)
         self.stack.append(self.stack[-1] if is_made_here else _Run(module))
+        return place
+
+    def look(self, values: Any) -> None:
+        """Whether what a layer should have written into is used afterwards."""
+        for value in tree_leaves(values) if self.written else ():
+            memory = _memory(value)
+            if memory is not None and memory._cdata in self.written:
+                self.in_place.add(self.written[memory._cdata][1])
 
     def leave(self) -> None:
         """A module's forward has ended."""
@@ -84,11 +109,33 @@ class _Watch(TorchFunctionMode):
         return func(*args, **kwargs)
 
 
+class _Use(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Looks at what every operator is given."""
+
+    def __init__(self, seen: Seen) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.seen = seen
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        self.seen.look((args, kwargs))
+        return func(*args, **(kwargs or {}))
+
+
 def run(model: nn.Module, example: Any, seen: Seen) -> None:
     """Run the model on the example, in evaluation and in training mode, and see what it calls."""
 
-    def before(module: nn.Module, args: tuple[Any, ...]) -> None:
-        seen.enter(module, _shape(args[0]) if args else None)
+    def before(module: nn.Module, args: tuple[Any, ...]) -> Any:
+        place = seen.enter(module, args[0] if args else None)
+        if place is None:
+            return None
+        if (memory := _memory(args[0] if args else None)) is None:  # nobody can tell
+            seen.in_place.add(place)
+            return None
+        x = args[0].clone()  # what uses the input afterwards does not mean the result
+        seen.written[memory._cdata] = (memory, place)
+        return (x, *args[1:])
 
     def after(module: nn.Module, args: Any, result: Any) -> None:
         seen.leave()
@@ -111,13 +158,23 @@ def run(model: nn.Module, example: Any, seen: Seen) -> None:
 
 def _call(model: nn.Module, example: Any, seen: Seen) -> None:
     seen.stack.clear()
-    with torch.no_grad(), _Watch(seen):
+    seen.written.clear()
+    with torch.no_grad(), _Watch(seen), _Use(seen):
         if isinstance(example, Mapping):
-            model(**example)
-        elif isinstance(example, (tuple, list)):
-            model(*example)
+            result = model(**example)
         else:
-            model(example)
+            result = model(*(example if isinstance(example, (tuple, list)) else (example,)))
+    leaves = tree_leaves(result)
+    seen.look(
+        (leaves, [vars(one) for one in (*leaves, *model.modules()) if hasattr(one, "__dict__")])
+    )
+    seen.written.clear()
+
+
+def _memory(x: Any) -> Any:
+    """What tensors that lie in the same memory have in common."""
+    lies_somewhere = isinstance(x, Tensor) and x.layout == torch.strided and not x.is_nested
+    return x.untyped_storage() if lies_somewhere else None
 
 
 def _shape(x: Any) -> tuple[int, ...] | None:
@@ -130,6 +187,7 @@ class _Tracer(torch.fx.Tracer):
     def __init__(self, seen: Seen) -> None:
         super().__init__()
         self.seen = seen
+        self.written: list[tuple[torch.fx.Node | None, Place]] = []
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
         """Layers that are activations stay whole."""
@@ -137,7 +195,9 @@ class _Tracer(torch.fx.Tracer):
 
     def call_module(self, m: nn.Module, forward: Any, args: Any, kwargs: Any) -> Any:
         """See which module is called."""
-        self.seen.enter(m)
+        place = self.seen.enter(m)
+        if place is not None:
+            self.written.append((args[0].node if args else None, place))
         try:
             return super().call_module(m, forward, args, kwargs)
         finally:
@@ -165,10 +225,27 @@ def trace(model: nn.Module, seen: Seen) -> str:
         model.train(training)
         seen.stack[:] = [_Run(model)]
         try:
-            _Tracer(seen).trace(model)
+            tracer = _Tracer(seen)
+            tracer.trace(model)
+            seen.in_place |= {place for node, place in tracer.written if not _is_alone(node, model)}
         except Exception as error:
             text = str(error).splitlines()[0] if str(error) else ""
             return f"torch.fx cannot trace the model ({type(error).__name__}: {text})"
         finally:
             seen.stack.clear()
     return ""
+
+
+_MAKES_NEW = (nn.Linear, nn.modules.conv._ConvNd, nn.modules.batchnorm._NormBase, nn.LayerNorm)
+_COMPUTES_NEW = (operator.add, operator.sub, operator.mul, torch.add, torch.cat)
+
+
+def _is_alone(node: torch.fx.Node | None, model: nn.Module) -> bool:
+    """Whether a value is new memory that is used at one place only."""
+    if node is None or len(node.users) > 1:
+        return False
+    if node.op == "call_module":
+        return isinstance(model.get_submodule(str(node.target)), _MAKES_NEW)
+    return node.target in _COMPUTES_NEW or (
+        node.target is operator.iadd and _is_alone(node.args[0], model)  # type: ignore[arg-type]
+    )

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 import torch
 from torch import Tensor, nn
 
 from actzoo.activation import ActivationModule
 from actzoo.mixture.mixture import Mixture
-from actzoo.surgery.calls import TYPES, InTurn
+from actzoo.surgery.calls import TYPES, InPlace, InTurn
 
 _NO_SITES: dict[type[nn.Module], str] = {
     nn.Sigmoid: "a gate or an output: its values lie in [0, 1]",
@@ -39,10 +41,38 @@ def is_activation(module: nn.Module) -> bool:
 
 def is_known(module: nn.Module) -> bool:
     """Whether a layer is one of torch's activations or of actzoo's."""
-    return isinstance(module, (Mixture, ActivationModule, InTurn, *TYPES.values(), *_SOFTMAXES))
+    ours = (Mixture, ActivationModule, InPlace, InTurn)
+    return isinstance(module, (*ours, *TYPES.values(), *_SOFTMAXES))
+
+
+def writes(module: nn.Module) -> bool:
+    """Whether a layer writes its result into its input."""
+    if isinstance(module, InTurn):
+        return any(writes(layer) for layer in module.layers)
+    if isinstance(module, (Mixture, ActivationModule, InPlace)):
+        return isinstance(module, InPlace)
+    first = next(module.parameters(), None)
+    x = _PROBE.clone() if first is None else _PROBE.to(first.device, first.dtype, copy=True)
+    was = x._version
+    with _as_function(module), suppress(Exception):
+        module.forward(x)  # without the hooks of others
+    return x._version != was
 
 
 _PROBE = torch.tensor([-3.1, -1.7, -0.6, 0.2, 0.9, 1.4, 2.3, 4.8])
+
+
+@contextmanager
+def _as_function(module: nn.Module) -> Iterator[None]:
+    """Within it a layer is called for its values alone."""
+    was = [(m, m.training) for m in module.modules()]
+    try:
+        module.eval()
+        with torch.no_grad(), torch.random.fork_rng([]):
+            yield
+    finally:
+        for one, mode in was:
+            one.training = mode
 
 
 def _probed(module: nn.Module) -> Tensor | None:
@@ -56,16 +86,11 @@ def _probed(module: nn.Module) -> Tensor | None:
         return None
     first = next(module.parameters(), None)
     x = _PROBE if first is None else _PROBE.to(first.device, first.dtype)
-    was = [(m, m.training) for m in module.modules()]
     try:
-        module.eval()
-        with torch.no_grad(), torch.random.fork_rng([]):
-            y, part, back = (module(v.clone()) for v in (x, x[:5], x.flip(0)))
+        with _as_function(module):
+            y, part, back = (module.forward(v.clone()) for v in (x, x[:5], x.flip(0)))
     except Exception:  # whatever code of others raises, it is no layer for such numbers
         return None
-    finally:
-        for one, mode in was:
-            one.training = mode
     if not isinstance(y, Tensor) or y.shape != x.shape or not y.is_floating_point():
         return None
     if not (torch.allclose(y[:5], part) and torch.allclose(y.flip(0), back)):
@@ -85,7 +110,7 @@ def why_no_site(name: str, kind: type[nn.Module], layer: nn.Module | None) -> st
     if any("pooler" in part for part in path.split(".")) and _is_tanh(kind, layer):
         return "a pooler's output"
     unknown = layer is not None and kind not in TYPES.values()
-    if unknown and not isinstance(layer, (Mixture, ActivationModule, InTurn)):
+    if unknown and not isinstance(layer, (Mixture, ActivationModule, InPlace, InTurn)):
         y = _probed(layer)  # type: ignore[arg-type]
         if y is not None and bool(((y >= 0) & (y <= 1) & (y.diff(prepend=y[:1]) >= 0)).all()):
             return _NO_SITES[nn.Sigmoid]

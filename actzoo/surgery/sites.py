@@ -13,9 +13,9 @@ from torch import Tensor, nn
 
 from actzoo.activation import ActivationModule
 from actzoo.mixture.mixture import Mixture
-from actzoo.surgery.calls import SITES, TYPES, InTurn
+from actzoo.surgery.calls import SITES, TYPES, InPlace, InTurn
 from actzoo.surgery.observe import Seen, run, trace
-from actzoo.surgery.recognise import is_activation, why_no_site
+from actzoo.surgery.recognise import is_activation, why_no_site, writes
 
 _RECURRENT = (nn.RNNBase, nn.RNNCellBase)
 
@@ -37,6 +37,8 @@ class Site:
         reason: Why it is no site unless it is named; "" of a site.
         caller: The module that calls it, where that was seen.
         shape: The shape of the input there, where the example told.
+        in_place: Whether the result must be written into the input: a layer does, and the model
+            may use it afterwards. Of a function the call itself says so.
     """
 
     name: str
@@ -49,6 +51,7 @@ class Site:
     reason: str = ""
     caller: nn.Module | None = None
     shape: tuple[int, ...] | None = None
+    in_place: bool = False
 
     @property
     def path(self) -> str:
@@ -128,11 +131,19 @@ def _sites(names: dict[int, str], layers: dict[int, nn.Module], seen: Seen) -> l
         layer = layers[layer_id]
         if len(callers[layer_id]) > 1 and (number or caller_id != min(callers[layer_id])):
             continue  # several modules call it: whose turn it is nobody can tell
-        sites.append(_of_layer(names[layer_id], layer, number, caller, shape))
+        place = (layer_id, caller_id, number)
+        site = _of_layer(names[layer_id], layer, number, caller, shape)
+        site.in_place = any(
+            one == place or (one[0] == layer_id and len(callers[layer_id]) > 1)
+            for one in seen.in_place
+        )
+        sites.append(site)
     called = {layer_id for layer_id, _, _ in seen.of_layers}
     for layer_id, layer in layers.items():
         if layer_id not in called:
-            sites.append(_of_layer(names[layer_id], layer, 0, None, None))
+            site = _of_layer(names[layer_id], layer, 0, None, None)
+            site.in_place = writes(layer)
+            sites.append(site)
     for (_, key, number), (module, (function, args, named)) in seen.of_functions.items():
         base = key.removeprefix(".")
         name = f"{names[id(module)]}:{key}#{number + 1}"
@@ -157,6 +168,7 @@ def _of_layer(
     name: str, layer: nn.Module, number: int, caller: nn.Module | None, shape: Any
 ) -> Site:
     one = layer.layers[number] if isinstance(layer, InTurn) else layer
+    one = one.layer if isinstance(one, InPlace) else one
     kind = type(one)
     return Site(
         name=name if number == 0 else f"{name}#{number + 1}",
@@ -178,7 +190,7 @@ def _said(layer: nn.Module) -> str:
 
 
 def _applied(function: Any, rest: tuple[Any, ...], named: dict[str, Any]) -> Any:
-    kept = {k: v for k, v in named.items() if k != "inplace"}
+    kept = {k: v for k, v in named.items() if k not in ("inplace", "out")}
 
     def applied(x: Tensor) -> Tensor:
         result: Tensor = function(x.clone(), *rest, **kept)

@@ -15,7 +15,7 @@ from actzoo.errors import UsageError
 from actzoo.mixture.mixture import Mixture
 from actzoo.plugins.registry import default, get
 from actzoo.rules import Rule
-from actzoo.surgery.calls import SITES, InTurn, listen, put, silence
+from actzoo.surgery.calls import SITES, InPlace, InTurn, listen, put, silence
 from actzoo.surgery.recognise import is_activation
 from actzoo.surgery.sites import Site
 from actzoo.surgery.warm import start_as
@@ -107,18 +107,20 @@ class Surgeon:
             if id(old) not in self.of_one:
                 self.of_one[id(old)] = self._made(wanted, site, parent)
             new, start = self.of_one[id(old)]
-            self._put(parent, name, old, new)
+            self._put(parent, name, old, _placed(new, *(one for one, _ in group)))
             return [Replaced(one.name, one.was, new, start) for one, _ in group]
         made = {one.number: (one, *self._made(w, one, parent)) for one, w in group}
         count = self.calls[site.path]
         if count > 1:
-            new = InTurn([made[n][1] if n in made else old for n in range(count)])
+            new = InTurn(
+                [_placed(made[n][1], made[n][0]) if n in made else old for n in range(count)]
+            )
             new.train(old.training)
             assert site.caller is not None  # calls are counted where they are seen
             tie = site.caller.register_forward_pre_hook(new.restart)
             self.undo.append(tie.remove)
         else:
-            new = made[0][1]
+            new = _placed(made[0][1], made[0][0])
         self._put(parent, name, old, new)
         return [Replaced(one.name, one.was, layer, start) for one, layer, start in made.values()]
 
@@ -152,6 +154,11 @@ class Surgeon:
                 if module is not owner and (id(module) in calling or is_activation(module)):
                     self.undo.append(partial(silence, module))
                     listen(module)
+
+
+def _placed(layer: nn.Module, *sites: Site) -> nn.Module:
+    in_place = any(site.in_place for site in sites)
+    return InPlace(layer).train(layer.training) if in_place else layer
 
 
 _HOOKS = (

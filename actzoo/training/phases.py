@@ -51,6 +51,11 @@ class Epoch:
     metric: str = ""
     unit: str = ""
 
+    def __str__(self) -> str:
+        text = f"phase {self.phase} ({self.trains}), epoch {self.epoch}: loss {self.loss:.4g}"
+        score = "" if self.score is None else f", {self.metric} {self.score:.4g} {self.unit}"
+        return f"{text}{score.rstrip()} [{self.done}/{self.total}]"
+
 
 @dataclass
 class Training:

@@ -12,6 +12,7 @@ from actzoo.cli import COMMANDS, group, main
 NEEDED = {
     "show": ["relu"], "similar": ["relu"], "new-plugin": ["mine"], "status": ["nowhere"],
     "report": ["nowhere"], "compare": ["nowhere", "nowhere"],
+    "adopt": ["nowhere", "--name", "mine"],
 }  # fmt: skip
 
 

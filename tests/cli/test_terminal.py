@@ -54,6 +54,8 @@ def lines_of(name: str, folder: Path, data: Path, new: Path) -> Words:
         "compare": ["compare", str(folder), str(folder)],
         "plugins": ["plugins"],
         "new-plugin": ["new-plugin", "mine", "--out", str(new / "mine")],
+        "adopt": ["adopt", str(folder), "--seed", "1", "--layer", "1", "--name", "mine", "--out",
+                  str(new / "mine")],
         "env": ["env"],
     }[name]  # fmt: skip
 
@@ -186,6 +188,7 @@ WRONG: dict[str, Words] = {
     "compare": ["nowhere", "nowhere"],
     "plugins": ["--nothing"],
     "new-plugin": ["relu"],
+    "adopt": ["nowhere", "--name", "mine"],
     "env": ["more"],
 }
 

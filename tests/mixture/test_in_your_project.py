@@ -44,6 +44,10 @@ pruned: actzoo.Pruned = mixture.prune(keep=1, loss=lambda: model(torch.ones(1, 2
 after: float | None = pruned.after
 function: actzoo.Activation = mixture.freeze()
 actzoo.plot(mixture).savefig("picture.png")
+trained: actzoo.Trained = actzoo.train(
+    model, (torch.ones(4, 2), torch.zeros(4, dtype=torch.long)), [actzoo.Phase(trains="all")]
+)
+reached: float | None = trained.phases[0].loss
 table: dict[str, type[nn.Module]] = {}
 added: tuple[str, ...] = actzoo.register_into(table, ["mish"])
 '''

@@ -1,0 +1,50 @@
+"""A formula as Python text computes what the formula computes, to the last bit."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+import actzoo
+from actzoo.cli.adopt import module_text
+
+FORMULAS = [
+    name
+    for name in actzoo.names()
+    if actzoo.get(name).formula is not None and actzoo.get(name).kind == "elementwise"
+]
+MORE = ["exp(x) if x < -1 and x > -3 or x > 2 else 2*x", "1 if x > 0 else 0", "clip(x, -1, 1)/x"]
+
+
+def in_module(activation: actzoo.Activation) -> Any:
+    names: dict[str, Any] = {}
+    exec(compile(module_text(activation), "adopted.py", "exec"), names)
+    return names
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.float16])
+@pytest.mark.parametrize("name", [*FORMULAS, *MORE])
+def test_the_text_computes_the_formula(name: str, dtype: torch.dtype) -> None:
+    known = actzoo.get(name)
+    activation = actzoo.Activation(
+        name="adopted", formula=known.formula, parameters=dict(known.parameters)
+    )
+    names = in_module(activation)
+    x = torch.cat([torch.linspace(-9, 9, 361), torch.tensor([-1e4, 0.0, 1e4, torch.nan])]).to(dtype)
+
+    def both(function: Any) -> tuple[Tensor, Tensor]:
+        at = x.clone().requires_grad_()
+        y = function(at)
+        (slope,) = torch.autograd.grad(y.sum(), at)
+        return y.detach(), slope
+
+    def formula(x: Tensor) -> Tensor:
+        return activation.fn(x, **activation.parameters)  # with numbers, not tensors like x
+
+    wanted, found = both(formula), both(names["adopted"])
+    for one, other in zip(wanted, found, strict=True):
+        torch.testing.assert_close(other, one, rtol=0, atol=0, equal_nan=True)
+    torch.testing.assert_close(names["Adopted"]()(x), wanted[0], rtol=0, atol=0, equal_nan=True)
