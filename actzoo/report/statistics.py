@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -15,10 +14,6 @@ CONFIDENCE = 0.95
 LEVEL = 0.05
 """Two-sided level of every test."""
 POWER = 0.80
-PERMUTE_FROM = 10
-"""From so many seeds on, the test is a permutation test: it assumes no normal differences."""
-RESAMPLES = 2**14
-"""Sign flips drawn by it; up to 14 seeds these are all there are, and the test is exact."""
 _FLAT = 1e-9
 """A spread below this, beside the values' size, is rounding: then there is no interval."""
 
@@ -74,51 +69,6 @@ def t_interval(values: Sequence[float] | NDArray[np.float64]) -> Interval:
         return Interval(x.size, mean, 0.0, math.nan)
     quantile = float(special.stdtrit(x.size - 1, 0.5 + CONFIDENCE / 2))
     return Interval(x.size, mean, sd, quantile * sd / math.sqrt(x.size))
-
-
-def paired_p(differences: Sequence[float]) -> float:
-    """p-value of the two-sided test that paired differences are 0 on average.
-
-    Below ten differences it is the paired t test. From ten on it is the permutation test that
-    flips the sign of each, which only assumes that a difference is as likely as its opposite
-    where there is no effect: exact up to 14 of them, then over 16,384 draws with a fixed
-    generator.
-
-    Returns:
-        The p-value; nan below two differences, and below ten if they are all equal.
-    """
-    if len(differences) < PERMUTE_FROM:
-        return t_interval(differences).p
-    return _sign_flip_p(tuple(differences))
-
-
-@functools.cache  # a report needs the same one several times
-def _sign_flip_p(differences: tuple[float, ...]) -> float:
-    from scipy import stats  # takes half a second to import
-
-    values = np.array(differences)
-    scale = float(np.abs(values).max())
-    if scale == 0:
-        return 1.0
-
-    def mean(values: NDArray[np.float64], axis: int) -> Any:
-        # Accuracies are whole counts, so means are often equal, but for rounding: they count.
-        return values.mean(axis=axis).round(10)
-
-    test = stats.permutation_test(
-        (values / scale,),
-        mean,
-        permutation_type="samples",
-        vectorized=True,
-        n_resamples=RESAMPLES,
-        rng=0,
-    )
-    return float(test.pvalue)
-
-
-def least_p(n: int) -> float:
-    """The least p-value that `paired_p` can give for n differences, however large they are."""
-    return 0.0 if n < PERMUTE_FROM else 2 / min(2**n, RESAMPLES + 1)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

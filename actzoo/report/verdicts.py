@@ -10,8 +10,6 @@ from actzoo.report.statistics import (
     LEVEL,
     Interval,
     holm,
-    least_p,
-    paired_p,
     smallest_detectable,
     t_interval,
 )
@@ -70,7 +68,7 @@ def compare(study: Study) -> list[list[Comparison]]:
 def _test(variant: Variant, baseline: Variant) -> float:
     if not (variant.complete and baseline.complete):
         return math.nan
-    return paired_p(list(differences(variant, baseline).values()))
+    return t_interval(list(differences(variant, baseline).values())).p
 
 
 def _of_group(group: Group, adjusted: dict[int, float], count: int) -> list[Comparison]:
@@ -89,32 +87,6 @@ def _of_group(group: Group, adjusted: dict[int, float], count: int) -> list[Comp
         best_here = winner is variant
         rows.append(Comparison(variant, score, difference, p, smallest, verdict, best_here))
     return rows
-
-
-def out_of_reach(comparisons: list[list[Comparison]]) -> str:
-    """Why no comparison can come out, in a sentence; "" where one can.
-
-    A permutation test of few seeds has a least p-value; times enough comparisons it is not
-    below the level, whatever the seeds say.
-    """
-    tested = [c for some in comparisons for c in some if not math.isnan(c.adjusted_p)]
-    return beyond([c.difference.n for c in tested])
-
-
-def beyond(seeds: list[int]) -> str:
-    """The same of comparisons over so many seeds each."""
-    if not seeds:
-        return ""
-    least = min(map(least_p, seeds)) * len(seeds)
-    if least < LEVEL:
-        return ""
-    most = max(seeds)
-    enough = next((n for n in range(most, 15) if least_p(n) * len(seeds) < LEVEL), None)
-    more = f"; {enough} seeds could" if enough else ""
-    return (
-        f"{most} seeds cannot show any difference in {len(seeds)} comparisons: the least p "
-        f"that the permutation test can give, times their number, is {least:.2g}{more}."
-    )
 
 
 def _verdict(group: Group, variant: Variant, difference: Interval, p: float) -> str:
@@ -146,8 +118,8 @@ def best(group: Group) -> Variant | None:
             continue
         paired = [list(differences(variant, v).values()) for v in others]
         if not all(group.metric.gain(sum(values)) > 0 for values in paired):
-            continue  # tests take a while, and at most a few sets come this far
-        if all(p < LEVEL for p in holm([paired_p(d) for d in paired])):  # nan is not below
+            continue
+        if all(p < LEVEL for p in holm([t_interval(d).p for d in paired])):  # nan is not below
             return variant
     return None
 

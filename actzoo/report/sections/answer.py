@@ -10,7 +10,7 @@ from actzoo.escaping import markdown, one_line
 from actzoo.report.content import Report
 from actzoo.report.sections.scores import network_updates, ok
 from actzoo.report.sections.section import Section, joined, note
-from actzoo.report.statistics import LEVEL, PERMUTE_FROM, POWER
+from actzoo.report.statistics import LEVEL, POWER
 from actzoo.report.text import (
     code,
     detectable,
@@ -21,7 +21,7 @@ from actzoo.report.text import (
     signed,
     table,
 )
-from actzoo.report.verdicts import NO_DIFFERENCE, ONE_SEED, Comparison, out_of_reach
+from actzoo.report.verdicts import NO_DIFFERENCE, ONE_SEED, Comparison
 from actzoo.report.view import Group, Study, Variant
 
 NAMED = 8
@@ -179,20 +179,14 @@ def _how_to_read(report: Report) -> str:
         if one_seed
         else "The interval is the paired t interval."
     )
-    test = (
-        "of the test that flips the signs of the differences (of the paired t test below "
-        f"{PERMUTE_FROM} seeds)"
-        if len(run.seeds) >= PERMUTE_FROM
-        else "of the paired t test"
-    )
     controls = ", controls included," if run.control else ""
     never = " A control itself is never called best." if run.control else ""
     return "\n".join(
         [
             f"- **difference**: {report.metrics} of the set minus that of the baseline with the "
             f"same seed, mean over the seeds{lower}. {interval}",
-            f'- **verdict**: "better" or "worse" where p {test}, adjusted by Holm for all '
-            f"comparisons with the baseline in this report, is below {LEVEL}; otherwise "
+            f'- **verdict**: "better" or "worse" where p of the paired t test, adjusted by Holm '
+            f"for all comparisons with the baseline in this report, is below {LEVEL}; otherwise "
             f'"{NO_DIFFERENCE}", which does not mean that there is none. A set needs all its '
             f"cells for a verdict.",
             f"- **best**: said only of a set that finished at every seed and whose paired "
@@ -222,13 +216,11 @@ class Answer:
         report: The report.
         comparable: Whether there is more than the baseline.
         tests: How many comparisons with a baseline were tested.
-        out_of_reach: Why none of them can come out; "" where one can.
     """
 
     report: Report
     comparable: bool
     tests: int
-    out_of_reach: str
 
 
 def collect(report: Report) -> Answer:
@@ -236,7 +228,7 @@ def collect(report: Report) -> Answer:
     every = [c for some in report.comparisons for c in some]
     tests = sum(not math.isnan(c.adjusted_p) for c in every)
     comparable = len(report.study.groups[0].variants) > 1
-    return Answer(report, comparable, tests, out_of_reach(report.comparisons))
+    return Answer(report, comparable, tests)
 
 
 def render(found: Answer) -> str:
@@ -252,8 +244,6 @@ def render(found: Answer) -> str:
             f"{found.tests} comparisons with the baseline{several}: the p-values are adjusted by "
             f"Holm's method over all of them; the intervals are each on their own."
         )
-    if found.out_of_reach:
-        parts.append(note("WARNING", f"**{found.out_of_reach}**"))
     if failures := _failures(study):
         parts += ["Cells without a result:", failures]
     if found.comparable:
