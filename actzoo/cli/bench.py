@@ -90,7 +90,9 @@ def command(context: click.Context, /, **options: Any) -> int:
             else:
                 from actzoo.cli.summary import print_summary
 
-                print_summary(screen, store.spec()["datasets"], report.rows, path)
+                print_summary(
+                    screen, store.spec()["datasets"], report.rows, path, report.overall_rows
+                )
     failed = sum(row["status"] == "failed" for row in results.rows)
     if failed:
         before = f", {results.kept_failed} of them before" if results.kept_failed else ""
@@ -191,5 +193,6 @@ def _document(results: Results, report: Report, path: Path) -> dict[str, Any]:
         "report": str(path),
         "failed": results.failed,
         "summary": report.rows,
+        "overall": report.overall_rows,
         "cells": list(results.rows),
     }

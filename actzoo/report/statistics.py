@@ -71,6 +71,84 @@ def t_interval(values: Sequence[float] | NDArray[np.float64]) -> Interval:
     return Interval(x.size, mean, sd, quantile * sd / math.sqrt(x.size))
 
 
+class Combined(NamedTuple):
+    """A mean over several tasks, with its two-sided 95% t interval.
+
+    Attributes:
+        mean: The mean over the tasks of their means; nan without any.
+        error: Its standard error.
+        freedom: Degrees of freedom of the test.
+    """
+
+    mean: float
+    error: float
+    freedom: float
+
+    @property
+    def half(self) -> float:
+        """Half the interval's width."""
+        return float(special.stdtrit(self.freedom, 0.5 + CONFIDENCE / 2)) * self.error
+
+    @property
+    def low(self) -> float:
+        """Lower end."""
+        return self.mean - self.half
+
+    @property
+    def high(self) -> float:
+        """Upper end."""
+        return self.mean + self.half
+
+    @property
+    def p(self) -> float:
+        """p-value of the two-sided t test against 0."""
+        return float(2 * special.stdtr(self.freedom, -abs(self.mean) / self.error))
+
+
+def task_unit(differences: Sequence[Sequence[float]]) -> float:
+    """The typical difference on a task: the median over sets of the root mean square.
+
+    A mean square about 0, and not about the mean, stays the same when all differences of a seed
+    change their sign. So what is divided by it keeps the size of its test, however few seeds and
+    sets there are.
+
+    Args:
+        differences: Of each set to the baseline, one a seed. Sets that differ nowhere are left out.
+
+    Returns:
+        The unit; 1 where nothing differs.
+    """
+    squares = [float(np.square(some).mean()) for some in differences if len(some)]
+    squares = [square for square in squares if square > 0]
+    return math.sqrt(float(np.median(squares))) if squares else 1.0
+
+
+def combined(tasks: Sequence[Sequence[float]], repeats: Sequence[bool]) -> Combined:
+    """The mean over tasks, blocked by task: each task's spread is that of its own seeds.
+
+    The degrees of freedom are Satterthwaite's. Where the differences of a set are equal at every
+    seed, their spread is taken to be the unit: few seeds say nothing of it.
+
+    Args:
+        tasks: Differences by task, one a seed, in units of the task (`task_unit`).
+        repeats: Whether the seeds of a task do not vary at all, for any set. Then they are
+            repeats of one observation.
+    """
+    means, variances, freedoms = [], [], []
+    for values, repeated in zip(tasks, repeats, strict=True):
+        interval = t_interval(values)
+        sd = interval.sd if interval.sd > 0 else 1.0
+        n = 1 if repeated else interval.n
+        means.append(interval.mean)
+        variances.append(sd**2 / n)
+        freedoms.append(max(1, n - 1))
+    if not means:
+        return Combined(math.nan, math.nan, math.nan)
+    total = math.fsum(variances)
+    below = math.fsum(v**2 / f for v, f in zip(variances, freedoms, strict=True))
+    return Combined(math.fsum(means) / len(means), math.sqrt(total) / len(means), total**2 / below)
+
+
 def holm(p_values: Sequence[float]) -> list[float]:
     """Holm's adjusted p-values, in the order given; nan stays nan and is not counted."""
     counted = [i for i, p in enumerate(p_values) if not math.isnan(p)]
@@ -96,7 +174,16 @@ def smallest_detectable(sd: float, n: int, comparisons: int = 1) -> float:
     """
     if n < 2 or not sd > 0:
         return math.nan
-    freedom = n - 1
+    return detectable_shift(n - 1, comparisons) * sd / math.sqrt(n)
+
+
+def detectable_shift(freedom: float, comparisons: int = 1) -> float:
+    """The true difference that a t test finds with 80% power, in standard errors.
+
+    Args:
+        freedom: Degrees of freedom.
+        comparisons: As for `smallest_detectable`.
+    """
     critical = -float(special.stdtrit(freedom, LEVEL / comparisons / 2))
 
     def missing(shift: float) -> float:
@@ -106,8 +193,7 @@ def smallest_detectable(sd: float, n: int, comparisons: int = 1) -> float:
     high = critical + 1.0
     while missing(high) < 0:
         high *= 2
-    shift = float(optimize.brentq(missing, 0.0, high))
-    return shift * sd / math.sqrt(n)
+    return float(optimize.brentq(missing, 0.0, high))
 
 
 def r_squared(x: ArrayLike, y: ArrayLike) -> float:

@@ -30,7 +30,7 @@ class Comparison:
         variant: The set.
         score: Of the test in the unit of the metric, over its seeds.
         difference: To the baseline, paired by seed.
-        adjusted_p: Holm's p-value among all comparisons of the study; nan without a test.
+        adjusted_p: Holm's p-value, among the comparisons that `compare` says; nan without a test.
         smallest: The smallest true difference these seeds could show; nan without spread.
         verdict: In words.
         best: Whether it is better than every other set of the group.
@@ -55,14 +55,23 @@ def compare(study: Study) -> list[list[Comparison]]:
     """Every set beside the baseline of its group: one list a group, in the study's order.
 
     The rules: a verdict needs every seed of both sides. It is "better" or "worse" where
-    Holm's p-value, over all comparisons with a baseline in the study, on whatever dataset
-    and with whatever network, is below 0.05.
+    Holm's p-value is below 0.05: over all sets where there is one group, and over the groups of
+    the set where there are several. (Over sets, the test over all tasks is then adjusted:
+    `actzoo.report.overall`.)
     """
-    others = [(g, v) for g in study.groups for v in g.variants if v is not g.baseline]
-    tests = [_test(v, g.baseline) for g, v in others]
-    count = max(1, sum(not math.isnan(p) for p in tests))
-    adjusted = {id(v): p for (_, v), p in zip(others, holm(tests), strict=True)}
-    return [_of_group(group, adjusted, count) for group in study.groups]
+    families: dict[str, list[tuple[Variant, float]]] = {}
+    for group in study.groups:
+        for v in group.variants:
+            if v is not group.baseline:
+                family = v.label if len(study.groups) > 1 else ""
+                families.setdefault(family, []).append((v, _test(v, group.baseline)))
+    adjusted: dict[int, tuple[float, int]] = {}
+    for some in families.values():
+        p_values = [p for _, p in some]
+        count = max(1, sum(not math.isnan(p) for p in p_values))
+        of_variant = zip(some, holm(p_values), strict=True)
+        adjusted |= {id(v): (p, count) for (v, _), p in of_variant}
+    return [_of_group(group, adjusted) for group in study.groups]
 
 
 def _test(variant: Variant, baseline: Variant) -> float:
@@ -71,7 +80,7 @@ def _test(variant: Variant, baseline: Variant) -> float:
     return t_interval(list(differences(variant, baseline).values())).p
 
 
-def _of_group(group: Group, adjusted: dict[int, float], count: int) -> list[Comparison]:
+def _of_group(group: Group, adjusted: dict[int, tuple[float, int]]) -> list[Comparison]:
     winner = best(group)
     rows = []
     for variant in group.variants:
@@ -81,7 +90,7 @@ def _of_group(group: Group, adjusted: dict[int, float], count: int) -> list[Comp
             smallest, verdict = math.nan, BASELINE
         else:
             difference = t_interval(list(differences(variant, group.baseline).values()))
-            p = adjusted[id(variant)]
+            p, count = adjusted[id(variant)]
             smallest = smallest_detectable(difference.sd, difference.n, count)
             verdict = _verdict(group, variant, difference, p)
         best_here = winner is variant
