@@ -68,6 +68,11 @@ GROUPS: Mapping[str, tuple[click.Option, ...]] = {
             help="Read options that are not given here from a file, e.g. a run's sweep.toml.",
         ),
         _option(
+            "--suite", metavar="NAME",
+            help="Run the tasks of a suite, each with its own model and protocol: quick (no "
+            "download), full, or FILE.toml. --dry-run lists its rows.",
+        ),
+        _option(
             "--set", "sets", multiple=True, metavar="NAMES",
             help="Functions, e.g. relu,tanh,sin (several form a mixture), or a named set "
             "[every named set]. Repeatable.",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from actzoo.report.statistics import (
@@ -95,7 +95,12 @@ def _of_group(group: Group, adjusted: dict[int, tuple[float, int]]) -> list[Comp
             verdict = _verdict(group, variant, difference, p)
         best_here = winner is variant
         rows.append(Comparison(variant, score, difference, p, smallest, verdict, best_here))
-    return rows
+    # Holm's two families may disagree: nobody is best whose verdict beside the baseline is none.
+    agree = ("worse",) if winner is group.baseline else ("better",)
+    judged = [row for row in rows if winner in (row.variant, group.baseline)]
+    if all(row.verdict in (BASELINE, *agree) for row in judged):
+        return rows
+    return [replace(row, best=False) for row in rows]
 
 
 def _verdict(group: Group, variant: Variant, difference: Interval, p: float) -> str:
