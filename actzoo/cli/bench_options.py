@@ -175,6 +175,7 @@ class Grouped(click.Command):
         """Write the options."""
         helps = self.get_help_option(ctx)
         for title, options in [*GROUPS.items(), ("Help", (helps,) if helps else ())]:
-            records = [option.get_help_record(ctx) for option in options]
+            own = [option for option in options if option in self.params or option is helps]
+            records = [option.get_help_record(ctx) for option in own]
             with formatter.section(title):
                 formatter.write_dl([record for record in records if record is not None])

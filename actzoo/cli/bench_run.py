@@ -74,6 +74,8 @@ class Asked:
             where = {k: v for k, v in where.items() if k not in WITH_EXECUTOR} | {"executor": None}
         for name in {"out", "data_root"} & where.keys():
             where[name] = Path(where[name])
+        if options["suite"] and "executor" not in given:  # minutes, and not an hour
+            where["executor"] = "local"
         if "executor_options" in where:
             where["executor_options"] = [f"{k}={v}" for k, v in where["executor_options"].items()]
         options = {**options, **where}

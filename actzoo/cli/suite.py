@@ -120,11 +120,11 @@ def run_rows(
     line = shlex.join(["actzoo", *sys.argv[1:]])
     names = tuple(row.name for row in rows)
     write_record(folder, SuiteRecord(suite.name, suite.description, names, line))
-    asked = replace(asked, options={**asked.options, "no_cost": True})
     ran = []
     for number, row in enumerate(rows, start=1):
         say(screen, f"row {number} of {len(rows)}: {row.name}")
         ran.append(run_one(asked, row.plan, row.loaded, folder / row.name, line, screen))
+        asked = replace(asked, options={**asked.options, "no_cost": True})  # the first row's do
     return write_suite(folder, **{name: asked.options[name] for name in FORM}), ran
 
 
@@ -136,14 +136,13 @@ def _dry_run(rows: list[PlannedRow], as_json: bool, screen: Screen) -> int:
         print_json(facts)
         return 0
     for row in facts:
+        hours = row["hours"]
         words = [
             row["row"],
             f"{row['datasets']} with {row['models']}",
             f"{row['seeds']} seeds",
             f"{row['cells']} cells + {row['tuning_cells']} that tune",
-            "time unknown"
-            if row["hours"] is None
-            else f"{duration(3600 * row['hours'])} on one core",
+            "time unknown" if hours is None else f"{duration(3600 * hours)} on one core",
         ]
         echo("  ".join(map(visible, words)))
     known = [row["hours"] for row in facts if row["hours"] is not None]

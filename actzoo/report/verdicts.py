@@ -97,7 +97,7 @@ def _of_group(group: Group, adjusted: dict[int, tuple[float, int]]) -> list[Comp
         rows.append(Comparison(variant, score, difference, p, smallest, verdict, best_here))
     # Holm's two families may disagree: nobody is best whose verdict beside the baseline is none.
     agree = ("worse",) if winner is group.baseline else ("better",)
-    judged = [row for row in rows if winner in (row.variant, group.baseline)]
+    judged = [row for row in rows if winner is row.variant or winner is group.baseline]
     if all(row.verdict in (BASELINE, *agree) for row in judged):
         return rows
     return [replace(row, best=False) for row in rows]
