@@ -52,6 +52,7 @@ from actzoo.values import ActivationSet as ActivationSet
 from actzoo.values import ExecutorOptions as ExecutorOptions
 from actzoo.values import ExecutorPlugin as ExecutorPlugin
 from actzoo.values import PoolOptions as PoolOptions
+from actzoo.values import Suite as Suite
 from actzoo.values import WorkerPool as WorkerPool
 
 __version__: str

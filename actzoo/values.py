@@ -1,11 +1,13 @@
-"""Sets of activations and ways to run cells elsewhere, as plugins offer them."""
+"""Sets of activations, suites of tasks and ways to run cells elsewhere, as plugins offer them."""
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from actzoo.errors import DeclarationError, UsageError
 from actzoo.naming import is_plain_name
@@ -30,6 +32,63 @@ class ActivationSet:
             raise DeclarationError(f"set {self.name!r}: the name must be lower_snake_case")
         if not self.members or not all(isinstance(m, str) and m for m in self.members):
             raise DeclarationError(f"set {self.name!r}: members must be a tuple of names")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Suite:
+    """Several runs that are one comparison: each row has its own task, model and protocol.
+
+    Attributes:
+        name: lower_snake_case.
+        rows: By name, the settings of each run, with the keys of `actzoo bench --config`. The key
+            `seconds` says what one cell takes on one core, for `--dry-run`.
+        common: Settings of every row that does not have its own.
+        description: One line for listings.
+    """
+
+    name: str
+    rows: Mapping[str, Mapping[str, Any]]
+    common: Mapping[str, Any] = field(default_factory=dict)
+    description: str = ""
+
+    def __post_init__(self) -> None:
+        for name in (self.name, *self.rows):
+            if not is_plain_name(name):
+                raise DeclarationError(f"suite {name!r}: the name must be lower_snake_case")
+        if not self.rows or not all(isinstance(row, Mapping) for row in self.rows.values()):
+            raise DeclarationError(f"suite {self.name!r}: rows must be tables of settings by name")
+
+    @classmethod
+    def from_toml(cls, path: Path) -> Suite:
+        """Return the suite of a file: `description`, `[common]` and `[row.NAME]` tables.
+
+        Args:
+            path: The file; the suite has its name, without the suffix.
+
+        Raises:
+            UsageError: It cannot be read, or is no suite.
+        """
+        try:
+            raw = tomllib.loads(path.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise UsageError(f"cannot read {path}: {error.strerror}") from None
+        except ValueError as error:  # of TOML or of UTF-8
+            raise UsageError(f"{path} is not TOML: {error}") from None
+        if more := sorted(raw.keys() - {"description", "common", "row"}):
+            raise UsageError(
+                f"{path}: no {more[0]!r} in a suite; there are: description, common, row"
+            )
+        if not isinstance(raw.get("row"), dict) or not isinstance(raw.get("common", {}), dict):
+            raise UsageError(f"{path}: expected one table [row.NAME] a row, and at most a [common]")
+        try:
+            return cls(
+                name=path.stem,
+                rows=raw["row"],
+                common=raw.get("common", {}),
+                description=str(raw.get("description", "")),
+            )
+        except DeclarationError as error:
+            raise UsageError(f"{path}: {error}") from None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,6 +18,7 @@ from actzoo.cli.streams import Unread, prepare
 
 COMMANDS = {
     "bench": "Train sets of activations and write a report that compares them.",
+    "card": "Write a card of one function: contract, cost, and a suite against others.",
     "status": "Show the progress of a run, from another terminal or machine.",
     "ls": "List activations, sets, tasks and models.",
     "show": "Show one activation: formula, derivative, claims, plot.",

@@ -4,33 +4,22 @@ from __future__ import annotations
 
 import shlex
 import sys
-from contextlib import ExitStack
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from click.core import ParameterSource
 
-from actzoo.cli.bench_options import GROUPS, Grouped, grid_of
-from actzoo.cli.executor_options import Chosen, chosen, open_executor
+from actzoo.cli.bench_options import GROUPS, Grouped
+from actzoo.cli.bench_run import Asked, Ran, run_one
+from actzoo.cli.executor_options import Chosen
 from actzoo.cli.output import Screen, busy, console, print_json, say
-from actzoo.cli.progress import Display
 from actzoo.cli.streams import echo
-from actzoo.errors import UsageError
 from actzoo.escaping import visible
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from actzoo.report.content import Report
-    from actzoo.results.store import Store
-    from actzoo.sweep.events import Results
-    from actzoo.sweep.plan import Run
     from actzoo.sweep.prepare import Loaded, Plan
     from actzoo.training.spec import CellSpec
-
-FORM = ("figure_format", "mixed_machines", "keep_order")
-"""Options of the report."""
 
 
 @click.command(cls=Grouped, params=[option for group in GROUPS.values() for option in group])
@@ -45,125 +34,42 @@ def command(context: click.Context, /, **options: Any) -> int:
     as_json = options["as_json"]
     screen = console(stderr=as_json or options["dry_run"], outlives=not options["dry_run"])
     with busy(screen, "loading torch"):
-        from actzoo.report.content import Report
-        from actzoo.report.markdown import write
-        from actzoo.report.reading import read_study
-        from actzoo.results.store import Store
-        from actzoo.sweep.bench import run_plan
         from actzoo.sweep.prepare import make_plan
 
-        run, options, where = _asked(context, options)
+        asked = Asked.of(context, options)
+    if options["suite"]:
+        from actzoo.cli.suite import bench_suite
+
+        return bench_suite(asked, screen)
+    run, options = asked.run(asked.file), asked.options
     if "note" in options:
         say(screen, f"note: {options['note']}")
     say(screen, run.summary())
-    from actzoo.plugins.datasets import data_root
-
-    root = data_root(options["data_root"])
-    plan, loaded = make_plan(run, root, elsewhere=bool(where.remote))
+    plan, loaded = make_plan(run, asked.root, elsewhere=asked.elsewhere)
     for note in plan.notes:
         say(screen, note)
     folder = options["out"] or plan.default_folder()
     if options["dry_run"]:
-        return _dry_run(plan, loaded, where, as_json, screen)
-    store, line = Store(folder), shlex.join(["actzoo", *sys.argv[1:]])
-    with ExitStack() as workers:
-        # Opened before the folder exists, so that wrong options leave no folder behind.
-        executor = workers.enter_context(open_executor(where, plan.run, folder))
-        with store.locked(line):  # until the report is written: another run would change it
-            with Display(screen, plan.kinds) as shown, workers:
-                results = run_plan(
-                    plan,
-                    loaded,
-                    store,
-                    command=line,
-                    show=shown.show,
-                    executor=executor,
-                    remote=where.remote,
-                    retry_failed=options["retry_failed"],
-                    fail_fast=options["fail_fast"],
-                    mixed_machines=options["mixed_machines"],
-                )
-            form = {name: options[name] for name in FORM}
-            report = Report(read_study(store), folder, **form)
-            path = write(report)
-            stopped = any(row["status"] not in ("ok", "failed") for row in results.rows)
-            costs = not (options["no_cost"] or stopped)
-            if costs and _measure_cost(plan.run, loaded, store, screen):
-                write(report)  # its figures are drawn
-            if as_json:
-                print_json(_document(results, report, path))
-            else:
-                from actzoo.cli.summary import print_summary
+        return _dry_run(plan, loaded, asked.where, as_json, screen)
+    line = shlex.join(["actzoo", *sys.argv[1:]])
+    ran = run_one(asked, plan, loaded, folder, line, screen)
+    results = ran.results
+    if as_json:
+        print_json(_document(ran))
+    else:
+        from actzoo.cli.summary import print_summary
 
-                print_summary(screen, store.spec()["datasets"], report.rows, path)
+        overall = ran.report.overall_rows
+        print_summary(screen, plan.datasets, ran.report.rows, ran.path, overall)
     failed = sum(row["status"] == "failed" for row in results.rows)
     if failed:
         before = f", {results.kept_failed} of them before" if results.kept_failed else ""
         said = f"{failed} of {len(results.rows)} cells failed{before}; the report says why, and"
         say(screen, f"{said} --retry-failed runs them again")
-    if stopped:
+    if ran.stopped:
         say(screen, "not all cells finished; the same command goes on")
     screen.settle()
     return 1 if results.failed else 0
-
-
-def _asked(context: click.Context, options: dict[str, Any]) -> tuple[Run, dict[str, Any], Chosen]:
-    """Return the run, the options completed by what the file says, and where cells run."""
-    from actzoo.plugins.registry import default
-    from actzoo.sweep.config import (
-        ELSEWHERE,
-        KEYS,
-        WITH_EXECUTOR,
-        checked,
-        merged,
-        read_config,
-        to_run,
-    )
-    from actzoo.sweep.resolve import resolve
-
-    given = {
-        name: value
-        for name, value in options.items()
-        if context.get_parameter_source(name) is ParameterSource.COMMANDLINE
-    }
-    file = read_config(options["config"]) if options["config"] else {}
-    where = {name: file[name] for name in ELSEWHERE if name in file and name not in given}
-    if given.get("executor", where.get("executor")) == "none":  # and so no workers of the file's
-        where = {k: v for k, v in where.items() if k not in WITH_EXECUTOR} | {"executor": None}
-    for name in {"out", "data_root"} & where.keys():
-        where[name] = Path(where[name])
-    if "executor_options" in where:
-        where["executor_options"] = [f"{k}={v}" for k, v in where["executor_options"].items()]
-    options = {**options, **where}
-    if "grid" in given:
-        given["grid"] = grid_of(given["grid"])
-    flags = {name: v for name, v in given.items() if name in KEYS and name not in ELSEWHERE}
-    named, refused = default().named_sets()
-    if "sets" not in {**file, **flags}:
-        for reason in refused:
-            echo(visible(f"left out: {reason}"), err=True)
-    settings = {
-        "sets": tuple(dict.fromkeys(named.values())),
-        "device": "auto",
-        **merged(file, checked(flags, "--")),
-    }
-    if "tune_seeds" in given and not settings["grid"]:
-        raise UsageError("--tune-seeds goes with --grid, e.g. --grid lr_network=3e-4,1e-3")
-    executor = chosen(options)
-    return resolve(to_run(settings), elsewhere=bool(executor.remote)), options, executor
-
-
-def _measure_cost(run: Run, loaded: Loaded, store: Store, screen: Screen) -> bool:
-    """Return whether costs were measured. An error is printed and does not stop the command."""
-    from actzoo.cost.sets import finished, measure_cost
-
-    try:
-        with busy(screen, "measuring cost"):
-            return measure_cost(run, finished(store), loaded, store.folder) is not None
-    except Exception as error:
-        said = f"cost was not measured ({type(error).__name__}: {error}); the report is without it"
-        say(screen, said)
-        return False
 
 
 def _dry_run(plan: Plan, loaded: Loaded, where: Chosen, as_json: bool, screen: Screen) -> int:
@@ -222,11 +128,12 @@ def _hours(plan: Plan, seconds: dict[str, float], workers: int | None, follow: i
     )
 
 
-def _document(results: Results, report: Report, path: Path) -> dict[str, Any]:
+def _document(ran: Ran) -> dict[str, Any]:
     return {
-        "folder": str(results.folder),
-        "report": str(path),
-        "failed": results.failed,
-        "summary": report.rows,
-        "cells": list(results.rows),
+        "folder": str(ran.results.folder),
+        "report": str(ran.path),
+        "failed": ran.results.failed,
+        "summary": ran.report.rows,
+        "overall": ran.report.overall_rows,
+        "cells": list(ran.results.rows),
     }

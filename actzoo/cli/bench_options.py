@@ -92,6 +92,11 @@ GROUPS: Mapping[str, tuple[click.Option, ...]] = {
             f"from a config by its name: {', '.join(CONFIGS)}.",
         ),
         _option(
+            "--suite", metavar="NAME",
+            help="Run the tasks of a suite, each with its own model and protocol: quick (no "
+            "download), full, or FILE.toml. --dry-run lists its rows.",
+        ),
+        _option(
             "--set", "sets", multiple=True, metavar="NAMES",
             help="Functions, e.g. relu,tanh,sin (several form a mixture), or a named set "
             "[every named set]. Repeatable.",
@@ -195,6 +200,7 @@ class Grouped(click.Command):
         """Write the options."""
         helps = self.get_help_option(ctx)
         for title, options in [*GROUPS.items(), ("Help", (helps,) if helps else ())]:
-            records = [option.get_help_record(ctx) for option in options]
+            own = [option for option in options if option in self.params or option is helps]
+            records = [option.get_help_record(ctx) for option in own]
             with formatter.section(title):
                 formatter.write_dl([record for record in records if record is not None])

@@ -109,8 +109,6 @@ def _print(screen: Screen, beside: Beside, a: Path, b: Path) -> None:
             screen.print()
             screen.print(visible(f"in {side} only: {'; '.join(only)}"))
     screen.print(f"\n{how_to_read(beside)}")
-    if beside.out_of_reach:
-        screen.print(f"\n{beside.out_of_reach}", style="bold yellow")
 
 
 def _cells(row: Compared) -> tuple[str, ...]:

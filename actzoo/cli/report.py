@@ -40,9 +40,11 @@ def command(
     """Write report.md and its figures again from FOLDERS, without training.
 
     Several folders give one report with all their sets, datasets, models and seeds, and with
-    the baseline that they share.
+    the baseline that they share. The folder of a suite gives the report over all its tasks.
     """
     from actzoo.report.markdown import write_merged, write_report
+    from actzoo.report.suite import write_suite
+    from actzoo.sweep.rows import is_suite
 
     if len(folders) > 1 and out is None:
         raise UsageError(
@@ -53,7 +55,16 @@ def command(
         "mixed_machines": mixed_machines,
         "keep_order": keep_order,
     }
-    path = write_report(folders[0], **form) if out is None else write_merged(folders, out, **form)
+    if suites := [folder for folder in folders if is_suite(folder)]:
+        if len(folders) > 1 or out is not None:
+            raise UsageError(
+                f"{suites[0]} holds a suite, whose report goes there; give it alone, without --out"
+            )
+        path = write_suite(folders[0], **form).folder / "report.md"
+    else:
+        path = (
+            write_report(folders[0], **form) if out is None else write_merged(folders, out, **form)
+        )
     if as_json:
         print_json({"report": str(path)})
     else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,11 @@ from actzoo.tasks.objective import Metric
 
 
 def print_summary(
-    screen: Screen, about: dict[str, Any], summary: list[dict[str, Any]], report: Path
+    screen: Screen,
+    about: dict[str, Any],
+    summary: list[dict[str, Any]],
+    report: Path,
+    overall: Sequence[dict[str, Any]] = (),
 ) -> None:
     """Print the results of all sets for each dataset and model, and the path of the report.
 
@@ -24,6 +29,7 @@ def print_summary(
         about: The facts of each dataset.
         summary: The rows of the report.
         report: Its path.
+        overall: The rows over all tasks; none where there is one.
     """
     names = shortest(about)
     cautions = {names[dataset]: facts["caution"] for dataset, facts in about.items()}
@@ -42,6 +48,17 @@ def print_summary(
         screen.print(table)
         if cautions.get(dataset):
             say(screen, f"{dataset}: {cautions[dataset]}")
+    if overall:
+        table = Table(title="all tasks together", title_justify="left", box=None)
+        table.add_column("set", overflow="fold")
+        table.add_column("gain [95%], units of each task", justify="right", no_wrap=True)
+        table.add_column("verdict", overflow="fold")
+        for row in overall:
+            numbers = [row[name] for name in ("gain", "gain_low", "gain_high")]
+            gain = "" if None in numbers else "{:+.2f} [{:+.2f}, {:+.2f}]".format(*numbers)
+            table.add_row(*map(visible, (row["set"], gain, row["verdict"])))
+        screen.print()
+        screen.print(table)
     screen.print()
     say(screen, f"report: {report}")
 

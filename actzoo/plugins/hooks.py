@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from actzoo.models.model import Model
     from actzoo.rules import Rule
     from actzoo.tasks.task import Dataset
-    from actzoo.values import ActivationSet, ExecutorPlugin
+    from actzoo.values import ActivationSet, ExecutorPlugin, Suite
 
 hookspec = pluggy.HookspecMarker("actzoo")
 hookimpl = pluggy.HookimplMarker("actzoo")
@@ -41,6 +41,11 @@ def actzoo_models() -> Iterable[Model]:  # type: ignore[empty-body]
 @hookspec
 def actzoo_rules() -> Iterable[Rule]:  # type: ignore[empty-body]
     """Return the rules of mixtures that this plugin adds."""
+
+
+@hookspec
+def actzoo_suites() -> Iterable[Suite]:  # type: ignore[empty-body]
+    """Return the suites that this plugin adds."""
 
 
 @hookspec

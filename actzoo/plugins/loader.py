@@ -35,17 +35,18 @@ from actzoo.rules import Rule
 from actzoo.sources.guarded import guarded
 from actzoo.sources.locate import name_of, version_of
 from actzoo.tasks.task import Dataset
-from actzoo.values import ActivationSet, ExecutorPlugin
+from actzoo.values import ActivationSet, ExecutorPlugin, Suite
 
 GROUP = "actzoo"
 
-Offer = Activation | ActivationSet | Dataset | Model | Rule | ExecutorPlugin
+Offer = Activation | ActivationSet | Dataset | Model | Rule | Suite | ExecutorPlugin
 HOOKS: dict[str, type[Offer]] = {
     "actzoo_activations": Activation,
     "actzoo_sets": ActivationSet,
     "actzoo_datasets": Dataset,
     "actzoo_models": Model,
     "actzoo_rules": Rule,
+    "actzoo_suites": Suite,
     "actzoo_executors": ExecutorPlugin,
 }
 """The type of the values that each hook returns."""

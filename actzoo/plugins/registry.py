@@ -22,7 +22,7 @@ from actzoo.plugins.catalogue import Catalogue
 from actzoo.plugins.loader import GROUP, Loader, Origin, PluginState, discover, misnamed, unreadable
 from actzoo.rules import Rule
 from actzoo.tasks.task import Dataset
-from actzoo.values import ActivationSet, ExecutorPlugin
+from actzoo.values import ActivationSet, ExecutorPlugin, Suite
 
 
 class Registry:
@@ -34,6 +34,7 @@ class Registry:
         self.datasets: Catalogue[Dataset] = Catalogue("dataset")
         self.models: Catalogue[Model] = Catalogue("model")
         self.rules: Catalogue[Rule] = Catalogue("rule")
+        self.suites: Catalogue[Suite] = Catalogue("suite")
         self.executors: Catalogue[ExecutorPlugin] = Catalogue("executor")
         self.plugins: list[PluginState] = []
         loader = Loader()
@@ -55,6 +56,8 @@ class Registry:
             self.models.add(offer, origin)
         elif isinstance(offer, Rule):
             self.rules.add(offer, origin)
+        elif isinstance(offer, Suite):
+            self.suites.add(offer, origin)
         elif isinstance(offer, ExecutorPlugin):
             self.executors.add(offer, origin)
 

@@ -14,7 +14,6 @@ from actzoo.report.statistics import (
     LEVEL,
     Interval,
     holm,
-    paired_p,
     smallest_detectable,
     t_interval,
 )
@@ -25,7 +24,6 @@ from actzoo.report.verdicts import (
     NO_SEED,
     NO_SPREAD,
     ONE_SEED,
-    beyond,
     differences,
 )
 from actzoo.report.view import Cell, Group, Study, Variant
@@ -96,7 +94,6 @@ class Beside:
         lacking: Those of only_a that are whole sets.
         unlike: In what the two sides were not made alike.
         family: How many tests Holm's p-values are adjusted for.
-        out_of_reach: Why no row can come out; "" where one can.
     """
 
     rows: tuple[Compared, ...]
@@ -105,7 +102,6 @@ class Beside:
     lacking: tuple[str, ...]
     unlike: tuple[Difference, ...]
     family: int
-    out_of_reach: str
 
 
 def hold(a: Study, b: Study, *, set_a: str = "", set_b: str = "") -> Beside:
@@ -139,7 +135,6 @@ def hold(a: Study, b: Study, *, set_a: str = "", set_b: str = "") -> Beside:
         lacking,
         unlike(_pairs(rows)),
         len(tested),
-        beyond([row.difference.n for row in tested]),
     )
 
 
@@ -209,6 +204,7 @@ def _row(where: Where, mine: Side, its: Side) -> Compared:
     gaps = differences(b, a)
     both = {c.seed for c in a.cells} & {c.seed for c in b.cells}
     seeds = tuple(sorted(gaps))
+    difference = t_interval([gaps[seed] for seed in seeds])
     return Compared(
         dataset,
         model,
@@ -221,8 +217,8 @@ def _row(where: Where, mine: Side, its: Side) -> Compared:
         max(group.decimals, other.decimals),
         t_interval([a.score[seed] for seed in seeds]),
         t_interval([b.score[seed] for seed in seeds]),
-        t_interval([gaps[seed] for seed in seeds]),
-        math.nan if len(seeds) < len(both) else paired_p([gaps[seed] for seed in seeds]),
+        difference,
+        math.nan if len(seeds) < len(both) else difference.p,
     )
 
 
@@ -322,5 +318,4 @@ def document(beside: Beside) -> dict[str, Any]:
         "only_a": list(beside.only_a),
         "only_b": list(beside.only_b),
         "comparisons": beside.family,
-        "out_of_reach": beside.out_of_reach,
     }

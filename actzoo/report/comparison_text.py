@@ -7,7 +7,7 @@ from pathlib import Path
 
 from actzoo.escaping import markdown as plain
 from actzoo.report.comparison import Beside
-from actzoo.report.statistics import LEVEL, PERMUTE_FROM, POWER
+from actzoo.report.statistics import LEVEL, POWER
 from actzoo.report.text import (
     code,
     detectable,
@@ -57,8 +57,6 @@ def markdown(beside: Beside, a: Path, b: Path) -> str:
         headers = ("set", "seeds", f"A{unit}", f"B{unit}", f"B − A{gap}", "95% interval")
         more = ("p (Holm)", "smallest detectable", "verdict")
         parts.append(table((*headers, *more), lines, words=1))
-    if beside.out_of_reach:
-        parts.append(f"> [!WARNING]\n> **{beside.out_of_reach}**")
     for side, only in (("A", beside.only_a), ("B", beside.only_b)):
         if only:
             parts.append(
@@ -76,18 +74,9 @@ def _metrics(beside: Beside) -> str:
 
 def how_to_read(beside: Beside) -> str:
     """What the numbers are, in a few sentences."""
-    fewest = min((len(r.seeds) for r in beside.rows), default=0)
-    most = max((len(r.seeds) for r in beside.rows), default=0)
-    flips = "the permutation test that flips the signs of the differences"
-    if most < PERMUTE_FROM:
-        test = "the paired t test"
-    elif fewest < PERMUTE_FROM:
-        test = f"the paired t test, from {PERMUTE_FROM} seeds on {flips}"
-    else:
-        test = flips
     return (
         f"Test {_metrics(beside)} of B minus that of A with the same seed, mean over the seeds "
-        f"that both have, with its paired 95% t interval. p is that of {test}, "
+        f"that both have, with its paired 95% t interval. p is that of the paired t test, "
         + (
             f"adjusted by Holm's method over {plural(beside.family, 'comparison')}"
             if beside.family

@@ -9,6 +9,8 @@ from typing import Any
 from actzoo.escaping import markdown
 from actzoo.report.figures import Figures, write_figures
 from actzoo.report.order import by_score
+from actzoo.report.overall import overall
+from actzoo.report.overall import rows as overall_rows
 from actzoo.report.text import listed
 from actzoo.report.tuning import read_tuned
 from actzoo.report.unlike import refuse_mixed
@@ -31,6 +33,7 @@ class Report:
         study: What was run, in the order of the report.
         folder: Where it goes.
         comparisons: Each set beside the baseline, group by group.
+        overall: Each set over all tasks; None where there is one task.
         tuned: What tuning tried and chose.
 
     Raises:
@@ -51,13 +54,16 @@ class Report:
         self.study = study if keep_order else by_score(study)
         self.folder = folder
         self.comparisons = compare(self.study)
+        self.overall = overall(self.study, self.comparisons)
         self.tuned = read_tuned(self.study)
         self._form = figure_format
 
     @cached_property
     def figures(self) -> Figures:
         """Its figures, which are drawn when they are first asked for."""
-        return write_figures(self.study, self.comparisons, self.tuned, self.folder, self._form)
+        return write_figures(
+            self.study, self.comparisons, self.tuned, self.folder, self._form, self.overall
+        )
 
     @property
     def rows(self) -> list[dict[str, Any]]:
@@ -69,6 +75,15 @@ class Report:
         number that is not known is None.
         """
         return rows(self.study, self.comparisons)
+
+    @property
+    def overall_rows(self) -> list[dict[str, Any]]:
+        """One dict for each set over all tasks, the best first; none where there is one task.
+
+        Keys: set, gain with gain_low and gain_high (above 0 is better than the baseline, in units
+        of each task), adjusted_p, smallest_detectable, mean_rank, unable (in words), verdict.
+        """
+        return overall_rows(self.overall)
 
     @property
     def one_seed(self) -> bool:

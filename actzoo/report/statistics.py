@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -15,10 +14,6 @@ CONFIDENCE = 0.95
 LEVEL = 0.05
 """Two-sided level of every test."""
 POWER = 0.80
-PERMUTE_FROM = 10
-"""From so many seeds on, the test is a permutation test: it assumes no normal differences."""
-RESAMPLES = 2**14
-"""Sign flips drawn by it; up to 14 seeds these are all there are, and the test is exact."""
 _FLAT = 1e-9
 """A spread below this, beside the values' size, is rounding: then there is no interval."""
 
@@ -76,49 +71,82 @@ def t_interval(values: Sequence[float] | NDArray[np.float64]) -> Interval:
     return Interval(x.size, mean, sd, quantile * sd / math.sqrt(x.size))
 
 
-def paired_p(differences: Sequence[float]) -> float:
-    """p-value of the two-sided test that paired differences are 0 on average.
+class Combined(NamedTuple):
+    """A mean over several tasks, with its two-sided 95% t interval.
 
-    Below ten differences it is the paired t test. From ten on it is the permutation test that
-    flips the sign of each, which only assumes that a difference is as likely as its opposite
-    where there is no effect: exact up to 14 of them, then over 16,384 draws with a fixed
-    generator.
+    Attributes:
+        mean: The mean over the tasks of their means; nan without any.
+        error: Its standard error.
+        freedom: Degrees of freedom of the test.
+    """
+
+    mean: float
+    error: float
+    freedom: float
+
+    @property
+    def half(self) -> float:
+        """Half the interval's width."""
+        return float(special.stdtrit(self.freedom, 0.5 + CONFIDENCE / 2)) * self.error
+
+    @property
+    def low(self) -> float:
+        """Lower end."""
+        return self.mean - self.half
+
+    @property
+    def high(self) -> float:
+        """Upper end."""
+        return self.mean + self.half
+
+    @property
+    def p(self) -> float:
+        """p-value of the two-sided t test against 0."""
+        return float(2 * special.stdtr(self.freedom, -abs(self.mean) / self.error))
+
+
+def task_unit(differences: Sequence[Sequence[float]]) -> float:
+    """The typical difference on a task: the median over sets of the root mean square.
+
+    A mean square about 0, and not about the mean, stays the same when all differences of a seed
+    change their sign. So what is divided by it keeps the size of its test, however few seeds and
+    sets there are.
+
+    Args:
+        differences: Of each set to the baseline, one a seed. Sets that differ nowhere are left out.
 
     Returns:
-        The p-value; nan below two differences, and below ten if they are all equal.
+        The unit; 1 where nothing differs.
     """
-    if len(differences) < PERMUTE_FROM:
-        return t_interval(differences).p
-    return _sign_flip_p(tuple(differences))
+    squares = [float(np.square(some).mean()) for some in differences if len(some)]
+    squares = [square for square in squares if square > 0]
+    return math.sqrt(float(np.median(squares))) if squares else 1.0
 
 
-@functools.cache  # a report needs the same one several times
-def _sign_flip_p(differences: tuple[float, ...]) -> float:
-    from scipy import stats  # takes half a second to import
+def combined(tasks: Sequence[Sequence[float]], repeats: Sequence[bool]) -> Combined:
+    """The mean over tasks, blocked by task: each task's spread is that of its own seeds.
 
-    values = np.array(differences)
-    scale = float(np.abs(values).max())
-    if scale == 0:
-        return 1.0
+    The degrees of freedom are Satterthwaite's. Where the differences of a set are equal at every
+    seed, their spread is taken to be the unit: few seeds say nothing of it.
 
-    def mean(values: NDArray[np.float64], axis: int) -> Any:
-        # Accuracies are whole counts, so means are often equal, but for rounding: they count.
-        return values.mean(axis=axis).round(10)
-
-    test = stats.permutation_test(
-        (values / scale,),
-        mean,
-        permutation_type="samples",
-        vectorized=True,
-        n_resamples=RESAMPLES,
-        rng=0,
-    )
-    return float(test.pvalue)
-
-
-def least_p(n: int) -> float:
-    """The least p-value that `paired_p` can give for n differences, however large they are."""
-    return 0.0 if n < PERMUTE_FROM else 2 / min(2**n, RESAMPLES + 1)
+    Args:
+        tasks: Differences by task, one a seed, in units of the task (`task_unit`).
+        repeats: Whether the seeds of a task do not vary at all, for any set. Then they are
+            repeats of one observation.
+    """
+    means, variances, freedoms = [], [], []
+    for values, repeated in zip(tasks, repeats, strict=True):
+        interval = t_interval(values)
+        sd = interval.sd if interval.sd > 0 else 1.0
+        n = 1 if repeated else interval.n
+        means.append(interval.mean)
+        variances.append(sd**2 / n)
+        freedoms.append(max(1, n - 1))
+    if not means:
+        return Combined(math.nan, math.nan, math.nan)
+    total = math.fsum(variances)
+    below = math.fsum(v**2 / f for v, f in zip(variances, freedoms, strict=True))
+    return Combined(math.fsum(means) / len(means), math.sqrt(total) / len(means), total**2 / below)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -146,7 +174,16 @@ def smallest_detectable(sd: float, n: int, comparisons: int = 1) -> float:
     """
     if n < 2 or not sd > 0:
         return math.nan
-    freedom = n - 1
+    return detectable_shift(n - 1, comparisons) * sd / math.sqrt(n)
+
+
+def detectable_shift(freedom: float, comparisons: int = 1) -> float:
+    """The true difference that a t test finds with 80% power, in standard errors.
+
+    Args:
+        freedom: Degrees of freedom.
+        comparisons: As for `smallest_detectable`.
+    """
     critical = -float(special.stdtrit(freedom, LEVEL / comparisons / 2))
 
     def missing(shift: float) -> float:
@@ -156,8 +193,7 @@ def smallest_detectable(sd: float, n: int, comparisons: int = 1) -> float:
     high = critical + 1.0
     while missing(high) < 0:
         high *= 2
-    shift = float(optimize.brentq(missing, 0.0, high))
-    return shift * sd / math.sqrt(n)
+    return float(optimize.brentq(missing, 0.0, high))
 
 
 def r_squared(x: ArrayLike, y: ArrayLike) -> float:

@@ -11,7 +11,7 @@ import numpy as np
 from tabulate import tabulate
 
 from actzoo.escaping import markdown_code
-from actzoo.report.statistics import Interval
+from actzoo.report.statistics import Combined, Interval
 from actzoo.tasks.objective import Metric
 
 UNKNOWN = "–"
@@ -100,7 +100,7 @@ def with_half(interval: Interval, decimals: int = 2) -> str:
     return number(interval.mean, decimals) + same
 
 
-def ends(interval: Interval, decimals: int = 2) -> str:
+def ends(interval: Interval | Combined, decimals: int = 2) -> str:
     """The ends of an interval."""
     if not math.isfinite(interval.half):
         return UNKNOWN

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from actzoo.report.statistics import (
     LEVEL,
     Interval,
     holm,
-    least_p,
-    paired_p,
     smallest_detectable,
     t_interval,
 )
@@ -32,7 +30,7 @@ class Comparison:
         variant: The set.
         score: Of the test in the unit of the metric, over its seeds.
         difference: To the baseline, paired by seed.
-        adjusted_p: Holm's p-value among all comparisons of the study; nan without a test.
+        adjusted_p: Holm's p-value, among the comparisons that `compare` says; nan without a test.
         smallest: The smallest true difference these seeds could show; nan without spread.
         verdict: In words.
         best: Whether it is better than every other set of the group.
@@ -57,23 +55,32 @@ def compare(study: Study) -> list[list[Comparison]]:
     """Every set beside the baseline of its group: one list a group, in the study's order.
 
     The rules: a verdict needs every seed of both sides. It is "better" or "worse" where
-    Holm's p-value, over all comparisons with a baseline in the study, on whatever dataset
-    and with whatever network, is below 0.05.
+    Holm's p-value is below 0.05: over all sets where there is one group, and over the groups of
+    the set where there are several. (Over sets, the test over all tasks is then adjusted:
+    `actzoo.report.overall`.)
     """
-    others = [(g, v) for g in study.groups for v in g.variants if v is not g.baseline]
-    tests = [_test(v, g.baseline) for g, v in others]
-    count = max(1, sum(not math.isnan(p) for p in tests))
-    adjusted = {id(v): p for (_, v), p in zip(others, holm(tests), strict=True)}
-    return [_of_group(group, adjusted, count) for group in study.groups]
+    families: dict[str, list[tuple[Variant, float]]] = {}
+    for group in study.groups:
+        for v in group.variants:
+            if v is not group.baseline:
+                family = v.label if len(study.groups) > 1 else ""
+                families.setdefault(family, []).append((v, _test(v, group.baseline)))
+    adjusted: dict[int, tuple[float, int]] = {}
+    for some in families.values():
+        p_values = [p for _, p in some]
+        count = max(1, sum(not math.isnan(p) for p in p_values))
+        of_variant = zip(some, holm(p_values), strict=True)
+        adjusted |= {id(v): (p, count) for (v, _), p in of_variant}
+    return [_of_group(group, adjusted) for group in study.groups]
 
 
 def _test(variant: Variant, baseline: Variant) -> float:
     if not (variant.complete and baseline.complete):
         return math.nan
-    return paired_p(list(differences(variant, baseline).values()))
+    return t_interval(list(differences(variant, baseline).values())).p
 
 
-def _of_group(group: Group, adjusted: dict[int, float], count: int) -> list[Comparison]:
+def _of_group(group: Group, adjusted: dict[int, tuple[float, int]]) -> list[Comparison]:
     winner = best(group)
     rows = []
     for variant in group.variants:
@@ -83,38 +90,17 @@ def _of_group(group: Group, adjusted: dict[int, float], count: int) -> list[Comp
             smallest, verdict = math.nan, BASELINE
         else:
             difference = t_interval(list(differences(variant, group.baseline).values()))
-            p = adjusted[id(variant)]
+            p, count = adjusted[id(variant)]
             smallest = smallest_detectable(difference.sd, difference.n, count)
             verdict = _verdict(group, variant, difference, p)
         best_here = winner is variant
         rows.append(Comparison(variant, score, difference, p, smallest, verdict, best_here))
-    return rows
-
-
-def out_of_reach(comparisons: list[list[Comparison]]) -> str:
-    """Why no comparison can come out, in a sentence; "" where one can.
-
-    A permutation test of few seeds has a least p-value; times enough comparisons it is not
-    below the level, whatever the seeds say.
-    """
-    tested = [c for some in comparisons for c in some if not math.isnan(c.adjusted_p)]
-    return beyond([c.difference.n for c in tested])
-
-
-def beyond(seeds: list[int]) -> str:
-    """The same of comparisons over so many seeds each."""
-    if not seeds:
-        return ""
-    least = min(map(least_p, seeds)) * len(seeds)
-    if least < LEVEL:
-        return ""
-    most = max(seeds)
-    enough = next((n for n in range(most, 15) if least_p(n) * len(seeds) < LEVEL), None)
-    more = f"; {enough} seeds could" if enough else ""
-    return (
-        f"{most} seeds cannot show any difference in {len(seeds)} comparisons: the least p "
-        f"that the permutation test can give, times their number, is {least:.2g}{more}."
-    )
+    # Holm's two families may disagree: nobody is best whose verdict beside the baseline is none.
+    agree = ("worse",) if winner is group.baseline else ("better",)
+    judged = [row for row in rows if winner is row.variant or winner is group.baseline]
+    if all(row.verdict in (BASELINE, *agree) for row in judged):
+        return rows
+    return [replace(row, best=False) for row in rows]
 
 
 def _verdict(group: Group, variant: Variant, difference: Interval, p: float) -> str:
@@ -146,8 +132,8 @@ def best(group: Group) -> Variant | None:
             continue
         paired = [list(differences(variant, v).values()) for v in others]
         if not all(group.metric.gain(sum(values)) > 0 for values in paired):
-            continue  # tests take a while, and at most a few sets come this far
-        if all(p < LEVEL for p in holm([paired_p(d) for d in paired])):  # nan is not below
+            continue
+        if all(p < LEVEL for p in holm([t_interval(d).p for d in paired])):  # nan is not below
             return variant
     return None
 

@@ -48,6 +48,31 @@ def test_coverage_of_three_seeds() -> None:
     assert 0.94 < hits < 0.96
 
 
+@pytest.mark.parametrize("draw", ["normal", "uniform", "laplace"])
+@pytest.mark.parametrize(("seeds", "comparisons"), [(3, 1), (5, 3), (10, 26)])
+def test_size_is_at_most_nominal(draw: str, seeds: int, comparisons: int) -> None:
+    # All differences to one baseline, whose own noise they share, as in a report.
+    rng = np.random.default_rng(7)
+    runs = 2000
+    noise = getattr(rng, draw)(size=(runs, comparisons + 1, seeds))
+    wrong = 0
+    for some in noise:
+        p = [t_interval(values - some[0]).p for values in some[1:]]
+        wrong += min(holm(p)) < 0.05
+    assert wrong / runs < 0.05 + 2.6 * math.sqrt(0.05 * 0.95 / runs)
+
+
+def test_ten_seeds_have_power_in_26_comparisons() -> None:
+    rng = np.random.default_rng(8)
+    shift = smallest_detectable(1.0, 10, 26)
+    found = 0
+    for _ in range(400):
+        values = rng.normal(0, 1, (26, 10))
+        values[0] += shift
+        found += holm([t_interval(some).p for some in values])[0] < 0.05
+    assert found / 400 > 0.8 - 2.6 * math.sqrt(0.8 * 0.2 / 400)
+
+
 def test_holm_by_hand() -> None:
     # Sorted 0.01, 0.02, 0.03, 0.5: times 4, 3, 2, 1, never falling.
     assert holm([0.03, 0.01, 0.5, 0.02]) == pytest.approx([0.06, 0.04, 0.5, 0.06])

@@ -11,7 +11,8 @@ from matplotlib.figure import Figure
 
 from actzoo.errors import StoreError, UsageError
 from actzoo.files import digest, read_bytes, read_json, remove, write_json
-from actzoo.report.figures import curves, overview, scores, style, training, tuning
+from actzoo.report.figures import curves, overview, profiles, scores, style, training, tuning
+from actzoo.report.overall import Overall
 from actzoo.report.tuning import Pairs, of_group
 from actzoo.report.verdicts import Comparison
 from actzoo.report.view import Group, Study, Variant, slug
@@ -39,8 +40,10 @@ class Figures:
     form: str
     paths: dict[Place, list[str]] = field(default_factory=dict)
 
-    def of(self, kind: str, group: Group, mixture: Variant | None = None) -> list[str]:
-        """The figures of a kind; none where there is nothing to draw."""
+    def of(
+        self, kind: str, group: Group | None = None, mixture: Variant | None = None
+    ) -> list[str]:
+        """The figures of a kind, of all tasks without a group; none where nothing is to draw."""
         return self.paths.get(_place(kind, group, mixture), [])
 
     @property
@@ -70,12 +73,16 @@ class Figures:
             write_json(path, {p.name: digest(read_bytes(p)) for p in ours})
 
     def write(
-        self, draw: Callable[[], Figure], kind: str, group: Group, mixture: Variant | None = None
+        self,
+        draw: Callable[[], Figure],
+        kind: str,
+        group: Group | None = None,
+        mixture: Variant | None = None,
     ) -> None:
         """Draw a figure and write it."""
         known = self.paths.setdefault(_place(kind, group, mixture), [])
-        words = [kind, group.slug]
-        if mixture is not None and len(group.mixtures) > 1:
+        words = [kind, group.slug] if group is not None else [kind]
+        if group is not None and mixture is not None and len(group.mixtures) > 1:
             words.append(f"mixture-{group.mixtures.index(mixture) + 1}")
         if known:
             words.append(str(len(known) + 1))
@@ -87,9 +94,9 @@ class Figures:
         known.append(name)
 
 
-def _place(kind: str, group: Group, mixture: Variant | None) -> Place:
+def _place(kind: str, group: Group | None, mixture: Variant | None) -> Place:
     which = () if mixture is None else (*mixture.members, mixture.control)
-    return kind, group.dataset, group.model, which
+    return (kind, group.dataset, group.model, which) if group else (kind, "", "", which)
 
 
 def write_figures(
@@ -98,6 +105,7 @@ def write_figures(
     tuned: Mapping[Subject, Tuned],
     folder: Path,
     figure_format: str = "png",
+    overall: Overall | None = None,
 ) -> Figures:
     """Write every figure of a report; those of an earlier one that it lacks are removed.
 
@@ -110,6 +118,9 @@ def write_figures(
             f"figure format {figure_format!r}; expected one of {', '.join(style.FORMATS)}"
         )
     figures = Figures(folder, figure_format)
+    if overall is not None:
+        panels = profiles.collect_profiles(study, overall)
+        figures.write(partial(profiles.draw_profiles, panels), profiles.KIND)
     for group, some in zip(study.groups, comparisons, strict=True):
         _of_tuning(group, some, of_group(group, tuned), figures)
         if any(v.done for v in group.variants):

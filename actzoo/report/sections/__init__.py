@@ -5,6 +5,7 @@ from actzoo.report.sections import (
     functions,
     health,
     learned,
+    overall,
     preference,
     provenance,
     scores,
@@ -15,6 +16,7 @@ from actzoo.report.sections import (
 from actzoo.report.sections.section import AnySection
 
 SECTIONS: tuple[AnySection, ...] = (
+    overall.SECTION,
     answer.SECTION,
     scores.SECTION,
     tuning.SECTION,

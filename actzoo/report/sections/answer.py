@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from actzoo.escaping import markdown, one_line
 from actzoo.report.content import Report
 from actzoo.report.sections.scores import network_updates, ok
-from actzoo.report.sections.section import Section, joined, note
-from actzoo.report.statistics import LEVEL, PERMUTE_FROM, POWER
+from actzoo.report.sections.section import Section, joined, listed_few, note
+from actzoo.report.statistics import LEVEL, POWER
 from actzoo.report.text import (
     code,
     detectable,
@@ -21,12 +21,9 @@ from actzoo.report.text import (
     signed,
     table,
 )
-from actzoo.report.verdicts import NO_DIFFERENCE, ONE_SEED, Comparison, out_of_reach
+from actzoo.report.verdicts import NO_DIFFERENCE, ONE_SEED, Comparison
 from actzoo.report.view import Group, Study, Variant
 from actzoo.training.controls import CONTROLS
-
-NAMED = 8
-"""So many sets a sentence names."""
 
 
 def _table(group: Group, comparisons: Sequence[Comparison]) -> str:
@@ -85,18 +82,11 @@ def _headline(comparisons: Sequence[Comparison], baseline: Variant) -> str:
     for verdict, lead in words.items():
         names = [code(c.variant.name) for c in others if c.verdict == verdict]
         if names:
-            parts.append(f"{lead}: {listed(_few(names))}.")
+            parts.append(f"{lead}: {listed_few(names)}.")
     rest = [code(c.variant.name) for c in others if c.verdict not in (*words, ONE_SEED)]
     if rest:
-        parts.append(f"Without a verdict: {listed(_few(rest))}.")
+        parts.append(f"Without a verdict: {listed_few(rest)}.")
     return " ".join([first, *parts])
-
-
-def _few(names: list[str]) -> list[str]:
-    """Names for a sentence: of many the first, and how many more there are."""
-    if len(names) <= NAMED:
-        return names
-    return [*names[: NAMED - 1], f"{len(names) - NAMED + 1} more"]
 
 
 def _fairness(study: Study) -> list[str]:
@@ -180,11 +170,8 @@ def _how_to_read(report: Report) -> str:
         if one_seed
         else "The interval is the paired t interval."
     )
-    test = (
-        "of the test that flips the signs of the differences (of the paired t test below "
-        f"{PERMUTE_FROM} seeds)"
-        if len(run.seeds) >= PERMUTE_FROM
-        else "of the paired t test"
+    family = (
+        "tasks of the set" if report.overall else "comparisons with the baseline in this report"
     )
     controls = ", controls included," if run.control else ""
     never = " A control itself is never called best." if run.control else ""
@@ -192,8 +179,8 @@ def _how_to_read(report: Report) -> str:
         [
             f"- **difference**: {report.metrics} of the set minus that of the baseline with the "
             f"same seed, mean over the seeds{lower}. {interval}",
-            f'- **verdict**: "better" or "worse" where p {test}, adjusted by Holm for all '
-            f"comparisons with the baseline in this report, is below {LEVEL}; otherwise "
+            f'- **verdict**: "better" or "worse" where p of the paired t test, adjusted by Holm '
+            f"for all {family}, is below {LEVEL}; otherwise "
             f'"{NO_DIFFERENCE}", which does not mean that there is none. A set needs all its '
             f"cells for a verdict.",
             f"- **best**: said only of a set that finished at every seed and whose paired "
@@ -205,11 +192,12 @@ def _how_to_read(report: Report) -> str:
 
 
 def _footnote(report: Report) -> str:
+    things = "tasks" if report.overall else "comparisons"
     return (
         f"[^smallest]: The true difference{', in points,' if report.in_percent else ''} that a "
         f"paired t test with this many seeds would find {100 * POWER:.0f} times in 100, if the "
         f"standard deviation of the differences is the one seen here, at the strictest step of "
-        f"Holm's method ({LEVEL} divided by the number of comparisons). A smaller difference would "
+        f"Holm's method ({LEVEL} divided by the number of {things}). A smaller difference would "
         f"most likely have been missed. From few seeds the standard deviation itself is rough, and "
         f"so is this."
     )
@@ -223,13 +211,11 @@ class Answer:
         report: The report.
         comparable: Whether there is more than the baseline.
         tests: How many comparisons with a baseline were tested.
-        out_of_reach: Why none of them can come out; "" where one can.
     """
 
     report: Report
     comparable: bool
     tests: int
-    out_of_reach: str
 
 
 def collect(report: Report) -> Answer:
@@ -237,7 +223,7 @@ def collect(report: Report) -> Answer:
     every = [c for some in report.comparisons for c in some]
     tests = sum(not math.isnan(c.adjusted_p) for c in every)
     comparable = len(report.study.groups[0].variants) > 1
-    return Answer(report, comparable, tests, out_of_reach(report.comparisons))
+    return Answer(report, comparable, tests)
 
 
 def render(found: Answer) -> str:
@@ -248,13 +234,13 @@ def render(found: Answer) -> str:
         parts += [report.heading(markdown(group.title)), _headline(some, group.baseline)]
         parts += [_table(group, some) if found.comparable else ""]
     if found.tests > 1:
-        several = " in all tables" if len(study.groups) > 1 else ""
+        over = "all of them"
+        if report.overall:
+            over = "the tasks of each set, and not over the sets: that is section 1"
         parts.append(
-            f"{found.tests} comparisons with the baseline{several}: the p-values are adjusted by "
-            f"Holm's method over all of them; the intervals are each on their own."
+            f"{found.tests} comparisons with the baseline: the p-values are adjusted by "
+            f"Holm's method over {over}; the intervals are each on their own."
         )
-    if found.out_of_reach:
-        parts.append(note("WARNING", f"**{found.out_of_reach}**"))
     if failures := _failures(study):
         parts += ["Cells without a result:", failures]
     if found.comparable:
@@ -264,4 +250,4 @@ def render(found: Answer) -> str:
     return joined(parts)
 
 
-SECTION = Section("The answer", collect, render)
+SECTION = Section(lambda r: "Task by task" if r.overall else "The answer", collect, render)

@@ -7,8 +7,11 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from actzoo.report.content import Report
+from actzoo.report.text import listed
 
 T = TypeVar("T")
+NAMED = 8
+"""So many sets a sentence names."""
 
 
 @dataclass(frozen=True)
@@ -50,3 +53,10 @@ def images(paths: Iterable[str], text: str) -> str:
 def note(kind: str, text: str) -> str:
     """Return a box of GitHub: a NOTE, a WARNING, a CAUTION."""
     return f"> [!{kind}]\n> {text}"
+
+
+def listed_few(names: list[str]) -> str:
+    """Return names for a sentence: of many the first, and how many more there are."""
+    if len(names) > NAMED:
+        names = [*names[: NAMED - 1], f"{len(names) - NAMED + 1} more"]
+    return listed(names)

@@ -1,0 +1,157 @@
+"""`actzoo bench --suite`: the rows of a suite one after another, and the report over them."""
+
+from __future__ import annotations
+
+import hashlib
+import shlex
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from actzoo.cli.bench_run import FORM, Asked, Ran, run_one
+from actzoo.cli.output import Screen, print_json, say
+from actzoo.cli.streams import echo
+from actzoo.escaping import visible
+
+if TYPE_CHECKING:
+    from actzoo.report.suite import SuiteReport
+    from actzoo.sweep.prepare import Loaded, Plan
+    from actzoo.values import Suite
+
+
+class PlannedRow(NamedTuple):
+    """A row whose data were looked at, and what a cell takes on one core; 0 if unknown."""
+
+    name: str
+    plan: Plan
+    loaded: Loaded
+    seconds: float
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What `--dry-run` lists."""
+        run, tuning = self.plan.run, len(self.plan.trials)
+        cells = run.cell_count()
+        return {
+            "row": self.name,
+            "datasets": ", ".join(run.datasets),
+            "models": ", ".join(run.models),
+            "seeds": len(run.seeds),
+            "cells": cells,
+            "tuning_cells": tuning,
+            "hours": (cells + tuning) * self.seconds / 3600 if self.seconds else None,
+        }
+
+
+def bench_suite(asked: Asked, screen: Screen) -> int:
+    """Run a suite, or list its rows, and return the exit code."""
+    suite, rows = planned(asked, screen)
+    if asked.options["dry_run"]:
+        return _dry_run(rows, asked.options["as_json"], screen)
+    folder = asked.options["out"] or default_folder(suite, rows)
+    report, ran = run_rows(asked, suite, rows, folder, screen)
+    failed = sum(one.results.failed for one in ran)
+    if asked.options["as_json"]:
+        print_json(
+            {
+                "folder": str(folder),
+                "report": str(folder / "report.md"),
+                "failed": failed,
+                "overall": report.overall_rows,
+                "summary": report.rows,
+            }
+        )
+    else:
+        from actzoo.cli.summary import print_summary
+
+        about = {name: facts for row in rows for name, facts in row.plan.datasets.items()}
+        path = folder / "report.md"
+        print_summary(screen, about, report.rows, path, report.overall_rows)
+    if failed:
+        say(screen, f"{failed} cells failed; the report says why, and --retry-failed runs them")
+    screen.settle()
+    return 1 if failed else 0
+
+
+def planned(asked: Asked, screen: Screen) -> tuple[Suite, list[PlannedRow]]:
+    """Return the suite that was asked for, with the plan of each row; nothing is written.
+
+    Raises:
+        UsageError: No such suite, or a row of it makes no sense.
+    """
+    from actzoo.sweep.prepare import make_plan
+    from actzoo.sweep.rows import find_suite, refuse_twins, seconds_of, settings_of
+
+    suite = find_suite(asked.options["suite"])
+    rows, alone = [], replace(asked, flags={})  # the flags are in the settings of the rows
+    for name, settings in settings_of(suite, asked.flags).items():
+        run = alone.run(settings)
+        say(screen, f"{name}: {run.summary()}")
+        plan, loaded = make_plan(run, asked.root, elsewhere=asked.elsewhere)
+        for note in plan.notes:
+            say(screen, note)
+        rows.append(PlannedRow(name, plan, loaded, seconds_of(suite, name)))
+    pairs = {
+        row.name: {(d, m) for d in row.plan.run.datasets for m in row.plan.run.models}
+        for row in rows
+    }
+    refuse_twins(pairs)
+    return suite, rows
+
+
+def default_folder(suite: Suite, rows: list[PlannedRow]) -> Path:
+    """Return `reports/<suite>-<short hash>`; the hash is over what is asked for."""
+    asked = " ".join(str(row.plan.default_folder()) for row in rows)
+    return Path("reports") / f"{suite.name}-{hashlib.sha256(asked.encode()).hexdigest()[:8]}"
+
+
+def run_rows(
+    asked: Asked, suite: Suite, rows: list[PlannedRow], folder: Path, screen: Screen
+) -> tuple[SuiteReport, list[Ran]]:
+    """Run each row in a folder of its own within the folder, and write the report over them.
+
+    Raises:
+        UsageError, StoreError, TuningError: As `actzoo.sweep.bench.run_plan`.
+    """
+    from actzoo.report.suite import write_suite
+    from actzoo.sweep.rows import SuiteRecord, write_record
+
+    line = shlex.join(["actzoo", *sys.argv[1:]])
+    names = tuple(row.name for row in rows)
+    write_record(folder, SuiteRecord(suite.name, suite.description, names, line))
+    ran = []
+    for number, row in enumerate(rows, start=1):
+        say(screen, f"row {number} of {len(rows)}: {row.name}")
+        ran.append(run_one(asked, row.plan, row.loaded, folder / row.name, line, screen))
+        asked = replace(asked, options={**asked.options, "no_cost": True})  # the first row's do
+    return write_suite(folder, **{name: asked.options[name] for name in FORM}), ran
+
+
+def _dry_run(rows: list[PlannedRow], as_json: bool, screen: Screen) -> int:
+    from actzoo.report.text import duration, plural
+
+    facts = [row.facts for row in rows]
+    if as_json:
+        print_json(facts)
+        return 0
+    for row in facts:
+        hours = row["hours"]
+        words = [
+            row["row"],
+            f"{row['datasets']} with {row['models']}",
+            f"{row['seeds']} seeds",
+            f"{row['cells']} cells + {row['tuning_cells']} that tune",
+            "time unknown" if hours is None else f"{duration(3600 * hours)} on one core",
+        ]
+        echo("  ".join(map(visible, words)))
+    known = [row["hours"] for row in facts if row["hours"] is not None]
+    cells = sum(row["cells"] + row["tuning_cells"] for row in facts)
+    unknown = len(facts) - len(known)
+    more = f", and {plural(unknown, 'row')} of unknown time" if unknown else ""
+    say(
+        screen,
+        f"{plural(cells, 'cell')}: about {duration(3600 * sum(known))} on one core{more}, as the "
+        f"suite estimates it; --executor local runs one cell a core",
+    )
+    return 0

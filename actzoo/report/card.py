@@ -1,0 +1,274 @@
+"""The card of one function: its contract, neighbours and cost, and a suite against others."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from actzoo.activation.nearest import Nearness
+from actzoo.checks import CheckResult
+from actzoo.escaping import markdown, one_line
+from actzoo.report.cost import cost, costs
+from actzoo.report.figures.profiles import KIND
+from actzoo.report.overall import Overall, Profile, overall
+from actzoo.report.sections.section import images, joined, note
+from actzoo.report.statistics import LEVEL, Combined
+from actzoo.report.suite import SuiteReport
+from actzoo.report.text import code, ends, listed, number, p_value, plural, signed, table
+from actzoo.report.verdicts import BASELINE, NO_DIFFERENCE, compare
+from actzoo.report.view import Study
+
+NEAREST = 3
+FAILURES = 8
+"""So many failed checks are spelled out."""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is known of a function without training.
+
+    Attributes:
+        checks: The results of the contract.
+        neighbours: The functions of the zoo, the nearest first; () if it is none of one variable.
+        about: Facts by name: formula, gain, Lipschitz constant, range, provider.
+    """
+
+    checks: Sequence[CheckResult]
+    neighbours: Sequence[Nearness]
+    about: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Against:
+    """The function against one other, over all tasks and on each.
+
+    Attributes:
+        name: The other function.
+        gain: How much better the function is, in units of each task.
+        adjusted_p, smallest, verdict: Of the test over all tasks; the verdict is of the function.
+        better, worse, open: Tasks on which it is better, is worse, or no difference was shown.
+        least: The smallest difference that could have been shown on those, in units of the task:
+            from the finest to the coarsest.
+        untested: Tasks on which it could not be tested.
+    """
+
+    name: str
+    gain: Combined
+    adjusted_p: float
+    smallest: float
+    verdict: str
+    better: tuple[str, ...]
+    worse: tuple[str, ...]
+    open: tuple[str, ...]
+    least: tuple[float, ...]
+    untested: tuple[str, ...]
+
+
+def against(study: Study, members: tuple[str, ...]) -> list[Against]:
+    """Return the function against each other one; Holm is over the others."""
+    groups = []
+    for group in study.groups:
+        own = next(v for v in group.variants if v.members == members and not v.control)
+        groups.append(replace(group, baseline=own))
+    turned = replace(study, groups=tuple(groups))
+    found = overall(turned, compare(turned))
+    if found is None:
+        return []
+    return [_turned(p, turned, found) for p in found.profiles if p.verdict != BASELINE]
+
+
+def _turned(profile: Profile, study: Study, found: Overall) -> Against:
+    """A profile of the other function beside this one, seen from this one."""
+    other_way = {"better": "worse", "worse": "better"}
+    by_verdict: dict[str, list[str]] = {"better": [], "worse": [], NO_DIFFERENCE: [], "": []}
+    least = []
+    for row, group, unit in zip(profile.rows, study.groups, found.units, strict=True):
+        verdict = row.verdict if row is not None else ""
+        verdict = other_way.get(verdict, verdict)
+        by_verdict.get(verdict, by_verdict[""]).append(group.title)
+        if row is not None and verdict == NO_DIFFERENCE and math.isfinite(row.smallest):
+            least.append(row.smallest / unit)
+    better, worse, shown, rest = (tuple(titles) for titles in by_verdict.values())
+    return Against(
+        name=profile.name,
+        gain=profile.gain._replace(mean=-profile.gain.mean),
+        adjusted_p=profile.adjusted_p,
+        smallest=profile.smallest,
+        verdict=other_way.get(profile.verdict, profile.verdict),
+        better=better,
+        worse=worse,
+        open=shown,
+        least=tuple(sorted(least)),
+        untested=rest,
+    )
+
+
+def render(report: SuiteReport, members: tuple[str, ...], facts: Facts) -> str:
+    """Return the card as markdown."""
+    study, name = report.study, code(members[0])
+    rivals = against(study, members)
+    picture = images(report.figures.of(KIND), "Every set beside the baseline on each task")
+    cautions = {g.name: g.about.get("caution", "") for g in study.groups}
+    parts = [
+        f"# Card of {name}",
+        f"{code(str(facts.about['formula']))}" if facts.about.get("formula") else "",
+        *(_missing(report)),
+        summary(name, facts, rivals, len(study.groups)),
+        picture,
+        f"## Against {listed([code(r.name) for r in rivals])}" if rivals else "",
+        _table(rivals, len(study.groups)) if rivals else "",
+        *(_sentence(rival) for rival in rivals),
+        _how_to_read(len(rivals)) if rivals else "",
+        "## The numerics contract",
+        _contract(facts.checks),
+        "## How new it is",
+        novelty(name, facts.neighbours),
+        "## Cost and gain",
+        _cost(report, members),
+        _gain(facts.about),
+        "## Cautions",
+        "\n".join(f"- {markdown(n)}: {markdown(text)}." for n, text in cautions.items() if text),
+        f"All numbers of the suite {code(report.record.name)} are in [report.md](report.md).",
+    ]
+    return joined(parts) + "\n"
+
+
+def summary(name: str, facts: Facts, rivals: Sequence[Against], tasks: int) -> str:
+    """Return the card in a paragraph."""
+    sentences = []
+    for verdict, words in (
+        ("better", f"Over the {plural(tasks, 'task')} together {name} is better than"),
+        ("worse", "it is worse than"),
+        (NO_DIFFERENCE, "no difference was shown from"),
+    ):
+        some = [r for r in rivals if r.verdict == verdict]
+        if some:
+            shown = [f"{code(r.name)} ({_numbers(r)})" for r in some]
+            text = f"{words} {listed(shown)}."
+            sentences.append(text if text.startswith("Over") else text[0].upper() + text[1:])
+    rest = [f"{code(r.name)} ({r.verdict})" for r in rivals if math.isnan(r.adjusted_p)]
+    if rest:
+        sentences.append(f"Without a test: {listed(rest)}.")
+    failed = [check for check in facts.checks if check.status == "failed"]
+    sentences.append(
+        f"It fails {plural(len(failed), 'check')} of the numerics contract."
+        if failed
+        else "It passes the numerics contract."
+    )
+    if facts.neighbours:
+        near = facts.neighbours[0]
+        sentences.append(
+            f"It is {code(near.activation.name)} under another name."
+            if near.same
+            else f"Its nearest function here is {code(near.activation.name)}, at most "
+            f"{near.largest:.3g} away on [−8, 8]."
+        )
+    return " ".join(sentences)
+
+
+def _numbers(rival: Against) -> str:
+    shown = f"gain {signed(rival.gain.mean)} {ends(rival.gain)}"
+    if rival.verdict == NO_DIFFERENCE:
+        return f"{shown}; the smallest that could have been was {number(rival.smallest)}"
+    return shown
+
+
+def _sentence(rival: Against) -> str:
+    """What came of each task against one other, in a sentence or two."""
+    tasks = sum(map(len, (rival.better, rival.worse, rival.open, rival.untested)))
+    parts = []
+    for some, words in ((rival.better, "better"), (rival.worse, "worse")):
+        if some:
+            parts.append(f"{words} on {listed([markdown(task) for task in some])}")
+    first = f"Against {code(rival.name)}: {'; '.join(parts) or 'better or worse on no task'}."
+    if rival.open:
+        text = f"On {len(rival.open)} of {plural(tasks, 'task')} no difference was shown"
+        if rival.least:
+            low, high = rival.least[0], rival.least[-1]
+            between = number(low) if low == high else f"{number(low)} to {number(high)}"
+            text += f"; the smallest that could have been was {between} units of the task"
+        first += f" {text}."
+    if rival.untested:
+        first += f" Not tested: {listed([markdown(task) for task in rival.untested])}."
+    return first
+
+
+def _table(rivals: Sequence[Against], tasks: int) -> str:
+    rows = [
+        (
+            code(r.name),
+            signed(r.gain.mean),
+            ends(r.gain),
+            p_value(r.adjusted_p),
+            number(r.smallest),
+            f"{len(r.better)} / {len(r.worse)} / {len(r.open)}",
+            r.verdict,
+        )
+        for r in rivals
+    ]
+    headers = ("against", "gain (units of each task)", "95% interval", "p (Holm)")
+    of_tasks = f"tasks better / worse / not shown (of {tasks})"
+    return table((*headers, "smallest detectable", of_tasks, "verdict"), rows, words=1)
+
+
+def _how_to_read(rivals: int) -> str:
+    return (
+        f"*Gain* is how much better the function is at the same seed, in units of each task (the "
+        f"typical difference there), mean over the tasks. p is that of one t test over all tasks, "
+        f"blocked by task, adjusted by Holm over {plural(rivals, 'function')}; a verdict needs p "
+        f"below {LEVEL}. On a single task Holm is over the tasks. *Smallest detectable* is the "
+        f"true gain that would be found 80 times in 100."
+    )
+
+
+def _contract(checks: Sequence[CheckResult]) -> str:
+    failed = [check for check in checks if check.status == "failed"]
+    counts = {word: sum(c.status == word for c in checks) for word in ("passed", "expected")}
+    text = f"{plural(counts['passed'], 'check')} passed, {len(failed)} failed"
+    text += f", {counts['expected']} failed as declared" if counts["expected"] else ""
+    rows = [f"- {code(c.key)}: {markdown(one_line(c.message))}" for c in failed[:FAILURES]]
+    more = f"- {len(failed) - FAILURES} more: `actzoo check` lists them"
+    rows += [more] if len(failed) > FAILURES else []
+    return joined([f"{text}.", "\n".join(rows)])
+
+
+def novelty(name: str, neighbours: Sequence[Nearness]) -> str:
+    """Return which functions of the zoo are nearest, and whether it is one of them."""
+    if not neighbours:
+        return f"{name} is no function of one variable: it has no distance to others."
+    same = [code(n.activation.name) for n in neighbours if n.same]
+    lead = (
+        f"{name} is {listed(same)}: the same function, to rounding."
+        if same
+        else f"No function here is the same as {name}. The nearest, by the largest distance "
+        f"on [−8, 8]:"
+    )
+    rows = [
+        (code(n.activation.name), f"{n.largest:.3g}", f"{n.mean:.3g}") for n in neighbours[:NEAREST]
+    ]
+    return joined([lead, table(("function", "largest distance", "mean distance"), rows)])
+
+
+def _cost(report: SuiteReport, members: tuple[str, ...]) -> str:
+    for group in report.study.groups:
+        measured = costs(group)
+        own = next((v for v in group.variants if v.members == members), None)
+        if own is not None and members in measured:
+            return (
+                f"A training step on {markdown(group.title)} takes {cost(own, measured)} of the "
+                f"time of the same step with ReLU (median and quartiles)."
+            )
+    return "The cost was not measured; `actzoo speed` measures it."
+
+
+def _gain(about: Mapping[str, Any]) -> str:
+    names = ("gain", "lipschitz", "range", "limits", "smoothness", "provider")
+    rows = [(name, markdown(str(about[name]))) for name in names if about.get(name)]
+    return table(("fact", "value"), rows, left=2)
+
+
+def _missing(report: SuiteReport) -> list[str]:
+    missing = [code(row) for row in report.record.rows if row not in report.rows_done]
+    return [note("WARNING", f"Not run yet: {listed(missing)}.")] if missing else []
