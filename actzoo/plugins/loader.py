@@ -27,6 +27,7 @@ from packaging.requirements import InvalidRequirement, Requirement
 
 import actzoo
 from actzoo.activation import Activation
+from actzoo.claims import PaperClaim
 from actzoo.errors import DeclarationError
 from actzoo.models.model import Model
 from actzoo.naming import distribution_key, is_plain_name, normal
@@ -39,7 +40,7 @@ from actzoo.values import ActivationSet, ExecutorPlugin
 
 GROUP = "actzoo"
 
-Offer = Activation | ActivationSet | Dataset | Model | Rule | ExecutorPlugin
+Offer = Activation | ActivationSet | Dataset | Model | Rule | ExecutorPlugin | PaperClaim
 HOOKS: dict[str, type[Offer]] = {
     "actzoo_activations": Activation,
     "actzoo_sets": ActivationSet,
@@ -47,6 +48,7 @@ HOOKS: dict[str, type[Offer]] = {
     "actzoo_models": Model,
     "actzoo_rules": Rule,
     "actzoo_executors": ExecutorPlugin,
+    "actzoo_claims": PaperClaim,
 }
 """The type of the values that each hook returns."""
 MOST = 10_000

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from actzoo.claims import PaperClaim
 from actzoo.report.view import Study
 from actzoo.training.protocol import PAPER
 
+PAPER_NAME = "Bansal 2022"
 SOURCE = (
     'V. Bansal, "Activation Functions: Dive into an Optimal Activation Function", '
     "2022, arXiv:2202.12065, Table 1"
@@ -37,3 +41,8 @@ def published(
     if not same or dataset not in TABLE_1:
         return None
     return [dict(zip(FUNCTIONS, row, strict=True)) for row in TABLE_1[dataset]]
+
+
+def of_paper(*, source: str, **fields: Any) -> PaperClaim:
+    """Return a claim of the paper, from its place there and what else there is to say."""
+    return PaperClaim(source=f"{PAPER_NAME}, {source}", **fields)
