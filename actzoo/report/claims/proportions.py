@@ -134,7 +134,7 @@ CLAIMS = (
     ),
     of_paper(
         name="relu_below_half",
-        title="2a ReLU < 1/2 deeper",
+        title="2a ReLU half or less",
         description="In deeper layers ReLU has less than the other functions together.",
         source="equations (14)–(19)",
         quantity="P of ReLU, mean over the layers after the first",

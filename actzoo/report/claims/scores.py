@@ -41,7 +41,9 @@ def over_best_member(study: Study) -> Measurement | None:
         best = max(members, key=lambda v: metric.gain(v.mean))
         pairs.append((mixed, best))
         notes.append(f"{best.name} on {mixed.group.name}")
-    return gains(pairs, f"the best member is {', '.join(notes)}")
+    return gains(
+        pairs, f"the best member is {', '.join(notes)}, chosen on these seeds, which favours it"
+    )
 
 
 def over_control(name: str, which: int = 0) -> Callable[[Study], Measurement | None]:

@@ -165,8 +165,8 @@ CLAIMS = (
         below=True,
     ),
     of_paper(
-        name="leakier_than_chance",
-        title="3c leakier than chance",
+        name="nearer_than_chance",
+        title="3c nearer than chance",
         description="The learnt A is nearer to a LeakyReLU than a mixture that was not learnt.",
         source="implied by equations (20) and (21)",
         quantity="mean h2/h1 of random P minus that of the learnt P, mean over the layers",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -11,7 +11,8 @@ from matplotlib.figure import Figure
 
 from actzoo.errors import StoreError, UsageError
 from actzoo.files import digest, read_bytes, read_json, remove, write_json
-from actzoo.report.figures import curves, overview, scores, style, training, tuning
+from actzoo.report.claims.findings import Finding
+from actzoo.report.figures import claims, curves, overview, scores, style, training, tuning
 from actzoo.report.tuning import Pairs, of_group
 from actzoo.report.verdicts import Comparison
 from actzoo.report.view import Group, Study, Variant, slug
@@ -39,7 +40,9 @@ class Figures:
     form: str
     paths: dict[Place, list[str]] = field(default_factory=dict)
 
-    def of(self, kind: str, group: Group, mixture: Variant | None = None) -> list[str]:
+    def of(
+        self, kind: str, group: Group | None = None, mixture: Variant | None = None
+    ) -> list[str]:
         """The figures of a kind; none where there is nothing to draw."""
         return self.paths.get(_place(kind, group, mixture), [])
 
@@ -70,12 +73,16 @@ class Figures:
             write_json(path, {p.name: digest(read_bytes(p)) for p in ours})
 
     def write(
-        self, draw: Callable[[], Figure], kind: str, group: Group, mixture: Variant | None = None
+        self,
+        draw: Callable[[], Figure],
+        kind: str,
+        group: Group | None = None,
+        mixture: Variant | None = None,
     ) -> None:
-        """Draw a figure and write it."""
+        """Draw a figure and write it; without a group it is of the whole study."""
         known = self.paths.setdefault(_place(kind, group, mixture), [])
-        words = [kind, group.slug]
-        if mixture is not None and len(group.mixtures) > 1:
+        words = [kind] if group is None else [kind, group.slug]
+        if group is not None and mixture is not None and len(group.mixtures) > 1:
             words.append(f"mixture-{group.mixtures.index(mixture) + 1}")
         if known:
             words.append(str(len(known) + 1))
@@ -87,14 +94,16 @@ class Figures:
         known.append(name)
 
 
-def _place(kind: str, group: Group, mixture: Variant | None) -> Place:
-    return kind, group.dataset, group.model, mixture.members if mixture is not None else ()
+def _place(kind: str, group: Group | None, mixture: Variant | None) -> Place:
+    dataset, model = ("", "") if group is None else (group.dataset, group.model)
+    return kind, dataset, model, mixture.members if mixture is not None else ()
 
 
 def write_figures(
     study: Study,
     comparisons: list[list[Comparison]],
     tuned: Mapping[Subject, Tuned],
+    findings: Sequence[Finding],
     folder: Path,
     figure_format: str = "png",
 ) -> Figures:
@@ -109,6 +118,8 @@ def write_figures(
             f"figure format {figure_format!r}; expected one of {', '.join(style.FORMATS)}"
         )
     figures = Figures(folder, figure_format)
+    if drawn := claims.measured(findings):
+        figures.write(partial(claims.draw_claims, drawn), "claims")
     for group, some in zip(study.groups, comparisons, strict=True):
         _of_tuning(group, some, of_group(group, tuned), figures)
         if any(v.done for v in group.variants):

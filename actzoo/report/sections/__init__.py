@@ -2,6 +2,7 @@
 
 from actzoo.report.sections import (
     answer,
+    claims,
     functions,
     health,
     learned,
@@ -17,6 +18,7 @@ from actzoo.report.sections.section import AnySection
 SECTIONS: tuple[AnySection, ...] = (
     answer.SECTION,
     scores.SECTION,
+    claims.SECTION,
     tuning.SECTION,
     preference.SECTION,
     functions.SECTION,
