@@ -28,12 +28,17 @@ TABLE_1: dict[str, tuple[tuple[float, float, float], ...]] = {
 """P of relu, tanh and sin by dataset and layer, as printed."""
 
 
+def short(name: str) -> str:
+    """Return the name of a built-in function without its distribution, as the paper has it."""
+    return name.removeprefix("actzoo:")
+
+
 def published(
     study: Study, dataset: str, model: str, members: tuple[str, ...]
 ) -> list[dict[str, float]] | None:
     """The paper's P by layer and function; None where the run is not the paper's experiment."""
     same = (
-        {name.removeprefix("actzoo:") for name in members} == set(FUNCTIONS)
+        {short(name) for name in members} == set(FUNCTIONS)
         and model == "paper_cnn"
         and study.run.protocol == PAPER
         and study.run.limit is None

@@ -11,16 +11,16 @@ from numpy.typing import NDArray
 
 from actzoo.claims import Measurement
 from actzoo.errors import NotRunError
-from actzoo.report.bansal2022 import FUNCTIONS
+from actzoo.report.bansal2022 import FUNCTIONS, short
 from actzoo.report.view import Floats, Group, Study, Variant
 
 Truths = NDArray[np.bool_]
 FROZEN = "frozen"
-JOINT = "joint"
+JOINT, JOINT_LONG = "joint", "joint-long"
 SHUFFLED = "shuffled"
 W_STARTS = "w-start"
 W_SCALE = "w-scale"
-"""The names of the controls, or what they begin with: `joint-20`, `w-start-1`."""
+"""The names of the controls; of the last two what comes before a number, as in `w-start-1`."""
 
 
 class PaperMixture(NamedTuple):
@@ -52,19 +52,16 @@ class PaperMixture(NamedTuple):
 
 def proportions(variant: Variant, name: str = "P") -> Floats:
     """Return P of a mixture of the paper's functions, in the paper's order."""
-    order = [_short(variant).index(function) for function in FUNCTIONS]
+    names = list(map(short, variant.members))
+    order = [names.index(function) for function in FUNCTIONS]
     found = variant.numbers(lambda r: [getattr(layer, name) for layer in r.layers])
     return found[..., order]
-
-
-def _short(variant: Variant) -> list[str]:
-    return [name.removeprefix("actzoo:") for name in variant.members]
 
 
 def is_papers(variant: Variant) -> bool:
     """Return whether this is a weighted sum of relu, tanh and sin in two layers or more."""
     return (
-        sorted(_short(variant)) == sorted(FUNCTIONS)
+        sorted(map(short, variant.members)) == sorted(FUNCTIONS)
         and variant.layers >= 2
         and not variant.rule.terms
     )
@@ -98,14 +95,19 @@ def whole(group: Group, variant: Variant) -> Variant:
     return variant
 
 
+def is_called(variant: Variant, name: str) -> bool:
+    """Return whether a set is the control of that name, or one of those that it numbers."""
+    return re.fullmatch(rf"{re.escape(name)}(-\d+)?", variant.control) is not None
+
+
 def controls(mixed: PaperMixture, name: str) -> list[Variant]:
-    """Return the controls of a mixture whose name is this or begins so, in order of their numbers.
+    """Return the controls of a mixture of that name, or of that name with numbers, in their order.
 
     Raises:
         NotRunError: There is none, or some of its cells have no result.
     """
     own = (v for v in mixed.group.variants if v.members == mixed.variant.members)
-    found = [v for v in own if v.control == name or v.control.startswith(f"{name}-")]
+    found = [v for v in own if is_called(v, name)]
     if not found:
         raise NotRunError(f"needs the control {name} of {mixed.variant.name} on {mixed.title}")
     found.sort(key=lambda v: [int(digits) for digits in re.findall(r"\d+", v.control)])
@@ -119,7 +121,7 @@ def some(study: Study, name: str) -> Iterator[tuple[PaperMixture, list[Variant]]
         NotRunError: No mixture has it, or cells of one have no result.
     """
     every = mixtures(study)
-    having = [m for m in every if any(v.control.startswith(name) for v in m.group.variants)]
+    having = [m for m in every if any(is_called(v, name) for v in m.group.variants)]
     for mixed in having or every[:1]:
         yield mixed, controls(mixed, name)
 

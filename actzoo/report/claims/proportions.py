@@ -92,18 +92,25 @@ def moved(study: Study) -> Measurement | None:
 def met(study: Study) -> Measurement | None:
     """Measure how far the ends of several starts of w lie apart, in units of the starts.
 
-    All are starts of w for one and the same network.
+    All are starts of w for one and the same network, which gives one value; from one network
+    alone there is one for each start.
     """
-    blocks: dict[str, list[float]] = {}
+    blocks, notes = {}, {}
     for mixed, variants in some(study, W_STARTS):
         if len(variants) < 3:
             raise NotRunError(f"needs three starts of w or more for one network ({W_STARTS}-…)")
-        starts, ends = (np.array([proportions(v, n) for v in variants]) for n in ("P_start", "P"))
-        for n, seed in enumerate(variants[0].score):
-            blocks[f"{mixed.title}, seed {seed}"] = jackknifed(
-                lambda start, end: apart(end) / apart(start), starts[:, n], ends[:, n]
-            )
-    return Measurement(blocks, "jackknife over the starts") if blocks else None
+        starts, ends = (np.stack([proportions(v, n) for v in variants]) for n in ("P_start", "P"))
+        networks = range(starts.shape[1])
+        if len(networks) > 1:
+            blocks[mixed.title] = [_nearer(starts[:, n], ends[:, n]) for n in networks]
+        else:
+            blocks[mixed.title] = jackknifed(_nearer, starts[:, 0], ends[:, 0])
+            notes["jackknife over the starts of one network"] = True
+    return Measurement(blocks, "".join(notes)) if blocks else None
+
+
+def _nearer(start: Floats, end: Floats) -> float:
+    return apart(end) / apart(start)
 
 
 def scaled(study: Study) -> Measurement | None:

@@ -6,8 +6,17 @@ from collections.abc import Callable, Iterable
 
 from actzoo.claims import Measurement
 from actzoo.errors import NotRunError
-from actzoo.report.bansal2022 import FUNCTIONS, of_paper
-from actzoo.report.claims.cells import FROZEN, JOINT, SHUFFLED, PaperMixture, mixtures, some, whole
+from actzoo.report.bansal2022 import FUNCTIONS, of_paper, short
+from actzoo.report.claims.cells import (
+    FROZEN,
+    JOINT,
+    JOINT_LONG,
+    SHUFFLED,
+    PaperMixture,
+    mixtures,
+    some,
+    whole,
+)
 from actzoo.report.verdicts import differences
 from actzoo.report.view import Study, Variant
 
@@ -33,7 +42,7 @@ def over_best_member(study: Study) -> Measurement | None:
     pairs, notes = [], []
     for mixed in mixtures(study):
         alone = [v for v in mixed.group.variants if not v.control and len(v.members) == 1]
-        named = {v.members[0].removeprefix("actzoo:"): v for v in alone}
+        named = {short(v.members[0]): v for v in alone}
         if missing := [name for name in FUNCTIONS if name not in named]:
             raise NotRunError(f"needs {' and '.join(missing)} alone on {mixed.title}")
         metric = mixed.group.metric
@@ -46,13 +55,11 @@ def over_best_member(study: Study) -> Measurement | None:
     )
 
 
-def over_control(name: str, which: int = 0) -> Callable[[Study], Measurement | None]:
-    """Return the measure of the gain over a control of that name, the first or another."""
+def over_control(name: str) -> Callable[[Study], Measurement | None]:
+    """Return the measure of the gain over a control of that name."""
 
     def measure(study: Study) -> Measurement | None:
-        found = [(mixed, variants[which]) for mixed, variants in some(study, name)]
-        names = dict.fromkeys(variant.control for _, variant in found)
-        return gains(found, f"beside {' and '.join(names)}")
+        return gains((mixed, variants[0]) for mixed, variants in some(study, name))
 
     return measure
 
@@ -90,7 +97,7 @@ CLAIMS = (
         "epochs as all three cycles have.",
         source="implied by Section 2",
         quantity="score of the mixture minus that of the longest joint training, same seed",
-        measure=over_control(JOINT, -1),
+        measure=over_control(JOINT_LONG),
     ),
     of_paper(
         name="layers_matter",

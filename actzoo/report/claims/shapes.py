@@ -7,7 +7,7 @@ from functools import cache
 
 import numpy as np
 
-from actzoo.report.bansal2022 import TABLE_1, of_paper
+from actzoo.report.bansal2022 import TABLE_1, of_paper, short
 from actzoo.report.claims.cells import PaperMixture, by_run, how_often
 from actzoo.report.statistics import Bend, fit_bend
 from actzoo.report.text import number, percent
@@ -102,8 +102,7 @@ def _straight_where_values_fall(mixed: PaperMixture) -> Floats:
 
 
 def _drowned(mixed: PaperMixture) -> Floats:
-    names = [name.removeprefix("actzoo:") for name in mixed.variant.members]
-    relu = names.index("relu")
+    relu = list(map(short, mixed.variant.members)).index("relu")
     shares = mixed.variant.numbers(
         lambda r: [list(layer.shares.values())[-1][relu] for layer in r.layers]
     )

@@ -12,7 +12,16 @@ from matplotlib.figure import Figure
 from actzoo.errors import StoreError, UsageError
 from actzoo.files import digest, read_bytes, read_json, remove, write_json
 from actzoo.report.claims.findings import Finding
-from actzoo.report.figures import claims, curves, overview, scores, style, training, tuning
+from actzoo.report.figures import (
+    arrangement,
+    claims,
+    curves,
+    overview,
+    scores,
+    style,
+    training,
+    tuning,
+)
 from actzoo.report.tuning import Pairs, of_group
 from actzoo.report.verdicts import Comparison
 from actzoo.report.view import Group, Study, Variant, slug
@@ -23,6 +32,8 @@ from actzoo.sweep.tune import Tuned
 FOLDER = "figures"
 LIST = ".figures.json"
 """The figures that the last report wrote, with their digests: what the next one may remove."""
+ARRANGED = {"figure-1": arrangement.draw_figure_1, "figure-2": arrangement.draw_figure_2}
+"""The paper's figures over all datasets."""
 Place = tuple[str, str, str, tuple[str, ...]]
 
 
@@ -120,12 +131,16 @@ def write_figures(
     figures = Figures(folder, figure_format)
     if drawn := claims.measured(findings):
         figures.write(partial(claims.draw_claims, drawn), "claims")
-    for group, some in zip(study.groups, comparisons, strict=True):
-        _of_tuning(group, some, of_group(group, tuned), figures)
+    for group, rows in zip(study.groups, comparisons, strict=True):
+        _of_tuning(group, rows, of_group(group, tuned), figures)
         if any(v.done for v in group.variants):
-            _of_group(group, some, figures)
+            _of_group(group, rows, figures)
         for mixture in mixtures_to_draw(group):
             _of_mixture(group, mixture, figures)
+    for some in arrangement.arranged(study):
+        for kind, draw in ARRANGED.items():
+            where, mixture = some.rows[0]
+            figures.write(partial(draw, some.rows), f"{kind}-{where.model}", None, mixture)
     figures.remove_older()
     return figures
 

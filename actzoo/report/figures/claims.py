@@ -82,9 +82,7 @@ def _draw_strip(axes: Axes, finding: Finding, styles: Mapping[str, Mapping[str, 
     blocks = finding.measured.blocks
     for number, (name, values) in enumerate(blocks.items()):
         height = 0.9 - 0.4 * (number + 0.5) / len(blocks)
-        axes.plot(
-            values, [height] * len(values), linestyle="", clip_on=False, **_open(styles[name])
-        )
+        axes.plot(values, [height] * len(values), clip_on=False, **_open(styles[name]))
     if math.isfinite(effect.half):
         axes.plot([effect.low, effect.high], [0.24] * 2, color="black", linewidth=1.6, marker="|")
     axes.plot([effect.mean], [0.24], "D", color="black", markersize=4.5)

@@ -78,8 +78,8 @@ def render(found: Claimed) -> str:
     return joined(
         [
             "Each claim has a quantity, which is measured on every run, and a threshold; both "
-            "stand in the code and do not depend on the runs. A run is one seed on one dataset in one "
-            "network; datasets count alike. **Holds** and **does not hold** mean "
+            "stand in the code and do not depend on the runs. A run is one seed on one dataset in "
+            "one network; datasets count alike. **Holds** and **does not hold** mean "
             f"that the mean is on the one or on the other side of the threshold, with p of the t "
             f"test against the threshold, adjusted by Holm over the {tested} claims that have a "
             f"test, below {LEVEL}. The intervals are each on their own. **Undecided** is no "
