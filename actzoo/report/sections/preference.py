@@ -15,7 +15,7 @@ from actzoo.formula import Formula, split_assignments
 from actzoo.report.bansal2022 import SOURCE, published, short
 from actzoo.report.content import Report
 from actzoo.report.sections.section import Section, joined
-from actzoo.report.statistics import r_squared, total_variation
+from actzoo.report.statistics import r_squared, t_interval, total_variation
 from actzoo.report.text import code, number, signed, spread, table
 from actzoo.report.view import Floats, Group, Study, Variant
 from actzoo.rules import RATIO
@@ -153,9 +153,10 @@ def _distance(theirs: float, ours: Floats) -> str:
 
     It is "" where our seeds have no spread.
     """
-    if len(ours) < 2 or not (deviation := float(ours.std(ddof=1))):
+    interval = t_interval(ours)
+    if not interval.sd > 0:
         return ""
-    return f" ({signed((theirs - float(ours.mean())) / deviation, 1)} sd)"
+    return f" ({signed((theirs - interval.mean) / interval.sd, 1)} sd)"
 
 
 def equations(p: Preference) -> str:
