@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from actzoo.report.claims import CLAIMS
+from actzoo.report.claims.findings import Finding, judge
 from actzoo.report.reading import assemble
 from actzoo.report.view import Cell, Study
 from actzoo.results.store import Store
@@ -147,3 +149,9 @@ def study(folder: Path, *sets: Made | Mapping[str, Made], seeds: int = SEEDS) ->
         "shape": [1, 8, 8],
     }
     return assemble(run, cells, {name: dict(about) for name in by_dataset}, ())
+
+
+def alone(made: Study, name: str) -> Finding:
+    """The claim by itself: then Holm's method adjusts nothing."""
+    (found,) = judge(made, [claim for claim in CLAIMS if claim.name == name])
+    return found

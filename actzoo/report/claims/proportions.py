@@ -19,7 +19,7 @@ from actzoo.report.claims.cells import (
 )
 from actzoo.report.claims.estimate import apart, jackknifed
 from actzoo.report.statistics import r_squared, total_variation
-from actzoo.report.view import Floats, Study
+from actzoo.report.view import Floats, Study, Variant
 
 HALF = 0.5
 FOLLOWED = 0.5
@@ -92,21 +92,32 @@ def moved(study: Study) -> Measurement | None:
 def met(study: Study) -> Measurement | None:
     """Measure how far the ends of several starts of w lie apart, in units of the starts.
 
-    All are starts of w for one and the same network, which gives one value; from one network
-    alone there is one for each start.
+    All are starts of w for one and the same network, the mixture's own among them. A network gives
+    one value; one network alone gives one for each start.
     """
     blocks, notes = {}, {}
     for mixed, variants in some(study, W_STARTS):
-        if len(variants) < 3:
-            raise NotRunError(f"needs three starts of w or more for one network ({W_STARTS}-…)")
-        starts, ends = (np.stack([proportions(v, n) for v in variants]) for n in ("P_start", "P"))
+        every = [mixed.variant, *variants]
+        if len(every) < 3:
+            raise NotRunError(f"needs two controls {W_STARTS}-… or more: other starts of w")
+        starts, ends = (_of_shared_seeds(every, name) for name in ("P_start", "P"))
         networks = range(starts.shape[1])
         if len(networks) > 1:
             blocks[mixed.title] = [_nearer(starts[:, n], ends[:, n]) for n in networks]
         else:
             blocks[mixed.title] = jackknifed(_nearer, starts[:, 0], ends[:, 0])
-            notes["jackknife over the starts of one network"] = True
+            notes["jackknife over the starts of w for one network"] = True
     return Measurement(blocks, "".join(notes)) if blocks else None
+
+
+def _of_shared_seeds(variants: list[Variant], name: str = "P") -> Floats:
+    """Return P of several sets at the seeds that all have; axes set, seed, layer and function."""
+    by_seed = [
+        {cell.seed: p for cell, p in zip(v.done, proportions(v, name), strict=True)}
+        for v in variants
+    ]
+    shared = [seed for seed in by_seed[0] if all(seed in found for found in by_seed)]
+    return np.array([[found[seed] for seed in shared] for found in by_seed])
 
 
 def _nearer(start: Floats, end: Floats) -> float:
@@ -117,11 +128,9 @@ def scaled(study: Study) -> Measurement | None:
     """Measure the distance between the ends of P from w at one scale and at another."""
     blocks = {}
     for mixed, variants in some(study, W_SCALE):
-        gaps = np.mean(
-            [np.abs(proportions(v) - mixed.end).sum(axis=-1).mean(axis=-1) / 2 for v in variants],
-            axis=0,
-        )
-        blocks[mixed.title] = gaps.tolist()
+        own, *others = _of_shared_seeds([mixed.variant, *variants])
+        gaps = [np.abs(other - own).sum(axis=-1).mean(axis=-1) / 2 for other in others]
+        blocks[mixed.title] = np.mean(gaps, axis=0).tolist()
     return Measurement(blocks) if blocks else None
 
 
