@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -183,3 +184,10 @@ def test_a_plugins_claim(tmp_path, monkeypatch, measure, verdict, why):
 def test_a_plugins_claim_that_is_about_something_else_is_not_shown(tmp_path, monkeypatch):
     monkeypatch.setattr(default().claims, "entries", [(claim(), default().plugins[0].origin)])
     assert judge(study(tmp_path, Made(("relu", "tanh"), end=random_p()[..., :2]))) == []
+
+
+@pytest.mark.parametrize("claim", CLAIMS, ids=lambda claim: claim.name)
+def test_the_page_on_the_paper_has_each_claim_with_its_threshold(claim):
+    page = Path(__file__).parents[2] / "docs" / "reproducing-the-paper.md"
+    row = f"| {claim.title} | {claim.quantity} | {claim.condition} |\n"
+    assert row in page.read_text(encoding="utf-8") and row.count("|") == 4

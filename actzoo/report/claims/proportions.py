@@ -75,7 +75,7 @@ def followed(study: Study) -> Measurement | None:
     """Measure r² of the end of P on its start, over layers and functions, one value a run."""
     found = _random_starts(study)
     blocks = {m.title: jackknifed(_flat_r_squared, m.start, m.end) for m in found}
-    return Measurement(blocks, "jackknife over the runs") if found else None
+    return Measurement(blocks, "the values by run are of a jackknife") if found else None
 
 
 def moved(study: Study) -> Measurement | None:
@@ -106,7 +106,7 @@ def met(study: Study) -> Measurement | None:
             blocks[mixed.title] = [_nearer(starts[:, n], ends[:, n]) for n in networks]
         else:
             blocks[mixed.title] = jackknifed(_nearer, starts[:, 0], ends[:, 0])
-            notes["jackknife over the starts of w for one network"] = True
+            notes["the values are of a jackknife over the starts of w for one network"] = True
     return Measurement(blocks, "".join(notes)) if blocks else None
 
 

@@ -188,7 +188,7 @@ CLAIMS = (
         title="4a ReLU drowns others",
         description="For large |x| ReLU dominates the other functions.",
         source="Figure 2 (c), (f) and (i)",
-        quantity="ReLU's share of Σ |Pᵢ fᵢ(x)| at |x| = 100, mean over the layers",
+        quantity="ReLU's share of the sizes of all Pᵢ fᵢ(x) at x = ±100, mean over the layers",
         measure=by_run(
             lambda m: _drowned(m).mean(axis=1),
             how_often(lambda m: _drowned(m) > DROWNED, "more than the others together"),
