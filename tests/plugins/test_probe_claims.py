@@ -53,3 +53,4 @@ def test_a_report_judges_it(tmp_path):
     assert "Ramachandran et al. 2017" in text and "Swish with a slope of 1 is silu" in text
     (row,) = (line for line in text.splitlines() if line.startswith("| broken"))
     assert "not run" in row and "its code raised KeyError" in text
+    assert "Which claims stand?" in text and "What did the networks choose?" not in text

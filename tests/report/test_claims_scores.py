@@ -98,10 +98,32 @@ def test_a_member_that_did_not_run_alone_is_named(tmp_path):
     assert found.why == "needs tanh and sin alone on mnist, paper_cnn"
 
 
-def test_equal_starts_cannot_tell_of_the_start(tmp_path):
-    for name in ("start_forgotten", "moved_far"):
-        found = alone(study(tmp_path / name, Made(end=random_p())), name)
-        assert found.why == "needs random starts of w: give --mixture-init random"
+@pytest.mark.parametrize("name", ["start_forgotten", "moved_far", "starts_meet"])
+def test_equal_starts_cannot_tell_of_the_start(tmp_path, name):
+    others = [Made(control=f"w-start-{n}", end=random_p(draw=n)) for n in (1, 2)]
+    found = alone(study(tmp_path, Made(end=random_p()), *others), name)
+    assert found.why == "needs random starts of w: give --mixture-init random"
+
+
+def test_ends_that_are_all_equal_have_no_r_squared(tmp_path):
+    made = study(tmp_path, Made(start=START, end=np.full(START.shape, 1 / 3)))
+    found = alone(made, "start_forgotten")
+    assert found.verdict == "not run" and "not finite" in found.why
+
+
+@pytest.mark.parametrize("name", ["starts_meet", "scale_without_effect", "learning_helps"])
+def test_sets_without_a_seed_in_common_are_not_compared(tmp_path, name):
+    wide = study(tmp_path / "wide", Made(start=START, end=random_p(draw=3)))
+    controls = ["w-start-1", "w-start-2", "w-scale-2", "frozen"]
+    others = [Made(control=c, start=START, end=random_p(draw=n)) for n, c in enumerate(controls)]
+    (group,), (other,) = wide.groups, study(tmp_path / "other", *others, seeds=1).groups
+    later = []
+    for variant in other.variants:
+        cells = [replace(cell, seed=cell.seed + 100) for cell in variant.cells]
+        later += [replace(variant, cells=tuple(cells))] if variant.control else []
+    both = replace(wide, groups=(replace(group, variants=(*group.variants, *later)),))
+    found = alone(both, name)
+    assert found.verdict == "not run" and found.why
 
 
 @pytest.mark.parametrize("members", [("relu", "tanh"), ("tanh",), ("relu", "sin")])

@@ -28,6 +28,9 @@ MOVED = 0.5
 """A share of the distance between two starts: P that moved less is nearer to where it began."""
 MET = 0.5
 """A share of the distance between two starts: ends that lie nearer to each other have met."""
+SAME = 1e-6
+"""Starts that are no further apart are equal."""
+RANDOM_STARTS = "needs random starts of w: give --mixture-init random"
 NOTHING = 0.1
 """A distance between two P that makes no difference to a reader of Table 1."""
 RELU, TANH = FUNCTIONS.index("relu"), FUNCTIONS.index("tanh")
@@ -62,8 +65,8 @@ def _random_starts(study: Study) -> list[PaperMixture]:
     for mixed in found:
         if len(mixed.start) < 2:
             raise NotRunError("needs two seeds or more: the starts of two runs are compared")
-        if np.ptp(mixed.start) < 1e-6:
-            raise NotRunError("needs random starts of w: give --mixture-init random")
+        if apart(mixed.start) < SAME:
+            raise NotRunError(RANDOM_STARTS)
     return found
 
 
@@ -117,10 +120,15 @@ def _of_shared_seeds(variants: list[Variant], name: str = "P") -> Floats:
         for v in variants
     ]
     shared = [seed for seed in by_seed[0] if all(seed in found for found in by_seed)]
+    if not shared:
+        names = " and ".join(variant.name for variant in variants)
+        raise NotRunError(f"needs a seed in common to {names}")
     return np.array([[found[seed] for seed in shared] for found in by_seed])
 
 
 def _nearer(start: Floats, end: Floats) -> float:
+    if apart(start) < SAME:
+        raise NotRunError(RANDOM_STARTS)
     return apart(end) / apart(start)
 
 

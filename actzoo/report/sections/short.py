@@ -28,23 +28,22 @@ def in_short(report: Report) -> str:
     """
     if not report.findings:
         return ""
-    rows = list(_mixtures(report))
-    return joined(
-        [
-            "**What did the networks choose?** P after training"
-            + ("" if report.one_seed else ", mean over the seeds")
-            + ":",
+    parts = []
+    if rows := list(_mixtures(report)):
+        mean = "" if report.one_seed else ", mean over the seeds"
+        baseline = code(report.study.run.baseline)
+        parts += [
+            f"**What did the networks choose?** P after training{mean}:",
             "\n".join(_chosen(group, row.variant) for group, row in rows),
-            f"**Is it better than {code(report.study.run.baseline)} alone, by how much, and at "
-            f"what cost?**",
+            f"**Is it better than {baseline} alone, by how much, and at what cost?**",
             "\n".join(_better(group, row) for group, row in rows),
-            "**Which claims stand?** (There is a section on them below.)",
-            "\n".join(
-                f"- {verdict}: {listed([markdown(f.claim.title) for f in found])}"
-                for verdict, found in counts(report.findings).items()
-            ),
         ]
+    stand = (
+        f"- {verdict}: {listed([markdown(f.claim.title) for f in found])}"
+        for verdict, found in counts(report.findings).items()
     )
+    parts += ["**Which claims stand?** (There is a section on them below.)", "\n".join(stand)]
+    return joined(parts)
 
 
 def _mixtures(report: Report) -> Iterator[tuple[Group, Comparison]]:
