@@ -2,9 +2,12 @@
 
 from actzoo.activation import Activation as Activation
 from actzoo.activation import Claims as Claims
+from actzoo.claims import Measurement as Measurement
+from actzoo.claims import PaperClaim as PaperClaim
 from actzoo.errors import ActzooError as ActzooError
 from actzoo.errors import DataError as DataError
 from actzoo.errors import DeclarationError as DeclarationError
+from actzoo.errors import NotRunError as NotRunError
 from actzoo.mixture import Mixture as Mixture
 from actzoo.mixture.fuse import fuse as fuse
 from actzoo.mixture.fuse import unfuse as unfuse

@@ -11,6 +11,7 @@
      ├─ MixtureError          weights outside w >= 0, not finite, or all of them 0
      ├─ DivergedError         a loss that is no longer finite
      ├─ TuningError           tuning that did not finish
+     ├─ NotRunError           a claim that lacks the cells to measure it
      └─ StoreError            an output folder that cannot be used
 
 The command line turns MixtureError, DivergedError and TuningError into exit code 1 and the
@@ -68,6 +69,10 @@ class DivergedError(ActzooError):
 
 class TuningError(ActzooError):
     """Tuning that did not finish and chose nothing; the next run continues it."""
+
+
+class NotRunError(ActzooError):
+    """A claim of a paper that cannot be measured; the message says which cells are missing."""
 
 
 class StoreError(ActzooError):

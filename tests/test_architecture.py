@@ -18,7 +18,7 @@ FLOORS = (
     ("errors", "backends"),
     ("formula", "naming", "isolation", "escaping"),
     ("activation", "files"),
-    ("values", "rules", "tasks", "models"),
+    ("values", "rules", "claims", "tasks", "models"),
     ("sources",),
     ("plugins",),
     ("summary",),

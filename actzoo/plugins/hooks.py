@@ -9,6 +9,7 @@ import pluggy
 
 if TYPE_CHECKING:
     from actzoo.activation import Activation
+    from actzoo.claims import PaperClaim
     from actzoo.models.model import Model
     from actzoo.rules import Rule
     from actzoo.tasks.task import Dataset
@@ -51,3 +52,8 @@ def actzoo_suites() -> Iterable[Suite]:  # type: ignore[empty-body]
 @hookspec
 def actzoo_executors() -> Iterable[ExecutorPlugin]:  # type: ignore[empty-body]
     """Return the ways to run cells elsewhere that this plugin adds."""
+
+
+@hookspec
+def actzoo_claims() -> Iterable[PaperClaim]:  # type: ignore[empty-body]
+    """Return the claims of papers that this plugin adds to reports."""

@@ -27,6 +27,7 @@ from packaging.requirements import InvalidRequirement, Requirement
 
 import actzoo
 from actzoo.activation import Activation
+from actzoo.claims import PaperClaim
 from actzoo.errors import DeclarationError
 from actzoo.models.model import Model
 from actzoo.naming import distribution_key, is_plain_name, normal
@@ -39,7 +40,7 @@ from actzoo.values import ActivationSet, ExecutorPlugin, Suite
 
 GROUP = "actzoo"
 
-Offer = Activation | ActivationSet | Dataset | Model | Rule | Suite | ExecutorPlugin
+Offer = Activation | ActivationSet | Dataset | Model | Rule | Suite | ExecutorPlugin | PaperClaim
 HOOKS: dict[str, type[Offer]] = {
     "actzoo_activations": Activation,
     "actzoo_sets": ActivationSet,
@@ -48,6 +49,7 @@ HOOKS: dict[str, type[Offer]] = {
     "actzoo_rules": Rule,
     "actzoo_suites": Suite,
     "actzoo_executors": ExecutorPlugin,
+    "actzoo_claims": PaperClaim,
 }
 """The type of the values that each hook returns."""
 MOST = 10_000

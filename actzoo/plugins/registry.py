@@ -13,6 +13,7 @@ from typing import Any
 from torch import Tensor
 
 from actzoo.activation import Activation, Value
+from actzoo.claims import PaperClaim
 from actzoo.errors import ActzooError, FormulaError, NameClashError, UnknownNameError, UsageError
 from actzoo.formula import Formula, parse_call, split_assignments, split_call, split_names
 from actzoo.models.model import Model
@@ -36,6 +37,7 @@ class Registry:
         self.rules: Catalogue[Rule] = Catalogue("rule")
         self.suites: Catalogue[Suite] = Catalogue("suite")
         self.executors: Catalogue[ExecutorPlugin] = Catalogue("executor")
+        self.claims: Catalogue[PaperClaim] = Catalogue("claim")
         self.plugins: list[PluginState] = []
         loader = Loader()
         for point in points:
@@ -60,6 +62,8 @@ class Registry:
             self.suites.add(offer, origin)
         elif isinstance(offer, ExecutorPlugin):
             self.executors.add(offer, origin)
+        elif isinstance(offer, PaperClaim):
+            self.claims.add(offer, origin)
 
     def get(self, name: str | Activation | Callable[[Tensor], Tensor]) -> Activation:
         """Return the activation of that name; see `actzoo.get`."""

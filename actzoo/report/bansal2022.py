@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from actzoo.claims import PaperClaim
 from actzoo.report.view import Study
 from actzoo.training.protocol import PAPER
 
+PAPER_NAME = "Bansal 2022"
 SOURCE = (
     'V. Bansal, "Activation Functions: Dive into an Optimal Activation Function", '
     "2022, arXiv:2202.12065, Table 1"
@@ -24,12 +28,17 @@ TABLE_1: dict[str, tuple[tuple[float, float, float], ...]] = {
 """P of relu, tanh and sin by dataset and layer, as printed."""
 
 
+def short(name: str) -> str:
+    """Return the name of a built-in function without its distribution, as the paper has it."""
+    return name.removeprefix("actzoo:")
+
+
 def published(
     study: Study, dataset: str, model: str, members: tuple[str, ...]
 ) -> list[dict[str, float]] | None:
     """The paper's P by layer and function; None where the run is not the paper's experiment."""
     same = (
-        {name.removeprefix("actzoo:") for name in members} == set(FUNCTIONS)
+        {short(name) for name in members} == set(FUNCTIONS)
         and model == "paper_cnn"
         and study.run.protocol == PAPER
         and study.run.limit is None
@@ -37,3 +46,8 @@ def published(
     if not same or dataset not in TABLE_1:
         return None
     return [dict(zip(FUNCTIONS, row, strict=True)) for row in TABLE_1[dataset]]
+
+
+def of_paper(*, source: str, **fields: Any) -> PaperClaim:
+    """Return a claim of the paper, from its place there and what else there is to say."""
+    return PaperClaim(source=f"{PAPER_NAME}, {source}", **fields)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from actzoo.escaping import markdown
+from actzoo.report.claims.findings import Finding, judge
 from actzoo.report.figures import Figures, write_figures
 from actzoo.report.order import by_score
 from actzoo.report.overall import overall
@@ -62,8 +63,19 @@ class Report:
     def figures(self) -> Figures:
         """Its figures, which are drawn when they are first asked for."""
         return write_figures(
-            self.study, self.comparisons, self.tuned, self.folder, self._form, self.overall
+            self.study,
+            self.comparisons,
+            self.tuned,
+            self.findings,
+            self.folder,
+            self._form,
+            self.overall,
         )
+
+    @cached_property
+    def findings(self) -> list[Finding]:
+        """What became of the claims of papers that are about a study of this kind."""
+        return judge(self.study)
 
     @property
     def rows(self) -> list[dict[str, Any]]:

@@ -15,6 +15,7 @@ from actzoo.report.reading import read_study
 from actzoo.report.sections import SECTIONS
 from actzoo.report.sections.provenance import environments
 from actzoo.report.sections.section import joined, note
+from actzoo.report.sections.short import in_short
 from actzoo.report.text import code, listed, plural
 from actzoo.report.view import Study
 
@@ -81,7 +82,7 @@ def write(report: Report) -> Path:
 
 def render(report: Report) -> str:
     """The text of the report."""
-    parts = [_introduction(report.study)]
+    parts = [joined([_introduction(report.study), in_short(report)])]
     for section in SECTIONS:
         if text := section.markdown(report, len(parts)):
             parts.append(text)

@@ -227,11 +227,21 @@ class Bend(NamedTuple):
         return self.h2 / self.h1 if self.h1 else math.nan
 
 
-def fit_bend(x: NDArray[np.float64], y: NDArray[np.float64]) -> Bend:
-    """Fit two lines that meet in the origin to a curve."""
+def fit_bend(
+    x: NDArray[np.float64], y: NDArray[np.float64], weights: NDArray[np.float64] | None = None
+) -> Bend:
+    """Fit two lines that meet in the origin to a curve, each place with its weight."""
+    share = np.ones_like(x) if weights is None else weights
+    if not share.any():
+        return Bend(math.nan, math.nan, math.nan)
     right = x >= 0
-    h1 = float(x[right] @ y[right] / (x[right] @ x[right]))
-    h2 = float(x[~right] @ y[~right] / (x[~right] @ x[~right]))
-    rest = float(np.square(y - np.where(right, h1, h2) * x).sum())
-    total = float(np.square(y - y.mean()).sum())
+
+    def slope(half: NDArray[np.bool_]) -> float:
+        size = float((share * x * x)[half].sum())
+        return float((share * x * y)[half].sum()) / size if size else math.nan
+
+    h1, h2 = slope(right), slope(~right)
+    line = np.nan_to_num(np.where(right, h1, h2)) * x  # a half of no weight is fitted by nothing
+    rest = float((share * np.square(y - line)).sum())
+    total = float((share * np.square(y - np.average(y, weights=share))).sum())
     return Bend(h1, h2, 1 - rest / total if total > 1e-12 else math.nan)

@@ -47,7 +47,7 @@ def test_a_whole_report(make_store: Make) -> None:
     folder = make_store(THREE, sets=SETS)
     text = write_report(folder).read_text(encoding="utf-8")
     titles = re.findall(r"^## (.+)$", text, re.M)
-    assert [t.partition(". ")[0] for t in titles] == [str(n) for n in range(1, 9)]
+    assert [t.partition(". ")[0] for t in titles] == [str(n) for n in range(1, 10)]
     assert titles[0] == "1. The answer"
     assert "digits: a smoke test, not evidence" in text
     assert "**`relu + tanh + sin` is best**" in text
@@ -59,10 +59,8 @@ def test_a_whole_report(make_store: Make) -> None:
     assert "\n\n\n" not in text
     assert "nan" not in text
     files = sorted(p.name for p in (folder / "figures").iterdir())
-    assert files == sorted(
-        f"{kind}-digits-paper-cnn.png"
-        for kind in ("accuracy", "curves", "gradients", "ranges", "training", "weights")
-    )
+    kinds = ("accuracy", "curves", "gradients", "ranges", "training", "weights")
+    assert files == sorted([*(f"{kind}-digits-paper-cnn.png" for kind in kinds), "claims.png"])
     assert all(f"](figures/{name})" in text for name in files)
 
 

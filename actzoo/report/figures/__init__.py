@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -11,7 +11,18 @@ from matplotlib.figure import Figure
 
 from actzoo.errors import StoreError, UsageError
 from actzoo.files import digest, read_bytes, read_json, remove, write_json
-from actzoo.report.figures import curves, overview, profiles, scores, style, training, tuning
+from actzoo.report.claims.findings import Finding
+from actzoo.report.figures import (
+    arrangement,
+    claims,
+    curves,
+    overview,
+    profiles,
+    scores,
+    style,
+    training,
+    tuning,
+)
 from actzoo.report.overall import Overall
 from actzoo.report.tuning import Pairs, of_group
 from actzoo.report.verdicts import Comparison
@@ -23,6 +34,8 @@ from actzoo.sweep.tune import Tuned
 FOLDER = "figures"
 LIST = ".figures.json"
 """The figures that the last report wrote, with their digests: what the next one may remove."""
+ARRANGED = {"figure-1": arrangement.draw_figure_1, "figure-2": arrangement.draw_figure_2}
+"""The paper's figures over all datasets."""
 Place = tuple[str, str, str, tuple[str, ...]]
 
 
@@ -79,9 +92,9 @@ class Figures:
         group: Group | None = None,
         mixture: Variant | None = None,
     ) -> None:
-        """Draw a figure and write it."""
+        """Draw a figure and write it; without a group it is of the whole study."""
         known = self.paths.setdefault(_place(kind, group, mixture), [])
-        words = [kind, group.slug] if group is not None else [kind]
+        words = [kind] if group is None else [kind, group.slug]
         if group is not None and mixture is not None and len(group.mixtures) > 1:
             words.append(f"mixture-{group.mixtures.index(mixture) + 1}")
         if known:
@@ -103,6 +116,7 @@ def write_figures(
     study: Study,
     comparisons: list[list[Comparison]],
     tuned: Mapping[Subject, Tuned],
+    findings: Sequence[Finding],
     folder: Path,
     figure_format: str = "png",
     overall: Overall | None = None,
@@ -121,12 +135,18 @@ def write_figures(
     if overall is not None:
         panels = profiles.collect_profiles(study, overall)
         figures.write(partial(profiles.draw_profiles, panels), profiles.KIND)
-    for group, some in zip(study.groups, comparisons, strict=True):
-        _of_tuning(group, some, of_group(group, tuned), figures)
+    if drawn := claims.measured(findings):
+        figures.write(partial(claims.draw_claims, drawn), "claims")
+    for group, rows in zip(study.groups, comparisons, strict=True):
+        _of_tuning(group, rows, of_group(group, tuned), figures)
         if any(v.done for v in group.variants):
-            _of_group(group, some, figures)
+            _of_group(group, rows, figures)
         for mixture in mixtures_to_draw(group):
             _of_mixture(group, mixture, figures)
+    for some in arrangement.arranged(study):
+        for kind, draw in ARRANGED.items():
+            where, mixture = some.rows[0]
+            figures.write(partial(draw, some.rows), f"{kind}-{where.model}", None, mixture)
     figures.remove_older()
     return figures
 

@@ -2,6 +2,7 @@
 
 from actzoo.report.sections import (
     answer,
+    claims,
     functions,
     health,
     learned,
@@ -19,6 +20,7 @@ SECTIONS: tuple[AnySection, ...] = (
     overall.SECTION,
     answer.SECTION,
     scores.SECTION,
+    claims.SECTION,
     tuning.SECTION,
     preference.SECTION,
     functions.SECTION,

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from actzoo.escaping import markdown
 from actzoo.report.content import Report
-from actzoo.report.figures import mixtures_to_draw
+from actzoo.report.figures import ARRANGED, mixtures_to_draw
+from actzoo.report.figures.arrangement import arranged
 from actzoo.report.sections.section import Section, images, joined
 from actzoo.report.view import Group, Variant
 
@@ -44,6 +45,15 @@ def render(found: Drawn) -> str:
     report = found.report
     parts = []
     parts.append(found.left_out)
+    first = {(a.model, a.members): a.rows[0][1] for a in arranged(report.study)}
+    for (model, _), mixture in first.items():
+        text = f"{markdown(mixture.name)} in {markdown(model)}"
+        for number, kind in enumerate(ARRANGED, start=1):
+            figures = report.figures.of(f"{kind}-{model}", None, mixture)
+            parts += [
+                f"The paper's Figure {number} in its arrangement, {text}:",
+                images(figures, f"Figure {number} over the datasets: {text}"),
+            ]
     for group, mixture in found.mixtures:
         where = f"{markdown(mixture.name)}, {markdown(group.title)}"
         parts.append(report.heading(f"{markdown(mixture.name)}: {markdown(group.title)}"))

@@ -12,11 +12,11 @@ import numpy as np
 from actzoo.errors import FormulaError
 from actzoo.escaping import latex, markdown, one_line
 from actzoo.formula import Formula, split_assignments
-from actzoo.report.bansal2022 import SOURCE, published
+from actzoo.report.bansal2022 import SOURCE, published, short
 from actzoo.report.content import Report
 from actzoo.report.sections.section import Section, joined
-from actzoo.report.statistics import r_squared, total_variation
-from actzoo.report.text import code, number, spread, table
+from actzoo.report.statistics import r_squared, t_interval, total_variation
+from actzoo.report.text import code, number, signed, spread, table
 from actzoo.report.view import Floats, Group, Study, Variant
 from actzoo.rules import RATIO
 from actzoo.training.spec import MixtureRule
@@ -131,13 +131,14 @@ def beside_the_paper(study: Study, found: list[Preference]) -> str:
             ours = p.end[:, n].mean(axis=0)
             members = p.variant.members
             mine = members[int(ours.argmax())]
-            its = max(members, key=lambda name: theirs[name])
+            its = max(members, key=lambda name: theirs[short(name)])
             rows.append(
                 (
                     markdown(p.group.name),
                     f"A{n + 1}",
                     *(
-                        f"{theirs[name]:.4f} / {spread(p.end[:, n, m])}"
+                        f"{theirs[short(name)]:.4f} / {spread(p.end[:, n, m])}"
+                        f"{_distance(theirs[short(name)], p.end[:, n, m])}"
                         for m, name in enumerate(members)
                     ),
                     f"{code(its)} / {code(mine)}",
@@ -147,6 +148,17 @@ def beside_the_paper(study: Study, found: list[Preference]) -> str:
         return ""
     names = (f"{code(m)}: paper / ours" for m in found[0].variant.members)
     return table(("dataset", "layer", *names, "largest: paper / ours"), rows, left=2)
+
+
+def _distance(theirs: float, ours: Floats) -> str:
+    """Return ` (−1.2 sd)`: how far the paper's number is from the mean of ours, in spreads of ours.
+
+    It is "" where our seeds have no spread.
+    """
+    interval = t_interval(ours)
+    if not interval.sd > 0:
+        return ""
+    return f" ({signed((theirs - interval.mean) / interval.sd, 1)} sd)"
 
 
 def equations(p: Preference) -> str:
@@ -255,7 +267,8 @@ def render(found: Preferred) -> str:
         if paper := beside_the_paper(study, some):
             parts += [
                 f"Beside the paper's published values ({SOURCE}; it gives one number each, without "
-                f"spread, seed or accuracy):",
+                f"spread, seed or accuracy). In brackets: how far the paper's number is from our "
+                f"mean, in standard deviations over our seeds.",
                 paper,
             ]
         mean = "" if report.one_seed else ", with the mean P"

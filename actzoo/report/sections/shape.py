@@ -8,39 +8,20 @@ from dataclasses import dataclass
 import numpy as np
 
 from actzoo.escaping import markdown
+from actzoo.report.claims.shapes import LEAKY, STRAIGHT, bend, is_leaky
 from actzoo.report.content import Report
 from actzoo.report.figures.curves import inside
 from actzoo.report.sections.preference import SIDE_BY_SIDE
 from actzoo.report.sections.section import Section, joined
-from actzoo.report.statistics import Bend, fit_bend
 from actzoo.report.text import code, listed, number, percent, spread, table
 from actzoo.report.view import Floats, Group, Variant
-
-STRAIGHT = 0.99
-"""R² from which two straight lines describe a curve."""
-LEAKY = 0.3
-"""h2 / h1 up to which the lower line counts as a leak."""
-
-
-def bends(variant: Variant, layer: int) -> list[Bend]:
-    """The fit of eq. (20) on [-1, 1] for each seed; layer from 1."""
-    found = []
-    for cell in variant.done:
-        y = cell.arrays[f"A{layer}_on_1"]
-        found.append(fit_bend(np.linspace(-1, 1, len(y)), y))
-    return found
-
-
-def is_leaky(bend: Bend) -> bool:
-    """Whether a curve is like a LeakyReLU on [-1, 1]."""
-    return bend.h1 > 0 and bend.r2 >= STRAIGHT and 0 <= bend.ratio <= LEAKY
 
 
 def bend_table(variant: Variant) -> str:
     """h1, h2, h2/h1 and R² of each layer."""
     rows = []
     for n in range(1, variant.layers + 1):
-        found = bends(variant, n)
+        found = [bend(cell, n) for cell in variant.done]
         columns = ([getattr(b, name) for b in found] for name in ("h1", "h2", "ratio", "r2"))
         leaky = f"{sum(map(is_leaky, found))} of {len(found)}"
         rows.append((f"A{n}", *(spread(column, 3) for column in columns), leaky))

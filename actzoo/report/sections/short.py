@@ -1,0 +1,85 @@
+"""The first screen of a report that papers claim something of: the answers, in short."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from actzoo.escaping import markdown
+from actzoo.report.claims.findings import counts
+from actzoo.report.content import Report
+from actzoo.report.cost import cost, costs
+from actzoo.report.sections.section import joined
+from actzoo.report.text import UNKNOWN, code, ends, listed, number, plural, signed
+from actzoo.report.verdicts import Comparison
+from actzoo.report.view import Group, Variant
+
+MOST = 3
+"""So many mixtures of a group are told of here; the tables have all."""
+SHOWN = 4
+"""So many functions of a layer are told of, the largest P first."""
+
+
+def in_short(report: Report) -> str:
+    """Return what the networks chose, whether that is better, its cost, and which claims stand.
+
+    It is "" where no claim is about such a study.
+    """
+    if not report.findings:
+        return ""
+    parts = []
+    if rows := list(_mixtures(report)):
+        mean = "" if report.one_seed else ", mean over the seeds"
+        baseline = code(report.study.run.baseline)
+        parts += [
+            f"**What did the networks choose?** P after training{mean}:",
+            "\n".join(_chosen(group, row.variant) for group, row in rows),
+            f"**Is it better than {baseline} alone, by how much, and at what cost?**",
+            "\n".join(_better(group, row) for group, row in rows),
+        ]
+    stand = (
+        f"- {verdict}: {listed([markdown(f.claim.title) for f in found])}"
+        for verdict, found in counts(report.findings).items()
+    )
+    parts += ["**Which claims stand?** (There is a section on them below.)", "\n".join(stand)]
+    return joined(parts)
+
+
+def _mixtures(report: Report) -> Iterator[tuple[Group, Comparison]]:
+    for group, rows in zip(report.study.groups, report.comparisons, strict=True):
+        mixtures = [r for r in rows if r.variant.is_mixture and not r.variant.control]
+        yield from ((group, row) for row in mixtures[:MOST] if row.variant.done)
+
+
+def _place(group: Group, variant: Variant) -> str:
+    result = variant.results[0]
+    trained = f"{result.train_examples:,} {group.things} trained"
+    seeds = plural(len(variant.done), "seed")
+    return f"{code(variant.name)} on {markdown(group.title)} ({trained}, {seeds})"
+
+
+def _chosen(group: Group, variant: Variant) -> str:
+    mean = variant.numbers(lambda r: [layer.P for layer in r.layers]).mean(axis=0)
+    layers = [f"A{n} {_largest(variant.terms, p)}" for n, p in enumerate(mean, start=1)]
+    return f"- {_place(group, variant)}: {'; '.join(layers)}"
+
+
+def _largest(terms: Sequence[str], p: np.ndarray) -> str:
+    order = np.argsort(-p, kind="stable")
+    parts = [f"{code(terms[n])} {number(p[n])}" for n in order[:SHOWN]]
+    return ", ".join(parts + (["…"] if len(order) > SHOWN else []))
+
+
+def _better(group: Group, row: Comparison) -> str:
+    unit = markdown(group.metric.difference_unit)
+    unit = f" {'points' if unit == '%' else unit}" if unit else ""
+    interval = ends(row.difference, group.decimals)
+    spent = cost(row.variant, costs(group))
+    return (
+        f"- {_place(group, row.variant)}: {markdown(group.metric.words)} "
+        f"{signed(row.difference.mean, group.decimals)}{unit} beside {code(group.baseline.name)}"
+        + (f", 95% interval {interval}" if interval != UNKNOWN else "")
+        + f": {row.verdict}. A training step takes "
+        + (f"{spent} as long as ReLU's." if spent != UNKNOWN else "a time that was not measured.")
+    )

@@ -1,0 +1,193 @@
+"""What a report says of claims: first screen, section, figures; and claims of plugins."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from actzoo import Measurement, NotRunError, PaperClaim
+from actzoo.errors import DeclarationError
+from actzoo.plugins.registry import default
+from actzoo.report.claims import CLAIMS
+from actzoo.report.claims.estimate import blocked, jackknifed
+from actzoo.report.claims.findings import judge
+from actzoo.report.content import Report
+from actzoo.report.figures import Figures
+from actzoo.report.markdown import render, write
+from actzoo.report.sections import claims
+from actzoo.report.sections.preference import beside_the_paper, chosen
+from actzoo.training.protocol import PAPER
+from tests.report.made_up import Made, random_p, study, wobbling
+
+RUNS = st.lists(st.floats(-1, 1).map(lambda x: round(x, 6)), min_size=2, max_size=8)
+VARIED = RUNS.filter(lambda runs: np.std(runs) > 1e-3)
+LAYERS = ((0.8, 0.1, 0.1), (0.1, 0.8, 0.1), (0.1, 0.1, 0.8))
+
+
+def text_of(made, folder):
+    """The text alone: drawing takes seconds."""
+    report = Report(made, folder, keep_order=True)
+    report.figures = Figures(folder, "png")
+    return render(report)
+
+
+@given(VARIED, st.floats(-1, 1))
+def test_one_block_is_the_usual_t_test(runs, against):
+    found = blocked([runs])
+    usual = stats.ttest_1samp(runs, against)
+    assert found.p(against) == pytest.approx(usual.pvalue, rel=1e-6, abs=1e-12)
+    low, high = usual.confidence_interval()
+    assert (found.low, found.high) == pytest.approx((low, high), rel=1e-6, abs=1e-9)
+
+
+@given(VARIED, VARIED)
+def test_two_blocks_are_welchs_test(one, other):
+    found = blocked([one, other])
+    welch = stats.ttest_ind(one, [-value for value in other], equal_var=False)
+    assert found.p(0) == pytest.approx(welch.pvalue, rel=1e-6, abs=1e-12)
+    assert found.freedom == pytest.approx(welch.df, rel=1e-6)
+
+
+@given(RUNS)
+def test_the_jackknife_of_a_mean_is_the_runs_themselves(runs):
+    expected = runs if len(runs) > 2 else [np.mean(runs)] * 2
+    assert jackknifed(np.mean, np.array(runs)) == pytest.approx(expected, abs=1e-9)
+
+
+def test_titles_names_and_order():
+    assert len({claim.name for claim in CLAIMS}) == len(CLAIMS)
+    numbers = [claim.title.split()[0] for claim in CLAIMS]
+    assert numbers == sorted(numbers) and {n[0] for n in numbers} == set("12345678")
+    assert all(len(claim.title) <= 22 for claim in CLAIMS)
+
+
+def test_the_section(tmp_path):
+    made = study(tmp_path, Made(start=random_p(), end=wobbling(*LAYERS)), Made(control="frozen"))
+    text = text_of(made, tmp_path)
+    section = re.search(r"## \d+\. What the paper claims\n(.*?)\n## ", text, re.S)[1]
+    lines = [line for line in section.splitlines() if line.startswith("|")]
+    assert len(lines) == len(CLAIMS) + 2 and max(map(len, lines)) <= 80
+    (first,) = (line for line in lines if line.startswith("| 1 "))
+    lead = next(f for f in judge(made) if f.claim.name == "relu_leads_first")
+    assert "| holds " in first and f"{lead.effect.mean:.3f}" in first and first.endswith(" 6 |")
+    assert f"[+{lead.effect.low:.3f}, +{lead.effect.high:.3f}]" in first
+    assert "the largest in 6 of 6" in section and "needs the control shuffled" in section
+    assert "nan" not in text
+
+
+def test_the_first_screen_has_the_answers(tmp_path):
+    end = wobbling(*LAYERS)
+    made = study(tmp_path, Made(start=random_p(), end=end, correct=list(range(950, 956))))
+    screen = text_of(made, tmp_path).partition("\n## ")[0]
+    assert "900 images trained, 6 seeds" in screen
+    assert "A1 `relu` 0.80, " in screen and "A3 `sin` 0.80, " in screen
+    mean = np.mean([950, 951, 952, 953, 954, 955]) - np.mean([900, 905, 910, 903, 907, 902])
+    assert f"accuracy +{mean / 10:.2f} points beside `relu`, 95% interval [+" in screen
+    assert ": better. A training step takes a time that was not measured." in screen
+    assert "- holds: 1 ReLU leads in A1" in screen and "- not run: " in screen
+
+
+def test_another_experiment_has_no_such_section_and_screen(tmp_path):
+    text = text_of(study(tmp_path, Made(("relu", "tanh"), end=random_p()[..., :2])), tmp_path)
+    assert "claim" not in text.lower()
+
+
+def test_the_figures_over_datasets_and_of_the_claims(tmp_path):
+    sets = {"mnist": Made(end=wobbling(*LAYERS)), "kmnist": Made(end=random_p())}
+    made = study(tmp_path / "cells", sets, seeds=2)
+    report = Report(made, tmp_path, keep_order=True)
+    text = write(report).read_text(encoding="utf-8")
+    for kind in ("claims", "figure-1-paper-cnn", "figure-2-paper-cnn"):
+        assert text.count(f"(figures/{kind}.png)") == 1
+        assert (tmp_path / "figures" / f"{kind}.png").stat().st_size > 10_000
+
+
+def test_table_1_has_the_distance_in_standard_deviations(tmp_path):
+    end = wobbling(*LAYERS)
+    made = study(tmp_path, Made(end=end))
+    made = replace(made, run=replace(made.run, protocol=PAPER))
+    table = beside_the_paper(made, chosen(made)[0])
+    ours = end[:, 0, 0]
+    assert f"({(0.4848 - ours.mean()) / ours.std(ddof=1):.1f} sd)".replace("-", "−") in table
+    assert table.count(" sd)") == 6  # sin is the same at every seed
+
+
+def claim(**other):
+    fields = {
+        "name": "mixture_is_better",
+        "title": "a mixture is better",
+        "description": "Any mixture is better than ReLU.",
+        "source": "Somebody 2026",
+        "quantity": "score of the mixture minus that of ReLU",
+        "measure": lambda study: None,
+    }
+    return PaperClaim(**{**fields, **other})
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "said"),
+    [
+        ("name", "Two Words", "lower_snake_case"),
+        ("title", " ", "title must be a text"),
+        ("source", 3, "source must be a text"),
+        ("measure", "f", "measure must be a function"),
+        ("threshold", float("nan"), "expected a finite number"),
+    ],
+)
+def test_a_claim_that_contradicts_itself_is_refused(field, value, said):
+    with pytest.raises(DeclarationError, match=said):
+        claim(**{field: value})
+
+
+def absent(study):
+    raise NotRunError("needs a network of ten layers")
+
+
+@pytest.mark.parametrize(
+    ("measure", "verdict", "why"),
+    [
+        (lambda study: Measurement({"here": [1, 2, 3, 2]}), "holds", ""),
+        (lambda study: Measurement({"here": [-1, -2, -3, -2]}), "does not hold", ""),
+        (lambda study: Measurement({"here": [-1, 2, -3, 2]}), "undecided", ""),
+        (lambda study: Measurement({"here": [1]}), "undecided", "1 run without an interval"),
+        (lambda study: Measurement({"here": [1, 1]}), "undecided", "2 runs without an interval"),
+        (lambda study: Measurement({}), "not run", "no such cells"),
+        (absent, "not run", "needs a network of ten layers"),
+        (lambda study: 1 / 0, "not run", "its code raised ZeroDivisionError"),
+        (lambda study: 3, "not run", "measure returned 3; expected a Measurement"),
+        (lambda study: Measurement({"here": [float("nan")]}), "not run", "not finite"),
+        (lambda study: Measurement({"here": ["a"]}), "not run", "its code raised ValueError"),
+    ],
+)
+def test_a_plugins_claim(tmp_path, monkeypatch, measure, verdict, why):
+    made = study(tmp_path, Made(("relu", "tanh"), end=random_p()[..., :2]))
+    registry = default()
+    own = claim(measure=measure)
+    monkeypatch.setattr(registry.claims, "entries", [(own, registry.plugins[0].origin)])
+    (found,) = judge(made)
+    assert found.verdict == verdict and why in found.why
+    report = Report(made, tmp_path, keep_order=True)
+    (shown,) = claims.SECTION.collect(report).findings
+    assert shown.claim is own
+    report.figures = Figures(tmp_path, "png")
+    text = claims.SECTION.markdown(report, 3)
+    assert "## 3. What papers claim" in text and "Somebody 2026" in text
+
+
+def test_a_plugins_claim_that_is_about_something_else_is_not_shown(tmp_path, monkeypatch):
+    monkeypatch.setattr(default().claims, "entries", [(claim(), default().plugins[0].origin)])
+    assert judge(study(tmp_path, Made(("relu", "tanh"), end=random_p()[..., :2]))) == []
+
+
+@pytest.mark.parametrize("claim", CLAIMS, ids=lambda claim: claim.name)
+def test_the_page_on_the_paper_has_each_claim_with_its_threshold(claim):
+    page = Path(__file__).parents[2] / "docs" / "reproducing-the-paper.md"
+    row = f"| {claim.title} | {claim.quantity} | {claim.condition} |\n"
+    assert row in page.read_text(encoding="utf-8") and row.count("|") == 4
