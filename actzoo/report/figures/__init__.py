@@ -132,8 +132,8 @@ def write_figures(
             f"figure format {figure_format!r}; expected one of {', '.join(style.FORMATS)}"
         )
     figures = Figures(folder, figure_format)
-    if overall is not None:
-        panels = profiles.collect_profiles(study, overall)
+    panels = [] if overall is None else profiles.collect_profiles(study, overall)
+    if panels and panels[0].names:  # with the baseline alone there is nothing to compare
         figures.write(partial(profiles.draw_profiles, panels), profiles.KIND)
     if drawn := claims.measured(findings):
         figures.write(partial(claims.draw_claims, drawn), "claims")
