@@ -15,7 +15,7 @@ from actzoo.training.protocol import Phase
 from actzoo.training.setup import Setup, set_up_cell
 from actzoo.training.spec import CellSpec
 
-SECONDS = 6.0
+SECONDS = 2.0
 """About how long all steps are measured together; of many kinds of cells each takes longer."""
 WARM = 2
 """Steps before the timed ones."""
