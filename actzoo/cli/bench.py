@@ -95,7 +95,7 @@ def _dry_run(plan: Plan, loaded: Loaded, where: Chosen, as_json: bool, screen: S
             f"{follow} cell{'s' if follow > 1 else ''} to report follow{'' if follow > 1 else 's'} "
             f"the choice, and cannot be listed before it",
         )
-    say(screen, _hours(plan, seconds, where.given.workers, follow))
+    say(screen, _hours(plan, seconds, where, follow))
     return 0
 
 
@@ -109,22 +109,27 @@ def _estimate(cells: Sequence[CellSpec], loaded: Loaded, screen: Screen) -> dict
         )
 
 
-def _hours(plan: Plan, seconds: dict[str, float], workers: int | None, follow: int) -> str:
+def _hours(plan: Plan, seconds: dict[str, float], where: Chosen, follow: int) -> str:
     """Return how long a run will take, in a sentence that says from what this follows."""
     from actzoo.sweep.status import duration
 
-    if not seconds:
-        return "how long it takes is not known: the cells run elsewhere, or no step could be made"
-    each = [seconds[cell.key] for cell in (*(t.spec for t in plan.trials), *plan.cells)
-            if cell.key in seconds]  # fmt: skip
-    total = sum(each) + follow * sum(each) / len(each)
-    whole = len(each) + follow
+    listed = [*(trial.spec.key for trial in plan.trials), *(cell.key for cell in plan.cells)]
+    each = [seconds[key] for key in listed if key in seconds]
+    if not each:
+        return "how long it takes is not known: cells run elsewhere, or none can make a step here"
+    workers = where.given.workers or 1
+    beside = f"{workers} at a time" if workers > 1 else "one after another"
+    if where.plugin and not where.given.workers:
+        beside += f" (the executor {where.plugin.name} runs several at a time)"
+    total = sum(each) + follow * sum(each) / len(each)  # those to follow as the others on average
+    cells = f"{len(each) + follow} cell{'s' if len(each) + follow > 1 else ''}"
     least, most = duration(min(each)), duration(max(each))
-    beside = f", {workers} at a time" if workers and workers > 1 else ", one after another"
+    left_out = len(listed) - len(each)
+    without = f"; {left_out} more cannot make a step here" if left_out else ""
     return (
-        f"estimate: {duration(total / (workers or 1))} for {whole} cell{'s' if whole > 1 else ''}"
-        f"{beside} ({least}{'' if least == most else f' to {most}'} each), from a few training "
-        f"steps of each set measured now on this machine; other work on it makes them slower"
+        f"estimate: {duration(total / workers)} for {cells}, {beside} "
+        f"({least}{'' if least == most else f' to {most}'} each), from a few training steps of "
+        f"each set measured now on this machine; other work on it makes them slower{without}"
     )
 
 

@@ -41,7 +41,7 @@ def published(
         {short(name) for name in members} == set(FUNCTIONS)
         and model == "paper_cnn"
         and study.run.protocol == PAPER
-        and study.run.limit is None
+        and study.limits[dataset] is None
     )
     if not same or dataset not in TABLE_1:
         return None

@@ -20,6 +20,8 @@ JOINED = ("sets", "datasets", "models", "seeds")
 """Of a run: what the folders may each have some of."""
 OWN = ("members", "mixtures", "control", "device", "threads", "kernel")
 """Of a run: what shows in the cells themselves."""
+OF_DATASET = ("limit",)
+"""Of a run: what must be the same in the cells of one dataset alone."""
 NUMBERS = (
     "test",
     "layers",
@@ -60,7 +62,7 @@ def _join(one: Run, other: Run, first: Path, second: Path) -> Run:
     unlike = [
         difference
         for field in fields(Run)
-        if field.name not in (*JOINED, *OWN)
+        if field.name not in (*JOINED, *OWN, *OF_DATASET)
         and (field.name != "tune_seeds" or one.tunes or other.tunes)
         for difference in _unlike(_words(one, field.name), _words(other, field.name))
     ]
@@ -142,6 +144,8 @@ def _named(place: Coordinates, facts: Facts) -> Iterable[tuple[str, str]]:
     for name, value in facts.items():
         if name == "data":
             yield f"the dataset {place.dataset}", value
+        elif name in OF_DATASET:
+            yield f"the {name} of the dataset {place.dataset}", value
         elif name == "network":
             yield f"the network {place.model}", value
         elif name.startswith("source of "):

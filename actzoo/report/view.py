@@ -268,6 +268,12 @@ class Study:
         return tuple(c.result for c in self.cells if c.result is not None)
 
     @property
+    def limits(self) -> dict[str, int | None]:
+        """How many training examples cells took, by dataset; None for all."""
+        asked = {group.dataset: self.run.limit for group in self.groups}
+        return asked | {result.spec.dataset: result.spec.limit for result in self.results}
+
+    @property
     def mixtures(self) -> tuple[tuple[str, ...], ...]:
         """The sets of several functions of which a cell is done."""
         return tuple(dict.fromkeys(v.members for g in self.groups for v in g.mixtures))

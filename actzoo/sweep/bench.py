@@ -146,7 +146,8 @@ def _other_cells(store: Store, plan: Plan) -> list[str]:
 
 
 def _plain(run: Run) -> dict[str, Any]:
-    parts: dict[str, Any] = json.loads(json.dumps(asdict(run)))
+    protocol = [phase.to_json() for phase in run.protocol]
+    parts: dict[str, Any] = json.loads(json.dumps({**asdict(run), "protocol": protocol}))
     return parts
 
 

@@ -1,8 +1,9 @@
-"""Hyper-parameters by name, and the one check of a setting's value against its type."""
+"""Hyper-parameters and controls by name, and the one check of a setting's value by its type."""
 
 from __future__ import annotations
 
 import difflib
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Annotated, Any, Literal, get_args, get_origin
@@ -13,6 +14,7 @@ from msgspec import inspect
 from actzoo.errors import UsageError
 from actzoo.mixture import Init
 from actzoo.training.build import WeightInit
+from actzoo.training.controls import CONTROLS, GROUPS
 from actzoo.training.protocol import OptimizerName, Phase, Schedule
 
 LARGEST = 2**63 - 1
@@ -116,6 +118,23 @@ def phase_with(phase: Phase, setting: Setting) -> Phase:
     if phase.lr_mixture is not None and mixture is not None:
         values["lr_mixture"] = float(mixture)
     return replace(phase, **values, lr=phase.lr if rate is None else float(rate))
+
+
+def control_names(text: str) -> str:
+    """Return a list of controls as it is stored: each by its own name.
+
+    Raises:
+        UsageError: There is no such control, or one is there twice.
+    """
+    names: list[str] = []
+    for name in [part.strip() for part in text.split(",")] if text else []:
+        if name not in CONTROLS and name not in GROUPS:
+            raise UsageError(f"control = {text!r}; {unknown(name, (*CONTROLS, *GROUPS))}")
+        names += GROUPS.get(name, (name,))
+    repeated = [name for name, count in Counter(names).items() if count > 1]
+    if repeated:
+        raise UsageError(f"control = {text!r}: {repeated[0]!r} is there more than once")
+    return ",".join(names)
 
 
 def said(setting: Setting) -> str:

@@ -25,8 +25,8 @@ from actzoo.sweep.grid import (
     Grid,
     Setting,
     choices,
+    control_names,
     phase_with,
-    unknown,
     valid,
 )
 from actzoo.training.build import WeightInit
@@ -138,7 +138,7 @@ class Run:
             if name == "grid" and isinstance(value, Mapping):
                 value = choices(value, "grid: ")
             value = valid(name, value, kind)
-            object.__setattr__(self, name, _controls(value) if name == "control" else value)
+            object.__setattr__(self, name, control_names(value) if name == "control" else value)
         if not self.sets:
             raise UsageError("no set to run; say for example --set relu,tanh,sin")
         for names in self.sets:
@@ -355,23 +355,6 @@ OF_FIELDS: Mapping[str, Any] = get_type_hints(Run, include_extras=True)
 """The types of a run's fields."""
 _OF_CELLS = {name for name, _ in get_type_hints(Run).items() & get_type_hints(CellSpec).items()}
 """Fields of one name and type, which a cell takes from its run as they are."""
-
-
-def _controls(text: str) -> str:
-    """A list of controls as it is stored: each by its own name.
-
-    Raises:
-        UsageError: There is no such control, or one is there twice.
-    """
-    names: list[str] = []
-    for name in [part.strip() for part in text.split(",")] if text else []:
-        if name not in CONTROLS and name not in GROUPS:
-            raise UsageError(f"control = {text!r}; {unknown(name, (*CONTROLS, *GROUPS))}")
-        names += GROUPS.get(name, (name,))
-    repeated = [name for name, count in Counter(names).items() if count > 1]
-    if repeated:
-        raise UsageError(f"control = {text!r}: {repeated[0]!r} is there more than once")
-    return ",".join(names)
 
 
 def _count(things: Any, noun: str) -> str:

@@ -136,6 +136,20 @@ def test_cells_that_follow_a_choice_are_counted(quick):
     assert "for 12 cells" in done.stderr
 
 
+def test_cells_that_cannot_make_a_step_are_left_out(quick, tmp_path):
+    path = tmp_path / "mine.py"
+    path.write_text(
+        "import torch\n\n\ndef breaks(x):\n    if torch.is_grad_enabled() and x.dim() == 2:\n"
+        "        raise RuntimeError('no')\n    return x * 2\n"
+    )
+    words = ("--dry-run", *quick, "--set", f"{path}:breaks")
+    assert "for 6 cells, one after another" in (said := bench(*words).stderr)
+    assert "; 2 more cannot make a step here" in said
+    rows = json.loads(bench(*words, "--json").stdout)
+    unknown = {row["set"] for row in rows if row["estimated_seconds"] is None}
+    assert len(unknown) == 1 and "breaks" in unknown.pop()
+
+
 def test_cells_of_other_machines_are_not_measured_here(quick):
     words = [word for word in quick if word not in ("--device", "cpu")]
     rows = bench("--dry-run", "--json", *words, "--executor", "dask", "--device", "cuda:97")

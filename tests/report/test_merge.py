@@ -82,6 +82,65 @@ def test_datasets_of_two_folders_are_two_groups(make_store: Make) -> None:
     assert "### digits, paper_cnn" in text(merged)
 
 
+def test_datasets_of_other_sizes_stand_in_one_report(make_store: Make) -> None:
+    correct = {"relu": RELU, "tanh": TANH}
+    asked = (("digits", 500), ("mnist", 800), ("kmnist", None))
+    stores = [
+        make_store(correct, sets=(("tanh",),), datasets=(name,), limit=limit, name=name)
+        for name, limit in asked
+    ]
+    merged = read_studies(stores)
+    assert merged.limits == dict(asked)
+    said = text(merged)
+    sizes = "digits: 500, stratified; mnist: 800, stratified; kmnist: all"
+    assert f"| training images | {sizes} |" in said
+    assert f"did not train on the same share of all data ({sizes})" in said
+    alone = text(read_study(stores[0]))
+    assert "| training images | 500, stratified |" in alone
+    assert "It trained on 500 images only." in alone
+
+
+@pytest.mark.parametrize(
+    ("seeds", "message"),
+    [
+        (((0, 1), (0, 1)), "relu on digits, .*: limit is 500 in one and None in the other"),
+        (((0, 1), (2, 3)), "the limit of the dataset digits is not the same in .*500.*None"),
+    ],
+)
+def test_one_dataset_of_two_sizes_is_refused(
+    make_store: Make, seeds: tuple[tuple[int, ...], ...], message: str
+) -> None:
+    stores = [
+        make_store(
+            {"relu": RELU, name: TANH}, sets=((name,),), limit=limit, seeds=own, name=name
+        )
+        for name, limit, own in zip(("tanh", "sin"), (500, None), seeds, strict=True)
+    ]  # fmt: skip
+    with pytest.raises(UsageError, match=message):
+        read_studies(stores)
+
+
+def test_controls_of_two_folders_are_joined(make_store: Make) -> None:
+    both = {"relu + tanh": TANH, "relu": RELU}
+    options = {"sets": (("relu", "tanh"),), "members": False, "init": "random"}
+    stores = [
+        make_store(
+            {**both, **{f"relu + tanh ({n})": TANH for n in control.split(",")}},
+            control=control, name=control, **options,
+        )
+        for control in ("frozen,joint", "joint,shuffled")
+    ]  # fmt: skip
+    merged = read_studies(stores)
+    assert merged.run.controls == ("frozen", "joint", "shuffled")
+    assert [(v.members, v.control) for v in merged.groups[0].variants] == [
+        (("relu", "tanh"), ""), (("relu",), ""),
+        *((("relu", "tanh"), name) for name in merged.run.controls),
+    ]  # fmt: skip
+    said = text(merged)
+    for name in merged.run.controls:
+        assert f"### relu + tanh ({name}) in paper_cnn" in said
+
+
 def test_a_merged_report_is_written_beside_the_runs(make_store: Make, tmp_path: Path) -> None:
     one = make_store({"relu": RELU, "tanh": TANH}, sets=(("tanh",),), name="one")
     two = make_store({"relu": RELU, "sin": SIN}, sets=(("sin",),), name="two")

@@ -63,7 +63,7 @@ def settings(study: Study) -> str:
         *((f"tuned: {name}", f"from {_values(run.grid[name])}") for name in run.grid),
         *([("tuned on seeds", _values(run.tune_seeds))] if run.grid else []),
         ("batch size", "tuned" if "batch_size" in run.grid else run.batch_size),
-        (f"training {study.things}", "all" if run.limit is None else f"{run.limit:,}, stratified"),
+        (f"training {study.things}", _taken(study)),
         ("held out for validation", f"{100 * run.validation:g}% of the training {study.things}"),
         ("mixture weights", start),
         ("network weights", _weight_init(study)),
@@ -73,6 +73,17 @@ def settings(study: Study) -> str:
         ("total time of the cells", duration(total_seconds(study))),
     ]
     return table(("what", "value"), rows, left=2)
+
+
+def _taken(study: Study) -> str:
+    """How many training examples were taken, by dataset where that differs."""
+    taken = {
+        n: "all" if limit is None else f"{limit:,}, stratified" for n, limit in study.limits.items()
+    }
+    if len(set(taken.values())) == 1:
+        return next(iter(taken.values()))
+    names = {group.dataset: markdown(group.name) for group in study.groups}
+    return "; ".join(f"{names[n]}: {words}" for n, words in taken.items())
 
 
 def _sources(study: Study) -> list[tuple[str, str]]:
@@ -172,7 +183,7 @@ def environments(study: Study) -> tuple[str, list[str]]:
     return table(("what", "value"), rows, left=2), differing
 
 
-def limits(study: Study) -> list[str]:
+def caveats(study: Study) -> list[str]:
     """What this run cannot tell."""
     run = study.run
     lines = [
@@ -191,8 +202,11 @@ def limits(study: Study) -> list[str]:
         "Times are those of this run, on a machine that may have had "
         "other work: information, not a measurement.",
     ]
-    if run.limit is not None:
-        lines.append(f"It trained on {run.limit:,} {study.things} only.")
+    limits = set(study.limits.values())
+    if len(limits) > 1:
+        lines.append(f"It did not train on the same share of all data ({_taken(study)}).")
+    elif (limit := limits.pop()) is not None:
+        lines.append(f"It trained on {limit:,} {study.things} only.")
     learned = any(result.parameters.activations for result in study.results)
     if learned:
         lines.append("Curves of functions with parameters per channel are means over channels.")
@@ -236,7 +250,7 @@ def render(found: WhatRan) -> str:
             "\n".join([*lines, *([f"- and {more} more"] if more > 0 else [])]),
         ]
     parts += [found.environment, "What this run cannot tell:"]
-    parts.append("\n".join(f"- {line}" for line in limits(study)))
+    parts.append("\n".join(f"- {line}" for line in caveats(study)))
     parts.append(
         "Every number and figure here comes from the stored cells; `actzoo report` writes it again "
         "without training."
