@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from actzoo.cli.bench_options import GROUPS, Grouped
-from actzoo.cli.bench_run import Asked, Ran, run_one
+from actzoo.cli.bench_run import BenchCall, Ran, run_one
 from actzoo.cli.output import Screen, busy, console, print_json, say
 from actzoo.cli.streams import echo
 from actzoo.escaping import visible
@@ -32,7 +32,7 @@ def command(context: click.Context, /, **options: Any) -> int:
     with busy(screen, "loading torch"):
         from actzoo.sweep.prepare import make_plan
 
-        asked = Asked.of(context, options)
+        asked = BenchCall.of(context, options)
     if options["suite"]:
         from actzoo.cli.suite import bench_suite
 
