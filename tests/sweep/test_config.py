@@ -168,7 +168,7 @@ def test_the_example_of_the_guide_is_a_config(tmp_path):
     flags = {"sets": (("relu",),)}
     rows = settings_of(Suite.from_toml(tmp_path / "mine.toml"), flags)
     assert [to_run(row).seeds for row in rows.values()] == [tuple(range(5)), tuple(range(10))]
-    example = Suite.from_toml(guide.with_name("image-suite.toml"))
+    example = Suite.from_toml(guide.with_name("image_suite.toml"))
     assert [to_run(row).datasets for row in settings_of(example, {}).values()] == [
         ("cifar10",), ("cifar100",), ("fashion_mnist",),
     ]  # fmt: skip
