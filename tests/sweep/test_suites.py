@@ -243,5 +243,9 @@ def test_the_card_against_the_cells(folder: Path) -> None:
 def test_a_folder_of_another_suite_is_refused(folder: Path, tmp_path: Path) -> None:
     other = tmp_path / "other.toml"
     other.write_text(TINY)
+    with pytest.raises(UsageError, match="holds a suite"):
+        run("bench", "--set", "relu", "--dataset", "digits", "--out", str(folder))
+    with pytest.raises(UsageError, match="holds a run of its own"):
+        run("bench", "--suite", str(other), "--out", str(folder / "images"))
     with pytest.raises(UsageError, match="holds the suite tiny"):
         run("bench", "--suite", str(other), "--out", str(folder), "--executor", "none")
