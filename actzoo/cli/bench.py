@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from actzoo.cli.bench_options import GROUPS, Grouped
-from actzoo.cli.bench_run import CommandLine, Ran, run_one
+from actzoo.cli.bench_run import BenchCall, Ran, run_one
 from actzoo.cli.executor_options import Chosen
 from actzoo.cli.output import Screen, busy, console, print_json, say
 from actzoo.cli.streams import echo
+from actzoo.errors import UsageError
 from actzoo.escaping import visible
 
 if TYPE_CHECKING:
@@ -35,8 +36,9 @@ def command(context: click.Context, /, **options: Any) -> int:
     screen = console(stderr=as_json or options["dry_run"], outlives=not options["dry_run"])
     with busy(screen, "loading torch"):
         from actzoo.sweep.prepare import make_plan
+        from actzoo.sweep.rows import is_suite
 
-        asked = CommandLine.of(context, options)
+        asked = BenchCall.of(context, options)
     if options["suite"]:
         from actzoo.cli.suite import bench_suite
 
@@ -49,6 +51,8 @@ def command(context: click.Context, /, **options: Any) -> int:
     for note in plan.notes:
         say(screen, note)
     folder = options["out"] or plan.default_folder()
+    if is_suite(folder):
+        raise UsageError(f"{folder} holds a suite; give a new folder with --out, or its --suite")
     if options["dry_run"]:
         return _dry_run(plan, loaded, asked.where, as_json, screen)
     line = shlex.join(["actzoo", *sys.argv[1:]])

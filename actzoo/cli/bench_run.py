@@ -31,7 +31,7 @@ FORM = ("figure_format", "mixed_machines", "keep_order")
 
 
 @dataclass(frozen=True)
-class CommandLine:
+class BenchCall:
     """What was asked for.
 
     Attributes:
@@ -49,7 +49,7 @@ class CommandLine:
     where: Chosen
 
     @classmethod
-    def of(cls, context: click.Context, options: dict[str, Any]) -> CommandLine:
+    def of(cls, context: click.Context, options: dict[str, Any]) -> BenchCall:
         """Return what a command line asks for.
 
         Raises:
@@ -127,7 +127,7 @@ class Ran:
 
 
 def run_one(
-    asked: CommandLine, plan: Plan, loaded: Loaded, folder: Path, line: str, screen: Screen
+    asked: BenchCall, plan: Plan, loaded: Loaded, folder: Path, line: str, screen: Screen
 ) -> Ran:
     """Run a plan in a folder, write its report, measure costs, and write it again.
 

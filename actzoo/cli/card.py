@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from actzoo.cli.bench_options import GROUPS, Grouped
-from actzoo.cli.bench_run import CommandLine
+from actzoo.cli.bench_run import BenchCall
 from actzoo.cli.output import busy, console, print_json, say
 from actzoo.errors import UsageError
 
@@ -41,7 +41,7 @@ def command(context: click.Context, /, **options: Any) -> int:
         from actzoo.report.card import render
 
         options |= {"config": None, "suite": options["suite"] or "quick"}
-        asked = CommandLine.of(context, options)
+        asked = BenchCall.of(context, options)
         activation = default().get(name)
     sets = tuple(dict.fromkeys([(name,), *((rival,) for rival in RIVALS)]))
     asked = replace(asked, flags={**asked.flags, "sets": sets})

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from actzoo.cli.bench_run import FORM, CommandLine, Ran, run_one
+from actzoo.cli.bench_run import FORM, BenchCall, Ran, run_one
 from actzoo.cli.output import Screen, print_json, say
 from actzoo.cli.streams import echo
 from actzoo.escaping import visible
@@ -44,7 +44,7 @@ class PlannedRow(NamedTuple):
         }
 
 
-def bench_suite(asked: CommandLine, screen: Screen) -> int:
+def bench_suite(asked: BenchCall, screen: Screen) -> int:
     """Run a suite, or list its rows, and return the exit code."""
     suite, rows = planned(asked, screen)
     if asked.options["dry_run"]:
@@ -74,7 +74,7 @@ def bench_suite(asked: CommandLine, screen: Screen) -> int:
     return 1 if failed else 0
 
 
-def planned(asked: CommandLine, screen: Screen) -> tuple[Suite, list[PlannedRow]]:
+def planned(asked: BenchCall, screen: Screen) -> tuple[Suite, list[PlannedRow]]:
     """Return the suite that was asked for, with the plan of each row; nothing is written.
 
     Raises:
@@ -107,7 +107,7 @@ def default_folder(suite: Suite, rows: list[PlannedRow]) -> Path:
 
 
 def run_rows(
-    asked: CommandLine, suite: Suite, rows: list[PlannedRow], folder: Path, screen: Screen
+    asked: BenchCall, suite: Suite, rows: list[PlannedRow], folder: Path, screen: Screen
 ) -> tuple[SuiteReport, list[Ran]]:
     """Run each row in a folder of its own within the folder, and write the report over them.
 

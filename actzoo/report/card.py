@@ -12,11 +12,21 @@ from actzoo.checks import CheckResult
 from actzoo.escaping import markdown, one_line
 from actzoo.report.cost import cost, costs
 from actzoo.report.figures.profiles import KIND
-from actzoo.report.overall import Overall, Profile, overall
+from actzoo.report.overall import Profile, overall
 from actzoo.report.sections.section import images, joined, note
 from actzoo.report.statistics import LEVEL, Combined
 from actzoo.report.suite import SuiteReport
-from actzoo.report.text import code, ends, listed, number, p_value, plural, signed, table
+from actzoo.report.text import (
+    code,
+    detectable,
+    ends,
+    listed,
+    number,
+    p_value,
+    plural,
+    signed,
+    table,
+)
 from actzoo.report.verdicts import BASELINE, NO_DIFFERENCE, compare
 from actzoo.report.view import Study
 
@@ -49,8 +59,7 @@ class Against:
         gain: How much better the function is, in units of each task.
         adjusted_p, smallest, verdict: Of the test over all tasks; the verdict is of the function.
         better, worse, open: Tasks on which it is better, is worse, or no difference was shown.
-        least: The smallest difference that could have been shown on those, in units of the task:
-            from the finest to the coarsest.
+        least: The smallest difference that could have been shown on each of those, in words.
         untested: Tasks on which it could not be tested.
     """
 
@@ -62,7 +71,7 @@ class Against:
     better: tuple[str, ...]
     worse: tuple[str, ...]
     open: tuple[str, ...]
-    least: tuple[float, ...]
+    least: tuple[str, ...]
     untested: tuple[str, ...]
 
 
@@ -76,20 +85,24 @@ def against(study: Study, members: tuple[str, ...]) -> list[Against]:
     found = overall(turned, compare(turned))
     if found is None:
         return []
-    return [_turned(p, turned, found) for p in found.profiles if p.verdict != BASELINE]
+    order = [names for names, _ in study.run.variants()]
+    rivals = [p for p in found.profiles if p.verdict != BASELINE]
+    rivals.sort(key=lambda p: order.index((p.label,)) if (p.label,) in order else len(order))
+    return [_turned(p, turned) for p in rivals]
 
 
-def _turned(profile: Profile, study: Study, found: Overall) -> Against:
+def _turned(profile: Profile, study: Study) -> Against:
     """A profile of the other function beside this one, seen from this one."""
     other_way = {"better": "worse", "worse": "better"}
     by_verdict: dict[str, list[str]] = {"better": [], "worse": [], NO_DIFFERENCE: [], "": []}
     least = []
-    for row, group, unit in zip(profile.rows, study.groups, found.units, strict=True):
+    for row, group in zip(profile.rows, study.groups, strict=True):
         verdict = row.verdict if row is not None else ""
         verdict = other_way.get(verdict, verdict)
         by_verdict.get(verdict, by_verdict[""]).append(group.title)
         if row is not None and verdict == NO_DIFFERENCE and math.isfinite(row.smallest):
-            least.append(row.smallest / unit)
+            size = detectable(row.smallest, group.metric, group.decimals)
+            least.append(f"{size} {group.metric.difference_unit}".rstrip() + f" on {group.title}")
     better, worse, shown, rest = (tuple(titles) for titles in by_verdict.values())
     return Against(
         name=profile.name,
@@ -100,7 +113,7 @@ def _turned(profile: Profile, study: Study, found: Overall) -> Against:
         better=better,
         worse=worse,
         open=shown,
-        least=tuple(sorted(least)),
+        least=tuple(least),
         untested=rest,
     )
 
@@ -186,9 +199,8 @@ def _sentence(rival: Against) -> str:
     if rival.open:
         text = f"On {len(rival.open)} of {plural(tasks, 'task')} no difference was shown"
         if rival.least:
-            low, high = rival.least[0], rival.least[-1]
-            between = number(low) if low == high else f"{number(low)} to {number(high)}"
-            text += f"; the smallest that could have been was {between} units of the task"
+            least = listed([markdown(one) for one in rival.least])
+            text += f"; the smallest that could have been was {least}"
         first += f" {text}."
     if rival.untested:
         first += f" Not tested: {listed([markdown(task) for task in rival.untested])}."
@@ -265,7 +277,9 @@ def _cost(report: SuiteReport, members: tuple[str, ...]) -> str:
 
 def _gain(about: Mapping[str, Any]) -> str:
     names = ("gain", "lipschitz", "range", "limits", "smoothness", "provider")
-    rows = [(name, markdown(str(about[name]))) for name in names if about.get(name)]
+    rows = [
+        (name, markdown(str(about[name]))) for name in names if about.get(name, "none") != "none"
+    ]
     return table(("fact", "value"), rows, left=2)
 
 

@@ -38,7 +38,7 @@ class Profile:
         adjusted_p: Holm's p-value over the sets; nan without a test.
         smallest: The smallest true gain this test could show; nan without a test.
         rank: Mean over the tasks of its rank by mean score, the best being 1; nan if it has no
-            score on one of them.
+            score on a task where others have one.
         unable: Tasks without all its results, with the reason.
         verdict: In words.
     """
@@ -181,7 +181,7 @@ def _ranks(study: Study) -> Mapping[str, float]:
         for variant, gain in zip(scored, gains, strict=True):
             ahead, equal = sum(g > gain for g in gains), gains.count(gain)
             places[variant.label].append(1 + ahead + (equal - 1) / 2)
-    whole = len(study.groups)
+    whole = sum(any(v.score for v in group.variants) for group in study.groups)
     return {
         label: float(np.mean(some)) if len(some) == whole else math.nan
         for label, some in places.items()

@@ -18,6 +18,7 @@ from actzoo.report.sections.section import joined
 from actzoo.report.text import UNKNOWN, code, duration, listed, number, plural, table
 from actzoo.report.tuning import of_group
 from actzoo.report.view import Study
+from actzoo.results.store import Store
 from actzoo.sweep.rows import SuiteRecord, read_record
 
 
@@ -95,7 +96,7 @@ def _studies(folder: Path, record: SuiteRecord) -> dict[str, Study]:
             try:
                 found[row] = read_study(folder / row)
             except StoreError:  # a row that still tunes has nothing to report
-                if read_tunes(folder / row):
+                if _tunes(folder / row):
                     continue
                 raise
     if not found:
@@ -103,10 +104,8 @@ def _studies(folder: Path, record: SuiteRecord) -> dict[str, Study]:
     return found
 
 
-def read_tunes(folder: Path) -> bool:
-    """Return whether a row has not chosen yet."""
-    from actzoo.results.store import Store
-
+def _tunes(folder: Path) -> bool:
+    """Whether a row has not chosen yet."""
     return not Store(folder).spec()["keys"]
 
 

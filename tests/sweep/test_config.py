@@ -16,7 +16,9 @@ from actzoo.sweep.config import KEYS, checked, merged, read_config, to_run, to_t
 from actzoo.sweep.grid import TUNABLE
 from actzoo.sweep.plan import OF_FIELDS, Run
 from actzoo.sweep.prepare import make_plan
+from actzoo.sweep.rows import settings_of
 from actzoo.training.protocol import Phase
+from actzoo.values import Suite
 
 RATES = st.floats(1e-9, 1e3)
 VALUES = {
@@ -156,12 +158,20 @@ def test_everything_a_file_may_say(write):
     )
 
 
-def test_the_example_of_the_guide_is_a_config():
+def test_the_example_of_the_guide_is_a_config(tmp_path):
     guide = Path(__file__).parents[2] / "docs" / "running-sweeps.md"
-    (text,) = re.findall(r"```toml\n(.*?)```", guide.read_text(), flags=re.DOTALL)
+    text, suite = re.findall(r"```toml\n(.*?)```", guide.read_text(), flags=re.DOTALL)
     run = to_run(checked(tomllib.loads(text), "guide: "))
     assert run.sets == (("relu", "tanh", "sin"), ("gelu",)) and run.seeds == tuple(range(10))
     assert [p.epochs for p in run.protocol] == [10, 5]
+    (tmp_path / "mine.toml").write_text(suite)
+    flags = {"sets": (("relu",),)}
+    rows = settings_of(Suite.from_toml(tmp_path / "mine.toml"), flags)
+    assert [to_run(row).seeds for row in rows.values()] == [tuple(range(5)), tuple(range(10))]
+    example = Suite.from_toml(guide.with_name("image_suite.toml"))
+    assert [to_run(row).datasets for row in settings_of(example, {}).values()] == [
+        ("cifar10",), ("cifar100",), ("fashion_mnist",),
+    ]  # fmt: skip
 
 
 def test_flags_go_over_the_file(write):
