@@ -82,14 +82,14 @@ def _results(name: str, checks: Checks, *given: Any) -> tuple[CheckResult, ...]:
 
 
 def _some(task: Task) -> tuple[Tensor, Tensor]:
-    """Some training examples, from the first to the last, with prepared inputs."""
+    """Return some training examples, from the first to the last, with prepared inputs."""
     inputs, targets = task.train
     chosen = torch.linspace(0, len(inputs) - 1, min(SOME, len(inputs))).long()
     return task.prepare(inputs)(inputs[chosen]), targets[chosen]
 
 
 def _small(task: Task) -> nn.Module:
-    """A small model for the inputs of a task."""
+    """Return a small model for the inputs of a task."""
     if task.inputs == "tokens":
         return nn.Sequential(nn.Embedding(task.outputs, 32), nn.Linear(32, task.outputs))
     size = math.prod(task.example.shape[1:])
@@ -136,7 +136,7 @@ def _splits_by_seed(task: Task) -> None:
 
 
 def _measures_alike(task: Task) -> None:
-    """The loss that trains is the mean of what is measured, whatever the block."""
+    """See that the loss that trains is the mean of what is measured, in whatever blocks."""
     inputs, targets = _some(task)
     aim, model = task.fitted(task.train.targets).objective, _small(task).eval()
     loss = float(aim.loss(model, inputs, targets).detach())
@@ -158,7 +158,7 @@ def _measures_alike(task: Task) -> None:
 
 
 def _improves(task: Task) -> None:
-    """The score gets better, by its own direction, where the loss falls."""
+    """See that the score gets better, by its own direction, where the loss falls."""
     inputs, targets = _some(task)
     aim, model = task.fitted(task.train.targets).objective, _small(task)
     before, start = _score(aim, model, inputs, targets)
@@ -196,7 +196,7 @@ TASK_CHECKS: Checks = {
 
 
 class _Factory:
-    """Makes activation layers as a cell does, and counts them."""
+    """A factory of activation layers, as a cell has, that keeps what it made."""
 
     def __init__(self, activation: Activation) -> None:
         self.activation = activation
@@ -271,7 +271,7 @@ def _uses_its_layers(model: Model, options: Mapping[str, Any]) -> None:
 
 
 def _starts_alike(model: Model, options: Mapping[str, Any]) -> None:
-    """The first weights are the same for every activation, and each time."""
+    """See that the first weights are the same for every activation, and each time."""
     _needs_activation(model)
     shape = SHAPES[_kinds(model)[0]][0]
     states = [_made(model, options, n, shape)[0].state_dict() for n in ("relu", "relu", "tanh")]

@@ -46,7 +46,7 @@ def command(name: str, formula: str | None, kind: str, out: Path | None, as_json
     """
     if kind == "task" and formula is not None:
         raise UsageError("--formula goes with --kind activation; a task has none")
-    name = checked_name(name)
+    name = checked_name(name, kind)
     distribution = f"actzoo-{name.replace('_', '-')}"
     folder = out or Path(distribution)
     if folder.exists():
@@ -79,7 +79,7 @@ def write(folder: Path, files: Mapping[str, str]) -> None:
         path.write_text(text, encoding="utf-8")
 
 
-def checked_name(text: str) -> str:
+def checked_name(text: str, kind: str = "activation") -> str:
     """Return the name in lower_snake_case.
 
     Raises:
@@ -91,7 +91,7 @@ def checked_name(text: str) -> str:
     near = re.sub(r"[^a-z0-9]+", "_", text.lower()).strip("_")
     example = near if _NAME.fullmatch(near) else "my_swish"
     raise UsageError(
-        f"{text!r} cannot name an activation or a task; expected lower-case letters and digits "
+        f"{text!r} cannot name {'a task' if kind == 'task' else 'an activation'}; expected lower-case letters and digits "
         f"with - or _ between them, a letter first, such as {example}"
     )
 
