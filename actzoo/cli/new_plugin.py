@@ -91,8 +91,8 @@ def checked_name(text: str, kind: str = "activation") -> str:
     near = re.sub(r"[^a-z0-9]+", "_", text.lower()).strip("_")
     example = near if _NAME.fullmatch(near) else "my_swish"
     raise UsageError(
-        f"{text!r} cannot name {'a task' if kind == 'task' else 'an activation'}; expected lower-case letters and digits "
-        f"with - or _ between them, a letter first, such as {example}"
+        f"{text!r} cannot name {'a task' if kind == 'task' else 'an activation'}; expected "
+        f"lower-case letters and digits with - or _ between them, a letter first, such as {example}"
     )
 
 
