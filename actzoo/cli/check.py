@@ -1,10 +1,11 @@
-"""`actzoo check`: checks of activations against the numerics contract."""
+"""`actzoo check`: checks of activations, tasks, models and rules."""
 
 from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -16,30 +17,47 @@ if TYPE_CHECKING:
     from actzoo.activation import Activation
     from actzoo.checks import CheckResult
 
-Checked = tuple["Activation", tuple["CheckResult", ...]]
+Checked = tuple[str, tuple["CheckResult", ...]]
 
 
 @click.command()
 @click.argument("names", nargs=-1, metavar="[NAME|FORMULA|PLUGIN]...")
 @click.option("--only", multiple=True, metavar="CHECK", help="Run only this check. Repeatable.")
 @click.option("--thorough", is_flag=True, help="Use 10,000 more points, and compile with Inductor.")
+@click.option("--task", "tasks", multiple=True, metavar="NAME", help="Check a task. Repeatable.")
+@click.option("--model", "models", multiple=True, metavar="NAME", help="Check a model. Repeatable.")
+@click.option("--rule", "rules", multiple=True, metavar="NAME", help="Check a rule. Repeatable.")
 @json_option
-def command(names: tuple[str, ...], only: tuple[str, ...], thorough: bool, as_json: bool) -> int:
+def command(
+    names: tuple[str, ...],
+    only: tuple[str, ...],
+    thorough: bool,
+    tasks: tuple[str, ...],
+    models: tuple[str, ...],
+    rules: tuple[str, ...],
+    as_json: bool,
+) -> int:
     """Check activations against the numerics contract: values, derivatives, claims, layers.
 
     Without a name it checks all activations; the name of a plugin means all of its own.
+    Tasks, models and rules have checks of what cells rely on: shapes, the direction of the
+    score, nothing fitted to what is tested, seeds.
     An error is in units of its bound: at most 1 is allowed.
 
     Exit codes: 0 if every check passed or failed as declared; 1 if one failed.
     """
     from actzoo.checks import run
 
-    activations = _chosen(names)
-    progress = _Progress(len(activations))
+    parts = _parts(tasks, models, rules)
+    activations = _chosen(names) if names or not parts else []
+    progress = _Progress(len(activations) + len(parts))
     checked: list[Checked] = []
     for activation in activations:
         progress.show(activation.name)
-        checked.append((activation, run(activation, thorough=thorough, only=only or None)))
+        checked.append((activation.name, run(activation, thorough=thorough, only=only or None)))
+    for name, check in parts:
+        progress.show(name)
+        checked.append((name, check()))
     progress.clear()
     if as_json:
         print_json(_document(checked))
@@ -52,6 +70,25 @@ def command(names: tuple[str, ...], only: tuple[str, ...], thorough: bool, as_js
         else:
             overview(screen, checked)
     return int(any(result.status == "failed" for _, results in checked for result in results))
+
+
+def _parts(
+    tasks: Sequence[str], models: Sequence[str], rules: Sequence[str]
+) -> list[tuple[str, Callable[[], tuple[CheckResult, ...]]]]:
+    """Return the names of tasks, models and rules, each with what checks it."""
+    from actzoo.checks import check_model, check_rule, check_task
+    from actzoo.plugins import datasets
+    from actzoo.plugins.registry import default
+
+    found: list[tuple[str, Callable[[], tuple[CheckResult, ...]]]] = []
+    for name in tasks:
+        datasets.find(name)  # an unknown name is an error before anything runs
+        found.append((name, partial(check_task, partial(datasets.load, name))))
+    for name in models:
+        found.append((name, partial(check_model, *default().model(name))))
+    for name in rules:
+        found.append((name, partial(check_rule, default().rule(name))))
+    return found
 
 
 def _chosen(names: Sequence[str]) -> list[Activation]:
@@ -74,7 +111,7 @@ def _chosen(names: Sequence[str]) -> list[Activation]:
 def _document(checked: Iterable[Checked]) -> dict[str, Any]:
     results = [result for _, found in checked for result in found]
     return {
-        "activations": [activation.name for activation, _ in checked],
+        "activations": [name for name, _ in checked],
         "counts": dict(Counter(result.status for result in results)),
         "results": [result.facts() for result in results],
     }

@@ -15,7 +15,6 @@ from actzoo.cli.output import Screen, say
 from actzoo.escaping import one_line, visible
 
 if TYPE_CHECKING:
-    from actzoo.activation import Activation
     from actzoo.checks import CheckResult
     from actzoo.checks.result import Status
 
@@ -31,9 +30,9 @@ _WORDS: tuple[tuple[Status, str], ...] = (
 _COLUMNS: tuple[Status, ...] = ("passed", "skipped", "expected", "failed")
 
 
-def page(screen: Screen, activation: Activation, results: Sequence[CheckResult]) -> None:
-    """Print the results of one activation: counts, errors by dtype, and all that did not pass."""
-    say(screen, f"{activation.name}: {_counts(results)}")
+def page(screen: Screen, name: str, results: Sequence[CheckResult]) -> None:
+    """Print the results of one name: counts, errors by dtype, and all that did not pass."""
+    say(screen, f"{name}: {_counts(results)}")
     table = _errors(results)
     if table.row_count:
         screen.print("\nworst error, in units of the bound (1 is the most allowed), and where:")
@@ -46,18 +45,18 @@ def page(screen: Screen, activation: Activation, results: Sequence[CheckResult])
     if passed:
         screen.print()
         _block(screen, "passed", ", ".join(passed))
-    _list(screen, results, activation.name)
+    _list(screen, results, name)
 
 
-def overview(screen: Screen, checked: Iterable[tuple[Activation, Sequence[CheckResult]]]) -> None:
-    """Print a row for each of many activations, then all failures."""
+def overview(screen: Screen, checked: Iterable[tuple[str, Sequence[CheckResult]]]) -> None:
+    """Print a row for each of many names, then all failures."""
     table = Table(box=None, pad_edge=False)
     table.add_column("activation", no_wrap=True)
     for column in ("passed", "skipped", "known", "failed", "worst"):
         table.add_column(column, justify="right", no_wrap=True)
     table.add_column("where", overflow="ellipsis", no_wrap=True)
     everything: list[CheckResult] = []
-    for activation, results in checked:
+    for name, results in checked:
         everything += results
         counts = Counter(result.status for result in results)
         # Declared failures have their own column, so they are left out of the worst error.
@@ -69,7 +68,7 @@ def overview(screen: Screen, checked: Iterable[tuple[Activation, Sequence[CheckR
         if worst is not None and worst.worst is not None:
             error, where = _size(worst.worst.error), f"{worst.key} at {_place(worst.worst.x)}"
         numbers = (str(counts[s] or "-") for s in _COLUMNS)
-        table.add_row(visible(activation.name), *numbers, error, where)
+        table.add_row(visible(name), *numbers, error, where)
     screen.print(table)
     screen.print(f"\n{_counts(everything)}")
     _list(screen, [r for r in everything if r.status == "failed"], "")

@@ -1,4 +1,4 @@
-"""`actzoo new-plugin`: a complete package around one activation, ready to install."""
+"""`actzoo new-plugin`: a complete package around one activation or task, ready to install."""
 
 from __future__ import annotations
 
@@ -28,24 +28,35 @@ _NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 @click.command()
 @click.argument("name")
 @click.option(
-    "--formula", default=DEFAULT_FORMULA, show_default=True, metavar="TEXT",
-    help="Formula in x and parameters; b=1 is fixed, b=layer(1) and b=channel(1) train.",
+    "--formula", metavar="TEXT",
+    help="Formula in x and parameters; b=1 is fixed, b=layer(1) and b=channel(1) train "
+    f"[{DEFAULT_FORMULA}].",
+)  # fmt: skip
+@click.option(
+    "--kind", type=click.Choice(["activation", "task"]), default="activation", show_default=True,
+    help="What the package adds.",
 )  # fmt: skip
 @click.option("--out", type=click.Path(path_type=Path), help="Folder of the package [actzoo-NAME].")
 @json_option
-def command(name: str, formula: str, out: Path | None, as_json: bool) -> None:
-    """Write a package that adds the activation NAME to actzoo.
+def command(name: str, formula: str | None, kind: str, out: Path | None, as_json: bool) -> None:
+    """Write a package that adds the activation (or task) NAME to actzoo.
 
-    It contains a declaration, a README and tests against the numerics contract. It never
-    overwrites files.
+    It contains a declaration, a README and tests: of the numerics contract, or of what results
+    rely on. It never overwrites files.
     """
-    name = checked_name(name)
+    if kind == "task" and formula is not None:
+        raise UsageError("--formula goes with --kind activation; a task has none")
+    name = checked_name(name, kind)
     distribution = f"actzoo-{name.replace('_', '-')}"
     folder = out or Path(distribution)
     if folder.exists():
         raise UsageError(f"{str(folder)!r} exists already; name another folder with --out DIR")
-    activation = checked_activation(name, formula)
-    files = render(activation, distribution)
+    if kind == "task":
+        checked_task(name)
+        files = render_task(name, distribution)
+    else:
+        activation = checked_activation(name, formula or DEFAULT_FORMULA)
+        files = render(activation, distribution)
     try:
         write(folder, files)
     except OSError as error:
@@ -55,7 +66,8 @@ def command(name: str, formula: str, out: Path | None, as_json: bool) -> None:
         return
     for place in files:
         echo(visible(folder / place))
-    echo(f"\nnext: pip install -e {visible(shlex.quote(str(folder)))}\n      actzoo check {name}")
+    check = f"actzoo check {'--task ' if kind == 'task' else ''}{name}"
+    echo(f"\nnext: pip install -e {visible(shlex.quote(str(folder)))}\n      {check}")
 
 
 def write(folder: Path, files: Mapping[str, str]) -> None:
@@ -67,7 +79,7 @@ def write(folder: Path, files: Mapping[str, str]) -> None:
         path.write_text(text, encoding="utf-8")
 
 
-def checked_name(text: str) -> str:
+def checked_name(text: str, kind: str = "activation") -> str:
     """Return the name in lower_snake_case.
 
     Raises:
@@ -79,8 +91,8 @@ def checked_name(text: str) -> str:
     near = re.sub(r"[^a-z0-9]+", "_", text.lower()).strip("_")
     example = near if _NAME.fullmatch(near) else "my_swish"
     raise UsageError(
-        f"{text!r} cannot name an activation; expected lower-case letters and digits with - or _ "
-        f"between them, a letter first, such as {example}"
+        f"{text!r} cannot name {'a task' if kind == 'task' else 'an activation'}; expected "
+        f"lower-case letters and digits with - or _ between them, a letter first, such as {example}"
     )
 
 
@@ -117,8 +129,43 @@ def refuse_taken(name: str) -> None:
         )
 
 
+def checked_task(name: str) -> None:
+    """See that no task has the name.
+
+    Raises:
+        UsageError: One has.
+    """
+    from actzoo.plugins.registry import default
+
+    found = default().datasets.find(name)
+    if found is not None:
+        origin = found[1]
+        raise UsageError(
+            f"{name!r} is taken: {origin.distribution} {origin.version} has a task of that name; "
+            f"choose another, such as my_{name}"
+        )
+
+
 def render(activation: Activation, distribution: str) -> dict[str, str]:
-    """Return the files of the package as a mapping from path to text."""
+    """Return the files of a package with an activation as a mapping from path to text."""
+    facts = {
+        "what": "activation function",
+        "name": activation.name,
+        "formula": activation.formula,
+        "parameters": dict(activation.parameters),
+        "learnable": dict(activation.learnable),
+        "known_failures": dict(activation.known_failures),
+        "reference": activation.reference or "unpublished",
+    }
+    return _rendered(facts, distribution)
+
+
+def render_task(name: str, distribution: str) -> dict[str, str]:
+    """Return the files of a package with a task as a mapping from path to text."""
+    return _rendered({"what": "task", "name": name}, distribution, "task_")
+
+
+def _rendered(facts: dict[str, Any], distribution: str, kind: str = "") -> dict[str, str]:
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
@@ -130,22 +177,12 @@ def render(activation: Activation, distribution: str) -> dict[str, str]:
     module = distribution.replace("-", "_")
     places = {
         "pyproject.toml": "pyproject.toml",
-        "README.md": "README.md",
+        "README.md": f"{kind}README.md",
         ".gitignore": "gitignore",
-        f"{module}.py": "module.py",
-        f"tests/test_{activation.name}.py": "test.py",
+        f"{module}.py": f"{kind}module.py",
+        f"tests/test_{facts['name']}.py": f"{kind}test.py",
     }
-    facts = {
-        "name": activation.name,
-        "formula": activation.formula,
-        "parameters": dict(activation.parameters),
-        "learnable": dict(activation.learnable),
-        "known_failures": dict(activation.known_failures),
-        "reference": activation.reference or "unpublished",
-        "distribution": distribution,
-        "module": module,
-        "actzoo": __version__,
-    }
+    facts = {**facts, "distribution": distribution, "module": module, "actzoo": __version__}
     return {
         place: environment.get_template(f"{template}.j2").render(facts)
         for place, template in places.items()

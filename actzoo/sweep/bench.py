@@ -199,8 +199,8 @@ def bench(
     Args:
         sets: Each a text such as "relu,tanh,sin" or a named set, an Activation, a function
             of a tensor, or an iterable of these; several functions are one mixture.
-        tasks: Names of tasks, `npz:PATH`, or Task values; "digits" if left out. `datasets`, its
-            name in actzoo 0.1, goes on working.
+        tasks: Names of tasks or files (`npz:PATH`, `csv:PATH?target=NAME`), or Task values;
+            "digits" if left out. `datasets`, its name in actzoo 0.1, goes on working.
         models: Names of models (`mlp(depth=8)`, `file.py:NAME`, `package.module:NAME`), Model
             values, or functions and classes that make an `nn.Module`; "paper_cnn" if left out.
             Values that stand in no module run in this process only.

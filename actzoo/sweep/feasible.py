@@ -11,6 +11,7 @@ from torch import nn
 
 from actzoo.errors import ActzooError, DataError, UsageError
 from actzoo.models.model import Model
+from actzoo.plugins.registry import default
 from actzoo.sweep.plan import Run
 from actzoo.sweep.tune import settings
 from actzoo.tasks.task import Task
@@ -96,7 +97,8 @@ def check_pairing(run: Run, text: str, model: Model, task: Task) -> None:
     if model.inputs and task.inputs not in model.inputs:
         raise UsageError(
             f"the model {text} takes {' and '.join(model.inputs)}, and {task.name} has "
-            f"{task.inputs} of shape {task.shape}; choose another model or another task"
+            f"{task.inputs} of shape {task.shape}; choose another model"
+            f"{_such_as(task)} or another task"
         )
     others = [members for members, _ in run.variants() if members != (run.baseline,)]
     if others and not model.takes_activation:
@@ -105,6 +107,11 @@ def check_pairing(run: Run, text: str, model: Model, task: Task) -> None:
             f"would change nothing in it; let its function take `activation`, or run the baseline "
             f"{run.baseline} alone"
         )
+
+
+def _such_as(task: Task) -> str:
+    known = [m.name for m, _ in default().models.entries if task.inputs in m.inputs]
+    return f" (such as {' or '.join(known)})" if known else ""
 
 
 @contextmanager

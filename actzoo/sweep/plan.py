@@ -81,7 +81,7 @@ class Run:
 
     Attributes:
         sets: Each a tuple of names; several names are one mixture.
-        datasets: Names of tasks, or `npz:PATH`.
+        datasets: Names of tasks, or `npz:PATH` and other files.
         models: Models with options, `mlp(depth=8)`, `file.py:NAME` or `package.module:NAME`.
         seeds: Whole numbers, 0 or more.
         baseline: The function that all sets are compared with; added if absent.

@@ -55,7 +55,8 @@ class Given:
             return value
         if not isinstance(value, Task | Dataset):
             raise UsageError(
-                f"{value!r} is no task; expected a name, `npz:PATH`, an actzoo.Task or Dataset"
+                f"{value!r} is no task; expected a name, a file such as npz:PATH, an actzoo.Task "
+                f"or Dataset"
             )
         if isinstance(value, Dataset) and default().origin(value) is not None:
             return default().found_by(value)

@@ -30,7 +30,10 @@ FRIEDMAN_ROWS = 10_000
 FEW = 20
 """So many different whole numbers or fewer may be classes or numbers."""
 KINDS = ("classification", "regression")
-RESPLIT = f"each seed tests on another {TEST:.0%} of the rows, the same for every function"
+RESPLIT = (
+    f"each seed tests on another {TEST:.0%} of the rows, the same for every function; the rows "
+    f"that train overlap, so that new rows would differ more than the intervals say"
+)
 
 
 def table_task(
@@ -205,7 +208,7 @@ def actzoo_datasets() -> tuple[Dataset, ...]:
             name="breast_cancer",
             load=load_breast_cancer,
             description="569 tumours, 30 measures: benign or not? Bundled with scikit-learn",
-            caution="accuracy hardly differs here, so log-loss is the score; 114 rows test",
+            caution="accuracy hardly differs here, so log-loss is the score; the test has 114 rows",
         ),
         Dataset(
             name="diabetes",

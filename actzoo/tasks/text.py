@@ -98,7 +98,7 @@ def load_topics(root: Path) -> Task:
     """Return the help texts of Python, which each version of Python has its own of."""
     from pydoc_data.topics import topics
 
-    text = "\n\n".join(topics[name] for name in sorted(topics))
+    text = "".join(topics[name] for name in sorted(topics))
     digest = hashlib.sha256(text.encode()).hexdigest()
     version = ".".join(map(str, sys.version_info[:3]))
     note = (

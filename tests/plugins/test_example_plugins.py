@@ -29,13 +29,23 @@ def installed(overlay, tmp_path_factory):
     return overlay, folder
 
 
-def test_there_are_three():
-    assert EXAMPLES == ["actzoo-entmax", "actzoo-leaky-tanh", "actzoo-waves"]
+def module_of(name):
+    """The module of a plugin: a file, or a package with data."""
+    (module,) = [*(PLUGINS / name).glob("*.py"), *(PLUGINS / name).glob("actzoo_*/__init__.py")]
+    return module
+
+
+def test_there_are_four():
+    assert EXAMPLES == ["actzoo-entmax", "actzoo-leaky-tanh", "actzoo-spirals", "actzoo-waves"]
+
+
+def test_a_task_takes_less_than_60_lines():
+    assert len(module_of("actzoo-spirals").read_text(encoding="utf-8").splitlines()) < 60
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_a_plugin_uses_public_names_only(name):
-    (module,) = (PLUGINS / name).glob("*.py")
+    module = module_of(name)
     for node in ast.walk(ast.parse(module.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             assert all(alias.name.split(".")[0] != "actzoo" for alias in node.names)
@@ -47,9 +57,9 @@ def test_a_plugin_uses_public_names_only(name):
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_its_package_is_complete(name):
     project = tomllib.loads((PLUGINS / name / "pyproject.toml").read_text())["project"]
-    (module,) = (PLUGINS / name).glob("*.py")
-    assert project["name"] == name and module.stem == name.replace("-", "_")
-    assert set(project["entry-points"]["actzoo"].values()) == {module.stem}
+    module = module_of(name).relative_to(PLUGINS / name).parts[0].removesuffix(".py")
+    assert project["name"] == name and module == name.replace("-", "_")
+    assert set(project["entry-points"]["actzoo"].values()) == {module}
     assert f"actzoo>={actzoo.__version__}" in project["dependencies"]
     assert (PLUGINS / name / "README.md").read_text(encoding="utf-8").startswith(f"# {name}\n")
 
@@ -59,7 +69,7 @@ def test_their_own_tests_pass(installed):
     overlay, folder = installed
     done = overlay.run("pytest", "-v", "-p", "no:cacheprovider", *EXAMPLES, cwd=folder)
     assert done.returncode == 0, done.stdout
-    for test in ("leaky_tanh", "waves", *(["entmax"] if find_spec("entmax") else [])):
+    for test in ("leaky_tanh", "spirals", "waves", *(["entmax"] if find_spec("entmax") else [])):
         assert re.search(rf"test_{test}\.py::\S+ PASSED", done.stdout), done.stdout
     if not find_spec("entmax"):
         pytest.skip("the package entmax is not installed: its example was not tested")

@@ -8,6 +8,7 @@ import tomllib
 import pytest
 
 import actzoo
+from actzoo.checks import check_task
 from actzoo.cli import main
 from actzoo.cli.new_plugin import quoted
 
@@ -135,3 +136,31 @@ def test_from_nothing_to_a_report_without_an_edit(overlay, tmp_path):
     overlay.ok("actzoo", "bench", "--set", "relu,fresh", *quick, "--out", out)
     report = (out / "report.md").read_text()
     assert "relu + actzoo-fresh:fresh" in report, report
+
+
+def test_a_package_of_a_task(new_plugin, tmp_path):
+    code, out, err = new_plugin("my-wave", "--kind", "task")
+    folder = tmp_path / "actzoo-my-wave"
+    assert (code, err, written(folder)) == (0, "", FILES)
+    assert "actzoo check --task my_wave" in out
+    space: dict = {}
+    exec((folder / "actzoo_my_wave.py").read_text(encoding="utf-8"), space)
+    (dataset,) = space["actzoo_datasets"]()
+    results = check_task(lambda: dataset.task(tmp_path))
+    assert dataset.name == "my_wave" and {r.status for r in results} == {"passed"}
+    test = (folder / "tests/test_my_wave.py").read_text(encoding="utf-8")
+    assert "from actzoo_my_wave import load_my_wave" in test and ast.parse(test)
+    project = tomllib.loads((folder / "pyproject.toml").read_text())["project"]
+    assert project["description"] == "The task my_wave, a plugin of actzoo"
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("diabetes", "--kind", "task"), "has a task of that name; choose another"),
+        (("mine", "--kind", "task", "--formula", "x"), "--formula goes with --kind activation"),
+    ],
+)
+def test_a_task_that_cannot_be_written_is_refused(new_plugin, tmp_path, words, says):
+    code, _, err = new_plugin(*words)
+    assert code == 2 and says in " ".join(err.split()) and not written(tmp_path)

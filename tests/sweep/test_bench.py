@@ -337,7 +337,7 @@ def test_members_of_one_seed_are_paired(tmp_path, quick):
         (["identity,linear"], {}, UsageError, "identity more than once"),
         ([], {}, UsageError, "no set to run"),
         (["relu"], {"datasets": ("digit",)}, UnknownNameError, "did you mean digits"),
-        (["relu"], {"models": ("resnet",)}, UnknownNameError, "no model is called 'resnet'"),
+        (["relu"], {"models": ("vgg",)}, UnknownNameError, "no model is called 'vgg'"),
         (["relu"], {"seeds": (-1,)}, UsageError, "0 or more"),
         (["relu"], {"seeds": ()}, UsageError, "no seeds"),
         (["relu"], {"validation": 0.95}, UsageError, "0 to 0.9"),
