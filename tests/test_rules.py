@@ -298,3 +298,69 @@ def test_bench_refuses_before_work_starts(options, said, tiny_npz, tmp_path):
             [MEMBERS], datasets=[f"npz:{tiny_npz}"], out=tmp_path / "out", **SMALL, **options
         )
     assert not (tmp_path / "out" / "cells").exists()
+
+
+LOOSE = Rule("loose", torch.tanh, start=0.5, nonnegative=False)
+"""P are of either sign and do not add up to 1."""
+
+
+def loose(w, members=MEMBERS, **options):
+    mixture = Mixture(members, rule=LOOSE, **options).double()
+    with torch.no_grad():
+        mixture.w.copy_(torch.tensor(w, dtype=torch.float64).atanh())
+    return mixture
+
+
+@pytest.mark.parametrize("rule", [*RULES, LOOSE], ids=lambda rule: rule.name)
+@SCOPES
+@pytest.mark.parametrize("members", [MEMBERS, ["prelu"]])
+def test_a_plot_draws_the_layer_and_its_terms(rule, scope, members):
+    mixture = made(rule, scope, members)
+    with mixture.watch():
+        for _ in range(2):
+            mixture(torch.ones(3, 4, dtype=torch.float64))
+    figure = actzoo.plot(mixture)
+    *parts, total = figure.axes[0].get_lines()
+    x, y = (torch.as_tensor(values) for values in total.get_data())
+    at = x.double()[:, None].expand(-1, 4)
+    assert torch.allclose(y.double(), mixture(at).mean(dim=1), rtol=1e-5, atol=1e-5)
+    for line, part in zip(parts, mixture.contributions(at), strict=True):
+        y = torch.as_tensor(line.get_data()[1]).double()
+        assert torch.allclose(y, part.mean(dim=1), rtol=1e-5, atol=1e-5)
+    assert mixture.training and all(m.training for m in mixture.modules())
+
+
+def test_proportions_that_are_no_parts_of_a_whole_stay_what_they_are(x):
+    mixture = loose([0.5, -0.3, 0.9])
+    expected = -0.3 * x.tanh() + 0.9 * x.sin()
+    mixture.prune(2, -x.abs())
+    assert torch.allclose(mixture(x), expected)
+    with pytest.raises(MixtureError, match=r"sin alone has the proportion 0\.9"):
+        mixture.prune(1)
+    assert torch.allclose(mixture(x), expected)
+    function = mixture.freeze()
+    assert torch.allclose(function(x), expected)
+    assert torch.allclose(mixture(x), expected) and mixture.proportions.tolist() == [1]
+
+
+def test_one_function_has_the_proportion_1_under_any_rule(x):
+    for rule in (*RULES, LOOSE):
+        mixture = Mixture(["swish"], rule=rule).double()
+        expected = mixture(x).detach()
+        assert mixture.proportions.tolist() == [1] and "1.0000" in repr(mixture)
+        assert torch.allclose(mixture.freeze()(x), expected)
+
+
+@pytest.mark.parametrize("old", [nn.ReLU(), nn.Tanh(), nn.SiLU()])
+def test_a_warm_start_under_any_weighted_sum(old):
+    x = torch.linspace(-4, 4, 101)[:, None]
+    for rule in (RATIO, SOFTMAX, LOOSE):
+        model = nn.Sequential(copy.deepcopy(old))
+        found = actzoo.swap(model, ["relu", "tanh", "identity"], warm=True, rule=rule)
+        assert (model(x) - old(x)).abs().max() < (0.5 if isinstance(old, nn.SiLU) else 1e-3)
+        assert found.replaced[0].start
+
+
+def test_a_report_of_such_proportions(tiny_npz, tmp_path):
+    actzoo.bench([MEMBERS], datasets=[f"npz:{tiny_npz}"], rule=LOOSE, out=tmp_path, **SMALL)
+    write_report(tmp_path)

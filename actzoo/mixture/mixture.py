@@ -191,7 +191,11 @@ class Mixture(ActivationLayer):
             MixtureError: A weight is negative or not finite, or all are 0.
         """
         self.check()
-        return proportions(self.rule, whole(self.w))
+        return self._proportions(whole(self.w))
+
+    def _proportions(self, w: Tensor) -> Tensor:
+        """P of weights; 1 of a function alone, whatever the rule."""
+        return torch.ones_like(w) if len(self.members) == 1 else proportions(self.rule, w)
 
     def forward(self, x: Tensor) -> Tensor:
         """A(x): x's shape and dtype; torch's default dtype for whole numbers and bools.
@@ -244,7 +248,7 @@ class Mixture(ActivationLayer):
     def contributions(self, x: Tensor) -> list[Tensor]:
         """Return what each term adds to A(x): A(x) with every other proportion 0."""
         p = self.proportions.to(x.dtype)
-        if self.rule.is_weighted_sum:
+        if self.rule.is_weighted_sum or len(self.members) == 1:
             each = along_channels(p, x)
             return [share * member(x) for share, member in zip(each, self.layers, strict=True)]
         alone = (
@@ -365,7 +369,7 @@ class Mixture(ActivationLayer):
         """The proportions and names, for `print(model)`."""
         if self.w.is_meta:
             return self.rule.name
-        p = proportions(self.rule, whole(self.w.detach()))
+        p = self._proportions(whole(self.w.detach()))
         if self.scope == "channel":
             p = p.mean(dim=1)  # one line has no place for all
         named = zip(p.tolist(), self.terms, strict=True)

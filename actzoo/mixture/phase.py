@@ -22,13 +22,14 @@ _KINDS: dict[str, Callable[..., torch.optim.Optimizer]] = {
 }
 
 
-def _mixtures(model: nn.Module) -> list[Mixture]:
+def mixtures_of(model: nn.Module) -> list[Mixture]:
+    """Return the mixtures of several functions in a model."""
     return [m for m in model.modules() if isinstance(m, Mixture) and len(m.members) > 1]
 
 
 def trained_in(model: nn.Module, trains: str) -> list[nn.Parameter]:
     """Return the parameters of a model that a phase trains."""
-    weights = {id(m.w) for m in _mixtures(model)}
+    weights = {id(m.w) for m in mixtures_of(model)}
     return [
         p
         for p in model.parameters()
@@ -43,6 +44,7 @@ def phase(
     *,
     lr: float,
     optimizer: Optimizer = "adam",
+    lr_mixture: float | None = None,
     weight_decay: float = 0.0,
     activation_weight_decay: float = 0.0,
     **settings: Any,
@@ -65,6 +67,7 @@ def phase(
             batch norm stays as it is: do not call `model.train()` within), or "all".
         lr: The learning rate.
         optimizer: "adam", "adamw", "sgd", or a class of optimisers.
+        lr_mixture: Of the weights of mixtures; lr if left out.
         weight_decay: Of the network's own parameters.
         activation_weight_decay: Of mixture weights and of what activations learn.
         settings: Further arguments of the optimiser, such as `momentum=0.9`.
@@ -83,7 +86,7 @@ def phase(
             f"optimizer={optimizer!r}; expected one of {', '.join(_KINDS)}, or a class such as "
             f"torch.optim.RMSprop"
         )
-    mixtures = _mixtures(model)
+    mixtures = mixtures_of(model)
     weights = {id(m.w) for m in mixtures}
     learned = {
         id(p) for m in model.modules() if isinstance(m, ActivationModule) for p in m.parameters()
@@ -95,10 +98,15 @@ def phase(
         has = f"{len(before)} parameters, {len(mixtures)} mixtures of several functions"
         raise UsageError(f"nothing to train in the phase {trains!r}: the model has {has}")
     network = [p for p in chosen if id(p) not in weights | learned]
-    others = [p for p in chosen if id(p) in weights | learned]
+    apart = set() if lr_mixture is None else weights
+    others = [p for p in chosen if id(p) in (weights | learned) - apart]
     groups = [
-        {"params": parameters, "weight_decay": decay}
-        for parameters, decay in ((network, weight_decay), (others, activation_weight_decay))
+        {"params": parameters, "weight_decay": decay, "lr": rate}
+        for parameters, decay, rate in (
+            (network, weight_decay, lr),
+            (others, activation_weight_decay, lr),
+            ([p for p in chosen if id(p) in apart], activation_weight_decay, lr_mixture),
+        )
         if parameters
     ]
     made = make(groups, lr=lr, **settings)

@@ -5,22 +5,26 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import torch
+from torch import Tensor
 
 from actzoo.errors import UsageError
 from actzoo.escaping import one_line
 from actzoo.mixture.mixture import Mixture
 
 if TYPE_CHECKING:
+    import numpy as np
     from matplotlib.figure import Figure
+    from numpy.typing import NDArray
 
 POINTS = 401
 
 
 @torch.no_grad()
 def plot(mixture: Mixture, half: float = 4.0) -> Figure:
-    """Draw a mixture and its weighted members over the density of what arrives.
+    """Draw a mixture and what each weight adds to it over the density of what arrives.
 
     The density is there if the mixture was watched (`mixture.watch()`), and so is the course of P.
+    Where channels have weights or parameters of their own, the mean over them is drawn.
 
     Args:
         mixture: The mixture; its mode and weights stay as they are.
@@ -42,26 +46,20 @@ def plot(mixture: Mixture, half: float = 4.0) -> Figure:
     axes = figure.add_subplot(1, 2 if has_course else 1, 1)
     w = mixture.w
     line = torch.linspace(-half, half, POINTS, device=w.device, dtype=w.dtype)
-    channels = max(
-        (
-            len(p)
-            for m in mixture.layers
-            for name, p in m.learned.items()
-            if m.activation.learnable[name] == "channel"
-        ),
-        default=1,
-    )
-    x = line[:, None].expand(-1, channels)
-    shares = mixture.proportions.tolist()
+    x = line[:, None].expand(-1, mixture.parameter_channels)
+    shares = mixture.proportions
+    shares = shares.mean(dim=1) if shares.dim() > 1 else shares
     drawn = line.float().cpu().numpy()
-    total = torch.zeros(POINTS)
-    for share, member in zip(shares, mixture.layers, strict=True):
-        values = member.activation.fn(x, **member.parameters_for(x))
-        part = share * values.float().mean(dim=1).cpu()
-        total = total + part
-        label = f"{share:.2f} {one_line(member.activation.name)}"
-        axes.plot(drawn, part.numpy(), linewidth=1, label=label)
-    axes.plot(drawn, total.numpy(), color="black", linewidth=2, label="A(x)")
+    modes = [(module, module.training) for module in mixture.modules()]
+    mixture.eval()
+    try:
+        parts, total = mixture.contributions(x), mixture.forward(x)  # calls no hook of the layer
+    finally:
+        for module, mode in modes:
+            module.training = mode
+    for share, name, part in zip(shares.tolist(), mixture.terms, parts, strict=True):
+        axes.plot(drawn, _mean(part), linewidth=1, label=f"{share:.2f} {one_line(name)}")
+    axes.plot(drawn, _mean(total), color="black", linewidth=2, label="A(x)")
     axes.set_xlabel("x")
     axes.set_xlim(-half, half)
     axes.legend(fontsize="small")
@@ -75,8 +73,19 @@ def plot(mixture: Mixture, half: float = 4.0) -> Figure:
     if watched is not None and has_course:
         course = figure.add_subplot(1, 2, 2)
         p = watched.proportions
-        course.stackplot(watched.steps[-len(p) :], p.T)
+        p = p.mean(axis=2) if p.ndim > 2 else p
+        steps = watched.steps[-len(p) :]
+        if p.min() >= 0 and abs(p.sum(axis=1) - 1).max() < 1e-3:
+            course.stackplot(steps, p.T)
+            course.set_ylim(0, 1)
+        else:  # a rule whose P are no parts of a whole
+            course.plot(steps, p)
         course.set_xlabel("call in training")
         course.set_ylabel("P")
-        course.set_ylim(0, 1)
     return figure
+
+
+def _mean(values: Tensor) -> NDArray[np.float32]:
+    """Return values of shape (points, channels) as their mean over the channels."""
+    mean: NDArray[np.float32] = values.float().mean(dim=1).cpu().numpy()
+    return mean

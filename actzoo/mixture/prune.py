@@ -149,6 +149,13 @@ def prune(
         )
     found, arrives = shares(layer, x)
     places = sorted(found.argsort(descending=True, stable=True)[:keep].tolist())
+    share = layer.rule.normalise(layer.w.detach()[places])
+    if keep == 1 and len(names) > 1 and not torch.allclose(share, torch.ones_like(share)):
+        raise MixtureError(
+            f"under rule {layer.rule.name} {names[places[0]]} alone has the proportion "
+            f"{share.mean().item():.4g}, and a mixture of one function has 1; keep 2, or put one "
+            f"function with its number in its place by freeze()"
+        )
     before = _value(loss)
     shape = layer.w.shape
     members = [layer.members[n] for n in places]
@@ -224,12 +231,15 @@ class _Rename(ast.NodeTransformer):
         return ast.Name(self.names.get(node.id, node.id), node.ctx)
 
 
-def as_function(layer: Layer, name: str | None = None) -> Activation:
+def as_function(
+    layer: Layer, name: str | None = None, shares: Sequence[float] | None = None
+) -> Activation:
     """A mixture as one function with its numbers as parameters.
 
     Args:
         layer: The mixture.
         name: What to call it; made from the members' names if left out.
+        shares: P of each member, which need not add up to 1; those of the layer if left out.
 
     Raises:
         MixtureError: A member has no formula, or learns a value for each channel.
@@ -242,7 +252,7 @@ def as_function(layer: Layer, name: str | None = None) -> Activation:
         )
     terms, parts = [], []
     parameters: dict[str, Any] = {}
-    shares = layer.proportions.detach().double().tolist()
+    shares = layer.proportions.detach().double().tolist() if shares is None else shares
     for number, (member, share) in enumerate(zip(layer.layers, shares, strict=True), start=1):
         function = member.activation
         if _of_channels(member) or function.formula is None:

@@ -22,7 +22,8 @@ class Watch:
         counts: How many inputs fell in each of `BINS` equal bins of [-10, 10].
         outside: How many fell outside of it.
         steps: The numbers of the calls that were looked at, from 1.
-        proportions: P at these calls, shape (calls, members).
+        proportions: P at these calls, shape (calls, terms), or (calls, terms, channels) where each
+            channel has weights of its own.
         every: Every how many calls it looks.
     """
 

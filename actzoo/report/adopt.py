@@ -135,12 +135,11 @@ def _function(result: CellResult, layer: LayerResult, name: str, source: str) ->
         members.append(member)
     mixture = Mixture(members, kernel="reference").double()
     with torch.no_grad():
-        mixture.w.copy_(torch.tensor([p for _, p in shares]))
         for (n, _), part in zip(shares, mixture.layers, strict=True):
             for parameter, value in layer.learned[n].items():
                 part.learned[parameter].copy_(torch.tensor(value))
     try:
-        made = as_function(mixture, name)
+        made = as_function(mixture, name, [p for _, p in shares])
     except ActzooError as error:
         raise UsageError(str(error)) from None
     return Activation(

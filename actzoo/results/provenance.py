@@ -14,7 +14,7 @@ from actzoo.environment import MADE_WITH, differences, environment, in_words
 from actzoo.errors import StoreError
 from actzoo.results.store import Store
 from actzoo.training.result import CellResult
-from actzoo.training.spec import CellSpec
+from actzoo.training.spec import CellSpec, MixtureRule
 
 Facts = dict[str, str]
 NAMED = 6
@@ -40,6 +40,7 @@ def asked(result: CellResult) -> Facts:
         if name not in (*left_out, "fingerprints", "device", "threads", "kernel")
     }
     found |= phases(spec["protocol"])
+    found["rule"] = _rule(result.spec.rule)
     prints = spec["fingerprints"]
     kinds = [*(f"source of {name}" for name in spec["members"]), "data", "network"]
     for kind, print_ in zip(kinds, prints, strict=False):
@@ -49,6 +50,15 @@ def asked(result: CellResult) -> Facts:
         words += [f"{name} {said}" for name, said in more.items() if said]
         found[kind] = ", ".join(word for word in words if word)
     return found
+
+
+def _rule(rule: MixtureRule) -> str:
+    """Return a rule in words, with the start of its digest where it is not actzoo's own."""
+    words = rule.name if rule.scope == "layer" else f"{rule.name} per channel"
+    print_ = rule.fingerprint
+    if print_ is None or print_.provider.startswith("actzoo "):
+        return words
+    return f"{words}, {print_.provider}, {print_.digest[:12]}"
 
 
 def phases(protocol: Sequence[Mapping[str, Any]]) -> Facts:

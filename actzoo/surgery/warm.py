@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from actzoo.activation import ActivationModule
 from actzoo.activation.module import ActivationLayer
 from actzoo.mixture.mixture import Mixture
+from actzoo.rules import Rule
 
 FLOOR = 1e-4
 """What all other members share where no share can be 0 (softmax)."""
@@ -134,4 +135,17 @@ def _fit_shares(mixture: Mixture, wanted: Tensor) -> None:
         w = shares * len(shares)
     else:
         w = (shares * (1 - FLOOR) + FLOOR / len(shares)).log()
+    if not torch.allclose(mixture.rule.normalise(w), shares, atol=10 * FLOOR):
+        w = _nearest(mixture.rule, values.nan_to_num(), wanted)
     mixture.w.copy_(w.view(-1, *(1 for _ in mixture.weight_channels)).expand_as(mixture.w))
+
+
+def _nearest(rule: Rule, values: Tensor, wanted: Tensor) -> Tensor:
+    """Return the weights, of a rule whose P are no parts of a whole, that come nearest."""
+
+    def away(w: NDArray[Any]) -> NDArray[Any]:
+        shares = rule.normalise(torch.as_tensor(w))
+        return (shares @ values.double() - wanted.double()).numpy()
+
+    start = np.full(len(values), float(rule.start))
+    return torch.as_tensor(least_squares(away, start, max_nfev=200).x, dtype=torch.float32)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from actzoo.errors import DivergedError, MixtureError
+from actzoo.mixture import Mixture
 from actzoo.tasks.objective import Measured, Objective
 from actzoo.tasks.task import Examples, Transform
 from actzoo.training.build import Built
@@ -96,11 +97,11 @@ def set_up(built: Built, phase: Phase) -> torch.optim.Optimizer:
 
 
 @torch.no_grad()
-def prepare_phase(built: Built, phase: Phase) -> None:
+def prepare_phase(mixtures: Sequence[Mixture], phase: Phase) -> None:
     """Do what a phase wants done before its first epoch."""
     if phase.before == "rotate":
-        weights = [w.clone() for w in built.mixture_weights()]
-        for mixture, w in zip(built.mixtures, weights[1:] + weights[:1], strict=True):
+        weights = [mixture.w.clone() for mixture in mixtures]
+        for mixture, w in zip(mixtures, weights[1:] + weights[:1], strict=True):
             mixture.w.copy_(w)
 
 

@@ -10,11 +10,12 @@ import torch
 from torch import Tensor, nn
 
 from actzoo.errors import DivergedError, UsageError
+from actzoo.mixture import Mixture
+from actzoo.mixture.phase import mixtures_of, trained_in
 from actzoo.mixture.phase import phase as begun
-from actzoo.mixture.phase import trained_in
 from actzoo.tasks.objective import CLASSIFICATION, Metric, Objective
-from actzoo.tasks.task import Task
-from actzoo.training.loop import MOMENTUM, make_schedule
+from actzoo.tasks.task import Examples, Task
+from actzoo.training.loop import MOMENTUM, make_schedule, prepare_phase
 from actzoo.training.phases import Epoch
 from actzoo.training.protocol import PAPER, Phase
 from actzoo.training.seeding import generator, stream_seed
@@ -100,22 +101,26 @@ def train(
             a Task is its own.
         objective: The loss and the score; left out: that of the Task, or
             `actzoo.CLASSIFICATION`.
-        batch_size: Examples a step, where tensors are given.
-        seed: Of the order of examples, where tensors are given.
+        batch_size: Examples a step, where tensors or a Task are given.
+        seed: Of the order of examples, where tensors or a Task are given; and of the division of
+            a Task that every seed divides anew.
         activation_weight_decay: Of mixture weights and of what activations learn. The weight
             decay of a phase never touches these.
         show: Called with an `Epoch` after each epoch, such as `print`.
 
     Raises:
-        UsageError: There is nothing to train, or the data are none of the kinds above.
+        UsageError: There is nothing to train, the data are none of the kinds above, or mixtures
+            that are to exchange their weights differ.
         DivergedError: The loss was not finite; says in which phase, epoch and batch.
     """
     if not isinstance(model, nn.Module):
         raise UsageError(f"train({type(model).__name__}): expected a torch.nn.Module as the model")
     if isinstance(task, Task):
-        objective = objective or task.objective
-        prepare = task.prepare(task.train.inputs)
-        batches = _batches(task.train, batch_size, seed, model, prepare)
+        task = task.for_seed(seed)
+        there = Examples(*(part.to(_device(model)) for part in task.train))
+        objective = objective or task.fitted(there.targets).objective
+        prepare = task.prepare(there.inputs)
+        batches = _batches(there, batch_size, seed, model, prepare)
         test = task.test if test is None else test
     else:
         objective, prepare = objective or CLASSIFICATION, _same
@@ -128,12 +133,15 @@ def train(
             f"the model has nothing to train in the phases "
             f"{', '.join(one.trains for one in protocol) or 'of an empty protocol'}"
         )
+    mixtures = mixtures_of(model)
+    _check_rotation(mixtures, protocol)
     reached: list[Reached] = []
     done = 0
     for number, (one, go) in enumerate(zip(protocol, goes, strict=True), start=1):
         if not go:
             reached.append(Reached(number, one.trains, 0))
             continue
+        prepare_phase(mixtures, one)
         loss = None
         for epoch, loss in _phase(
             model, one, number, batches, objective, activation_weight_decay, _count(task, batches)
@@ -152,6 +160,22 @@ def _same(x: Tensor) -> Tensor:
     return x
 
 
+def _device(model: nn.Module) -> torch.device:
+    first = next(model.parameters(), None)
+    return torch.device("cpu") if first is None else first.device
+
+
+def _check_rotation(mixtures: Sequence[Mixture], protocol: Sequence[Phase]) -> None:
+    """See that mixtures have the same weights, where they are to exchange them."""
+    kinds = {(*m.names_in_state, *m.w.shape): None for m in mixtures}
+    if any(one.before == "rotate" for one in protocol) and (len(mixtures) < 2 or len(kinds) > 1):
+        has = "; ".join(", ".join(map(str, kind)) for kind in kinds) or "none"
+        raise UsageError(
+            f"a phase has before='rotate', and the model has {len(mixtures)} mixtures of several "
+            f"functions ({has}); expected two or more of the same functions, rule and channels"
+        )
+
+
 def _batches(
     data: Any,
     size: int,
@@ -160,8 +184,7 @@ def _batches(
     prepare: Callable[[Tensor], Tensor] = _same,
 ) -> Batches:
     """Return the batches of an epoch; in order without a seed."""
-    first = next(model.parameters(), None)
-    device = torch.device("cpu") if first is None else first.device
+    device = _device(model)
     is_pair = isinstance(data, (tuple, list)) and len(data) == 2
     if is_pair and all(isinstance(part, Tensor) for part in data):
         inputs, targets = data
@@ -224,8 +247,8 @@ def _phase(
     """Train a phase; yield each epoch with its mean loss."""
     settings = {"momentum": MOMENTUM} if one.optimizer == "sgd" else {}
     with begun(
-        model, one.trains, lr=one.lr, optimizer=one.optimizer, weight_decay=one.weight_decay,
-        activation_weight_decay=decay, **settings,
+        model, one.trains, lr=one.lr, optimizer=one.optimizer, lr_mixture=one.lr_mixture,
+        weight_decay=one.weight_decay, activation_weight_decay=decay, **settings,
     ) as optimizer:  # fmt: skip
         schedule = make_schedule(optimizer, one, one.epochs * steps)
         model.train(one.trains != "mixture")

@@ -119,7 +119,7 @@ def train(
             done.skipped.append(number)
             continue
         if number > done.phase:  # in the phase of a checkpoint it is done
-            prepare_phase(built, phase)
+            prepare_phase(built.mixtures, phase)
         optimizer = set_up(built, phase)
         schedule = make_schedule(optimizer, phase, phase.epochs * len(batches))
         first = 1

@@ -92,7 +92,13 @@ def test_what_is_no_one_function_is_refused(
         adopted(folder, "a1", **given)
 
 
-@pytest.mark.parametrize("options", [{"rule_scope": "channel"}, {"rule": "softmax"}])
+LOOSE = actzoo.Rule("loose", torch.tanh, start=0.8, nonnegative=False)
+"""P do not add up to 1."""
+
+
+@pytest.mark.parametrize(
+    "options", [{"rule_scope": "channel"}, {"rule": "softmax"}, {"rule": LOOSE}]
+)
 def test_rules(tmp_path: Path, options: dict[str, Any]) -> None:
     actzoo.bench(
         "relu,tanh", models="mlp(width=8)", epochs=1, limit=100, seeds=[1], members=False,

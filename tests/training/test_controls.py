@@ -167,14 +167,14 @@ def test_rotating_changes_the_weights_alone(specs, tiny_images):
     built = setup.built
     before = {n: v.detach().clone() for n, v in built.model.named_parameters()}
     for phase in spec.protocol[:2]:
-        prepare_phase(built, phase)
+        prepare_phase(built.mixtures, phase)
         assert all(torch.equal(v, before[n]) for n, v in built.model.named_parameters())
     for times in (1, 2, 3):
-        prepare_phase(built, spec.protocol[2])
+        prepare_phase(built.mixtures, spec.protocol[2])
         back = all(torch.equal(v, before[n]) for n, v in built.model.named_parameters())
         assert back is (times == len(built.mixtures))
     of_w = {id(w) for w in built.mixture_weights()}
-    prepare_phase(built, spec.protocol[2])
+    prepare_phase(built.mixtures, spec.protocol[2])
     for name, value in built.model.named_parameters():
         assert torch.equal(value, before[name]) is (id(value) not in of_w)
 

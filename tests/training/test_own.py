@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +13,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
 import actzoo
+from actzoo.plugins import datasets
 
 FEW = (
     actzoo.Phase(trains="network", epochs=3, lr=1e-2, weight_decay=0.1),
@@ -154,3 +157,71 @@ def test_a_loss_that_is_not_finite_is_said() -> None:
     x[25] = torch.nan
     with pytest.raises(actzoo.ActzooError, match=r"phase 1, epoch 1: the loss is nan in batch 2"):
         actzoo.train(nn.Linear(4, 2), loader(x, y), FEW)
+
+
+def two_mixtures() -> nn.Sequential:
+    torch.manual_seed(1)
+    model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, 2))
+    actzoo.swap(model, ["relu", "swish", "sin"])
+    with torch.no_grad():
+        model[1].w.copy_(torch.tensor([1.0, 2.0, 3.0]))
+    return model
+
+
+def test_mixtures_have_the_learning_rate_of_their_own() -> None:
+    x, y = data()
+    model, other = two_mixtures(), two_mixtures()
+    one = actzoo.Phase(trains="all", epochs=2, optimizer="sgd", lr=0.01, lr_mixture=0.3)
+    actzoo.train(model, loader(x, y), [one])
+    weights = [other[1].w, other[3].w]
+    rest = [p for p in other.parameters() if all(p is not w for w in weights)]
+    groups = [{"params": rest, "lr": 0.01}, {"params": weights, "lr": 0.3}]
+    optimizer = torch.optim.SGD(groups, momentum=0.9)
+    ties = [other[n].attach(optimizer) for n in (1, 3)]
+    for step in range(6):
+        part = slice(20 * (step % 3), 20 * (step % 3) + 20)
+        optimizer.zero_grad()
+        nn.functional.cross_entropy(other(x[part]), y[part]).backward()
+        optimizer.step()
+    assert len(ties) == 2
+    for name, value in other.state_dict().items():
+        torch.testing.assert_close(model.state_dict()[name], value, msg=name)
+
+
+def test_layers_exchange_their_weights_before_a_phase() -> None:
+    model = two_mixtures()
+    one = actzoo.Phase(trains="network", epochs=1, before="rotate")
+    actzoo.train(model, data(), [one])
+    assert model[1].w.tolist() == [1, 1, 1] and model[3].w.tolist() == [1, 2, 3]
+    for other in (nn.Sequential(nn.Linear(4, 2)), two_mixtures()):
+        if len(other) > 1:
+            other[3] = actzoo.Mixture(["relu", "tanh", "sin"])
+        before = copy.deepcopy(other.state_dict())
+        with pytest.raises(actzoo.ActzooError, match="before='rotate', and the model has"):
+            actzoo.train(other, data(), [FEW[0], one])
+        assert all(torch.equal(v, other.state_dict()[k]) for k, v in before.items() if v.dim())
+
+
+def test_a_task_is_divided_and_its_objective_fitted_as_in_a_cell() -> None:
+    x = torch.randn(50, 4)
+    y = 1e4 + 1e3 * x[:, :1]
+    task = actzoo.Task(
+        name="mine", inputs="features", train=actzoo.Examples(x[:40], y[:40]),
+        test=actzoo.Examples(x[40:], y[40:]), outputs=1, objective=actzoo.REGRESSION,
+        prepare=actzoo.standardised, resplit=True, fit=actzoo.scaled_regression,
+    )  # fmt: skip
+    ends = []
+    for given, seed in ((task, 3), (task.for_seed(3), 3), (task, 4)):
+        one = dataclasses.replace(given, resplit=given is task)
+        torch.manual_seed(0)
+        trained = actzoo.train(nn.Linear(4, 1), one, FEW[:1], seed=seed, batch_size=10)
+        assert trained.phases[0].loss is not None and trained.phases[0].loss < 10
+        ends.append(trained.score)
+    assert ends[0] == ends[1] != ends[2]
+
+
+def test_a_loss_may_differentiate_the_model() -> None:
+    task = datasets.find("poisson").task(Path())
+    model = nn.Sequential(nn.Linear(2, 16), actzoo.Mixture(["tanh", "sin"]), nn.Linear(16, 1))
+    trained = actzoo.train(model, task, FEW[:2], batch_size=256)
+    assert trained.score is not None and -3 < trained.score < 1

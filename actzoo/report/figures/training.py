@@ -213,7 +213,8 @@ def draw_proportions(panels: Sequence[Proportions], phases: Sequence[Span]) -> F
     columns = columns_for(len(panels))
     lines = -(-len(panels) // columns)
     figure = new(0.75 + 1.95 * lines)
-    top = min(1.02, 1.15 * max(float(b.high.max()) for p in panels for _, b in p.functions))
+    low, high = reach([band for panel in panels for _, band in panel.functions])
+    bottom, top = min(0.0, 1.15 * low), 1.15 * high if high > 1.02 else min(1.02, 1.15 * high)
     grid = figure.subplots(lines, columns, sharex=True, sharey=True, squeeze=False)
     for axes, panel in zip(grid.flat, panels, strict=False):
         for number, (name, band) in enumerate(panel.functions):
@@ -225,7 +226,7 @@ def draw_proportions(panels: Sequence[Proportions], phases: Sequence[Span]) -> F
                 draw_band(axes, band, label=label(name), **style)
         axes.set_title(panel.layer)
         axes.set_xlim(phases[0].start, phases[-1].stop)
-        axes.set_ylim(0, top)
+        axes.set_ylim(bottom, top)
         axes.grid(color="#e3e3e3", linewidth=0.6)
         axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
     for axes in list(grid.flat)[len(panels) :]:
