@@ -68,9 +68,10 @@ def command(
     place = out or Path(f"{name}.py" if module else distribution)
     if place.exists():
         raise UsageError(f"{str(place)!r} exists already; name another place with --out")
-    activation = adopted(
+    learnt = adopted(
         folder, name, layer=layer, dataset=dataset, model=model, members=members, seed=seed
     )
+    activation = learnt.activation
     failed = [result for result in run(activation) if result.status == "failed"]
     known = {f"{r.check}-{r.dtype}": ROUNDING for r in failed if _is_rounding(r)}
     failed = [result for result in failed if not _is_rounding(result)]
@@ -80,7 +81,7 @@ def command(
             place.write_text(module_text(activation), encoding="utf-8")
             written = [place]
         else:
-            files = render(activation, distribution)
+            files = render(activation, distribution, learnt.members)
             write(place, files)
             written = [place / file for file in files]
     except OSError as error:
