@@ -46,8 +46,8 @@ def check_data(run: Run, task: Task, models: Models) -> None:
         _check_last_batch(task, models, len(train), int(size))
 
 
-def check_pairing(run: Run, text: str, model: Model, task: Task) -> None:
-    """See that a model takes what a task gives, and the sets of a run.
+def check_pairing(text: str, model: Model, task: Task) -> None:
+    """See that a model takes what a task gives.
 
     Raises:
         UsageError: It does not.
@@ -57,12 +57,20 @@ def check_pairing(run: Run, text: str, model: Model, task: Task) -> None:
             f"the model {text} takes {' and '.join(model.inputs)}, and {task.name} has "
             f"{task.inputs} of shape {task.shape}; choose another model or another task"
         )
+
+
+def check_layers(run: Run, text: str, built: Built) -> None:
+    """See that the sets of a run change something in a model.
+
+    Raises:
+        UsageError: They do not.
+    """
     others = [members for members, _ in run.variants() if members != (run.baseline,)]
-    if others and not model.takes_activation:
+    if others and not built.layers:
         raise UsageError(
-            f"the model {text} does not ask for an activation, so the set {','.join(others[0])} "
-            f"would change nothing in it; let its function take `activation`, or run the baseline "
-            f"{run.baseline} alone"
+            f"the model {text} has no activation that could be replaced, and its function does not "
+            f"ask for an activation, so the set {','.join(others[0])} would change nothing in it; "
+            f"let it take `activation`, or run the baseline {run.baseline} alone"
         )
 
 

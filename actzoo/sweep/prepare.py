@@ -16,7 +16,14 @@ from actzoo.isolation import isolated
 from actzoo.naming import shortest
 from actzoo.plugins.registry import default, get
 from actzoo.rules import Rule
-from actzoo.sweep.feasible import Models, check_data, check_forward, check_pairing, made
+from actzoo.sweep.feasible import (
+    Models,
+    check_data,
+    check_forward,
+    check_layers,
+    check_pairing,
+    made,
+)
 from actzoo.sweep.plan import Prints, Run
 from actzoo.sweep.resolve import Given, resolve
 from actzoo.sweep.tune import Trial, Tuning, trials
@@ -152,7 +159,7 @@ def _check_models(run: Run, task: Task, models: Models, rule: Rule, elsewhere: b
     """Build every model with every set once, so that a misfit shows beforehand."""
     variants = dict.fromkeys(members for members, _ in run.variants())
     for text, (model, options) in models.items():
-        check_pairing(run, text, model, task)
+        check_pairing(text, model, task)
         for number, members in enumerate(variants):
             with made(text, task):
                 built = build(
@@ -165,9 +172,11 @@ def _check_models(run: Run, task: Task, models: Models, rule: Rule, elsewhere: b
                     kernel=run.kernel,
                     rule=rule,
                     scope=run.rule_scope,
+                    example=task.example,
                     network_seed=0,
                     mixture_seed=0,
                 )
+            check_layers(run, text, built)
             if number == 0:
                 check_forward(text, built, task)
             if not elsewhere:

@@ -183,7 +183,8 @@ def resolve(run: Run, given: Given | None = None, *, elsewhere: bool = False) ->
     return replace(
         run.settled(),
         datasets=tuple(_dataset_name(own(text), here.datasets) for text in run.datasets),
-        models=tuple(_model_name(own(text), here.models) for text in run.models),
+        models=tuple(_model_name(own(text), here.models, run.weights) for text in run.models),
+        weights="",  # they are an option of the models
         rule=_rule_name(run.rule, here),
         device=str((device_elsewhere if elsewhere else pick_device)(run.device)),
         sets=tuple(tuple(name(n) for n in names) for names in run.sets),
@@ -200,11 +201,18 @@ def _dataset_name(text: str, given: Mapping[str, Dataset]) -> str:
     return default().found_by(datasets.find(text))
 
 
-def _model_name(text: str, given: Mapping[str, Model]) -> str:
+def _model_name(text: str, given: Mapping[str, Model], weights: str = "") -> str:
     """`MLP(depth=2)` as `mlp`: the model's own name, and the options that differ from its own."""
-    if text in given:
+    if text in given and not weights:
         return text
-    model, options = default().model(text)
+    model, options = default().model(text) if text not in given else (given[text], {})
+    if weights:
+        if not model.takes("weights"):
+            raise UsageError(
+                f"the model {text} takes no weights of a file; those of torchvision and timm do, "
+                f"such as torchvision:resnet18"
+            )
+        options = {**options, "weights": str(Path(weights).expanduser().resolve())}
     default_of = model.options or {}
     own = {k: v for k, v in options.items() if k not in default_of or v != default_of[k]}
     name = default().found_by(model)
