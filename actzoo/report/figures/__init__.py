@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from actzoo.errors import StoreError, UsageError
 from actzoo.files import digest, read_bytes, read_json, remove, write_json
-from actzoo.report.figures import curves, overview, scores, style, training, tuning
+from actzoo.report.figures import curves, depth, overview, scores, style, training, tuning
 from actzoo.report.tuning import Pairs, of_group
 from actzoo.report.verdicts import Comparison
 from actzoo.report.view import Group, Study, Variant, slug
@@ -180,8 +180,11 @@ def _of_mixture(group: Group, mixture: Variant, figures: Figures) -> None:
         figures.write(partial(curves.draw_curves, lines, seeds), "curves", group, mixture)
         reaches = curves.collect_reach(mixture)
         figures.write(partial(curves.draw_reach, reaches), "ranges", group, mixture)
+    place = ("weights", group, mixture)
     phases = training.mixture_phases(mixture)
-    if phases:
+    if phases and mixture.layers > depth.MANY:
+        figures.write(partial(depth.draw_depth, depth.collect_depth(mixture)), *place)
+    elif phases:
         proportions = training.collect_proportions(mixture)
         draw = partial(training.draw_proportions, proportions, phases)
-        figures.write(draw, "weights", group, mixture)
+        figures.write(draw, *place)
