@@ -2,6 +2,7 @@
 
 from actzoo.activation import Activation as Activation
 from actzoo.activation import Claims as Claims
+from actzoo.activation.source import module_source as module_source
 from actzoo.errors import ActzooError as ActzooError
 from actzoo.errors import DataError as DataError
 from actzoo.errors import DeclarationError as DeclarationError
