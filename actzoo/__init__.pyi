@@ -23,6 +23,7 @@ from actzoo.plugins.registry import names as names
 from actzoo.rules import RATIO as RATIO
 from actzoo.rules import SOFTMAX as SOFTMAX
 from actzoo.rules import Rule as Rule
+from actzoo.rules import softmax as softmax
 from actzoo.surgery.surgeon import Replaced as Replaced
 from actzoo.surgery.swap import Missed as Missed
 from actzoo.surgery.swap import Swap as Swap

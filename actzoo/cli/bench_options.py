@@ -111,7 +111,8 @@ GROUPS: Mapping[str, tuple[click.Option, ...]] = {
         ),
         _option(
             "--rule", metavar="NAME",
-            help="How the members of a mixture combine: ratio, softmax, or a plugin's [ratio].",
+            help="How the members of a mixture combine: ratio, softmax, softmax(temperature=0.5, "
+            "entropy=0.01), or a plugin's [ratio].",
         ),
         _choice(
             "--rule-scope", of="layer channel",

@@ -153,6 +153,8 @@ class Given:
 def _rule_name(text: str, given: Given) -> str:
     """The name of a rule as its owner writes it; the ratio is ours, whoever has another."""
     rule = given.rule(text)
+    if "(" in rule.name:  # with options, which its own name has
+        return rule.name
     return text if text in given.rules or rule is RATIO else default().found_by(rule)
 
 
