@@ -164,16 +164,17 @@ def softmax(temperature: float = 1.0, entropy: float = 0.0) -> Rule:
         DeclarationError: An option is outside what is said above.
     """
     for name, value in (("temperature", temperature), ("entropy", entropy)):
-        if (
-            isinstance(value, bool)
-            or not isinstance(value, (int, float))
-            or not math.isfinite(value)
-        ):
+        is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        if not is_number or not math.isfinite(value):
             raise DeclarationError(f"softmax: {name}={value!r}; expected a finite number")
     if temperature <= 0:
         raise DeclarationError(f"softmax: temperature={temperature!r}; expected a number above 0")
-    given = {"temperature": float(temperature), "entropy": float(entropy)}
-    own = {n: v for n, v in given.items() if v != {"temperature": 1.0, "entropy": 0.0}[n]}
+    temperature, entropy = float(temperature), float(entropy)
+    own = {}
+    if temperature != 1:
+        own["temperature"] = temperature
+    if entropy:
+        own["entropy"] = entropy
     if not own:
         return SOFTMAX
     t = "" if temperature == 1 else f"/{temperature:g}"
@@ -182,7 +183,7 @@ def softmax(temperature: float = 1.0, entropy: float = 0.0) -> Rule:
         formula += rf",\quad \text{{loss}} {entropy:+g}\,H(P)"
     return Rule(
         f"softmax({', '.join(f'{name}={value!r}' for name, value in own.items())})",
-        functools.partial(_proportions, **given),
+        functools.partial(_proportions, temperature=temperature, entropy=entropy),
         start=0.0,
         nonnegative=False,
         formula=formula,

@@ -51,7 +51,7 @@ def test_pressure_drives_p_to_few_functions_or_to_equal_shares() -> None:
             optimizer.zero_grad()
             (mixture(torch.ones(2)) * 0).sum().backward()
             optimizer.step()
-        ends.append(float(mixture.proportions.max()))
+        ends.append(mixture.proportions.max().item())
     assert ends[0] > 0.95 and ends[1] == pytest.approx(0.5, abs=0.01)
 
 
@@ -82,7 +82,7 @@ def test_a_run_has_them_in_its_cells(tmp_path: Path) -> None:
     found = {}
     for rule in ("softmax", "softmax(temperature=0.5)", "softmax(temperature=0.5,entropy=1)"):
         actzoo.bench(
-            "relu,tanh", models="mlp(width=4)", rule=rule, epochs=1, limit=80, seeds=[0],
+            "relu,tanh", models="mlp(width=4)", rule=rule, epochs=4, limit=80, seeds=[0], init="random",
             members=False, out=tmp_path / str(len(found)),
         )  # fmt: skip
         cells = read_study(tmp_path / str(len(found))).groups[0].mixtures[0].cells
@@ -110,3 +110,16 @@ def test_it_compiles_and_exports() -> None:
     torch.testing.assert_close(mixture.w.grad, found)
     program = torch.export.export(mixture.eval(), (x,)).module()
     torch.testing.assert_close(program(x), mixture(x))
+
+
+@pytest.mark.parametrize("temperature", [0.5, 1.0, 3.0])
+def test_a_warm_start_has_the_shares_at_any_temperature(temperature: float) -> None:
+    model = torch.nn.Sequential(torch.nn.Identity(), torch.nn.LeakyReLU(0.25))
+    x = torch.linspace(-4, 4, 33)
+    wanted = model(x)
+    swapped = actzoo.swap(
+        model, ["relu", "identity"], example=x, warm=True, rule=actzoo.softmax(temperature, 0.1)
+    )
+    torch.testing.assert_close(model(x), wanted, atol=1e-3, rtol=0)
+    shares = swapped.mixtures[0].proportions.tolist()
+    assert shares == pytest.approx([0.75, 0.25], abs=1e-3)
