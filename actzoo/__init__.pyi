@@ -2,6 +2,7 @@
 
 from actzoo.activation import Activation as Activation
 from actzoo.activation import Claims as Claims
+from actzoo.activation.source import module_source as module_source
 from actzoo.claims import Measurement as Measurement
 from actzoo.claims import PaperClaim as PaperClaim
 from actzoo.errors import ActzooError as ActzooError
@@ -26,6 +27,7 @@ from actzoo.plugins.registry import names as names
 from actzoo.rules import RATIO as RATIO
 from actzoo.rules import SOFTMAX as SOFTMAX
 from actzoo.rules import Rule as Rule
+from actzoo.rules import softmax as softmax
 from actzoo.surgery.surgeon import Replaced as Replaced
 from actzoo.surgery.swap import Missed as Missed
 from actzoo.surgery.swap import Swap as Swap

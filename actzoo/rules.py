@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import functools
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from inspect import signature
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor
@@ -36,6 +39,7 @@ class Rule:
             weighted sum, the only one that a table can compute.
         formula: The rule in LaTeX, as reports print it.
         description: One line for listings.
+        variant: Function of options that returns the rule with them; None if it has none.
     """
 
     name: str
@@ -46,9 +50,11 @@ class Rule:
     combine: Combine | None = None
     formula: str = ""
     description: str = ""
+    variant: Callable[..., Rule] | None = None
 
     def __post_init__(self) -> None:
-        if not isinstance(self.name, str) or not is_plain_name(self.name):
+        base = self.name.partition("(")[0] if isinstance(self.name, str) else ""
+        if not is_plain_name(base):  # options may follow in brackets
             raise DeclarationError(f"rule {self.name!r}: the name must be lower_snake_case")
         if not callable(self.normalise):
             raise DeclarationError(f"rule {self.name}: normalise must be a function of w")
@@ -82,6 +88,20 @@ class Rule:
             )
         return tuple(found)
 
+    def with_options(self, options: Mapping[str, Any]) -> Rule:
+        """Return the rule with options, which only a rule with `variant` has.
+
+        Raises:
+            DeclarationError: It has no such options.
+        """
+        takes = () if self.variant is None else tuple(signature(self.variant).parameters)
+        if unknown := [name for name in options if name not in takes]:
+            raise DeclarationError(
+                f"rule {self.name} has no option {unknown[0]!r}; it has: "
+                f"{', '.join(takes) or 'none'}"
+            )
+        return self if self.variant is None else self.variant(**options)
+
     def combined(self, proportions: Sequence[Tensor], values: Sequence[Tensor]) -> Tensor:
         """Return A(x) of the proportions and the members' values."""
         if self.combine is not None:
@@ -98,6 +118,77 @@ def _ratio(w: Tensor) -> Tensor:
 
 def _softmax(w: Tensor) -> Tensor:
     return torch.softmax(w, dim=0)
+
+
+def _proportions(w: Tensor, temperature: float, entropy: float) -> Tensor:
+    if entropy and torch.is_grad_enabled() and w.requires_grad:
+        pressed: Any = _Pressure.apply(w, temperature, entropy)
+        w = pressed
+    return torch.softmax(w / temperature, dim=0)
+
+
+class _Pressure(torch.autograd.Function):
+    """w as it is, whose gradient is as if the entropy of P were a part of the loss."""
+
+    @staticmethod
+    def forward(ctx: Any, w: Tensor, temperature: float, entropy: float) -> Tensor:
+        """Return w."""
+        ctx.save_for_backward(w)
+        ctx.options = temperature, entropy
+        return w.view_as(w)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Any:
+        """Return the gradient with that of the entropy."""
+        (w,) = ctx.saved_tensors
+        temperature, entropy = ctx.options
+        log_p = torch.log_softmax(w / temperature, dim=0)
+        p = log_p.exp()
+        of_each = -(p * log_p).sum(dim=0)
+        slope = -p * (log_p + of_each) / temperature
+        return gradient + slope * (entropy / of_each.numel()), None, None
+
+
+@functools.cache
+def softmax(temperature: float = 1.0, entropy: float = 0.0) -> Rule:
+    """Return the softmax rule with options; `--rule 'softmax(temperature=0.5)'` names it.
+
+    Args:
+        temperature: P is the softmax of w / temperature, so that a small one makes P sharper and
+            the same step of w a larger step of P. Above 0.
+        entropy: Training acts as if this times the entropy of P, in nats, of every mixture layer
+            (of weights for each channel the mean of theirs) were added to the loss. A positive
+            number drives P to few functions, a negative one to equal shares.
+
+    Raises:
+        DeclarationError: An option is outside what is said above.
+    """
+    for name, value in (("temperature", temperature), ("entropy", entropy)):
+        is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        if not is_number or not math.isfinite(value):
+            raise DeclarationError(f"softmax: {name}={value!r}; expected a finite number")
+    if temperature <= 0:
+        raise DeclarationError(f"softmax: temperature={temperature!r}; expected a number above 0")
+    temperature, entropy = float(temperature), float(entropy)
+    own = {}
+    if temperature != 1:
+        own["temperature"] = temperature
+    if entropy:
+        own["entropy"] = entropy
+    if not own:
+        return SOFTMAX
+    t = "" if temperature == 1 else f"/{temperature:g}"
+    formula = rf"A(x) = \sum_i P_i f_i(x),\quad P_i = e^{{w_i{t}}} / \sum_j e^{{w_j{t}}}"
+    if entropy:
+        formula += rf",\quad \text{{loss}} {entropy:+g}\,H(P)"
+    return Rule(
+        f"softmax({', '.join(f'{name}={value!r}' for name, value in own.items())})",
+        functools.partial(_proportions, temperature=temperature, entropy=entropy),
+        start=0.0,
+        nonnegative=False,
+        formula=formula,
+        description="the softmax of w with options",
+    )
 
 
 RATIO = Rule(
@@ -117,5 +208,6 @@ SOFTMAX = Rule(
     nonnegative=False,
     formula=r"A(x) = \sum_i P_i f_i(x),\quad P_i = e^{w_i} / \sum_j e^{w_j}",
     description="the softmax of w, which is free; no proportion is ever 0",
+    variant=softmax,
 )
 """Pᵢ = exp(wᵢ) / Σ exp(w): w is free, and no Pᵢ is ever 0."""

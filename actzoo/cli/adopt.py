@@ -16,7 +16,6 @@ from actzoo.errors import UsageError
 from actzoo.escaping import visible
 
 if TYPE_CHECKING:
-    from actzoo.activation import Activation
     from actzoo.checks import CheckResult
 
 
@@ -59,6 +58,7 @@ def command(
 
     Exit codes: 0 if every check passed; 1 if one failed.
     """
+    from actzoo.activation.source import module_source
     from actzoo.checks import run
     from actzoo.report.adopt import adopted
 
@@ -68,19 +68,20 @@ def command(
     place = out or Path(f"{name}.py" if module else distribution)
     if place.exists():
         raise UsageError(f"{str(place)!r} exists already; name another place with --out")
-    activation = adopted(
+    learnt = adopted(
         folder, name, layer=layer, dataset=dataset, model=model, members=members, seed=seed
     )
+    activation = learnt.activation
     failed = [result for result in run(activation) if result.status == "failed"]
     known = {f"{r.check}-{r.dtype}": ROUNDING for r in failed if _is_rounding(r)}
     failed = [result for result in failed if not _is_rounding(result)]
     activation = replace(activation, known_failures=known)
     try:
         if module:
-            place.write_text(module_text(activation), encoding="utf-8")
+            place.write_text(module_source(activation), encoding="utf-8")
             written = [place]
         else:
-            files = render(activation, distribution)
+            files = render(activation, distribution, learnt.members)
             write(place, files)
             written = [place / file for file in files]
     except OSError as error:
@@ -120,38 +121,3 @@ def _is_rounding(result: CheckResult) -> bool:
     """Return whether a value is off by a few units of rounding, as where terms cancel."""
     is_accuracy = result.check in ("value", "derivative", "gradient")
     return is_accuracy and result.worst is not None and result.worst.error <= FEW
-
-
-def module_text(activation: Activation) -> str:
-    """Return the text of a module with a function and a layer that need torch alone."""
-    from actzoo.formula.source import torch_source
-
-    values = dict(activation.parameters)
-    formula = activation.parsed()
-    source = torch_source(formula, values, activation.name)
-    about = f'"""{activation.name}: {activation.reference}."""'
-    numbers = "\n".join(f"#   {key} = {value}" for key, value in values.items())
-    kind = "".join(part.title() for part in activation.name.split("_"))
-    return f'''{about}
-
-from __future__ import annotations
-
-import math
-from typing import Any, Callable
-
-import torch
-from torch import Tensor, nn
-from torch.nn import functional as F
-
-# f(x) = {formula.text}
-{numbers}
-
-
-{source}
-
-class {kind}(nn.Module):
-    """The function as a layer."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        return {activation.name}(x)
-'''

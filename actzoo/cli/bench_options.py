@@ -108,8 +108,12 @@ GROUPS: Mapping[str, tuple[click.Option, ...]] = {
         ),
         _option(
             "--model", "models", multiple=True, metavar="NAME",
-            help="Models, e.g. 'mlp(depth=8)', or FILE.py:NAME, your own function that makes one "
-            "[paper_cnn]. Repeatable.",
+            help="Models, e.g. 'mlp(depth=8)', torchvision:resnet18, timm:NAME, or FILE.py:NAME, "
+            "your own function that makes one [paper_cnn]. Repeatable.",
+        ),
+        _option(
+            "--weights", metavar="FILE",
+            help="State dict that models of torchvision and timm start from [random].",
         ),
         _option("--seeds", metavar="SEEDS", help="Seeds, e.g. 0-9 or 0,3,7 [0-2]."),
         _option("--baseline", metavar="NAME", help="The set to compare all others with [relu]."),
@@ -138,7 +142,8 @@ GROUPS: Mapping[str, tuple[click.Option, ...]] = {
         ),
         _option(
             "--rule", metavar="NAME",
-            help="How the members of a mixture combine: ratio, softmax, or a plugin's [ratio].",
+            help="How the members of a mixture combine: ratio, softmax, softmax(temperature=0.5, "
+            "entropy=0.01), or a plugin's [ratio].",
         ),
         _choice(
             "--rule-scope", of="layer channel",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -146,14 +146,24 @@ def checked_task(name: str) -> None:
         )
 
 
-def render(activation: Activation, distribution: str) -> dict[str, str]:
-    """Return the files of a package with an activation as a mapping from path to text."""
+def render(
+    activation: Activation, distribution: str, members: Sequence[Any] = ()
+) -> dict[str, str]:
+    """Return the files of the package as a mapping from path to text.
+
+    Args:
+        activation: What it adds.
+        distribution: Its name.
+        members: Of a sum of other functions: the parameter that is its share, its name, and what
+            its parameters are called in the sum, of each.
+    """
     facts = {
         "what": "activation function",
         "name": activation.name,
         "formula": activation.formula,
         "parameters": dict(activation.parameters),
         "learnable": dict(activation.learnable),
+        "members": members,
         "known_failures": dict(activation.known_failures),
         "reference": activation.reference or "unpublished",
     }
@@ -191,6 +201,8 @@ def _rendered(facts: dict[str, Any], distribution: str, kind: str = "") -> dict[
 
 def quoted(value: Any) -> str:
     """Return a value as Python source, with double quotes."""
+    if isinstance(value, tuple):
+        return f"({', '.join(map(quoted, value))}{',' if len(value) == 1 else ''})"
     if isinstance(value, dict):
         return "{" + ", ".join(f"{quoted(k)}: {quoted(v)}" for k, v in value.items()) + "}"
     return json.dumps(value, ensure_ascii=False) if isinstance(value, str) else repr(value)

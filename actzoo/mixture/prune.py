@@ -210,17 +210,20 @@ def _follow(
 
 
 class _Sum:
-    """Σ Pᵢ fᵢ(x) with the numbers as arguments."""
+    """Σ Pᵢ fᵢ(x), or Σ Pᵢ fᵢ'(x), with the numbers as arguments."""
 
-    def __init__(self, parts: list[tuple[Callable[..., Tensor], str, dict[str, str]]]) -> None:
+    def __init__(self, parts: list[tuple[Activation, str, dict[str, str]]], of: str) -> None:
         self.parts = parts
+        self.of = of
 
     def __call__(self, x: Tensor, **values: Any) -> Tensor:
-        terms = [
-            values[share] * fn(x, **{own: values[name] for own, name in named.items()})
-            for fn, share, named in self.parts
-        ]
-        return torch.stack(terms).sum(dim=0) if len(terms) > 1 else terms[0]
+        total: Any = None
+        for function, share, named in self.parts:
+            of = getattr(function, self.of)
+            term = values[share] * of(x, **{own: values[name] for own, name in named.items()})
+            total = term if total is None else total + term
+        result: Tensor = total
+        return result
 
 
 class _Rename(ast.NodeTransformer):
@@ -271,12 +274,13 @@ def as_function(
         parameters |= {named[own]: value for own, value in values.items()}
         tree = _Rename(named).visit(ast.parse(function.formula, mode="eval"))
         terms.append(f"p_{number}*({ast.unparse(tree)})")
-        parts.append((function.fn, f"p_{number}", named))
+        parts.append((function, f"p_{number}", named))
     base = "_".join(a.name.partition("(")[0].rpartition(":")[2] for a in layer.activations)
     return Activation(
         name=name or f"frozen_{base}",
         formula=" + ".join(terms),
-        fn=_Sum(parts),
+        fn=_Sum(parts, "fn"),
+        derivative=_Sum(parts, "derivative"),  # members know theirs to more digits than autograd
         parameters=parameters,
     )
 

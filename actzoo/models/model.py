@@ -43,8 +43,7 @@ class Model:
             `activation`, a function that is called once for each activation layer, in order, with
             its number of channels, and returns the layer and the number of channels after it;
             `shape`, that of one input; `outputs` (or `classes`), how many outputs there are. One
-            that does not ask for `activation` has activations of its own, and runs with the
-            baseline alone.
+            that does not ask for `activation` has activations of its own, which are replaced.
         description: One line for listings.
         options: Names and defaults of the options, set on the command line like `mlp(depth=8)`;
             if left out, the other parameters of `make` that have defaults.

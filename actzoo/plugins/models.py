@@ -11,6 +11,7 @@ from torch import nn
 
 from actzoo.errors import ActzooError, UsageError
 from actzoo.formula import parse_call
+from actzoo.models.architectures import LIBRARIES, of_library
 from actzoo.models.model import Model
 from actzoo.plugins import importing
 
@@ -18,15 +19,18 @@ from actzoo.plugins import importing
 def load(text: str) -> tuple[Model, dict[str, Any]]:
     """Return the model that a reference leads to, and the options in its brackets.
 
-    The attribute may be a Model, or a function or class that makes an `nn.Module`.
+    `torchvision:NAME` and `timm:NAME` are networks of these libraries. Otherwise the attribute
+    may be a Model, or a function or class that makes an `nn.Module`.
 
     Raises:
         UnknownNameError: There is no such module, file or attribute.
         UsageError: What is there makes no module, or cannot be imported.
     """
     where, attribute, given = importing.parsed(text)
-    value = importing.attribute_of(text)
     options = parse_call(f"{attribute}{given}")[1] if given else {}
+    if where in LIBRARIES:
+        return of_library(where, attribute), options
+    value = importing.attribute_of(text)
     return of_value(value, f"{where}:{attribute}"), options
 
 

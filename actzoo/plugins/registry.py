@@ -200,10 +200,14 @@ class Registry:
             UnknownNameError: Nothing goes by that name; the message names the nearest.
             NameClashError: Two distributions provide it; the message names both.
         """
-        found = self.rules.find(name.strip())
+        base, bracket, _ = name.strip().partition("(")
+        found = self.rules.find(base)
         if found is None:
-            raise self.rules.unknown(name)
-        return found[0]
+            raise self.rules.unknown(base)
+        if not bracket:
+            return found[0]
+        options = parse_call(name.strip()[base.rfind(":") + 1 :])[1]
+        return found[0].with_options(options)
 
     def origin(self, value: Activation | Dataset | Model | Rule) -> Origin | None:
         """Return the origin of a value, or of the value it is a variant of; None for a formula."""

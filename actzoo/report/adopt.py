@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,20 @@ from actzoo.training.fingerprint import of_activation
 from actzoo.training.result import CellResult, LayerResult
 
 
+@dataclass(frozen=True)
+class Adopted:
+    """What a layer has learnt.
+
+    Attributes:
+        activation: It, as a function.
+        members: Of each function in its sum: the parameter that is its share, its name, and what
+            its own parameters are called in the sum.
+    """
+
+    activation: Activation
+    members: tuple[tuple[str, str, dict[str, str]], ...]
+
+
 def adopted(
     folder: Path,
     name: str,
@@ -28,7 +43,7 @@ def adopted(
     model: str | None = None,
     members: str | None = None,
     seed: int | None = None,
-) -> Activation:
+) -> Adopted:
     """Return what one layer of one cell has learnt, as a function with its numbers.
 
     Args:
@@ -111,7 +126,7 @@ def _learns(result: CellResult) -> bool:
     return len(result.spec.members) > 1 or any(any(layer.learned) for layer in result.layers)
 
 
-def _function(result: CellResult, layer: LayerResult, name: str, source: str) -> Activation:
+def _function(result: CellResult, layer: LayerResult, name: str, source: str) -> Adopted:
     if not _learns(result):
         one = result.spec.members[0]
         raise UsageError(f"{one} is one function that learns nothing: use it by its own name")
@@ -142,11 +157,19 @@ def _function(result: CellResult, layer: LayerResult, name: str, source: str) ->
         made = as_function(mixture, name, [p for _, p in shares])
     except ActzooError as error:
         raise UsageError(str(error)) from None
-    return Activation(
-        name=name,
-        formula=made.formula,
-        parameters={key: _short(value) for key, value in made.parameters.items()},
-        reference=source,
+    numbers = {key: _short(value) for key, value in made.parameters.items()}
+    return Adopted(
+        Activation(
+            name=name,
+            formula=made.formula,
+            parameters=numbers,
+            derivative=made.derivative.declared,  # type: ignore[attr-defined]
+            reference=source,
+        ),
+        tuple(
+            (f"p_{n}", default().full_name(m), {own: f"{own}_{n}" for own in m.parameters})
+            for n, m in enumerate(members, start=1)
+        ),
     )
 
 

@@ -79,6 +79,29 @@ class Make:
         return Mixture(functions, rule=self.rule, channels=channels)
 
 
+class MakeByFactory(Make):
+    """Makes the layers by a function of the channels, as models that ask for activations do."""
+
+    def __init__(self, factory: Callable[[int], tuple[nn.Module, int]]) -> None:
+        self.factory = factory
+
+    def check(self, wanted: Any) -> list[Activation]:
+        """Nothing is known before a layer is made."""
+        return []
+
+    def __call__(self, wanted: Any, site: Site) -> nn.Module:
+        """A new layer for a site."""
+        shape = site.shape or ()
+        channels = shape[1] if len(shape) > 1 else 1
+        layer, after = self.factory(channels)
+        if after != channels:
+            raise UsageError(
+                f"the function changes {channels} channels to {after} at {site.name}, which the "
+                f"layers after it do not expect; choose a function that keeps them"
+            )
+        return layer
+
+
 class Surgeon:
     """Puts new layers into a model, and remembers how to take them out."""
 

@@ -113,7 +113,7 @@ class Swap(Generic[Model]):
 
 def swap(
     model: Model,
-    activation: Wanted,
+    activation: Wanted | Make,
     *,
     where: Where | None = None,
     example: Any = None,
@@ -161,7 +161,7 @@ def swap(
     _refuse(model, in_place, optimizer)
     if not in_place:
         model = copy.deepcopy(model)
-    make = Make(rule)
+    make = activation if isinstance(activation, Make) else Make(rule)
     make.check(activation)
     found = find(model, example)
     chosen, missed = _choose(model, found.sites, where, activation)

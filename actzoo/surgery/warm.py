@@ -134,7 +134,8 @@ def _fit_shares(mixture: Mixture, wanted: Tensor) -> None:
     if mixture.rule.nonnegative:
         w = shares * len(shares)
     else:
-        w = (shares * (1 - FLOOR) + FLOOR / len(shares)).log()
+        one = mixture.rule.normalise(torch.tensor([0.0, 1.0]))  # a rule may have a temperature
+        w = (shares * (1 - FLOOR) + FLOOR / len(shares)).log() / (one[1] / one[0]).log()
     if not torch.allclose(mixture.rule.normalise(w), shares, atol=10 * FLOOR):
         w = _nearest(mixture.rule, values.nan_to_num(), wanted)
     mixture.w.copy_(w.view(-1, *(1 for _ in mixture.weight_channels)).expand_as(mixture.w))

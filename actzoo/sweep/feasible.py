@@ -70,26 +70,13 @@ def check_controls(run: Run) -> None:
         )
 
 
-def check_layers(run: Run, text: str, built: Built) -> None:
-    """See that there are layers to exchange weights, where that was asked for.
-
-    Raises:
-        UsageError: There is one alone.
-    """
-    if len(built.mixtures) == 1 and _rotates(run):
-        raise UsageError(
-            f"the model {text} has one activation layer, which cannot exchange its weights with "
-            f"another; leave out the control 'shuffled' and before = 'rotate' of phases"
-        )
-
-
 def _rotates(run: Run) -> bool:
     """Whether layers exchange their weights in some cells."""
     return any(p.before == "rotate" for name in ("", *run.controls) for p in run.phases(name))
 
 
-def check_pairing(run: Run, text: str, model: Model, task: Task) -> None:
-    """See that a model takes what a task gives, and the sets of a run.
+def check_pairing(text: str, model: Model, task: Task) -> None:
+    """See that a model takes what a task gives.
 
     Raises:
         UsageError: It does not.
@@ -100,12 +87,25 @@ def check_pairing(run: Run, text: str, model: Model, task: Task) -> None:
             f"{task.inputs} of shape {task.shape}; choose another model"
             f"{_such_as(task)} or another task"
         )
-    others = [members for members, _ in run.variants() if members != (run.baseline,)]
-    if others and not model.takes_activation:
+
+
+def check_layers(run: Run, text: str, built: Built) -> None:
+    """See that the sets of a run change something in a model, and exchanges of weights too.
+
+    Raises:
+        UsageError: They do not; or there is one layer alone, and layers are to exchange weights.
+    """
+    if len(built.mixtures) == 1 and _rotates(run):
         raise UsageError(
-            f"the model {text} does not ask for an activation, so the set {','.join(others[0])} "
-            f"would change nothing in it; let its function take `activation`, or run the baseline "
-            f"{run.baseline} alone"
+            f"the model {text} has one activation layer, which cannot exchange its weights with "
+            f"another; leave out the control 'shuffled' and before = 'rotate' of phases"
+        )
+    others = [members for members, _ in run.variants() if members != (run.baseline,)]
+    if others and not built.layers:
+        raise UsageError(
+            f"the model {text} has no activation that could be replaced, and its function does not "
+            f"ask for an activation, so the set {','.join(others[0])} would change nothing in it; "
+            f"let it take `activation`, or run the baseline {run.baseline} alone"
         )
 
 

@@ -161,7 +161,7 @@ def _check_models(run: Run, task: Task, models: Models, rule: Rule, elsewhere: b
     """Build every model with every set once, so that a misfit shows beforehand."""
     variants = dict.fromkeys(members for members, _ in run.variants())
     for text, (model, options) in models.items():
-        check_pairing(run, text, model, task)
+        check_pairing(text, model, task)
         for number, members in enumerate(variants):
             with made(text, task):
                 built = build(
@@ -174,6 +174,7 @@ def _check_models(run: Run, task: Task, models: Models, rule: Rule, elsewhere: b
                     kernel=run.kernel,
                     rule=rule,
                     scope=run.rule_scope,
+                    example=task.example,
                     network_seed=0,
                     mixture_seed=0,
                 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from torch import nn
@@ -154,6 +155,8 @@ class Given:
 def _rule_name(text: str, given: Given) -> str:
     """The name of a rule as its owner writes it; the ratio is ours, whoever has another."""
     rule = given.rule(text)
+    if "(" in rule.name:  # with options, which its own name has
+        return rule.name
     return text if text in given.rules or rule is RATIO else default().found_by(rule)
 
 
@@ -184,7 +187,8 @@ def resolve(run: Run, given: Given | None = None, *, elsewhere: bool = False) ->
     return replace(
         run.settled(),
         datasets=tuple(_dataset_name(own(text), here.datasets) for text in run.datasets),
-        models=tuple(_model_name(own(text), here.models) for text in run.models),
+        models=tuple(_model_name(own(text), here.models, run.weights) for text in run.models),
+        weights="",  # they are an option of the models
         rule=_rule_name(run.rule, here),
         device=str((device_elsewhere if elsewhere else pick_device)(run.device)),
         sets=tuple(tuple(name(n) for n in names) for names in run.sets),
@@ -201,11 +205,18 @@ def _dataset_name(text: str, given: Mapping[str, Dataset]) -> str:
     return default().found_by(datasets.find(text))
 
 
-def _model_name(text: str, given: Mapping[str, Model]) -> str:
+def _model_name(text: str, given: Mapping[str, Model], weights: str = "") -> str:
     """`MLP(depth=2)` as `mlp`: the model's own name, and the options that differ from its own."""
-    if text in given:
+    if text in given and not weights:
         return text
-    model, options = default().model(text)
+    model, options = default().model(text) if text not in given else (given[text], {})
+    if weights:
+        if not model.takes("weights"):
+            raise UsageError(
+                f"the model {text} takes no weights of a file; those of torchvision and timm do, "
+                f"such as torchvision:resnet18"
+            )
+        options = {**options, "weights": str(Path(weights).expanduser().resolve())}
     default_of = model.options or {}
     own = {k: v for k, v in options.items() if k not in default_of or v != default_of[k]}
     name = default().found_by(model)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from actzoo.activation import Activation, analysis
 from actzoo.activation.module import ActivationLayer
@@ -20,6 +20,8 @@ from actzoo.mixture import Init, Mixture
 from actzoo.mixture.fuse import fuse, pools
 from actzoo.models.model import Model
 from actzoo.rules import RATIO, Rule, Scope
+from actzoo.surgery.surgeon import MakeByFactory
+from actzoo.surgery.swap import swap
 from actzoo.training.seeding import generator, seeded
 
 Layer = ActivationLayer
@@ -94,6 +96,7 @@ def build(
     kernel: str = "reference",
     rule: Rule = RATIO,
     scope: Scope = "layer",
+    example: Tensor | None = None,
     network_seed: int,
     mixture_seed: int,
 ) -> Built:
@@ -102,7 +105,8 @@ def build(
     The network's weights come from one stream and whatever the activations draw from
     another, so that every set starts from the same network (or, with `weight_init="gain"`,
     from the same draws, scaled by each set's own gain). A network's code that changes torch's
-    settings changes them for its own building only.
+    settings changes them for its own building only. A model that does not ask for an activation is
+    made plainly, and its activations are replaced; `example`, an input, shows where they are.
     """
     layers: list[Layer] = []
     draws = generator(mixture_seed)
@@ -127,6 +131,8 @@ def build(
 
     with seeded(network_seed):
         made = model.module(activation, shape, outputs, options)
+        if not model.takes_activation and example is not None:
+            swap(made, MakeByFactory(activation), example=example)
     built = Built(fuse(made) if may_pool(kernel) else made, tuple(layers))
     if weight_init == "gain":
         _scale_by_gain(built)

@@ -315,6 +315,13 @@ def of_rule(rule: Rule, registry: Registry) -> Fingerprint:
     return _fingerprint(rule.name, provider, rule.formula, starts, whole, values)
 
 
+def _digest_of_file(path: str) -> str:
+    try:
+        return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+    except OSError as error:
+        raise UsageError(f"weights {path!r} cannot be read: {error.strerror}") from None
+
+
 def of_model(model: Model, options: Mapping[str, Any], registry: Registry) -> Fingerprint:
     """The fingerprint of a model with its options.
 
@@ -330,6 +337,8 @@ def of_model(model: Model, options: Mapping[str, Any], registry: Registry) -> Fi
         values, functions = found.values, [model.make, *found.functions]
         if is_reference(model.name):
             starts = [place for place in [_place_of(source_of(model.name))] if place is not None]
+    if file := options.get("weights"):
+        values.append(_digest_of_file(str(file)))
     _refuse_without_source(model.name, functions)
     starts = [*starts, *_places(functions)]
     return _fingerprint(

@@ -63,7 +63,8 @@ class Trained:
             if reached.loss is None:
                 line += "left out, since nothing can train in it"
             else:
-                line += f"{reached.epochs} epochs, training loss {reached.loss:.4g}"
+                count = f"{reached.epochs} epoch{'s' * (reached.epochs > 1)}"
+                line += f"{count}, training loss {reached.loss:.4g}"
             if reached.score is not None:
                 line += f", {self.metric.words} {self.metric.text(reached.score)}"
             lines.append(line)

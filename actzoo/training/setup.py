@@ -116,6 +116,7 @@ def set_up_cell(spec: CellSpec, values: Values) -> Setup:
         kernel=spec.kernel,
         rule=values.rule,
         scope=spec.rule.scope,
+        example=task.example,
         network_seed=stream("network"),
         mixture_seed=stream(f"mixture {spec.w_start}" if spec.w_start else "mixture"),
     )

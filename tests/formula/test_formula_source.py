@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 
 import actzoo
-from actzoo.cli.adopt import module_text
 
 FORMULAS = [
     name
@@ -21,7 +20,7 @@ MORE = ["exp(x) if x < -1 and x > -3 or x > 2 else 2*x", "1 if x > 0 else 0", "c
 
 def in_module(activation: actzoo.Activation) -> Any:
     names: dict[str, Any] = {}
-    exec(compile(module_text(activation), "adopted.py", "exec"), names)
+    exec(compile(actzoo.module_source(activation), "adopted.py", "exec"), names)
     return names
 
 
@@ -48,3 +47,9 @@ def test_the_text_computes_the_formula(name: str, dtype: torch.dtype) -> None:
     for one, other in zip(wanted, found, strict=True):
         torch.testing.assert_close(other, one, rtol=0, atol=0, equal_nan=True)
     torch.testing.assert_close(names["Adopted"]()(x), wanted[0], rtol=0, atol=0, equal_nan=True)
+
+
+def test_what_is_no_function_of_x_is_refused() -> None:
+    for name, message in (("softmax", "no formula of x alone"), ("leaky_relu(slope=0.3)", "name")):
+        with pytest.raises(actzoo.DeclarationError, match=message):
+            actzoo.module_source(actzoo.get(name))

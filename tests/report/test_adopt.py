@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import subprocess
 import sys
@@ -58,7 +59,7 @@ X = torch.linspace(-4, 4, 81, dtype=torch.float64)
 @pytest.mark.parametrize("number", [1, 2])
 @pytest.mark.parametrize("seed", [1, 2])
 def test_it_is_what_the_layer_learnt(folder: Path, seed: int, number: int) -> None:
-    function = adopted(folder, "a1", members="relu,tanh,sin", seed=seed, layer=number)
+    function = adopted(folder, "a1", members="relu,tanh,sin", seed=seed, layer=number).activation
     expected = by_hand(result(folder, 3, "sin", seed), number, X)
     torch.testing.assert_close(function(X), expected, atol=1e-6, rtol=1e-6)
     assert f"seed {seed}, layer {number}" in function.reference
@@ -67,7 +68,7 @@ def test_it_is_what_the_layer_learnt(folder: Path, seed: int, number: int) -> No
 
 def test_what_members_learnt_is_in_it(folder: Path) -> None:
     cell = result(folder, 2, "exp", 1)
-    function = adopted(folder, "a1", members=cell.spec.label, seed=1, layer=2)
+    function = adopted(folder, "a1", members=cell.spec.label, seed=1, layer=2).activation
     assert cell.layers[1].learned[1]["b"] != 1
     torch.testing.assert_close(function(X), by_hand(cell, 2, X), atol=1e-6, rtol=1e-6)
 
@@ -105,7 +106,7 @@ def test_rules(tmp_path: Path, options: dict[str, Any]) -> None:
         out=tmp_path, **options,
     )  # fmt: skip
     if "rule" in options:
-        function = adopted(tmp_path, "a1", layer=1)
+        function = adopted(tmp_path, "a1", layer=1).activation
         expected = by_hand(result(tmp_path, 2, "tan", 1), 1, X)
         torch.testing.assert_close(function(X), expected, atol=1e-6, rtol=1e-6)
     else:
@@ -119,15 +120,16 @@ def call(*words: str, code: int = 0) -> str:
     return done.stdout
 
 
-def test_a_package_that_passes_the_checks(folder: Path, tmp_path: Path) -> None:
+def test_a_package_that_passes_the_checks(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     out = tmp_path / "package"
     chosen = ("--set", "relu,tanh,sin", "--seed", "1", "--layer", "1")
     text = call(str(folder), "--name", "digits_a1", *chosen, "--out", str(out), "--json")
     said = json.loads(text)
     assert said["failed"] == []
-    names: dict[str, Any] = {}
-    exec((out / "actzoo_digits_a1.py").read_text(), names)
-    (function,) = names["actzoo_activations"]()
+    monkeypatch.syspath_prepend(out)
+    (function,) = importlib.import_module("actzoo_digits_a1").actzoo_activations()
     torch.testing.assert_close(
         function(X), by_hand(result(folder, 3, "sin", 1), 1, X), atol=1e-6, rtol=1e-6
     )

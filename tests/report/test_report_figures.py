@@ -9,10 +9,11 @@ import matplotlib as mpl
 import numpy as np
 import pytest
 
+import actzoo
 from actzoo.errors import UsageError
 from actzoo.files import digest, read_json, write_json
 from actzoo.report import write_report
-from actzoo.report.figures import curves, scores, style, training
+from actzoo.report.figures import curves, depth, scores, style, training
 from actzoo.report.reading import read_study
 from actzoo.report.series import Span, along, spans
 from actzoo.report.verdicts import compare
@@ -202,3 +203,30 @@ def test_nothing_done_nothing_drawn(make_store: Make) -> None:
     folder = make_store({"relu": [None]}, sets=(("relu",),))
     write_report(folder)
     assert not (folder / "figures").exists()
+
+
+def test_p_of_many_layers_is_by_depth(make_store: Make) -> None:
+    folder = make_store(CORRECT, sets=SETS, layers=17, name="deep")
+    mixture = read_study(folder).groups[0].mixtures[0]
+    found = depth.collect_depth(mixture)
+    assert [name for name, _ in found.functions] == ["relu", "tanh"]
+    ends = mixture.numbers(lambda result: [layer.P for layer in result.layers])
+    for number, (_, band) in enumerate(found.functions):
+        assert band.x.tolist() == list(range(1, 18))
+        assert np.array_equal(band.lines, ends[:, :, number])
+    assert found.rest == pytest.approx(np.zeros(17))
+    stacked, lines = depth.draw_depth(found).axes
+    assert len(stacked.collections) == 2 and len(lines.lines) == 2
+    write_report(folder)
+    text = (folder / "report.md").read_text()
+    assert "P at the end by the number of the layer" in text and "P by epoch" not in text
+    assert "P by epoch" in write_report(make_store(CORRECT, sets=SETS)).read_text()
+
+
+def test_many_functions_by_depth_share_the_rest(make_store: Make) -> None:
+    names = tuple(actzoo.names()[:11])
+    folder = make_store({" + ".join(names): [950, 953], "relu": [900, 902]}, sets=(names,),
+                        layers=9, members=False)  # fmt: skip
+    found = depth.collect_depth(read_study(folder).groups[0].mixtures[0])
+    total = sum(band.mean for _, band in found.functions) + found.rest
+    assert len(found.functions) == 7 and total == pytest.approx(np.ones(9))

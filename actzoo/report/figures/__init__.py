@@ -16,6 +16,7 @@ from actzoo.report.figures import (
     arrangement,
     claims,
     curves,
+    depth,
     overview,
     profiles,
     scores,
@@ -212,8 +213,11 @@ def _of_mixture(group: Group, mixture: Variant, figures: Figures) -> None:
         figures.write(partial(curves.draw_curves, lines, seeds), "curves", group, mixture)
         reaches = curves.collect_reach(mixture)
         figures.write(partial(curves.draw_reach, reaches), "ranges", group, mixture)
+    place = ("weights", group, mixture)
     phases = training.mixture_phases(mixture)
-    if phases:
+    if phases and mixture.layers > depth.MANY:
+        figures.write(partial(depth.draw_depth, depth.collect_depth(mixture)), *place)
+    elif phases:
         proportions = training.collect_proportions(mixture)
         draw = partial(training.draw_proportions, proportions, phases)
-        figures.write(draw, "weights", group, mixture)
+        figures.write(draw, *place)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from actzoo.escaping import markdown, markdown_code
 from actzoo.report.content import Report
+from actzoo.report.figures.depth import MANY as MANY_LAYERS
 from actzoo.report.figures.overview import MANY
 from actzoo.report.figures.training import FEW_SEEDS
 from actzoo.report.sections.section import Section, images, joined
@@ -22,11 +23,15 @@ def render(report: Report) -> str:
         for mixture in group.mixtures:
             title, name = markdown(group.title), markdown(mixture.name)
             if weights := figures.of("weights", group, mixture):
-                parts.append(
-                    f"P by epoch in the phases that train the mixture: "
-                    f"{markdown_code(mixture.name)}, {title}."
+                deep = mixture.layers > MANY_LAYERS
+                what = (
+                    "P at the end by the number of the layer, stacked and a line for each function"
+                    if deep
+                    else "P by epoch in the phases that train the mixture"
                 )
-                parts.append(images(weights, f"P of each function by epoch: {name}, {title}"))
+                parts.append(f"{what}: {markdown_code(mixture.name)}, {title}.")
+                by = "layer" if deep else "epoch"
+                parts.append(images(weights, f"P of each function by {by}: {name}, {title}"))
     return joined(parts)
 
 
