@@ -241,3 +241,13 @@ def test_env_shows_what_was_found(slow: SLOW) -> None:
     assert "silu float32, 16384 elements" in runner.invoke(command, []).stdout
     (row,) = json.loads(runner.invoke(command, ["--json"]).stdout)["auto"]["measured"]
     assert (row["functions"], row["pays"]) == ("silu", False)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_on_a_gpu_the_quicker_one_serves_with_the_same_numbers() -> None:
+    device = torch.device("cuda", torch.cuda.current_device())
+    x = torch.linspace(-3, 3, 5000, device=device).requires_grad_()
+    y = actzoo.Mixture(MEMBERS).to(device)(x)
+    torch.testing.assert_close(y.cpu(), eager(x.detach().cpu()), rtol=1e-5, atol=1e-5)
+    (row,) = measurements(device)["measured"]
+    assert set(row["seconds"]) == {"table", "plain torch"}
