@@ -15,12 +15,12 @@ int actzoo_table_use(int wanted);
 void actzoo_table_pool(void *start, void *number, void *size);
 void actzoo_table_free(void *list);
 int64_t actzoo_table_forward(int, int, int64_t, const void *, void *, int, const float *,
-                             const double *, int, int);
+                             const double *, int, int, int);
 int64_t actzoo_table_backward(int, int, int64_t, const void *, const void *, void *, double *, int,
-                              const float *, const double *, const double *, int, int);
+                              const float *, const double *, const double *, int, int, int);
 
 int64_t actzoo_pool_forward(int, int, const int64_t *, int, int, const void *, void *, void *,
-                            uint8_t *, int, const float *, const double *);
+                            uint8_t *, int, const float *, const double *, int);
 int64_t actzoo_pool_backward(int, int, const int64_t *, int, int, const void *, const uint8_t *,
                              void *);
 
@@ -131,12 +131,12 @@ static void call(int type, int place, int64_t n, int outside, int threads)
     for (int i = 0; i < FUNCTIONS * 320; i++) ((double *)values.data)[i] = i % 7 - 3.0;
     for (int i = 0; i < FUNCTIONS * 352; i++) ((double *)slopes.data)[i] = i % 5 - 2.0;
     note(actzoo_table_forward(type, threads, n, x.data, out.data, FUNCTIONS, weights.data,
-                              values.data, n % 3, n % 2), n);
+                              values.data, n % 3, n % 2, n / 2 % 2), n);
     for (int kind = 1; kind < 4; kind++)
         note(actzoo_table_backward(type, threads, n, grad.data, x.data,
                                    kind & 1 ? out.data : NULL, kind & 2 ? sums.data : NULL,
                                    FUNCTIONS, weights.data, values.data, slopes.data,
-                                   n % 3, n % 2), n);
+                                   n % 3, n % 2, n / 2 % 2), n);
     release(x), release(grad), release(out), release(weights);
     release(values), release(slopes), release(sums);
 }
@@ -160,7 +160,7 @@ static void pool(int type, int place, const int64_t *shape, int rows, int column
     for (int i = 0; i < FUNCTIONS; i++) ((float *)weights.data)[i] = 0.5f * (float)i;
     for (int i = 0; i < FUNCTIONS * 320; i++) ((double *)values.data)[i] = i % 7 - 3.0;
     note(actzoo_pool_forward(type, threads, sizes, rows, columns, x.data, y.data, winners.data,
-                             places.data, FUNCTIONS, weights.data, values.data), m);
+                             places.data, FUNCTIONS, weights.data, values.data, n % 2), m);
     for (int64_t i = 0; i < m; i++)
         if (((uint8_t *)places.data)[i] >= rows * columns) abort();
     note(actzoo_pool_backward(type, threads, sizes, rows, columns, y.data, places.data, x.data), m);

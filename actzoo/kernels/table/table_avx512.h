@@ -98,10 +98,19 @@ TARGET static INLINE Place_avx512 locate_avx512(__m512 x, const Grid *grid)
     place.inside = _mm512_cmplt_epi32_mask(bits, _mm512_set1_epi32((int)grid->limit));
     bits = _mm512_maskz_min_epi32(place.inside, bits, _mm512_set1_epi32(0x417fffff));
     const __m512 size = _mm512_castsi512_ps(bits);
-    place.u = _mm512_reduce_ps(size, 0x0b); /* what truncation leaves */
-    /* Of a number from 16 to 32 the four highest bits behind the point say which it is. */
-    const __m512 above = _mm512_add_round_ps(size, _mm512_set1_ps(16.0f), _MM_FROUND_TO_ZERO | _MM_FROUND_NO_EXC);
-    const __m512i number = _mm512_srli_epi32(_mm512_castps_si512(above), 19);
+    __m512i number;
+    if (grid->widening) {
+        const __m512 more = _mm512_add_round_ps(size, _mm512_set1_ps(1.0f), _MM_FROUND_TO_ZERO | _MM_FROUND_NO_EXC);
+        const __m512i above = _mm512_min_epi32(_mm512_castps_si512(more), _mm512_set1_epi32(WIDE_LAST));
+        const __m512i begin = _mm512_and_epi32(above, _mm512_set1_epi32(-(1 << WIDE_BITS)));
+        place.u = _mm512_sub_ps(size, _mm512_sub_ps(_mm512_castsi512_ps(begin), _mm512_set1_ps(1.0f)));
+        number = _mm512_srli_epi32(_mm512_sub_epi32(above, _mm512_set1_epi32(WIDE_FIRST)), WIDE_BITS);
+    } else {
+        place.u = _mm512_reduce_ps(size, 0x0b); /* what truncation leaves */
+        /* Of a number from 16 to 32 the four highest bits behind the point say which it is. */
+        const __m512 above = _mm512_add_round_ps(size, _mm512_set1_ps(16.0f), _MM_FROUND_TO_ZERO | _MM_FROUND_NO_EXC);
+        number = _mm512_srli_epi32(_mm512_castps_si512(above), 19);
+    }
     const __m512i sign = _mm512_srli_epi32(_mm512_castps_si512(t), 27);
     /* Only the lowest five bits count: the number's, and above them the sign. */
     place.cell = _mm512_ternarylogic_epi32(number, sign, _mm512_set1_epi32(16), 0xd8);
