@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -26,10 +26,12 @@ COLUMNS = 2 * INTERVALS
 VALUE_BOUND = 4e-7
 SLOPE_BOUND = 2e-6
 """How far a table may be off, in units of max(1, |f|) and max(1, |f'|), for float32."""
-DEGREES = (2, 4, 6, 7, 8, DEGREE)
+DEGREES = (2, 4, 5, 6, 8, DEGREE)
 """The C library has code for these; a table takes the lowest that meets its bounds."""
-ENOUGH = 7
-"""Tables of this degree or less are quick; beyond it other grids are tried."""
+WIDER = 3
+"""What it costs to find an element among intervals that widen, in degrees."""
+ENOUGH = 10
+"""A table on units of this cost or less has none that is cheaper."""
 
 
 class Grid(NamedTuple):
@@ -112,10 +114,13 @@ class Table:
         return self.grid.shift
 
     @property
-    def degree(self) -> int:
-        """The highest power of u with a coefficient."""
-        rows = (self.values != 0).any(1) | (self.slopes[: DEGREE + 1] != 0).any(1)
-        return int(rows.nonzero().max()) if rows.any() else 0
+    def degrees(self) -> tuple[int, int]:
+        """The highest powers of u with a coefficient: of values and of slopes."""
+        both = (self.values, self.slopes[: DEGREE + 1])
+        value, slope = (
+            int((rows != 0).any(1).nonzero().amax()) if rows.any() else 0 for rows in both
+        )
+        return value, slope
 
     @property
     def is_piecewise_linear(self) -> bool:
@@ -144,7 +149,7 @@ def table(
         activation: The function.
         dtype: Of x.
         grid: Where the intervals are to lie. Left out, unit intervals if a low degree does there,
-            else the grid of the lowest degree, |x| < 16 before smaller ones.
+            else the grid of the lowest cost, |x| < 16 before smaller ones.
     """
     return _own(activation, dtype) if grid is None else _on(activation, dtype, grid)
 
@@ -158,15 +163,22 @@ def _own(activation: Activation, dtype: torch.dtype) -> Table:
         found = _on(activation, dtype, grid)
         # Where it is not constant further out, elements beyond a smaller grid are slow.
         unfit = grid in SMALLER and not found.flat and (grid != SMALLER[0] or not best.refused)
-        if not found.refused and not unfit and (best.refused or found.degree < best.degree):
+        if not found.refused and not unfit and (best.refused or cost((found,)) < cost((best,))):
             best = found
         if _is_enough(best):
             break
     return best
 
 
+def cost(tables: Sequence[Table]) -> int:
+    """Return how much time tables that are one pass take, in degrees of both polynomials."""
+    degrees = [table.degrees for table in tables]
+    wider = WIDER * any(table.grid.widening for table in tables)
+    return max(v for v, _ in degrees) + max(s for _, s in degrees) + wider
+
+
 def _is_enough(found: Table) -> bool:
-    return not found.refused and found.degree <= ENOUGH
+    return not found.refused and cost((found,)) <= ENOUGH
 
 
 @functools.lru_cache(maxsize=4096)

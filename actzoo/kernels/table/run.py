@@ -14,7 +14,7 @@ from actzoo.activation import Activation
 from actzoo.activation.functions import arguments
 from actzoo.kernels.kernel import Gradients, Request
 from actzoo.kernels.table import cuda, native
-from actzoo.kernels.table.fit import ENOUGH, UNITS, WIDENING, Grid, neutral, table
+from actzoo.kernels.table.fit import ENOUGH, UNITS, WIDENING, Grid, cost, neutral, table
 
 
 class Tables(NamedTuple):
@@ -85,7 +85,7 @@ def is_one_operator(activation: Activation) -> bool:
 def grid(activation: Activation, request: Request) -> Grid:
     """Return where a table's intervals lie: only tables that agree in that are added.
 
-    That is the grid that most functions of the request have, and of those the one of lower degree;
+    That is the grid that most functions of the request have, and of those the one of lower cost;
     for a function without a table there, and for one alone, its own.
     """
     if request.device.type == "cuda":
@@ -105,10 +105,9 @@ def _shared(activations: tuple[Activation, ...], dtype: torch.dtype) -> Grid | N
 
     def suits(grid: Grid) -> tuple[int, int]:
         found = [t for a in with_table if not (t := table(a, dtype, grid)).refused]
-        return len(found), -max((t.degree for t in found), default=0)
+        return len(found), -cost(found) if found else 0
 
-    on_units = suits(UNITS)
-    if on_units[0] == len(with_table) and -on_units[1] <= ENOUGH:
+    if suits(UNITS) >= (len(with_table), -ENOUGH):
         return UNITS
     return max((UNITS, WIDENING), key=suits)
 

@@ -44,7 +44,7 @@
 enum { CELLS = 32, ROWS = 10, KNOT = 10, STRIDE = 16, TABLE_FLOATS = CELLS * STRIDE };
 enum { MAX_THREADS = 256, GRAIN = 32768, UNIT = 1024, LINE = 64 };
 enum { FLOAT32, BFLOAT16, FLOAT16, TYPES };
-enum { LENGTHS = 6 }; /* 3, 5, 7, 8, 9 or 10 rows: for as many there is code */
+enum { LENGTHS = 6 }; /* 3, 5, 6, 7, 9 or 10 rows: for as many there is code */
 enum { FORWARD, BACKWARD_X, BACKWARD_WEIGHTS, BACKWARD_BOTH, KINDS };
 enum { PORTABLE, AVX2, AVX512, ISAS };
 enum { TOO_MANY = -1, NO_MEMORY = -2 };
@@ -268,7 +268,7 @@ EXPORT void actzoo_table_free(void *list) { free(list); }
 /* Which of the lengths the longest of k tables needs. */
 static int length_of(const double *tables, int k, int rows)
 {
-    static const int lengths[] = {3, 5, 7, 8, 9};
+    static const int lengths[] = {3, 5, 6, 7, 9};
     int longest = 0, length = 0;
     for (int i = 0; i < k; i++)
         for (int e = longest * CELLS; e < ROWS * CELLS; e++)
