@@ -205,6 +205,7 @@ int main(int count, char **words)
         for (int type = 0; type < 3; type++)
             for (int place = 0; place < PLACES; place++)
                 for (int outside = 0; outside < 2; outside++) {
+                    if (!one_thread && place != EXACT) continue; /* the same code */
                     for (int64_t n = 0; one_thread && n <= 70; n++) call(type, place, n, outside, 1);
                     for (int64_t n = 1021; one_thread && n <= 1027; n += 2)
                         call(type, place, n, outside, 1);
