@@ -18,6 +18,7 @@ import torch
 import actzoo
 from actzoo.errors import UsageError
 from actzoo.kernels.table import native
+from actzoo.machine import processor
 
 OWN = ("actzoo", "pyproject.toml")
 MADE_WITH = (
@@ -80,17 +81,6 @@ def _git(root: Path, *words: str) -> str:
         check=True,
     )
     return done.stdout.strip()
-
-
-@functools.cache
-def processor() -> str:
-    """Return the processor's full name if the system has it, else its short name."""
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        for line in info.read_text(errors="replace").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
 
 
 def environment(device: torch.device | None = None, threads: int | None = None) -> dict[str, Any]:

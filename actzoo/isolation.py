@@ -199,6 +199,19 @@ def _bring(setting: Setting, value: Any) -> None:
         setting.set(value)
 
 
+_blocks = 0
+
+
+def _leave() -> None:
+    global _blocks
+    _blocks -= 1
+
+
+def is_isolated() -> bool:
+    """Return whether the process is inside a block of `isolated`."""
+    return _blocks > 0
+
+
 @contextmanager
 def isolated(threads: int | None = None) -> Iterator[None]:
     """Use fixed settings inside the block, on the CPU with gradients; restore the caller's after.
@@ -208,8 +221,11 @@ def isolated(threads: int | None = None) -> Iterator[None]:
     Args:
         threads: The number of torch's threads inside the block; unchanged by default.
     """
+    global _blocks
     count = torch.get_num_threads()
     with ExitStack() as stack:
+        _blocks += 1
+        stack.callback(_leave)
         stack.callback(torch.set_num_threads, count)
         stack.enter_context(torch.inference_mode(False))
         stack.enter_context(torch.enable_grad())

@@ -15,7 +15,7 @@ REPOSITORY = PACKAGE.parent
 # Lowest first. A module imports only from floors below its own; within one folder
 # modules may import each other.
 FLOORS = (
-    ("errors", "backends"),
+    ("errors", "backends", "machine"),
     ("formula", "naming", "isolation", "escaping"),
     ("activation", "files"),
     ("values", "rules", "claims", "tasks", "models"),

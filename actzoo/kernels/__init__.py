@@ -4,6 +4,7 @@ from actzoo.kernels.choice import KernelPlan, plan
 from actzoo.kernels.dispatch import alone, weighted_sum
 from actzoo.kernels.entries import KERNEL_NAMES, KERNELS
 from actzoo.kernels.kernel import Kernel
+from actzoo.kernels.measured import measurements
 from actzoo.kernels.pooled import may_pool, pooled, pooled_plan
 from actzoo.kernels.watched import is_plain
 
@@ -15,6 +16,7 @@ __all__ = [
     "alone",
     "is_plain",
     "may_pool",
+    "measurements",
     "plan",
     "pooled",
     "pooled_plan",

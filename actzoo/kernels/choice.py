@@ -12,7 +12,7 @@ from torch import Tensor
 from actzoo.activation import Activation
 from actzoo.errors import KernelError
 from actzoo.kernels import watched
-from actzoo.kernels.entries import AUTO, KERNEL_NAMES, REFERENCE, order
+from actzoo.kernels.entries import AUTO, KERNEL_NAMES, REFERENCE, TRIED, order
 from actzoo.kernels.kernel import Kernel, Request
 from actzoo.kernels.table.fit import neutral
 
@@ -88,9 +88,9 @@ def plan(
     Raises:
         KernelError: A kernel was asked for by name and cannot run here.
     """
-    if kernel not in KERNEL_NAMES:
+    if kernel not in (*KERNEL_NAMES, TRIED):
         raise KernelError(f"kernel {kernel!r}; expected one of {', '.join(KERNEL_NAMES)}")
-    by_name = kernel != AUTO
+    by_name = kernel not in (AUTO, TRIED)
     choices = order(kernel, device)
     if choices != (REFERENCE,) and (unwatched := watched.absent()):
         if by_name:

@@ -9,11 +9,13 @@ import torch
 from torch import Tensor
 
 from actzoo.activation import Activation
+from actzoo.activation.functions import arguments
 from actzoo.errors import UsageError
 from actzoo.formula.inputs import real
-from actzoo.kernels import reference
+from actzoo.kernels import measured, reference
 from actzoo.kernels.autograd import WeightedSum
-from actzoo.kernels.choice import plan
+from actzoo.kernels.choice import KernelPlan, plan
+from actzoo.kernels.entries import AUTO, REFERENCE, TRIED
 from actzoo.kernels.watched import is_plain
 
 SMALL = 8192
@@ -61,7 +63,7 @@ def weighted_sum(
         return _with_training_forms(activations, weights, x, parameters, kernel, apart)
     if kernel == "reference" or x.numel() == 0 or not is_plain(x, weights, *_tensors(parameters)):
         return reference.weighted_sum(activations, weights, x, parameters)
-    chosen = plan(tuple(activations), x.device, x.dtype, kernel)
+    chosen = _chosen(tuple(activations), x, kernel)
     fixed = [i for part in chosen.parts if not part.kernel.takes_parameters for i in part.at]
     declared = all(_is_declared(activations[i], parameters[i]) for i in fixed)
     if chosen.name == "reference" or not declared:
@@ -81,6 +83,29 @@ def weighted_sum(
                 given[i][name] = value
     result: Tensor = WeightedSum.apply(chosen, given, names, x, weights, *tensors)
     return result
+
+
+def _chosen(activations: tuple[Activation, ...], x: Tensor, kernel: str) -> KernelPlan:
+    """The plan for an x: by the rule, or where "auto" measures, the quicker one."""
+    ruled = plan(activations, x.device, x.dtype, kernel)
+    if kernel != AUTO or measured.unwanted(x.device):
+        return ruled
+    tried = plan(activations, x.device, x.dtype, TRIED)
+    if tried.name == REFERENCE.name:
+        return ruled
+
+    def by(name: str) -> measured.Call:
+        def call(x: Tensor, weights: Tensor) -> Tensor:
+            values = [arguments(x.detach(), a.parameters) for a in activations]
+            if len(activations) == 1:
+                return alone(activations[0], x, values[0], name)
+            return weighted_sum(activations, weights, x, values, name)
+
+        return call
+
+    if measured.pays(tried, x, by(TRIED), by(REFERENCE.name)):
+        return tried
+    return plan(activations, x.device, x.dtype, REFERENCE.name)
 
 
 def _tensors(parameters: Sequence[Mapping[str, Any]]) -> list[Tensor]:
@@ -159,7 +184,7 @@ def alone(
     x = real(x, activation.name)
     if kernel == "reference" or not is_plain(x) or (kernel == "auto" and x.numel() < SMALL):
         return activation.fn(x, **parameters)
-    if plan((activation,), x.device, x.dtype, kernel).name == "reference":
+    if _chosen((activation,), x, kernel).name == "reference":
         return activation.fn(x, **parameters)
     one = torch.ones(1, dtype=torch.float32, device=x.device)
     return weighted_sum((activation,), one, x, (parameters,), kernel)

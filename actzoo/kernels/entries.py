@@ -64,6 +64,8 @@ TABLE = Kernel(
 
 KERNELS = (REFERENCE, FUSED, TABLE)
 AUTO = "auto"
+TRIED = "tried"
+"""Like "auto", with the table wherever it runs: what "auto" times where nobody has measured."""
 KERNEL_NAMES = (AUTO, *(kernel.name for kernel in KERNELS))
 """What may be asked for."""
 
@@ -74,7 +76,8 @@ def order(name: str, device: torch.device) -> tuple[Kernel, ...]:
     On the CPU "auto" takes the table, and plain torch for functions without one: it never
     compiles. On other devices, where nothing was measured yet, it is plain torch.
     """
-    if name == AUTO:
-        return (TABLE, REFERENCE) if device.type == "cpu" else (REFERENCE,)
+    if name in (AUTO, TRIED):
+        everywhere = name == TRIED or device.type == "cpu"
+        return (TABLE, REFERENCE) if everywhere else (REFERENCE,)
     asked = next(kernel for kernel in KERNELS if kernel.name == name)
     return (asked, FUSED) if asked is TABLE else (asked,)

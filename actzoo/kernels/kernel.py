@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from typing import Any
 
@@ -77,7 +77,7 @@ class Kernel:
     absent: Callable[[torch.device], str] = _never
     refusal: Callable[[Activation, Request], str] = _never
     prepare: Callable[[tuple[Activation, ...], Request], Any] = _as_given
-    group: Callable[[Activation, Request], int] = _alike
+    group: Callable[[Activation, Request], Hashable] = _alike
     how: Callable[[], str] = _never
     dtypes: tuple[torch.dtype, ...] | None = None
     takes_parameters: bool = True

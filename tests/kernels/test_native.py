@@ -4,21 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 
 import numpy as np
 import pytest
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from actzoo.kernels.table import native
 from actzoo.kernels.table.native import ISAS, Native, TooManyOutside
+from tests.kernels.polynomials import UNIT, Floats, Tables, evaluate
 
-Floats = NDArray[np.float64]
 DTYPES = (torch.float32, torch.bfloat16, torch.float16)
 SIZES = (0, 1, 2, 7, 8, 9, 15, 16, 17, 31, 33, 63, 64, 511, 513, 1000, 1024, 1025, 4099, 65537)
-UNIT = 2.0**-24  # half the distance from 1 to the next float32
 NAN = float("nan")
 SENTINEL = -77.0
 
@@ -35,56 +32,6 @@ def library(request: pytest.FixtureRequest) -> Iterator[Native]:
     assert found.isa == request.param
     yield found
     found.use(None)
-
-
-@dataclass
-class Tables:
-    """Random smooth tables, and the mixture that they make, in float64."""
-
-    weights: Tensor
-    values: Tensor
-    slopes: Tensor
-
-    @classmethod
-    def random(cls, k: int, seed: int = 0) -> Tables:
-        rng = np.random.default_rng(seed)
-        fall = 0.6 ** np.arange(11)[:, None]
-        values = rng.normal(size=(k, 10, 32)) * fall[:10]
-        slopes = rng.normal(size=(k, 11, 32)) * fall
-        slopes[:, 10] = 100 + rng.normal(size=(k, 32))
-        weights = rng.random(k).astype(np.float32)
-        return cls(*map(torch.from_numpy, (weights, values, slopes)))
-
-    def value(self, x: Floats) -> tuple[Floats, Floats]:
-        return evaluate(mixed(self.weights, self.values), x)
-
-    def slope(self, x: Floats) -> tuple[Floats, Floats]:
-        table = mixed(self.weights, self.slopes)
-        value, error = evaluate(table[:10], x)
-        cell, u = place(x)
-        knot = table[10, cell]
-        return np.where(u == 0, knot, value), np.where(u == 0, UNIT * abs(knot), error)
-
-
-def mixed(weights: Tensor, tables: Tensor) -> Floats:
-    return np.einsum("k,kdn->dn", weights.double().numpy(), tables.numpy())
-
-
-def place(x: Floats) -> tuple[NDArray[np.int64], Floats]:
-    size = np.where(abs(x) < 16, abs(x), 0)
-    return np.floor(size).astype(np.int64) + 16 * (x < 0), size - np.floor(size)
-
-
-def evaluate(table: Floats, x: Floats) -> tuple[Floats, Floats]:
-    """The polynomial, and by how much float32 may miss it.
-
-    Horner's rule rounds the term of degree d at most 2d + 1 times, and its coefficient once.
-    """
-    cell, u = place(x)
-    powers = u ** np.arange(10)[:, None]
-    terms = table[:, cell] * powers
-    roundings = 2 * np.arange(10)[:, None] + 2
-    return terms.sum(0), 1.01 * UNIT * (roundings * abs(terms)).sum(0)
 
 
 def assert_rounded(got: Tensor, exact: Floats, error: Floats) -> None:
@@ -112,26 +59,34 @@ def draw(n: int, dtype: torch.dtype, offset: int = 0, seed: int = 0) -> tuple[Te
     x.copy_((torch.randn(n, generator=generator) * 3).clamp(-15.9, 15.9))
     grad.copy_(torch.randn(n, generator=generator))
     x[1::7] = x[1::7].round()
+    x[2::7] = (x[2::7] * 4).round() / 4
+    x[3::21] = x[3::21].round().nextafter(torch.zeros((), dtype=dtype))  # beside a knot
+    x[4::21] = x[4::21].mul(4).round().div(4).nextafter(torch.full((), 20, dtype=dtype))
+    x.clamp_(-15.9, 15.9)
     x[5::31] = 0.0
     x[6::31] = -0.0
     return x, grad
 
 
 @dtypes
+@pytest.mark.parametrize("widening", (False, True))
 @pytest.mark.parametrize("offset", (0, 1, 3))
-def test_values_and_gradients(library: Native, dtype: torch.dtype, offset: int) -> None:
+def test_values_and_gradients(
+    library: Native, dtype: torch.dtype, offset: int, widening: bool
+) -> None:
     k = 3
     tables = Tables.random(k)
     for n in SIZES:
         x, grad = draw(n, dtype, offset)
         x64, grad64 = x.double().numpy(), grad.double().numpy()
         y, around_y = guarded(n, dtype, offset)
-        assert library.forward(x, y, tables.weights, tables.values, 1).numel() == 0
-        value, value_error = tables.value(x64)
+        given = (tables.weights, tables.values, 1)
+        assert library.forward(x, y, *given, widening=widening).numel() == 0
+        value, value_error = tables.value(x64, widening)
         assert_rounded(y, value, value_error)
         assert untouched(around_y, n, offset)
 
-        slope, slope_error = tables.slope(x64)
+        slope, slope_error = tables.slope(x64, widening)
         expected = grad64 * slope
         error = abs(grad64) * slope_error + 1.01 * UNIT * abs(expected)
         results = []
@@ -141,6 +96,7 @@ def test_values_and_gradients(library: Native, dtype: torch.dtype, offset: int) 
             outside = library.backward(
                 *(grad, x, grad_x if want_x else None, grad_weights if want_weights else None),
                 *(tables.weights, tables.values, tables.slopes, 1),
+                widening=widening,
             )
             assert outside.numel() == 0
             assert untouched(around_x, n, offset)
@@ -150,7 +106,7 @@ def test_values_and_gradients(library: Native, dtype: torch.dtype, offset: int) 
             if want_weights:
                 results.append(grad_weights)
         for i in range(k):
-            own, own_error = evaluate(tables.values[i].numpy(), x64)
+            own, own_error = evaluate(tables.values[i].numpy(), x64, widening)
             # Each of a block's partial sums adds up to 32 products in float32.
             room = (abs(grad64) * own_error + 33 * UNIT * abs(grad64 * own)).sum()
             for grad_weights in results:

@@ -16,6 +16,8 @@ import torch
 import actzoo
 from actzoo.errors import DivergedError
 from actzoo.isolation import SETTINGS
+from actzoo.kernels import measured
+from actzoo.kernels.table import native
 from actzoo.training.protocol import PAPER
 from actzoo.training.seeding import seeded
 from tests.training.running import run_cell
@@ -375,3 +377,21 @@ def test_a_device_that_is_not_here_is_seeded_by_its_own_module(kind, monkeypatch
 
 def _at(seed: int) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
+
+
+def test_auto_in_a_cell_is_a_rule_and_no_measurement(tiny_cell, tiny_images, timeless, monkeypatch):
+    library = native.load()
+    if library is None:
+        pytest.skip(native.absent())
+
+    def timed(*_: Any) -> None:
+        raise AssertionError("a cell depends on its spec and machine alone")
+
+    monkeypatch.setattr(measured, "timed", timed)
+    library.use("portable")
+    try:
+        for members in (("relu", "tanh"), ("silu",)):
+            ruled = run_cell(tiny_cell(*members, kernel="auto"), tiny_images)
+            assert ruled.result.kernel == "table"
+    finally:
+        library.use(None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -19,16 +19,51 @@ Function = Callable[[Tensor], Tensor]
 
 DEGREE = 9
 INTERVALS = 16
-"""Intervals of |x| on each side of 0, of one unit or less: see `Table.shift`."""
+"""Intervals of |x| on each side of 0: see `Grid`."""
 COLUMNS = 2 * INTERVALS
 """0 to 15 for x >= 0, 16 to 31 for x < 0, both by |x|."""
 
 VALUE_BOUND = 4e-7
 SLOPE_BOUND = 2e-6
 """How far a table may be off, in units of max(1, |f|) and max(1, |f'|), for float32."""
-DEGREES = (2, 4, 6, 7, 8, DEGREE)
+DEGREES = (2, 4, 5, 6, 8, DEGREE)
 """The C library has code for these; a table takes the lowest that meets its bounds."""
-SHIFTS = (0, 1, 2)
+WIDER = 3
+"""What it costs to find an element among intervals that widen, in degrees."""
+ENOUGH = 10
+"""A table on units of this cost or less has none that is cheaper."""
+
+
+class Grid(NamedTuple):
+    """Where the intervals of a table lie.
+
+    Attributes:
+        shift: The table is of t = |x| * 2**shift, for t < 16.
+        widening: Whether the intervals of t widen from 0 on, where most functions bend; they are
+            units otherwise.
+    """
+
+    shift: int = 0
+    widening: bool = False
+
+    @property
+    def begins(self) -> Tensor:
+        """Where each interval of t begins, float64 (16,)."""
+        quarters = [0, 1, 2, 3, 4, 6, 8, 10, 12, 16, 20, 24, 28, 36, 44, 52]
+        if not self.widening:
+            return torch.arange(INTERVALS, dtype=torch.float64)
+        return torch.tensor(quarters, dtype=torch.float64) / 4
+
+    @property
+    def widths(self) -> Tensor:
+        """How long each interval of t is, float64 (16,)."""
+        end = torch.tensor([float(INTERVALS)], dtype=torch.float64)
+        return torch.diff(self.begins, append=end)
+
+
+UNITS, WIDENING = Grid(), Grid(widening=True)
+SMALLER = (Grid(1), Grid(1, True), Grid(2))
+"""For smaller |x|, and so for functions that are constant further out, or have no other table."""
 
 _WHAT = ("value", "slope")
 _AGREE = 1e-9
@@ -48,14 +83,14 @@ def bounds(dtype: torch.dtype) -> tuple[float, float]:
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """An activation as a piecewise polynomial in u = t - floor(t), t = |x| * 2**shift.
+    """An activation as a piecewise polynomial in u, which is t less its interval's beginning.
 
     Attributes:
         values: float64 (10, 32), row d the coefficients of u**d; row 0 is f at the knots. The
             rows above its degree are 0.
         slopes: float64 (11, 32), the same for f', and in row 10 f' exactly at the knots,
             where a declared slope rules.
-        shift: The table serves |x| < 16 / 2**shift.
+        grid: Where the intervals lie; the table serves |x| < 16 / 2**grid.shift.
         flat: Whether f is constant from the last interval on, on both sides: then the table
             serves every x but nan.
         value_error: Largest |error| / max(1, |f|) in float32 arithmetic; nan if refused early.
@@ -66,12 +101,26 @@ class Table:
 
     values: Tensor
     slopes: Tensor
-    shift: int
+    grid: Grid
     flat: bool
     value_error: float
     slope_error: float
     refused: str
     seconds: float
+
+    @property
+    def shift(self) -> int:
+        """The table serves |x| < 16 / 2**shift."""
+        return self.grid.shift
+
+    @property
+    def degrees(self) -> tuple[int, int]:
+        """The highest powers of u with a coefficient: of values and of slopes."""
+        both = (self.values, self.slopes[: DEGREE + 1])
+        value, slope = (
+            int((rows != 0).any(1).nonzero().amax()) if rows.any() else 0 for rows in both
+        )
+        return value, slope
 
     @property
     def is_piecewise_linear(self) -> bool:
@@ -91,38 +140,70 @@ def neutral() -> Iterator[None]:
         yield
 
 
-@functools.lru_cache(maxsize=4096)
-@neutral()
-def table(activation: Activation, dtype: torch.dtype = torch.float32) -> Table:
+def table(
+    activation: Activation, dtype: torch.dtype = torch.float32, grid: Grid | None = None
+) -> Table:
     """Return the table of an activation for x of a dtype; `refused` says if it has none.
 
-    It is built and certified once. Where no polynomial on unit intervals meets the bounds,
-    intervals of a half, and for a function that is constant further out of a quarter, are tried;
-    for x of 16 bits the intervals are those of float32.
+    Args:
+        activation: The function.
+        dtype: Of x.
+        grid: Where the intervals are to lie. Left out, unit intervals if a low degree does there,
+            else the grid of the lowest cost, |x| < 16 before smaller ones.
     """
+    return _own(activation, dtype) if grid is None else _on(activation, dtype, grid)
+
+
+@functools.lru_cache(maxsize=4096)
+def _own(activation: Activation, dtype: torch.dtype) -> Table:
+    first = best = _on(activation, dtype, UNITS)
+    if _unfit(activation) or _is_enough(first):
+        return first
+    for grid in (WIDENING, *SMALLER):
+        found = _on(activation, dtype, grid)
+        # Where it is not constant further out, elements beyond a smaller grid are slow.
+        unfit = grid in SMALLER and not found.flat and (grid != SMALLER[0] or not best.refused)
+        if not found.refused and not unfit and (best.refused or cost((found,)) < cost((best,))):
+            best = found
+        if _is_enough(best):
+            break
+    return best
+
+
+def cost(tables: Sequence[Table]) -> int:
+    """Return how much time tables that are one pass take, in degrees of both polynomials."""
+    degrees = [table.degrees for table in tables]
+    wider = WIDER * any(table.grid.widening for table in tables)
+    return max(v for v, _ in degrees) + max(s for _, s in degrees) + wider
+
+
+def _is_enough(found: Table) -> bool:
+    return not found.refused and cost((found,)) <= ENOUGH
+
+
+@functools.lru_cache(maxsize=4096)
+@neutral()
+def _on(activation: Activation, dtype: torch.dtype, grid: Grid) -> Table:
+    """The table on a grid, built once; for x of 16 bits that of float32 must be sound too."""
     started = time.perf_counter()
     value = slope = _Fitted(torch.zeros(DEGREE + 1, COLUMNS).double(), math.nan, "")
-    shift, flat, at_knots = 0, False, torch.zeros(1, COLUMNS).double()
+    flat, at_knots = False, torch.zeros(1, COLUMNS).double()
     reason = _unfit(activation)
+    if not reason and dtype != torch.float32:
+        reason = _on(activation, torch.float32, grid).refused
     if not reason:
-        tried = []
-        for shift in SHIFTS if dtype == torch.float32 else (table(activation).shift,):
-            flat = _is_flat(activation, shift)
-            of: tuple[Function, Function] = (activation, activation.derivative)
-            value, slope = (
-                _fit(function, shift, bound, flat, what)
-                for function, bound, what in zip(of, bounds(dtype), _WHAT, strict=True)
-            )
-            tried.append(value.reason or slope.reason)
-            if not tried[-1] and (flat or shift < SHIFTS[-1]):
-                break
-        else:
-            reason = tried[0] or "it is steep, and not constant further out"
-        at_knots = _at_knots(activation.derivative, shift)
+        flat = _is_flat(activation, grid)
+        of: tuple[Function, Function] = (activation, activation.derivative)
+        value, slope = (
+            _fit(function, grid, bound, flat, what)
+            for function, bound, what in zip(of, bounds(dtype), _WHAT, strict=True)
+        )
+        reason = value.reason or slope.reason
+        at_knots = _at_knots(activation.derivative, grid)
     return Table(
         values=value.rows,
         slopes=torch.cat([slope.rows, at_knots]),
-        shift=shift,
+        grid=grid,
         flat=flat,
         value_error=value.error,
         slope_error=slope.error,
@@ -152,9 +233,9 @@ def _nodes(count: int) -> Tensor:
     return 0.5 - 0.5 * torch.cos(torch.pi * (k + 0.5) / count)
 
 
-def _places(u: Tensor, shift: int = 0) -> Tensor:
-    """x at each u of each column: (len(u), 32)."""
-    size = (torch.arange(INTERVALS, dtype=torch.float64) + u.double().unsqueeze(1)) / 2**shift
+def _places(share: Tensor, grid: Grid = UNITS) -> Tensor:
+    """x at each share of each column's interval: (len(share), 32)."""
+    size = (grid.begins + share.double().unsqueeze(1) * grid.widths) / 2**grid.shift
     return torch.cat([size, -size], dim=1)
 
 
@@ -163,48 +244,49 @@ def _at(of: Function, x: Tensor) -> Tensor:
     return of(x.double().flatten()).view_as(x).double()
 
 
-def _at_knots(of: Function, shift: int) -> Tensor:
+def _at_knots(of: Function, grid: Grid) -> Tensor:
     """The function at the knot of each column, (1, 32)."""
-    knots = _places(torch.zeros(1, dtype=torch.float64), shift)
+    knots = _places(torch.zeros(1, dtype=torch.float64), grid)
     knots[0, INTERVALS] = 0.0  # minus zero is looked up on the side of x >= 0
     return _at(of, knots)
 
 
-def _fit(of: Function, shift: int, bound: float, flat: bool, what: str) -> _Fitted:
+def _fit(of: Function, grid: Grid, bound: float, flat: bool, what: str) -> _Fitted:
     """Fit polynomials of the lowest degree that is certified, else of the highest."""
-    at_knots = _at_knots(of, shift)
+    at_knots = _at_knots(of, grid)
     for degree in DEGREES:
-        rows = _polynomials(of, shift, degree, at_knots, bound)
+        powers = torch.arange(degree + 1, dtype=torch.float64).unsqueeze(1)
+        rows = _polynomials(of, grid, degree, at_knots, bound) / grid.widths.repeat(2) ** powers
         if flat:
             ends = torch.tensor([INTERVALS - 1, COLUMNS - 1])
             rows[:, ends] = 0.0
             rows[0, ends] = at_knots[0, ends]
         higher = torch.zeros(DEGREE - degree, COLUMNS, dtype=torch.float64)
         rows = torch.cat([rows, higher])
-        found = _certify(of, rows, at_knots, shift, bound, what)
+        found = _certify(of, rows, at_knots, grid, bound, what)
         if not found.reason:
             break
     return found
 
 
-def _polynomials(of: Function, shift: int, degree: int, at_knots: Tensor, bound: float) -> Tensor:
-    """Coefficients from values at Chebyshev's nodes, exact at the knots where it is smooth."""
-    rows = _interpolate(_at(of, _places(_nodes(degree + 1), shift)), _nodes(degree + 1))
+def _polynomials(of: Function, grid: Grid, degree: int, at_knots: Tensor, bound: float) -> Tensor:
+    """Coefficients of powers of the share, exact at the knots where it is smooth."""
+    rows = _interpolate(_at(of, _places(_nodes(degree + 1), grid)), _nodes(degree + 1))
     smooth = (rows[0] - at_knots[0]).abs() < bound / 4
     rows[0, smooth] = at_knots[0, smooth]
     # Beside 0 the relative error counts.
     near = torch.tensor([0, INTERVALS])
     u = _nodes_beside_0(degree)
-    through = _through(at_knots[0, near], _at(of, _places(u, shift)[:, near]), u)
+    through = _through(at_knots[0, near], _at(of, _places(u, grid)[:, near]), u)
     continuous = (rows[0, near] - at_knots[0, near]).abs() < bound
     rows[:, near[continuous]] = through[:, continuous]
     return rows
 
 
-def _is_flat(activation: Activation, shift: int) -> bool:
+def _is_flat(activation: Activation, grid: Grid) -> bool:
     """Whether in float32 f has the same value from the last interval on, and no slope."""
     far = 2.0 ** torch.linspace(0, 120, 121, dtype=torch.float64)
-    start = (INTERVALS - 1) / 2**shift
+    start = float(grid.begins[-1]) / 2**grid.shift
     sizes = torch.cat([torch.linspace(start, 2 * start, 257).double(), start * far])
     ends = torch.tensor([torch.inf], dtype=torch.float64)
     for x in (torch.cat([sizes, ends]), -torch.cat([sizes, ends])):
@@ -246,22 +328,23 @@ def _horner(coefficients: Tensor, u: Tensor) -> Tensor:
 
 
 def _certify(
-    of: Function, rows: Tensor, at_knots: Tensor, shift: int, bound: float, what: str
+    of: Function, rows: Tensor, at_knots: Tensor, grid: Grid, bound: float, what: str
 ) -> _Fitted:
     """Hold float32 arithmetic with the polynomials to the function, over every interval."""
     inner = torch.linspace(0, 1, _POINTS + 1, dtype=torch.float64)[1:-1]
     ends = torch.tensor([2.0**-20, 2.0**-12, 1 - 2.0**-12, 1 - 2.0**-20], dtype=torch.float64)
-    x = _places(torch.cat([inner, ends]), shift).float().double()  # what float32 can hold
+    x = _places(torch.cat([inner, ends]), grid).float().double()  # what float32 can hold
     if not torch.isfinite(rows).all():
         return _Fitted(rows, math.nan, "it is not finite on all of (-16, 16)")
     right = _at(of, x)
-    off = (_horner(rows.float(), (x.abs() * 2**shift) % 1.0).double() - right).abs()
+    u = x.abs() * 2**grid.shift - grid.begins.repeat(2)
+    off = (_horner(rows.float(), u).double() - right).abs()
     off /= right.abs().clamp_min(1)
     if what == _WHAT[0]:  # at the knots themselves; of the slopes those are kept apart
         off_knot = (rows[:1].float().double() - at_knots).abs() / at_knots.abs().clamp_min(1)
         off_knot[0, INTERVALS] = 0.0  # never looked up
         off = torch.cat([off, off_knot])
-        x = torch.cat([x, _places(torch.zeros(1), shift)])
+        x = torch.cat([x, _places(torch.zeros(1), grid)])
     error = float(off.max())
     if error <= bound:
         return _Fitted(rows, error, "")
@@ -269,6 +352,7 @@ def _certify(
     return _Fitted(rows, error, f"its {what} is off by {error:.1e} near x = {place:.4g}")
 
 
+@functools.lru_cache(maxsize=4096)
 def _off_the_formula(activation: Activation) -> str:
     """Whether the float64 function that was fitted is the declared formula, by proven digits."""
     if activation.formula is None:

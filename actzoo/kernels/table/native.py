@@ -20,7 +20,7 @@ from torch import Tensor
 
 from actzoo.kernels.kernel import Declined
 
-INTERFACE = 3
+INTERFACE = 4
 """The number that table.c gives its exported functions; another one means an old build."""
 
 LIBRARY = "actzoo.kernels.table._table"
@@ -75,18 +75,21 @@ class Native:
         pointers = (c_void_p, c_void_p)
         self._forward = library.actzoo_table_forward
         self._forward.restype = c_int64
-        self._forward.argtypes = (c_int, c_int, c_int64, *pointers, c_int, *pointers, c_int, c_int)
+        self._forward.argtypes = (
+            *(c_int, c_int, c_int64, *pointers, c_int, *pointers),
+            *(c_int, c_int, c_int),
+        )
         self._backward = library.actzoo_table_backward
         self._backward.restype = c_int64
         self._backward.argtypes = (
             *(c_int, c_int, c_int64, *pointers, *pointers),
-            *(c_int, *pointers, c_void_p, c_int, c_int),
+            *(c_int, *pointers, c_void_p, c_int, c_int, c_int),
         )
         self._pool_forward = library.actzoo_pool_forward
         self._pool_forward.restype = c_int64
         self._pool_forward.argtypes = (
             *(c_int, c_int, c_void_p, c_int, c_int),
-            *(*pointers, *pointers, c_int, *pointers),
+            *(*pointers, *pointers, c_int, *pointers, c_int),
         )
         self._pool_backward = library.actzoo_pool_backward
         self._pool_backward.restype = c_int64
@@ -121,6 +124,7 @@ class Native:
         threads: int,
         shift: int = 0,
         flat: bool = False,
+        widening: bool = False,
     ) -> Tensor:
         """Write the weighted sum of the tables' functions at x to y.
 
@@ -130,7 +134,8 @@ class Native:
             weights: (k,) float32
             values: (k, 10, 32) float64; for each function, power of u and cell a coefficient
             threads: at most so many; the result does not depend on it
-            shift: a unit of x holds 2**shift intervals
+            shift: the table is of x * 2**shift
+            widening: whether intervals widen from 0 on, instead of being units
             flat: whether the last intervals are constant and stand for all beyond them
 
         Returns:
@@ -150,7 +155,7 @@ class Native:
             raise ValueError(_sizes(x, y=y, weights=weights, values=values))
         found = self._forward(
             *(TYPES[x.dtype], threads, n, x.data_ptr(), y.data_ptr(), k),
-            *(weights.data_ptr(), values.data_ptr(), shift, flat),
+            *(weights.data_ptr(), values.data_ptr(), shift, flat, widening),
         )
         return self._outside(found) if found else _NONE
 
@@ -166,6 +171,7 @@ class Native:
         threads: int,
         shift: int = 0,
         flat: bool = False,
+        widening: bool = False,
     ) -> Tensor:
         """Write the gradients for x and for the weights, or one of the two.
 
@@ -180,7 +186,7 @@ class Native:
             slopes: (k, 11, 32) float64: tables of the derivatives for x, then the slope at the
                 cell's knot, where u = 0
             threads: at most so many; the same number gives the same bits
-            shift, flat: as in `forward`
+            shift, flat, widening: as in `forward`
 
         Returns:
             The places of the elements outside the table, as forward does. Their grad_x is to
@@ -207,7 +213,7 @@ class Native:
             *(TYPES[x.dtype], threads, n, grad.data_ptr(), x.data_ptr()),
             None if grad_x is None else grad_x.data_ptr(),
             None if grad_weights is None else grad_weights.data_ptr(),
-            *(k, weights.data_ptr(), values.data_ptr(), slopes.data_ptr(), shift, flat),
+            *(k, weights.data_ptr(), values.data_ptr(), slopes.data_ptr(), shift, flat, widening),
         )
         return self._outside(found) if found else _NONE
 
@@ -221,6 +227,7 @@ class Native:
         weights: Tensor,
         values: Tensor,
         threads: int,
+        widening: bool = False,
     ) -> Tensor:
         """Write the largest weighted sum of each window, the x that has it, and its place.
 
@@ -231,7 +238,7 @@ class Native:
             shape: How they lie, and the windows
             y, winners: overwritten, of x's dtype
             places: uint8, overwritten; a window's elements are counted row by row
-            weights, values, threads: as in `forward`
+            weights, values, threads, widening: as in `forward`
 
         Returns:
             The outputs in whose windows an element lies outside the table, ascending, int64.
@@ -252,6 +259,7 @@ class Native:
         found = self._pool_forward(
             *(TYPES[x.dtype], threads, shape.sizes, *shape.window, x.data_ptr(), y.data_ptr()),
             *(winners.data_ptr(), places.data_ptr(), k, weights.data_ptr(), values.data_ptr()),
+            widening,
         )
         return self._outside(found) if found else _NONE
 

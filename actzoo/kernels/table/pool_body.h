@@ -89,23 +89,23 @@ TARGET static INLINE int64_t ISA(stage)(const int type, const Job *job, Spot *sp
 }
 
 /* The values of some elements, as the type holds them. */
-TARGET static INLINE int ISA(value_step)(const int type, const ISA(Table) *table, const char *from,
-                                         float *values, int64_t i, int count)
+TARGET static INLINE int ISA(value_step)(const int type, const ISA(Table) *table, const Grid *grid,
+                                         const char *from, float *values, int64_t i, int count)
 {
-    const ISA(Place) place = ISA(locate)(ISA(load)(type, from, i, count), &UNIT_GRID);
+    const ISA(Place) place = ISA(locate)(ISA(load)(type, from, i, count), grid);
     const VEC value = ISA(rounded)(type, ISA(value)(table, ROWS, place.cell, place.u));
     ISA(store)(FLOAT32, values, i, count, value);
     return ISA(any)(place);
 }
 
 TARGET static INLINE int ISA(values_of_tap)(const int type, const ISA(Table) *table,
-                                            const char *from, float *values, int64_t count)
+                                            const Grid *grid, const char *from, float *values, int64_t count)
 {
     int64_t i = 0;
     int outside = 0;
     for (; i + 2 * LANES <= count; i += 2 * LANES) {
-        const ISA(Place) a = ISA(locate)(ISA(load)(type, from, i, LANES), &UNIT_GRID);
-        const ISA(Place) b = ISA(locate)(ISA(load)(type, from, i + LANES, LANES), &UNIT_GRID);
+        const ISA(Place) a = ISA(locate)(ISA(load)(type, from, i, LANES), grid);
+        const ISA(Place) b = ISA(locate)(ISA(load)(type, from, i + LANES, LANES), grid);
         VEC at_a, at_b;
         ISA(values)(table, ROWS, a, b, &at_a, &at_b);
         ISA(store)(FLOAT32, values, i, LANES, ISA(rounded)(type, at_a));
@@ -113,7 +113,7 @@ TARGET static INLINE int ISA(values_of_tap)(const int type, const ISA(Table) *ta
         outside |= ISA(any)(a) | ISA(any)(b);
     }
     for (; i < count; i += LANES)
-        outside |= ISA(value_step)(type, table, from, values, i, (int)least(LANES, count - i));
+        outside |= ISA(value_step)(type, table, grid, from, values, i, (int)least(LANES, count - i));
     return outside;
 }
 
@@ -153,7 +153,7 @@ TARGET static INLINE void ISA(pool_of_shape)(const int type, const int rows, con
             for (int t = 0; t < taps; t++) tap[t] = (const char *)staged + t * STAGED * size_of(type);
         }
         for (int t = 0; t < taps; t++)
-            outside |= ISA(values_of_tap)(type, &table, tap[t], values + t * STAGED, count);
+            outside |= ISA(values_of_tap)(type, &table, &job->grid, tap[t], values + t * STAGED, count);
         for (i = 0; i + LANES <= count; i += LANES)
             ISA(best_step)(type, taps, job, tap, values, i, output, LANES);
         if (i < count) ISA(best_step)(type, taps, job, tap, values, i, output, (int)(count - i));

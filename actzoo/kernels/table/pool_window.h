@@ -100,9 +100,6 @@ typedef uint16_t Two;
 
 /* Lists the outputs of [output, output + count) that have an element outside the table, given
  * where the taps of the first lie; 0 if they are too many. */
-/* Windows are served by tables of unit intervals. */
-static const Grid UNIT_GRID = {1.0f, 0x41800000u, 0, 0};
-
 static int list_windows(int type, Chunk *chunk, int64_t output, int64_t count,
                         const char *const *tap, int taps)
 {

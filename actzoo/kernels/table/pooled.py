@@ -83,7 +83,8 @@ def forward(tables: Tables, x: Tensor, window: Window, weights: Tensor) -> Poole
     shape = shape_of(x.shape, memory_format(x), window)
     found = Pooled(*(empty_result(x, window, d) for d in (x.dtype, x.dtype, torch.uint8)))
     threads = torch.get_num_threads()
-    outside = loaded().pool(x, shape, *found, weights, tables.values, threads)
+    given = (weights, tables.values, threads)
+    outside = loaded().pool(x, shape, *found, *given, widening=tables.widening)
     if outside.numel():
         at, there = _taps(shape, outside)
         taps = flat(x)[at]
@@ -128,7 +129,7 @@ def _values(tables: Tables, x: Tensor, weights: Tensor) -> Tensor:
     values = torch.empty_like(x)
     held = x[inside]
     own = torch.empty_like(held)
-    loaded().forward(held, own, weights, tables.values, 1)
+    loaded().forward(held, own, weights, tables.values, 1, widening=tables.widening)
     values[inside] = own
     rest = x[~inside].float()
     terms = zip(weights.unbind(), tables.activations, strict=True)

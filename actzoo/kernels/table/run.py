@@ -14,7 +14,7 @@ from actzoo.activation import Activation
 from actzoo.activation.functions import arguments
 from actzoo.kernels.kernel import Gradients, Request
 from actzoo.kernels.table import cuda, native
-from actzoo.kernels.table.fit import neutral, table
+from actzoo.kernels.table.fit import ENOUGH, UNITS, WIDENING, Grid, cost, neutral, table
 
 
 class Tables(NamedTuple):
@@ -25,7 +25,8 @@ class Tables(NamedTuple):
         values: float64 (k, 10, 32), on the device.
         slopes: float64 (k, 11, 32), on the device.
         exact: Like values, for the gradients of the weights: those are float32 whatever x is.
-        shift: A unit of x holds 2**shift intervals.
+        shift: They are of x * 2**shift.
+        widening: Whether their intervals widen from 0 on.
         flat: Whether the tables serve every x but nan.
     """
 
@@ -35,6 +36,7 @@ class Tables(NamedTuple):
     exact: Tensor
     shift: int
     flat: bool
+    widening: bool
 
 
 def absent(device: torch.device) -> str:
@@ -53,7 +55,8 @@ def how() -> str:
 
 def refusal(activation: Activation, request: Request) -> str:
     """Return why a function of a request is not computed by its table; "" if it is."""
-    found = table(activation, request.dtype)
+    on_cuda = request.device.type == "cuda"
+    found = table(activation, request.dtype, UNITS if on_cuda else None)
     if found.refused:
         return found.refused
     if activation.training_fn is not None:
@@ -61,9 +64,7 @@ def refusal(activation: Activation, request: Request) -> str:
     alone = len(request.activations) == 1 and not request.by_name
     if alone and not request.pooled and found.is_piecewise_linear and is_one_operator(activation):
         return "it is piecewise linear, and cheap"
-    if request.device.type == "cuda":
-        return "it has intervals of less than a unit" if found.shift else cuda.refusal(activation)
-    return ""
+    return cuda.refusal(activation) if on_cuda else ""
 
 
 @functools.cache
@@ -81,19 +82,45 @@ def is_one_operator(activation: Activation) -> bool:
     return set(before) <= {"AccumulateGrad"} and not own
 
 
-def grid(activation: Activation, request: Request) -> int:
-    """Return where the knots of a function's table lie: only tables that agree are added."""
-    return table(activation, request.dtype).shift
+def grid(activation: Activation, request: Request) -> Grid:
+    """Return where a table's intervals lie: only tables that agree in that are added.
+
+    That is the grid that most functions of the request have, and of those the one of lower cost;
+    for a function without a table there, and for one alone, its own.
+    """
+    if request.device.type == "cuda":
+        return UNITS
+    shared = _shared(request.activations, request.dtype)
+    if shared is None or table(activation, request.dtype, shared).refused:
+        return table(activation, request.dtype).grid
+    return shared
+
+
+@functools.lru_cache(maxsize=1024)
+def _shared(activations: tuple[Activation, ...], dtype: torch.dtype) -> Grid | None:
+    """The grid that suits most functions of a set; None for one alone."""
+    with_table = [a for a in activations if not table(a, dtype).refused]
+    if len(with_table) < 2:
+        return None
+
+    def suits(grid: Grid) -> tuple[int, int]:
+        found = [t for a in with_table if not (t := table(a, dtype, grid)).refused]
+        return len(found), -cost(found) if found else 0
+
+    if suits(UNITS) >= (len(with_table), -ENOUGH):
+        return UNITS
+    return max((UNITS, WIDENING), key=suits)
 
 
 def prepare(activations: tuple[Activation, ...], request: Request) -> Tables:
     """Return the tables of some functions for a request; `grid` says the same of all."""
-    found = [table(a, request.dtype) for a in activations]
+    where = grid(activations[0], request)
+    found = [table(a, request.dtype, where) for a in activations]
     values, slopes = torch.stack([t.values for t in found]), torch.stack([t.slopes for t in found])
-    exact = torch.stack([table(a).values for a in activations])
+    exact = torch.stack([table(a, torch.float32, where).values for a in activations])
     values, slopes, exact = (t.to(request.device) for t in (values, slopes, exact))
-    shift, flat = found[0].shift, all(t.flat for t in found)
-    return Tables(activations, values, slopes, exact, shift, flat)
+    flat = all(t.flat for t in found)
+    return Tables(activations, values, slopes, exact, where.shift, flat, where.widening)
 
 
 def flat(x: Tensor) -> Tensor:
@@ -115,7 +142,8 @@ def forward(
         cuda.forward(flat(x), flat(y), weights, tables.values, tables.activations)
         return y
     outside = loaded().forward(
-        x, y, weights, tables.values, torch.get_num_threads(), tables.shift, tables.flat
+        *(x, y, weights, tables.values, torch.get_num_threads()),
+        *(tables.shift, tables.flat, tables.widening),
     )
     if outside.numel():
         at = flat(x)[outside].float()
@@ -165,7 +193,7 @@ def backward(
     threads = torch.get_num_threads()
     outside = loaded().backward(
         *(grad, x, grad_x, grad_weights, weights, tables.exact, tables.slopes),
-        *(threads, tables.shift, tables.flat),
+        *(threads, tables.shift, tables.flat, tables.widening),
     )
     if outside.numel():
         at, g = flat(x)[outside].float(), flat(grad)[outside].float()

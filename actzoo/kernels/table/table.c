@@ -1,9 +1,10 @@
 /* A weighted sum of functions as one piecewise polynomial: see native.py for what the calls mean.
  *
- * With t = |x| * 2^shift, t < 16 is cut into 16 unit intervals for each sign, 32 cells in all:
- * cells 0..15 for x >= 0 and -0.0, cells 16..31 for x < 0. In each the sum is a polynomial of
- * degree 9 or less in u = t - floor(t), which is exact. Everything else is "outside": such elements
- * are listed. Only nan is, where the last cells are constant and stand for all beyond them.
+ * With t = |x| * 2^shift, t < 16 is cut into 16 intervals for each sign, 32 cells in all:
+ * cells 0..15 for x >= 0 and -0.0, cells 16..31 for x < 0. They are unit intervals, or widen from 0
+ * on: four of a quarter, four of a half, four of 1, three of 2 and the last of 3. In each the sum is
+ * a polynomial of degree 9 or less in u, which is t less the interval's beginning, and exact.
+ * Everything else is "outside": such elements are listed. Only nan is, where the last cells are constant and stand for all beyond them.
  *
  * The loops are written once, in table_body.h, over the few operations that table_avx512.h,
  * table_avx2.h and table_portable.h define; which of the three runs is decided here, at run time.
@@ -38,12 +39,12 @@
 #endif
 
 /* Raised with every change of the exported functions; native.py asks for the same number. */
-#define INTERFACE 3
+#define INTERFACE 4
 
 enum { CELLS = 32, ROWS = 10, KNOT = 10, STRIDE = 16, TABLE_FLOATS = CELLS * STRIDE };
 enum { MAX_THREADS = 256, GRAIN = 32768, UNIT = 1024, LINE = 64 };
 enum { FLOAT32, BFLOAT16, FLOAT16, TYPES };
-enum { LENGTHS = 6 }; /* 3, 5, 7, 8, 9 or 10 rows: for as many there is code */
+enum { LENGTHS = 6 }; /* 3, 5, 6, 7, 9 or 10 rows: for as many there is code */
 enum { FORWARD, BACKWARD_X, BACKWARD_WEIGHTS, BACKWARD_BOTH, KINDS };
 enum { PORTABLE, AVX2, AVX512, ISAS };
 enum { TOO_MANY = -1, NO_MEMORY = -2 };
@@ -59,8 +60,15 @@ typedef struct {
 typedef struct {
     float scale;
     uint32_t limit;
-    int shift, flat;
+    int shift, flat, widening;
 } Grid;
+
+/* Of 1 + t the highest bits number the widening intervals: two behind the point for each exponent. */
+#define WIDE_FIRST 0x3f800000
+#define WIDE_LAST 0x417fffff
+#define WIDE_BITS 21
+/* What is left of t has few enough bits for 1 + t to lie on the right side of each beginning. */
+#define WIDE_KEPT 0x7ffff000
 
 typedef struct Pool Pool;
 typedef struct Job Job;
@@ -260,7 +268,7 @@ EXPORT void actzoo_table_free(void *list) { free(list); }
 /* Which of the lengths the longest of k tables needs. */
 static int length_of(const double *tables, int k, int rows)
 {
-    static const int lengths[] = {3, 5, 7, 8, 9};
+    static const int lengths[] = {3, 5, 6, 7, 9};
     int longest = 0, length = 0;
     for (int i = 0; i < k; i++)
         for (int e = longest * CELLS; e < ROWS * CELLS; e++)
@@ -269,20 +277,21 @@ static int length_of(const double *tables, int k, int rows)
     return length;
 }
 
-static Grid grid_of(int shift, int flat)
+static Grid grid_of(int shift, int flat, int widening)
 {
-    const Grid grid = {(float)(1 << shift), flat ? 0x7f800001u : 0x41800000u, shift, flat};
+    const Grid grid = {(float)(1 << shift), flat ? 0x7f800001u : 0x41800000u, shift, flat, widening};
     return grid;
 }
 
 EXPORT int64_t actzoo_table_forward(int type, int threads, int64_t n, const void *x, void *y, int k,
-                                    const float *weights, const double *values, int shift, int flat)
+                                    const float *weights, const double *values, int shift, int flat,
+                                    int widening)
 {
     const Code *code = &codes[isa];
     ALIGNED(64) float table[TABLE_FLOATS];
     Job job;
     job.run = code->run[FORWARD][type][length_of(values, k, ROWS)];
-    job.grid = grid_of(shift, flat);
+    job.grid = grid_of(shift, flat, widening);
     job.x = x;
     job.grad = NULL;
     job.result = y;
@@ -298,7 +307,7 @@ EXPORT int64_t actzoo_table_forward(int type, int threads, int64_t n, const void
 EXPORT int64_t actzoo_table_backward(int type, int threads, int64_t n, const void *grad,
                                      const void *x, void *grad_x, double *grad_weights, int k,
                                      const float *weights, const double *values,
-                                     const double *slopes, int shift, int flat)
+                                     const double *slopes, int shift, int flat, int widening)
 {
     const Code *code = &codes[isa];
     ALIGNED(64) float table[TABLE_FLOATS];
@@ -308,7 +317,7 @@ EXPORT int64_t actzoo_table_backward(int type, int threads, int64_t n, const voi
     int length = grad_x == NULL ? 0 : length_of(slopes, k, ROWS + 1);
     if (grad_weights != NULL && length_of(values, k, ROWS) > length) length = length_of(values, k, ROWS);
     job.run = code->run[kind][type][length];
-    job.grid = grid_of(shift, flat);
+    job.grid = grid_of(shift, flat, widening);
     job.x = x;
     job.grad = grad;
     job.result = grad_x;
@@ -344,11 +353,11 @@ EXPORT int64_t actzoo_table_backward(int type, int threads, int64_t n, const voi
 }
 
 /* Cuts the outputs of a pooling and runs it. */
-static int64_t run_pool(Job *job, const Pool *pool, int threads)
+static int64_t run_pool(Job *job, const Pool *pool, int threads, int widening)
 {
     if (outputs_of(pool) == 0) return 0; /* no spot to begin at */
     job->pool = pool;
-    job->grid = grid_of(0, 0);
+    job->grid = grid_of(0, 0, widening);
     job->tables = NULL;
     job->functions = 0;
     cut(job, outputs_of(pool), threads, taps_of(pool));
@@ -361,7 +370,7 @@ static int64_t run_pool(Job *job, const Pool *pool, int threads)
 EXPORT int64_t actzoo_pool_forward(int type, int threads, const int64_t *sizes, int rows,
                                    int columns, const void *x, void *y, void *winners,
                                    uint8_t *places, int k, const float *weights,
-                                   const double *values)
+                                   const double *values, int widening)
 {
     const Code *code = &codes[isa];
     const Pool pool = pool_of(sizes, rows, columns);
@@ -377,7 +386,7 @@ EXPORT int64_t actzoo_pool_forward(int type, int threads, const int64_t *sizes, 
     job.winners = winners;
     job.places = places;
     job.table = table;
-    return run_pool(&job, &pool, threads);
+    return run_pool(&job, &pool, threads, widening);
 }
 
 EXPORT int64_t actzoo_pool_backward(int type, int threads, const int64_t *sizes, int rows,
@@ -393,7 +402,7 @@ EXPORT int64_t actzoo_pool_backward(int type, int threads, const int64_t *sizes,
     job.winners = NULL;
     job.places = (uint8_t *)(uintptr_t)places; /* only read */
     job.table = NULL;
-    return run_pool(&job, &pool, threads);
+    return run_pool(&job, &pool, threads, 0);
 }
 
 #if defined(_WIN32)

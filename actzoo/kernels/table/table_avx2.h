@@ -76,10 +76,20 @@ TARGET static INLINE Place_avx2 locate_avx2(__m256 x, const Grid *grid)
     place.outside = _mm256_cmpgt_epi32(bits, _mm256_set1_epi32((int)grid->limit - 1));
     const __m256i held = _mm256_min_epi32(bits, _mm256_set1_epi32(0x417fffff));
     const __m256 size = _mm256_castsi256_ps(_mm256_andnot_si256(place.outside, held));
-    const __m256i cell = _mm256_cvttps_epi32(size);
+    __m256i cell;
+    if (grid->widening) {
+        const __m256i kept = _mm256_and_si256(_mm256_castps_si256(size), _mm256_set1_epi32(WIDE_KEPT));
+        const __m256 more = _mm256_add_ps(_mm256_castsi256_ps(kept), _mm256_set1_ps(1.0f));
+        const __m256i above = _mm256_min_epi32(_mm256_castps_si256(more), _mm256_set1_epi32(WIDE_LAST));
+        const __m256i begin = _mm256_and_si256(above, _mm256_set1_epi32(-(1 << WIDE_BITS)));
+        place.u = _mm256_sub_ps(size, _mm256_sub_ps(_mm256_castsi256_ps(begin), _mm256_set1_ps(1.0f)));
+        cell = _mm256_srli_epi32(_mm256_sub_epi32(above, _mm256_set1_epi32(WIDE_FIRST)), WIDE_BITS);
+    } else {
+        cell = _mm256_cvttps_epi32(size);
+        place.u = _mm256_sub_ps(size, _mm256_cvtepi32_ps(cell));
+    }
     const __m256i negative =
         _mm256_castps_si256(_mm256_cmp_ps(x, _mm256_setzero_ps(), _CMP_LT_OQ));
-    place.u = _mm256_sub_ps(size, _mm256_cvtepi32_ps(cell));
     place.cell = _mm256_add_epi32(cell, _mm256_and_si256(negative, _mm256_set1_epi32(16)));
     return place;
 }

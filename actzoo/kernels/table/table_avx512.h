@@ -98,10 +98,19 @@ TARGET static INLINE Place_avx512 locate_avx512(__m512 x, const Grid *grid)
     place.inside = _mm512_cmplt_epi32_mask(bits, _mm512_set1_epi32((int)grid->limit));
     bits = _mm512_maskz_min_epi32(place.inside, bits, _mm512_set1_epi32(0x417fffff));
     const __m512 size = _mm512_castsi512_ps(bits);
-    place.u = _mm512_reduce_ps(size, 0x0b); /* what truncation leaves */
-    /* Of a number from 16 to 32 the four highest bits behind the point say which it is. */
-    const __m512 above = _mm512_add_round_ps(size, _mm512_set1_ps(16.0f), _MM_FROUND_TO_ZERO | _MM_FROUND_NO_EXC);
-    const __m512i number = _mm512_srli_epi32(_mm512_castps_si512(above), 19);
+    __m512i number;
+    if (grid->widening) {
+        const __m512 more = _mm512_add_round_ps(size, _mm512_set1_ps(1.0f), _MM_FROUND_TO_ZERO | _MM_FROUND_NO_EXC);
+        const __m512i above = _mm512_min_epi32(_mm512_castps_si512(more), _mm512_set1_epi32(WIDE_LAST));
+        const __m512i begin = _mm512_and_epi32(above, _mm512_set1_epi32(-(1 << WIDE_BITS)));
+        place.u = _mm512_sub_ps(size, _mm512_sub_ps(_mm512_castsi512_ps(begin), _mm512_set1_ps(1.0f)));
+        number = _mm512_srli_epi32(_mm512_sub_epi32(above, _mm512_set1_epi32(WIDE_FIRST)), WIDE_BITS);
+    } else {
+        place.u = _mm512_reduce_ps(size, 0x0b); /* what truncation leaves */
+        /* Of a number from 16 to 32 the four highest bits behind the point say which it is. */
+        const __m512 above = _mm512_add_round_ps(size, _mm512_set1_ps(16.0f), _MM_FROUND_TO_ZERO | _MM_FROUND_NO_EXC);
+        number = _mm512_srli_epi32(_mm512_castps_si512(above), 19);
+    }
     const __m512i sign = _mm512_srli_epi32(_mm512_castps_si512(t), 27);
     /* Only the lowest five bits count: the number's, and above them the sign. */
     place.cell = _mm512_ternarylogic_epi32(number, sign, _mm512_set1_epi32(16), 0xd8);
@@ -222,14 +231,16 @@ TARGET static INLINE void store_places_avx512(uint8_t *to, int count, __m512i pl
 TARGET static INLINE void put_avx512(const int type, const Moves *moves, int64_t i, const int taps)
 {
     const __m128i place = _mm_loadu_si128((const __m128i_u *)(moves->places + i));
-    const __m512i four = _mm512_loadu_si512((const char *)moves->grad + (type == FLOAT32 ? 4 * i : 0));
-    const __m256i two = _mm256_loadu_si256((const __m256i_u *)((const char *)moves->grad + 2 * i));
+    const char *grad = (const char *)moves->grad + size_of(type) * i;
     for (int t = 0; t < taps; t++) {
         const __mmask16 won = _mm_cmpeq_epi8_mask(place, _mm_set1_epi8((char)t));
         if (moves->tap[t] == NULL) continue;
-        if (type == FLOAT32)
+        if (type == FLOAT32) {
+            const __m512i four = _mm512_loadu_si512(grad);
             _mm512_storeu_si512(moves->tap[t] + 4 * i, _mm512_maskz_mov_epi32(won, four));
-        else
+        } else {
+            const __m256i two = _mm256_loadu_si256((const __m256i_u *)grad);
             _mm256_storeu_si256((__m256i_u *)(moves->tap[t] + 2 * i), _mm256_maskz_mov_epi16(won, two));
+        }
     }
 }

@@ -168,8 +168,8 @@ TARGET static INLINE void ISA(backward_weights)(const int type, const int rows, 
 
 #ifndef RUNNERS
 #define LENGTHS_OF(what, type, isa)                                                             \
-    {what##_##type##_3_##isa, what##_##type##_5_##isa, what##_##type##_7_##isa,                    \
-     what##_##type##_8_##isa, what##_##type##_9_##isa, what##_##type##_10_##isa}
+    {what##_##type##_3_##isa, what##_##type##_5_##isa, what##_##type##_6_##isa,                    \
+     what##_##type##_7_##isa, what##_##type##_9_##isa, what##_##type##_10_##isa}
 #define TYPES_OF(what, isa)                                                                        \
     {LENGTHS_OF(what, 0, isa), LENGTHS_OF(what, 1, isa), LENGTHS_OF(what, 2, isa)}
 #define RUNNERS(isa)                                                                               \
@@ -197,7 +197,7 @@ TARGET static INLINE void ISA(backward_weights)(const int type, const int rows, 
 #endif
 SPECIALISE_ALL(3)
 SPECIALISE_ALL(5)
+SPECIALISE_ALL(6)
 SPECIALISE_ALL(7)
-SPECIALISE_ALL(8)
 SPECIALISE_ALL(9)
 SPECIALISE_ALL(10)

@@ -97,8 +97,15 @@ static INLINE Place_portable locate_portable(float x, const Grid *grid)
     float size = fabsf(x * grid->scale);
     place.outside = as_bits(size) >= grid->limit;
     size = place.outside ? 0 : size < 16.0f ? size : as_float(0x417fffffu);
-    place.cell = (int)size;
-    place.u = size - (float)place.cell;
+    if (grid->widening) {
+        uint32_t above = as_bits(as_float(as_bits(size) & WIDE_KEPT) + 1.0f);
+        if (above > WIDE_LAST) above = WIDE_LAST;
+        place.cell = (int)((above - WIDE_FIRST) >> WIDE_BITS);
+        place.u = size - (as_float(above >> WIDE_BITS << WIDE_BITS) - 1.0f);
+    } else {
+        place.cell = (int)size;
+        place.u = size - (float)place.cell;
+    }
     place.cell += (x < 0) << 4; /* no branch: signs cannot be predicted */
     return place;
 }
