@@ -27,7 +27,7 @@ PATIENCE = 900.0
 
 
 def compile_times(settings: Settings, dtype: str, chosen: Functions) -> list[dict[str, Any]]:
-    """A row for each compiler: seconds of the first forward and backward, cold and warm."""
+    """Return a row for each compiler: seconds of the first forward and backward, cold and warm."""
     rows: list[dict[str, Any]] = []
     for kind in KINDS:
         row: dict[str, Any] = {"set": chosen.label, "dtype": dtype, "name": kind}

@@ -18,7 +18,7 @@ Sum = Callable[[Tensor, Tensor], Tensor]
 
 
 def eager_sum(activations: Sequence[Activation], x: Tensor) -> Sum:
-    """The mixture as anyone would write it: one pass a function, one for each product and sum."""
+    """Return the mixture in plain torch: one pass for each function, product and sum."""
     terms = [(a.fn, arguments(x.detach(), a.parameters)) for a in activations]
 
     def total(x: Tensor, w: Tensor) -> Tensor:
@@ -32,7 +32,7 @@ def eager_sum(activations: Sequence[Activation], x: Tensor) -> Sum:
 
 
 def our_sum(activations: Sequence[Activation], x: Tensor, kernel: str) -> Sum:
-    """The mixture by one of our kernels."""
+    """Return the mixture by one of our kernels."""
     values = [arguments(x.detach(), a.parameters) for a in activations]
 
     def total(x: Tensor, w: Tensor) -> Tensor:
@@ -42,7 +42,7 @@ def our_sum(activations: Sequence[Activation], x: Tensor, kernel: str) -> Sum:
 
 
 def our_function(activation: Activation, x: Tensor, kernel: str) -> Callable[[Tensor], Tensor]:
-    """A function by itself, as a layer of it would compute it."""
+    """Return a function by itself, as a layer of it would compute it."""
     values = arguments(x.detach(), activation.parameters)
 
     def value(x: Tensor) -> Tensor:
@@ -54,7 +54,7 @@ def our_function(activation: Activation, x: Tensor, kernel: str) -> Callable[[Te
 def what_runs(
     activations: Sequence[Activation], x: Tensor, kernel: str, late: str = ""
 ) -> tuple[str, str]:
-    """The kernel that really computes these, and why the one asked for does not ("" if it does).
+    """Return the kernel that computes these, and why the one asked for does not ("" if it does).
 
     Args:
         activations: The functions.

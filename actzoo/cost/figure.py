@@ -24,7 +24,7 @@ _APART = 0.075
 
 
 def write_figures(document: dict[str, Any], folder: Path) -> list[str]:
-    """A figure for each dtype and number of threads; the names of the files, in `folder`."""
+    """Return a figure for each dtype and number of threads; the names of the files, in `folder`."""
     cases = document.get("operator", [])
     names = []
 
@@ -40,7 +40,7 @@ def write_figures(document: dict[str, Any], folder: Path) -> list[str]:
 
 
 def draw(cases: list[dict[str, Any]]) -> Figure:
-    """One line of panels for each set, one panel for each mode."""
+    """Return one line of panels for each set, one panel for each mode."""
     labels = list(dict.fromkeys(case["set"] for case in cases))
     modes = [mode for mode in MODES if any(case["mode"] == mode for case in cases)]
     figure = new(0.5 + ROW * len(labels))
@@ -66,7 +66,7 @@ def _of(cases: list[dict[str, Any]], mode: str) -> list[dict[str, Any]]:
 
 
 def _size_axis(axes: Axes, least: float, most: float) -> None:
-    """Powers of two up to the largest size, and room for the names beyond it."""
+    """Put powers of two on the axis up to the largest size, with room for the names."""
     reach = max(most / least, 4.0)
     axes.set_xlim(least / reach**0.05, most * reach**0.55)
     first, last = math.floor(math.log2(least)), math.floor(math.log2(most))
@@ -88,7 +88,7 @@ def lines_of(cases: list[dict[str, Any]]) -> dict[str, np.ndarray[Any, np.dtype[
 
 
 def _reach(cases: list[dict[str, Any]]) -> tuple[float, float]:
-    """The least and the most that panels with one axis show; the limit, 1, among it."""
+    """Return the least and the most that panels with one axis show; the limit, 1, among it."""
     shown = [lines for mode in MODES for lines in lines_of(_of(cases, mode)).values()]
     return (
         min([1.0, *(float(line[:, 2].min()) for line in shown)]),
@@ -111,7 +111,7 @@ def _panel(axes: Axes, cases: list[dict[str, Any]]) -> None:
 
 
 def _label(axes: Axes, ends: list[tuple[float, str, str]], x: float) -> None:
-    """Each line's name at its end, moved up where two would meet."""
+    """Write each line's name at its end, moved up where two would meet."""
     bottom, top = np.log(axes.get_ylim())
     last = -np.inf
     for value, name, colour in sorted(ends):

@@ -39,7 +39,7 @@ SIZE = 2**20
 
 
 def timms(name: str) -> nn.Module:
-    """timm's module for a built-in.
+    """Return timm's module for a built-in.
 
     Raises:
         ImportError: timm is not installed, or has it no longer.
@@ -52,7 +52,7 @@ def timms(name: str) -> nn.Module:
 
 
 def contestants(bench: Bench, activation: Activation) -> tuple[Contestant, ...]:
-    """All who compute one function, forward and backward."""
+    """Return all who compute one function, forward and backward."""
 
     def entry(name: str, fn: Callable[[Tensor], Tensor], ran: str = "") -> Contestant:
         return Contestant(name, bench.call(lambda x, w: fn(x), "x"), ran=ran)
@@ -80,7 +80,7 @@ def contestants(bench: Bench, activation: Activation) -> tuple[Contestant, ...]:
 
 
 def cases(settings: Settings) -> Iterator[Planned]:
-    """One case for each function, forward and backward of x, at one size."""
+    """Yield one case for each function, forward and backward of x, at one size."""
     for threads in settings.threads:
         for dtype in settings.dtypes:
             for activation in fixed_functions():
@@ -106,7 +106,7 @@ def _maker(
 
 
 def certificates() -> list[dict[str, Any]]:
-    """What the tables of all functions are worth: errors, and why some have none."""
+    """Return what the tables of all functions are worth: errors, and why some have none."""
     rows = []
     for activation in fixed_functions():
         found = table(activation)

@@ -90,7 +90,7 @@ def _run(
     show: Show,
     warm_calls: int = 1,
 ) -> list[dict[str, Any]]:
-    """Each case, made and measured at its own number of threads."""
+    """Return each case, made and measured at its own number of threads."""
     found, all_planned = [], list(planned)
     for number, (count, make) in enumerate(all_planned):
         show(what, number, len(all_planned))
@@ -102,7 +102,7 @@ def _run(
 
 @contextmanager
 def _unsaid() -> Iterator[None]:
-    """Where nvcc is found and no GPU, torch says so on stderr when it first compiles."""
+    """Yield where nvcc is found and no GPU, torch says so on stderr when it first compiles."""
     logger = logging.getLogger("torch.utils.cpp_extension")
     before, logger.disabled = logger.disabled, True
     try:

@@ -69,17 +69,17 @@ class Bench:
         return lambda: torch.autograd.grad(total(x, w), wanted, g)
 
     def copy(self) -> Contestant:
-        """The base: a copy that allocates its output, as every contestant does."""
+        """Return the base: a copy that allocates its output, as every contestant does."""
         x = self.x.detach()
         return Contestant(BASE, x.clone)
 
     def copy_into(self) -> Contestant:
-        """A copy to where memory is already: what allocation costs."""
+        """Return a copy to where memory is already: what allocation costs."""
         x, place = self.x.detach(), torch.empty_like(self.x)
         return Contestant(COPY_INTO, lambda: place.copy_(x))
 
     def fits(self, tensors: int) -> str:
-        """Why so many tensors like x would not fit into half the free memory; "" if they do."""
+        """Return why so many tensors like x do not fit into half the free memory; "" if they do."""
         needed = tensors * self.x.numel() * self.x.element_size()
         free = free_bytes(self.x.device)
         if needed <= free / 2:
@@ -88,7 +88,7 @@ class Bench:
 
 
 def compiled_for(chosen: Functions, x: Tensor) -> Sum:
-    """The eager sum by torch.compile, never eager in silence."""
+    """Return the eager sum by torch.compile, never eager in silence."""
     return _compiled(chosen.activations, x.dtype, x.device, torch.get_num_threads())
 
 
@@ -96,7 +96,7 @@ def compiled_for(chosen: Functions, x: Tensor) -> Sum:
 def _compiled(
     activations: tuple[Activation, ...], dtype: torch.dtype, device: torch.device, threads: int
 ) -> Sum:
-    """One is kept: a set's lengths come one after another, and share what was compiled."""
+    """Return one is kept: a set's lengths come one after another, and share what was compiled."""
     torch.compiler.reset()  # the sums share a code object, of which it compiles eight at most
     x = torch.empty(0, dtype=dtype, device=device)
     return torch.compile(eager_sum(activations, x), fullgraph=True)
@@ -105,7 +105,7 @@ def _compiled(
 def contestants(
     bench: Bench, chosen: Functions, mode: str, compile_up_to: int
 ) -> tuple[Contestant, ...]:
-    """All who compute the set in a mode, and the known operators beside them."""
+    """Return all who compute the set in a mode, and the known operators beside them."""
     count = len(chosen.activations)
     # Eager keeps each function's own intermediates: two a function is about right.
     room = bench.fits(2 * count + 4 if mode != "forward" else 4)
@@ -137,7 +137,7 @@ def _without_weights(fn: Callable[[Tensor], Tensor]) -> Sum:
 
 
 def cases(settings: Settings) -> Iterator[Planned]:
-    """The cases of the operator's table, each made when its turn comes.
+    """Yield the cases of the operator's table, each made when its turn comes.
 
     A set's sizes come one after another, since it is compiled once for all of them.
     """

@@ -23,7 +23,7 @@ SHAPE = (128, 32, 28, 28)
 def contestants(
     sets: tuple[Functions, ...], dtype: torch.dtype, device: torch.device, shape: tuple[int, ...]
 ) -> tuple[Contestant, ...]:
-    """Torch's own pair, and ReLU and each set in one pass, and one after the other.
+    """Return torch's own pair, and ReLU and each set in one pass, and one after the other.
 
     The gradient is that of x, or of x and of the weights.
     """
@@ -59,7 +59,7 @@ def contestants(
 
 
 def cases(settings: Settings) -> Iterator[Planned]:
-    """A case for each dtype and number of threads."""
+    """Yield a case for each dtype and number of threads."""
     for threads in settings.threads:
         for dtype in settings.dtypes:
             yield threads, _maker(settings, threads, dtype)

@@ -50,7 +50,7 @@ class Spread:
 
     @classmethod
     def of(cls, values: Sequence[float]) -> Spread:
-        """The spread of some numbers, quartiles by linear interpolation."""
+        """Return the spread of some numbers, quartiles by linear interpolation."""
         low, median, high = np.quantile(values, (0.25, 0.5, 0.75))
         return cls(float(median), float(low), float(high), len(values))
 
@@ -68,7 +68,7 @@ class Timings:
     refused: dict[str, str] = field(default_factory=dict)
 
     def spread(self, name: str) -> Spread:
-        """Seconds of one call."""
+        """Return seconds of one call."""
         return Spread.of(self.seconds[name])
 
     def ratio(self, name: str, base: str, unit: float = 1.0) -> Spread:
@@ -156,7 +156,7 @@ def _try(contestant: Contestant, calls: int) -> str:
 
 
 def timer_for(device: torch.device) -> Timer:
-    """Events on a GPU, the clock elsewhere; of a single CPU thread its processor time.
+    """Return events on a GPU, the clock elsewhere; of a single CPU thread its processor time.
 
     On an idle machine that is the same as the clock's, on a busy one other work is left out.
     """
@@ -166,7 +166,7 @@ def timer_for(device: torch.device) -> Timer:
 
 
 def clock_for(device: torch.device, threads: int) -> str:
-    """What `timer_for` reads with so many threads, in words."""
+    """Return what `timer_for` reads with so many threads, in words."""
     if device.type == "cuda":
         return "events"
     if device.type != "cpu":

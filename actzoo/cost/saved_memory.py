@@ -18,7 +18,7 @@ ELEMENTS = 2**16
 
 
 def bytes_kept(forward: Callable[[], object], ignored: Sequence[Tensor] = ()) -> int:
-    """Bytes of the distinct storages that autograd saves while `forward` runs.
+    """Return bytes of the distinct storages that autograd saves while `forward` runs.
 
     The input's own storage counts where it is saved, since it then cannot be freed.
 
@@ -41,7 +41,7 @@ def bytes_kept(forward: Callable[[], object], ignored: Sequence[Tensor] = ()) ->
 
 
 def kept(settings: Settings, dtype: str, chosen: Functions) -> list[dict[str, Any]]:
-    """A row for each contestant: what it keeps for the gradients of x and w, in sizes of x."""
+    """Return a row for each contestant: what it keeps for the gradients, in sizes of x."""
     bench = Bench(ELEMENTS, DTYPES[dtype], settings.device, len(chosen.activations))
     x, w = bench.x.detach().requires_grad_(), bench.w.detach().requires_grad_()
     size = x.numel() * x.element_size()

@@ -33,7 +33,7 @@ SECONDS = 2.0
 
 
 def finished(store: Store) -> tuple[CellSpec, ...]:
-    """The cells of the last command that have a result, of a tuned run those to report.
+    """Return the cells of the last command that have a result, of a tuned run those to report.
 
     Raises:
         StoreError: The folder holds no run, or a torn one.
@@ -108,7 +108,7 @@ def measure_cost(
 def _kept(
     document: dict[str, Any] | None, about: dict[str, Any], machine: dict[str, Any]
 ) -> list[dict[str, Any]]:
-    """The rows that need not be measured again; those that could not be are tried once more."""
+    """Return the rows that need not be measured again; failed ones are tried once more."""
     if document is None or document["run"] != about:
         return []
     if differences(in_words(document["environment"]), in_words(machine), MADE_WITH):
@@ -119,7 +119,7 @@ def _kept(
 def _groups(
     run: Run, cells: Sequence[CellSpec], known: Collection[Step]
 ) -> list[Sequence[CellSpec]]:
-    """One cell for each set that is not known, as the run has it; some sets at a time.
+    """Return one cell for each set that is not known, as the run has it; some sets at a time.
 
     A control is the same network again.
     """
@@ -136,7 +136,7 @@ def _groups(
 
 
 def _group(specs: Sequence[CellSpec], loaded: Loaded, device: torch.device) -> list[dict[str, Any]]:
-    """The rows of some sets of one task and model, measured beside ReLU."""
+    """Return the rows of some sets of one task and model, measured beside ReLU."""
     base = replace(specs[0], members=(f"{GROUP}:{BASE}",), rule=MixtureRule())
     entered = [_contestant(base, loaded, BASE, device)]
     # The numbers are names: a set may itself be ReLU.
@@ -154,7 +154,7 @@ def _group(specs: Sequence[CellSpec], loaded: Loaded, device: torch.device) -> l
 
 
 def _contestant(spec: CellSpec, loaded: Loaded, name: str, device: torch.device) -> Contestant:
-    """One step of a cell, on the first batch of its examples."""
+    """Return one step of a cell, on the first batch of its examples."""
     try:
         values = loaded.values(spec)
         task = values.task
@@ -177,5 +177,5 @@ def _contestant(spec: CellSpec, loaded: Loaded, name: str, device: torch.device)
 
 
 def network_phase(protocol: Protocol) -> Phase:
-    """The first phase in which the network trains; the first of all if there is none."""
+    """Return the first phase in which the network trains; the first of all if there is none."""
     return next((phase for phase in protocol if phase.trains != "mixture"), protocol[0])

@@ -44,7 +44,7 @@ class Functions:
         return [a.name for a in self.activations]
 
     def not_compiled(self, up_to: int) -> str:
-        """Why Inductor does not get them, where sets of up to so many are compiled; or ""."""
+        """Return why Inductor does not get them, if up to so many are compiled; or ""."""
         if len(self.activations) <= up_to:
             return ""
         few = f" for more than {up_to} functions" if up_to else ""
@@ -95,7 +95,7 @@ class Settings:
 
 
 def fixed_functions() -> tuple[Activation, ...]:
-    """Every built-in elementwise function that has nothing learnable and draws nothing."""
+    """Return every built-in elementwise function that has nothing learnable and draws nothing."""
     return tuple(
         a
         for a, origin in default().activations.entries
@@ -107,7 +107,7 @@ def fixed_functions() -> tuple[Activation, ...]:
 
 
 def named(text: str) -> Functions:
-    """The set that a user names: `3` or `20` of ours, `all`, `certified`, a set, or functions.
+    """Return the set of a name: `3` or `20` of ours, `all`, `certified`, a set, or functions.
 
     Raises:
         UsageError: A name that nobody provides, or a function that is not elementwise.
@@ -131,7 +131,7 @@ def named(text: str) -> Functions:
 
 
 def sizes(text: str) -> tuple[int, ...]:
-    """`2^12,4096,1e6` as numbers of elements.
+    """Return `2^12,4096,1e6` as numbers of elements.
 
     Raises:
         UsageError: Not of that form.
@@ -150,7 +150,7 @@ def sizes(text: str) -> tuple[int, ...]:
 
 
 def preset(name: str, **chosen: Any) -> Settings:
-    """The settings of "quick", "default" or "full", with what the user chose in their place."""
+    """Return the settings of "quick", "default" or "full", with the user's own over them."""
     few, all_sizes = tuple(map(named, ("3",))), tuple(2**n for n in range(12, 27, 2))
     if name == "quick":
         base: dict[str, Any] = {

@@ -36,7 +36,7 @@ by heart and its gradients, and with them the arithmetic, become another."""
 def stepper(
     built: Built, objective: Objective, phase: Phase, batch: Examples, autocast: torch.autocast
 ) -> Callable[[], object]:
-    """One optimiser step of a phase on a fixed batch, as `train_epoch` makes it.
+    """Return one optimiser step of a phase on a fixed batch, as `train_epoch` makes it.
 
     Args:
         built: The model, on its device.
@@ -66,7 +66,7 @@ def batch(device: torch.device) -> Examples:
 
 
 def network(names: tuple[str, ...], kernel: str, device: torch.device) -> Built:
-    """The paper's network with these functions."""
+    """Return the paper's network with these functions."""
     built = build(
         PAPER_CNN, {}, [get(name) for name in names], SHAPE, CLASSES,
         init="equal", kernel=kernel, network_seed=0, mixture_seed=0,
@@ -78,7 +78,7 @@ def network(names: tuple[str, ...], kernel: str, device: torch.device) -> Built:
 def contestants(
     sets: tuple[Functions, ...], dtype: str, device: torch.device, compile_up_to: int
 ) -> tuple[Contestant, ...]:
-    """ReLU's network, those of gelu and mish, and each set's, by eager torch and by us.
+    """Return reLU's network, those of gelu and mish, and each set's, by eager torch and by us.
 
     The base uses torch's own relu and pooling. By auto and table, poolings are in one pass with
     the activation before them, ReLU's too.
@@ -121,7 +121,7 @@ def contestants(
 
 
 def cases(settings: Settings) -> Iterator[Planned]:
-    """A case for each dtype and number of threads."""
+    """Yield a case for each dtype and number of threads."""
     for threads in settings.threads:
         for dtype in settings.dtypes:
             if dtype != "float16":  # it would need its losses scaled, which the harness does not

@@ -48,7 +48,7 @@ class CostTable:
 
 
 def plain(document: dict[str, Any]) -> str:
-    """All tables for a terminal."""
+    """Return all tables for a terminal."""
     parts = []
     for section in sections(document):
         lines = [section.title, _table(section, "plain"), textwrap.fill(section.note, WIDTH)]
@@ -58,7 +58,7 @@ def plain(document: dict[str, Any]) -> str:
 
 
 def markdown(document: dict[str, Any], figures: Sequence[str] = ()) -> str:
-    """All tables, figures and where they come from, as a page."""
+    """Return all tables, figures and where they come from, as a page."""
     parts = ["# What activations cost", _provenance(document)]
     for section in sections(document):
         parts.append(f"## {escaping.markdown(section.title)}")
@@ -72,7 +72,7 @@ def markdown(document: dict[str, Any], figures: Sequence[str] = ()) -> str:
 
 
 def _named(section: CostTable) -> CostTable:
-    """The same table with its names, which are its headers and first column, as markdown."""
+    """Return the same table with its names, which are its headers and first column, as markdown."""
     rows = [[_cell(first), *rest] for first, *rest in section.rows]
     return replace(section, headers=[_cell(text) for text in section.headers], rows=rows)
 
@@ -82,7 +82,7 @@ def _cell(text: str) -> str:
 
 
 def sections(document: dict[str, Any]) -> Iterator[CostTable]:
-    """The tables that a document holds."""
+    """Yield the tables that a document holds."""
     yield from _operator(document.get("operator", []))
     if "kept" in document:
         yield from _kept(document["kept"])
@@ -96,7 +96,7 @@ def sections(document: dict[str, Any]) -> Iterator[CostTable]:
 
 
 def ratio(row: dict[str, Any] | None) -> str:
-    """`1.13 [1.10, 1.20]`, or a dash."""
+    """Return `1.13 [1.10, 1.20]`, or a dash."""
     if row is None or "ratio" not in row:
         return NONE
     found = row["ratio"]
@@ -104,7 +104,7 @@ def ratio(row: dict[str, Any] | None) -> str:
 
 
 def _number(value: float) -> str:
-    """Three digits, but never more than two decimals."""
+    """Return three digits, but never more than two decimals."""
     if value >= 99.5:
         return f"{value:.0f}"
     return f"{value:.1f}" if value >= 9.995 else f"{value:.2f}"
@@ -145,7 +145,7 @@ def _reasons(what: str, rows: Sequence[dict[str, Any] | None]) -> Iterator[str]:
 
 
 def _odd(row: dict[str, Any], asked: str) -> str:
-    """Why a row has no numbers, or what ran that was not asked for; "" if all is as expected."""
+    """Return why a row has no numbers, or what ran in place of what was asked for; else ""."""
     if row.get("refused"):
         return str(row["refused"])
     return f"ran as {row['ran']}" if asked and row["ran"] not in ("", asked) else ""
@@ -231,7 +231,7 @@ def _functions(cases: list[dict[str, Any]]) -> Iterator[CostTable]:
 
 
 def _over_relu(rows: dict[str, dict[str, Any]]) -> str:
-    """What ours costs in units of F.relu, from the medians of one run."""
+    """Return what ours costs in units of F.relu, from the medians of one run."""
     ours, relu = (rows.get(name, {}).get("ratio") for name in ("auto", "F.relu"))
     return NONE if ours is None or relu is None else f"{ours['median'] / relu['median']:.2f}"
 

@@ -34,7 +34,7 @@ class WeightedSum(torch.autograd.Function):
         weights: Tensor,
         *tensors: Any,
     ) -> Tensor:
-        """The value; keeps x, weights and the tensors.
+        """Return the value; keeps x, weights and the tensors.
 
         Args:
             ctx: Autograd's.
@@ -51,7 +51,7 @@ class WeightedSum(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Any, ...]:
-        """The gradients that are asked for, each by its own kernel."""
+        """Return the gradients that are asked for, each by its own kernel."""
         x, weights, *tensors = ctx.saved_tensors
         wanted = ctx.needs_input_grad[3:]
         # Where a graph of the backward pass is wanted, or a batch of gradients arrives at once.
@@ -62,7 +62,7 @@ class WeightedSum(torch.autograd.Function):
 
 
 def _filled(given: Given, names: Names, tensors: Sequence[Tensor]) -> Given:
-    """The parameters with these tensors in their places."""
+    """Return the parameters with these tensors in their places."""
     filled = {i: dict(values) for i, values in given.items()}
     for (i, name), tensor in zip(names, tensors, strict=True):
         filled[i][name] = tensor
@@ -70,7 +70,7 @@ def _filled(given: Given, names: Names, tensors: Sequence[Tensor]) -> Given:
 
 
 def _differentiable(ctx: Any, grad: Tensor, wanted: Sequence[bool]) -> list[Tensor | None]:
-    """The gradients by the reference, as functions of grad, x, weights and tensors again."""
+    """Return the gradients by the reference, as functions of grad, x, weights and tensors again."""
     plan: KernelPlan = ctx.plan
     with torch.enable_grad():
         # Views, because one input may be a function of another: what is asked for is the
@@ -88,7 +88,7 @@ def _differentiable(ctx: Any, grad: Tensor, wanted: Sequence[bool]) -> list[Tens
 
 
 def given_to(part: Part, given: Given, x: Tensor) -> list[dict[str, Any]]:
-    """The parameters of a part's members as `fn` takes them."""
+    """Return the parameters of a part's members as `fn` takes them."""
     parameters = (
         given.get(i, a.parameters) for i, a in zip(part.at, part.activations, strict=True)
     )
@@ -103,7 +103,7 @@ def _of(weights: Tensor, part: Part) -> Tensor:
 
 
 def _each(plan: KernelPlan, call: Callable[[Part], T]) -> list[tuple[Part, T]]:
-    """The results of all parts; of plain torch where a kernel declines."""
+    """Return the results of all parts; of plain torch where a kernel declines."""
     try:
         return [(part, call(part)) for part in plan.parts]
     except Declined:
@@ -133,7 +133,7 @@ def gradients(
     grad: Tensor,
     wanted: Sequence[bool],
 ) -> list[Tensor | None]:
-    """The gradients of x, of the weights and of the tensors that are named, as far as wanted."""
+    """Return the gradients of x, of the weights and of the named tensors, as far as wanted."""
     x = dense(x)
     grad = like(grad, x)
     needs = {"need_x": wanted[0], "need_weights": wanted[1], "need_parameters": any(wanted[2:])}

@@ -32,7 +32,7 @@ def weighted_sum(
     *,
     training: bool = False,
 ) -> Tensor:
-    """Σ weights[i] · fᵢ(x), differentiable in weights, x and tensors among the parameters.
+    """Return Σ weights[i] · fᵢ(x), differentiable in weights, x and tensors among the parameters.
 
     The table and the fused kernel keep x, weights and learnt parameters for the backward pass,
     nothing else; plain torch keeps what autograd keeps. Second
@@ -86,7 +86,7 @@ def weighted_sum(
 
 
 def _chosen(activations: tuple[Activation, ...], x: Tensor, kernel: str) -> KernelPlan:
-    """The plan for an x: by the rule, or where "auto" measures, the quicker one."""
+    """Return the plan for an x: by the rule, or where "auto" measures, the quicker one."""
     ruled = plan(activations, x.device, x.dtype, kernel)
     if kernel != AUTO or measured.unwanted(x.device):
         return ruled
@@ -120,7 +120,7 @@ def _with_training_forms(
     kernel: str,
     apart: list[int],
 ) -> Tensor:
-    """The sum, with the functions in these places by their form for training."""
+    """Return the sum, with the functions in these places by their form for training."""
     others = [i for i in range(len(activations)) if i not in apart]
     each = weights.unbind()
     total: Tensor | None = None
@@ -162,7 +162,7 @@ def _check(
 
 
 def _is_declared(activation: Activation, parameters: Mapping[str, Any]) -> bool:
-    """Whether these are the values for which the function was tabulated."""
+    """Return whether these are the values for which the function was tabulated."""
     own = activation.parameters
     return parameters is own or (
         not any(isinstance(value, Tensor) for value in parameters.values())
@@ -173,7 +173,7 @@ def _is_declared(activation: Activation, parameters: Mapping[str, Any]) -> bool:
 def alone(
     activation: Activation, x: Tensor, parameters: Mapping[str, Any], kernel: str = "auto"
 ) -> Tensor:
-    """f(x) by the kernel of choice: the weighted sum of one function with weight 1.
+    """Return f(x) by the kernel of choice: the weighted sum of one function with weight 1.
 
     Args:
         activation: The function.

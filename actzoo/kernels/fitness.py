@@ -15,7 +15,7 @@ from actzoo.activation.functions import arguments
 
 
 def refusal(activations: Sequence[Activation], device: torch.device) -> str:
-    """Why the fused kernel cannot compute their sum on a device, and what can; else ""."""
+    """Return why the fused kernel cannot compute their sum on a device, and what can; else ""."""
     return of_device(device) or next(
         filter(None, (of_function(a, device) for a in activations)), ""
     )

@@ -67,7 +67,7 @@ def forward(
     x: Tensor,
     parameters: Sequence[Mapping[str, Any]],
 ) -> Tensor:
-    """Σ weights[i] · fᵢ(x), added in float32 where x is of half precision.
+    """Return Σ weights[i] · fᵢ(x), added in float32 where x is of half precision.
 
     Args:
         activations: The functions fᵢ, elementwise or channelwise.
@@ -99,7 +99,7 @@ def backward(
     need_weights: bool,
     need_parameters: bool,
 ) -> tuple[Tensor | None, Tensor | None, list[dict[str, Tensor]]]:
-    """The gradients of `forward`, as `reference.backward` gives them; of learnt parameters only.
+    """Return the gradients of `forward`, like `reference.backward`; of learnt parameters only.
 
     Raises:
         KernelError: The fused kernel cannot serve these; says why, and what can.
@@ -124,7 +124,7 @@ def backward(
 
 
 def compiled_programs() -> int:
-    """How many programs this process has compiled."""
+    """Return how many programs this process has compiled."""
     return len(_compiled)
 
 
@@ -136,7 +136,7 @@ def _run(
     wanted: tuple[bool, bool, bool] | None,
     grad: Tensor | None = None,
 ) -> tuple[list[Tensor], Tensor]:
-    """The results of a program in the order of memory, and x as they are laid out."""
+    """Return the results of a program in the order of memory, and x as they are laid out."""
     program, sizes, x = prepared(activations, weights, x, parameters, wanted)
     values = [_value(parameters[s.member][s.name], s, sizes) for s in program.slots]
     given = [_view(x, sizes), weights.detach(), *values]
@@ -155,7 +155,7 @@ def prepared(
     parameters: Sequence[Mapping[str, Any]],
     wanted: tuple[bool, bool, bool] | None,
 ) -> tuple[Program, tuple[int, ...], Tensor]:
-    """The program for an x, the sizes by which it sees x, and x dense."""
+    """Return the program for an x, the sizes by which it sees x, and x dense."""
     if x.dtype not in (*_HALF, torch.float32, torch.float64):
         raise KernelError(
             f"the fused kernel takes float16, bfloat16, float32 and float64, not {x.dtype}: "
@@ -187,7 +187,7 @@ def prepared(
 
 
 def _by_channels(x: Tensor) -> tuple[int, ...]:
-    """Channels run along dimension 1; whatever lies between two of them in memory is inner."""
+    """Return how channels lie along dimension 1; what lies between two of them is inner."""
     dim = min(1, x.dim() - 1)
     channels = x.shape[dim] if x.dim() else 1
     inner = x.stride(dim) if channels > 1 else x.numel()
@@ -196,12 +196,12 @@ def _by_channels(x: Tensor) -> tuple[int, ...]:
 
 
 def _view(x: Tensor, sizes: tuple[int, ...]) -> Tensor:
-    """A dense x with these sizes, its elements in the order of memory, without a copy."""
+    """Return a dense x with these sizes, its elements in the order of memory, without a copy."""
     return x.as_strided((x.numel(),), (1,)).view(sizes)
 
 
 def _value(value: Tensor, slot: Slot, sizes: tuple[int, ...]) -> Tensor:
-    """A parameter shaped to broadcast against x of these sizes."""
+    """Return a parameter shaped to broadcast against x of these sizes."""
     vector = (slot.length,) if slot.length else ()
     if not slot.per_channel:
         return value.detach().reshape(vector)
@@ -210,14 +210,14 @@ def _value(value: Tensor, slot: Slot, sizes: tuple[int, ...]) -> Tensor:
 
 
 def _shaped(gradient: Tensor, parameter: Tensor) -> Tensor:
-    """A gradient in the parameter's shape and dtype; summed where one served every channel."""
+    """Return a gradient like the parameter; summed where one served every channel."""
     if gradient.numel() != parameter.numel():
         gradient = gradient.sum(0)
     return gradient.reshape(parameter.shape).to(parameter.dtype)
 
 
 def _kernel(program: Program) -> Callable[..., Any]:
-    """The compiled program: each once a process, whoever asks first."""
+    """Return the compiled program: each once a process, whoever asks first."""
     found = _compiled.get(program)
     if found is None:
         with _lock:
@@ -249,7 +249,7 @@ def _compile(program: Program) -> Callable[..., Any]:
 
 
 def trace(program: Program) -> tuple[GraphModule, list[Tensor]]:
-    """The graph of a program, and inputs of the kind that it takes.
+    """Return the graph of a program, and inputs of the kind that it takes.
 
     It takes x, the weights, the slots' parameters and the gradient that arrives, if any; it
     returns the sum, or the gradients that are wanted.
@@ -315,7 +315,7 @@ def _function(program: Program) -> Callable[..., list[Tensor]]:
 
 @contextmanager
 def _on_neutral_ground(device: torch.device) -> Iterator[None]:
-    """What the first caller has switched on is not compiled in, and nothing is printed."""
+    """Yield what the first caller has switched on is not compiled in, and nothing is printed."""
     # Where nvcc is found and no GPU, torch says so when it first compiles.
     logger = logging.getLogger("torch.utils.cpp_extension")
     before, logger.disabled = logger.disabled, True

@@ -7,7 +7,7 @@ from torch import Tensor
 
 
 def dense(x: Tensor) -> Tensor:
-    """x itself where its elements fill its memory once, else a copy of that kind."""
+    """Return x itself where its elements fill its memory once, else a copy of that kind."""
     x = x.detach().resolve_neg()
     if x.is_contiguous() or torch.empty_like(x, device="meta").stride() == x.stride():
         return x
@@ -15,7 +15,7 @@ def dense(x: Tensor) -> Tensor:
 
 
 def like(y: Tensor, x: Tensor) -> Tensor:
-    """y with its elements in the same places as those of x, which is dense."""
+    """Return y with its elements in the same places as those of x, which is dense."""
     y = y.detach().resolve_neg()
     if y.dtype == x.dtype and (
         y.stride() == x.stride() or (y.is_contiguous() and x.is_contiguous())

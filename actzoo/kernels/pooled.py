@@ -25,7 +25,7 @@ from actzoo.kernels.watched import is_plain
 def pooled_plan(
     activations: Sequence[Activation], device: torch.device, dtype: torch.dtype, kernel: str
 ) -> KernelPlan | None:
-    """What computes these functions and a max-pooling in one pass; None if nothing does.
+    """Return what computes these functions and a max-pooling in one pass; None if nothing does.
 
     That needs the C library, the CPU, a dtype that tables hold, and a table for every function.
     """
@@ -39,7 +39,7 @@ def pooled_plan(
 
 
 def may_pool(kernel: str) -> bool:
-    """Whether a kernel that is asked for may compute an activation and its pooling together."""
+    """Return whether this kernel may compute an activation and its pooling together."""
     return kernel in (AUTO, TABLE.name)
 
 
@@ -51,7 +51,7 @@ def pooled(
     ceil: bool,
     kernel: str = AUTO,
 ) -> Tensor | None:
-    """The largest Σ weights[i] · fᵢ(x) in each window of x; differentiable in weights and x.
+    """Return the largest Σ weights[i] · fᵢ(x) in each window of x; differentiable in weights and x.
 
     Values, the winner among equals and gradients are those of the table followed by
     `torch.nn.functional.max_pool2d`. For the backward pass it keeps one x a window, where in the
@@ -137,7 +137,7 @@ def _sum(a: Tensor | None, b: Tensor | None) -> Tensor | None:
 def _one_after_the_other(
     plan: KernelPlan, x: Tensor, window: Window, weights: Tensor
 ) -> table.Pooled:
-    """The same by plain torch, for a call that the table cannot serve."""
+    """Return the same by plain torch, for a call that the table cannot serve."""
     autograd.say_once()
     parameters = autograd.given_to(plan.whole, {}, x)
     values = reference.weighted_sum(plan.activations, weights, x, parameters)
@@ -154,7 +154,7 @@ def _one_after_the_other(
 def _differentiable(
     plan: KernelPlan, winners: Tensor, weights: Tensor, grad: Tensor | None, want_weights: bool
 ) -> tuple[Tensor | None, Tensor | None]:
-    """The gradients of winners and weights by the reference, as functions of all three again."""
+    """Return the gradients of winners and weights by the reference, differentiable again."""
     if grad is None:
         return None, None
     with torch.enable_grad():
@@ -171,7 +171,7 @@ def _differentiable(
 
 
 def _spread(grad: Tensor, places: Tensor, x_shape: torch.Size, window: Window) -> Tensor:
-    """What `unpool` does, by operators of torch that have derivatives."""
+    """Return what `unpool` does, by operators of torch that have derivatives."""
     n, c, height, width = x_shape
     down, across = (torch.arange(size, device=places.device) for size in places.shape[2:])
     at = places.long()

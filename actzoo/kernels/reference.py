@@ -17,7 +17,7 @@ def weighted_sum(
     x: Tensor,
     parameters: Sequence[Mapping[str, Any]],
 ) -> Tensor:
-    """Σ weights[i] · fᵢ(x).
+    """Return Σ weights[i] · fᵢ(x).
 
     Args:
         activations: The functions fᵢ.
@@ -49,7 +49,7 @@ def backward(
     need_weights: bool,
     need_parameters: bool,
 ) -> tuple[Tensor | None, Tensor | None, list[dict[str, Tensor]]]:
-    """The gradients of `weighted_sum`, by autograd.
+    """Return the gradients of `weighted_sum`, by autograd.
 
     Args:
         activations: The functions fᵢ.

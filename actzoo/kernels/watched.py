@@ -29,7 +29,7 @@ _legacy_batched, _transform, _modes = map(_private, _ASKED)
 
 
 def absent() -> str:
-    """Why no kernel but plain torch can run with this torch; "" if others can."""
+    """Return why no kernel but plain torch can run with this torch; "" if others can."""
     missing = [f"torch.{path}" for path in _ASKED if _private(path) is None]
     if not missing:
         return ""
@@ -40,7 +40,7 @@ def absent() -> str:
 
 
 def is_plain(*tensors: Tensor) -> bool:
-    """Whether these are tensors with values, and nothing of torch looks over our shoulder."""
+    """Return whether these are tensors with values, and no mode of torch watches the call."""
     if torch.compiler.is_compiling():  # first, since it cannot look into the rest
         return False
     if _legacy_batched is None or _transform is None or _modes is None:
@@ -60,5 +60,5 @@ def _has_values(tensor: Tensor) -> bool:
 
 
 def _has_tangent(tensor: Tensor) -> bool:
-    """Whether a derivative travels forward with it."""
+    """Return whether a derivative travels forward with it."""
     return forward_ad.unpack_dual(tensor).tangent is not None  # type: ignore[no-untyped-call]

@@ -63,7 +63,7 @@ def attach(layer: Weighted, optimizer: torch.optim.Optimizer) -> Attachment:
 
 
 def _within_a_step(layer: Weighted, closure: Any) -> Any:
-    """The closure of a step; whatever ends it, the layer is within a step no longer."""
+    """Return the closure of a step; whatever ends it, the layer is within a step no longer."""
     if not callable(closure):
         return closure
 

@@ -49,7 +49,7 @@ class FusedSequential(nn.Sequential):
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        """The layers one after another, pairs that can be computed together as one."""
+        """Return the layers one after another, pairs that can be computed together as one."""
         layers = list(self)
         number = 0
         while number < len(layers):
@@ -100,7 +100,7 @@ def unfuse(model: Model) -> Model:
 
 
 def pools(model: nn.Module, device: torch.device, dtype: torch.dtype) -> bool:
-    """Whether some activation of a fused model is computed together with its pooling."""
+    """Return whether some activation of a fused model is computed together with its pooling."""
     return any(
         (found := _function(layer)) is not None
         and pooled_plan(found[0], device, dtype, found[1]) is not None
@@ -109,7 +109,7 @@ def pools(model: nn.Module, device: torch.device, dtype: torch.dtype) -> bool:
 
 
 def _paired(model: nn.Module) -> Iterator[nn.Module]:
-    """The activations of a fused model that are followed by a pooling that fits."""
+    """Yield the activations of a fused model that are followed by a pooling that fits."""
     for sequence in model.modules():
         if type(sequence) is FusedSequential:
             layers = list(sequence)
@@ -119,7 +119,7 @@ def _paired(model: nn.Module) -> Iterator[nn.Module]:
 
 
 def _in_one_pass(layer: nn.Module, rest: list[nn.Module], x: Tensor) -> Tensor | None:
-    """The result of a layer and the next one, or None where they are to be called in turn."""
+    """Return the result of a layer and the next one, or None where each must be called."""
     if torch.compiler.is_compiling() or not rest or type(x) is not Tensor:
         return None
     window = _window(rest[0])
@@ -140,7 +140,7 @@ def _in_one_pass(layer: nn.Module, rest: list[nn.Module], x: Tensor) -> Tensor |
 
 
 def _window(module: nn.Module) -> tuple[int, int] | None:
-    """The window of a max-pooling whose windows tile the image; None of anything else."""
+    """Return the window of a max-pooling whose windows tile the image; None of anything else."""
     if type(module) is not nn.MaxPool2d or module.return_indices:
         return None
     size, stride, padding, dilation = (
@@ -154,7 +154,7 @@ def _window(module: nn.Module) -> tuple[int, int] | None:
 
 
 def _function(layer: nn.Module) -> tuple[tuple[Activation, ...], str] | None:
-    """The functions that a layer computes by their declaration, and by which kernel."""
+    """Return the functions that a layer computes by their declaration, and by which kernel."""
     activations: tuple[Activation, ...]
     kernel: str = "auto"
     if type(layer) is Mixture:
@@ -181,7 +181,7 @@ def _known(name: str) -> Activation:
 
 
 def _is_watched(module: nn.Module) -> bool:
-    """Whether somebody has put a hook on a module or a forward of his own, and must be called."""
+    """Return whether a module has hooks or a forward of its own, and must be called."""
     return bool(
         module._forward_hooks
         or module._forward_pre_hooks

@@ -167,11 +167,11 @@ class Mixture(ActivationLayer):
         return (f"rule {self._rule_in_words}", *(name_in_state(a) for a in self.activations))
 
     def get_extra_state(self) -> Tensor:
-        """The names, for the state dict."""
+        """Return the names, for the state dict."""
         return written(self.names_in_state)
 
     def set_extra_state(self, state: Any) -> None:
-        """Nothing: a state does not change which functions these are."""
+        """Do nothing: a state does not change which functions these are."""
 
     @property
     def weights(self) -> Tensor:
@@ -194,11 +194,11 @@ class Mixture(ActivationLayer):
         return self._proportions(whole(self.w))
 
     def _proportions(self, w: Tensor) -> Tensor:
-        """P of weights; 1 of a function alone, whatever the rule."""
+        """Return P of weights; 1 of a function alone, whatever the rule."""
         return torch.ones_like(w) if len(self.members) == 1 else proportions(self.rule, w)
 
     def forward(self, x: Tensor) -> Tensor:
-        """A(x): x's shape and dtype; torch's default dtype for whole numbers and bools.
+        """Return a(x): x's shape and dtype; torch's default dtype for whole numbers and bools.
 
         Raises:
             MixtureError: A weight is negative or not finite, or all are 0.
@@ -222,7 +222,7 @@ class Mixture(ActivationLayer):
         )
 
     def forward_proportions(self) -> Tensor:
-        """P as forward takes it, of weights that are looked at wherever they have values.
+        """Return P as forward takes it, of weights that are looked at wherever they have values.
 
         Looking makes a GPU wait, so there it is done only when they were changed by something
         else than an attached optimiser. An optimiser that asks for the loss within its step
@@ -242,7 +242,7 @@ class Mixture(ActivationLayer):
         return proportions(self.rule, w)
 
     def _combined(self, proportions: Tensor, x: Tensor) -> Tensor:
-        """A(x) by the rule itself, in plain torch."""
+        """Return a(x) by the rule itself, in plain torch."""
         return combined(self.rule, proportions, x, [member(x) for member in self.layers])
 
     def contributions(self, x: Tensor) -> list[Tensor]:
@@ -264,7 +264,7 @@ class Mixture(ActivationLayer):
         return alone(function, x, member.parameters_for(x), self.kernel)
 
     def kernel_used(self, device: torch.device | str, dtype: torch.dtype) -> str:
-        """What really computes it for such an input: "table", "reference", "table + fused" ...
+        """Return what computes it for such an input: "table", "reference", "table + fused" ...
 
         A small input of a function alone is left to the function itself under "auto", and one
         that lies mostly outside the table to what would otherwise compute the rest.
@@ -325,7 +325,7 @@ class Mixture(ActivationLayer):
             examine(self.rule, self.w)
 
     def _is_in_parts(self) -> bool:
-        """Whether only a part of w is here, as FSDP's first form leaves it between two passes."""
+        """Return whether only a part of w is here, as FSDP1 leaves it between two passes."""
         return self.w.numel() != math.prod((len(self.terms), *self.weight_channels))
 
     def prune(
@@ -366,7 +366,7 @@ class Mixture(ActivationLayer):
         return self.watched
 
     def extra_repr(self) -> str:
-        """The proportions and names, for `print(model)`."""
+        """Return the proportions and names, for `print(model)`."""
         if self.w.is_meta:
             return self.rule.name
         p = self._proportions(whole(self.w.detach()))
@@ -378,7 +378,7 @@ class Mixture(ActivationLayer):
 
 
 def _version(w: Tensor) -> tuple[int, int]:
-    """What changes when a tensor is written to."""
+    """Return what changes when a tensor is written to."""
     # A tensor made in inference mode counts no versions, and is never the same twice.
     return w.data_ptr(), -1 if w.is_inference() else w._version
 

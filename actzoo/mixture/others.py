@@ -17,7 +17,7 @@ class Factory:
         self.activation = activation
 
     def __call__(self, inplace: bool = False) -> ActivationModule:
-        """A new layer; `inplace`, which tables of timm pass on, changes nothing."""
+        """Return a new layer; `inplace`, which tables of timm pass on, changes nothing."""
         return self.activation.module()
 
     def __repr__(self) -> str:

@@ -49,7 +49,7 @@ class Layer(Protocol):
         """How many channels its weights or parameters were made for."""
 
     def contributions(self, x: Tensor) -> list[Tensor]:
-        """What each term adds."""
+        """Return what each term adds."""
 
     def train(self, mode: bool = True) -> Any:
         """Change the mode."""
@@ -87,7 +87,7 @@ class Pruned:
 
 @torch.no_grad()
 def shares(layer: Layer, x: Tensor | None = None) -> tuple[Tensor, str]:
-    """Each member's part of Σ |Pᵢ fᵢ(x)| over what arrives, and what that was."""
+    """Return each member's part of Σ |Pᵢ fᵢ(x)| over what arrives, and what that was."""
     watched = layer.watched
     counts = torch.ones(1)
     if x is not None:
@@ -199,7 +199,7 @@ def _follow(
     shape: torch.Size,
     gone: list[nn.Parameter],
 ) -> None:
-    """What an optimiser remembers of the weights that stay, and nothing of what went."""
+    """Keep what an optimiser remembers of the weights that stay, and drop the rest."""
     for name, value in optimizer.state.get(w, {}).items():
         if isinstance(value, Tensor) and value.shape == shape:
             optimizer.state[w][name] = value[places].clone()
@@ -237,7 +237,7 @@ class _Rename(ast.NodeTransformer):
 def as_function(
     layer: Layer, name: str | None = None, shares: Sequence[float] | None = None
 ) -> Activation:
-    """A mixture as one function with its numbers as parameters.
+    """Return a mixture as one function with its numbers as parameters.
 
     Args:
         layer: The mixture.
@@ -286,7 +286,7 @@ def as_function(
 
 
 def freeze(layer: Layer, name: str | None = None) -> Activation:
-    """One function in the place of all members; see `Mixture.freeze`."""
+    """Return one function in the place of all members; see `Mixture.freeze`."""
     if len(layer.members) == 1 and not layer.layers[0].learned:
         return layer.activations[0]
     function = as_function(layer, name)

@@ -46,7 +46,7 @@ def examine(rule: Rule, w: Tensor) -> None:
 
 
 def _channels(w: Tensor) -> list[Sequence[float]]:
-    """The weights channel by channel; those of a layer are one."""
+    """Return the weights channel by channel; those of a layer are one."""
     return list(zip(*w.tolist(), strict=True)) if w.dim() > 1 else [w.tolist()]
 
 
@@ -158,7 +158,7 @@ def keep_scale(rule: Rule, w: Tensor, optimizer: torch.optim.Optimizer | None = 
 
 
 def _part(value: Tensor, channel: int) -> Tensor:
-    """The weights of one channel, in place; those of a layer are one."""
+    """Return the weights of one channel, in place; those of a layer are one."""
     return value[:, channel] if value.dim() > 1 else value
 
 
@@ -182,6 +182,6 @@ def _scale_memory(optimizer: torch.optim.Optimizer, w: Tensor, exponent: int, ch
 
 
 def holds(optimizer: torch.optim.Optimizer, w: Tensor) -> bool:
-    """Whether an optimiser moves these weights."""
+    """Return whether an optimiser moves these weights."""
     groups: Sequence[dict[str, Any]] = optimizer.param_groups
     return any(p is w for group in groups for p in group["params"])

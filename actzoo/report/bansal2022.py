@@ -36,7 +36,7 @@ def short(name: str) -> str:
 def published(
     study: Study, dataset: str, model: str, members: tuple[str, ...]
 ) -> list[dict[str, float]] | None:
-    """The paper's P by layer and function; None where the run is not the paper's experiment."""
+    """Return the paper's P by layer and function; None where the run is another experiment."""
     same = (
         {short(name) for name in members} == set(FUNCTIONS)
         and model == "paper_cnn"

@@ -92,7 +92,7 @@ def against(study: Study, members: tuple[str, ...]) -> list[Against]:
 
 
 def _turned(profile: Profile, study: Study) -> Against:
-    """A profile of the other function beside this one, seen from this one."""
+    """Return a profile of the other function beside this one, seen from this one."""
     other_way = {"better": "worse", "worse": "better"}
     by_verdict: dict[str, list[str]] = {"better": [], "worse": [], NO_DIFFERENCE: [], "": []}
     least = []
@@ -189,7 +189,7 @@ def _numbers(rival: Against) -> str:
 
 
 def _sentence(rival: Against) -> str:
-    """What came of each task against one other, in a sentence or two."""
+    """Return what came of each task against one other, in a sentence or two."""
     tasks = sum(map(len, (rival.better, rival.worse, rival.open, rival.untested)))
     parts = []
     for some, words in ((rival.better, "better"), (rival.worse, "worse")):

@@ -172,7 +172,7 @@ def _in_words(places: Iterable[Where]) -> tuple[str, ...]:
 
 
 def _seeds(rows: Iterable[Compared], side: str, other: str) -> tuple[str, ...]:
-    """The seeds that only one side ran, in words, once for each dataset and network."""
+    """Return the seeds that only one side ran, in words, once for each dataset and network."""
     own: dict[str, dict[int, None]] = {}
     for row in rows:
         there = {cell.seed for cell in getattr(row, other).cells}
@@ -239,7 +239,7 @@ def _judged(row: Compared, adjusted: float, count: int) -> Compared:
 
 
 def dropped(beside: Beside, limit: float) -> list[str]:
-    """Why B does not pass: a sentence for each set that does not.
+    """Return why B does not pass: a sentence for each set that does not.
 
     It became worse by more than `limit` on average, in the unit of the metric's differences, B
     lost a result or lacks the set, or there is no seed to hold it against A on.
@@ -283,7 +283,7 @@ def _certainty(row: Compared, limit: float) -> str:
 
 
 def document(beside: Beside) -> dict[str, Any]:
-    """The whole as plain values for a program; a number that is not known is None."""
+    """Return the whole as plain values for a program; a number that is not known is None."""
 
     def known(value: float) -> float | None:
         return value if math.isfinite(value) else None

@@ -22,7 +22,7 @@ from actzoo.report.text import (
 
 
 def markdown(beside: Beside, a: Path, b: Path) -> str:
-    """The whole comparison: what differs, a table for each dataset and network, how to read it."""
+    """Return the whole comparison: what differs, a table for each group, how to read it."""
     parts = [
         f"# {code(str(b))} against {code(str(a))}",
         f"A is {code(str(a))}, B is {code(str(b))}.",
@@ -67,13 +67,13 @@ def markdown(beside: Beside, a: Path, b: Path) -> str:
 
 
 def _metrics(beside: Beside) -> str:
-    """The metrics of all rows; with the direction where lower is better."""
+    """Return the metrics of all rows; with the direction where lower is better."""
     metrics = dict.fromkeys(row.metric for row in beside.rows)
     return listed([m.words + ("" if m.higher_is_better else " (lower is better)") for m in metrics])
 
 
 def how_to_read(beside: Beside) -> str:
-    """What the numbers are, in a few sentences."""
+    """Return what the numbers are, in a few sentences."""
     return (
         f"Test {_metrics(beside)} of B minus that of A with the same seed, mean over the seeds "
         f"that both have, with its paired 95% t interval. p is that of the paired t test, "

@@ -127,5 +127,5 @@ class Report:
         return "best and the worst one"
 
     def heading(self, title: str, level: int = 3) -> str:
-        """A heading for a group, where there are several."""
+        """Return a heading for a group, where there are several."""
         return f"{'#' * level} {title}" if len(self.study.groups) > 1 else ""

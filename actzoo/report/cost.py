@@ -63,7 +63,7 @@ class Document:
 
 
 def read_costs(folder: Path) -> dict[str, Any] | None:
-    """The measurement in a folder; None if there is none that can be used.
+    """Return the measurement in a folder; None if there is none that can be used.
 
     It is no result, and is measured again by the next run: a torn or foreign one is as good as
     none.
@@ -77,17 +77,17 @@ def read_costs(folder: Path) -> dict[str, Any] | None:
 
 
 def place(row: dict[str, Any]) -> Step:
-    """What a row is of."""
+    """Return what a row is of."""
     return row["dataset"], row["model"], tuple(row["members"])
 
 
 def costs(group: Group) -> dict[tuple[str, ...], dict[str, Any]]:
-    """The measured row of each set of a group, by its members; empty if none was measured."""
+    """Return the measured row of each set of a group, by its members; empty without any."""
     return {tuple(row["members"]): row for _, row in _measured(group)}
 
 
 def cost(variant: Variant, rows: dict[tuple[str, ...], dict[str, Any]]) -> str:
-    """`1.05 × [1.01, 1.12]`, or a dash."""
+    """Return `1.05 × [1.01, 1.12]`, or a dash."""
     ratio = rows.get(variant.members, {}).get("ratio")
     if not ratio:
         return UNKNOWN
@@ -96,7 +96,7 @@ def cost(variant: Variant, rows: dict[tuple[str, ...], dict[str, Any]]) -> str:
 
 
 def sentence(study: Study) -> str:
-    """What the column means and where it was measured; "" without one."""
+    """Return what the column means and where it was measured; "" without one."""
     measured = [found for group in study.groups for found in _measured(group)]
     if not measured:
         return ""
@@ -130,7 +130,7 @@ def _conditions(document: dict[str, Any]) -> str:
 
 
 def _measured(group: Group) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
-    """The rows of a group's sets that have a ratio, each with its document."""
+    """Yield the rows of a group's sets that have a ratio, each with its document."""
     here = {(group.dataset, group.model, variant.members) for variant in group.variants}
     for folder in sorted({cell.store.folder for v in group.variants for cell in v.cells}):
         document = read_costs(folder)

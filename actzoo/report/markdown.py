@@ -58,7 +58,7 @@ def write_merged(folders: Sequence[Path], out: Path, **form: Any) -> Path:
 
 
 def summary_rows(folder: Path, *, keep_order: bool = False) -> list[dict[str, Any]]:
-    """The rows of a run's report, of whatever machines; see `Report.rows`.
+    """Return the rows of a run's report, of whatever machines; see `Report.rows`.
 
     Raises:
         StoreError: The folder holds no run, or a torn one.
@@ -81,7 +81,7 @@ def write(report: Report) -> Path:
 
 
 def render(report: Report) -> str:
-    """The text of the report."""
+    """Return the text of the report."""
     parts = [joined([_introduction(report.study), in_short(report)])]
     for section in SECTIONS:
         if text := section.markdown(report, len(parts)):
@@ -113,7 +113,7 @@ def _introduction(study: Study) -> str:
 
 
 def _title(study: Study) -> str:
-    """The sets that were asked for; of many the first few."""
+    """Return the sets that were asked for; of many the first few."""
     sets = study.run.sets
     names = [
         markdown_code(" + ".join(members[:5]) + (" + …" if len(members) > 5 else ""))
@@ -124,7 +124,7 @@ def _title(study: Study) -> str:
 
 
 def _compared(study: Study) -> str:
-    """What was compared, in one line."""
+    """Return what was compared, in one line."""
     groups = study.groups
     sets = plural(len(groups[0].variants), "set")
     datasets = listed(list(dict.fromkeys(markdown(g.name) for g in groups)))

@@ -96,7 +96,7 @@ def _unlike(one: Facts, other: Facts) -> list[str]:
 
 
 def _same(place: Coordinates, one: Cell, other: Cell) -> Cell:
-    """The one of two cells at the same place that is done; both if they are equal."""
+    """Return the one of two cells at the same place that is done; both if they are equal."""
     if one.result is None or other.result is None:
         return one if other.result is None else other
     paths = [c.store.cell(c.key) for c in (one, other)]
@@ -123,7 +123,7 @@ def _same(place: Coordinates, one: Cell, other: Cell) -> Cell:
 
 
 def _check_sources(cells: dict[Coordinates, Cell]) -> None:
-    """One name must stand for the same data, network and function, a set for the same phases."""
+    """Check that a name stands for one thing everywhere, and a set for the same phases."""
     seen: dict[str, tuple[str, Path]] = {}
     for place, cell in cells.items():
         if cell.result is None:
@@ -155,7 +155,7 @@ def _named(place: Coordinates, facts: Facts) -> Iterable[tuple[str, str]]:
 
 
 def _ordered(run: Run, cells: dict[Coordinates, Cell]) -> dict[Coordinates, Cell]:
-    """Datasets and networks in the order of the run, sets as they came, seeds rising."""
+    """Return datasets and networks in the order of the run, sets as they came, seeds rising."""
     variants = list(dict.fromkeys((p.members, p.control) for p in cells))
     variants.sort(key=lambda v: (bool(v[1]), len(v[0]) == 1))  # mixtures, singles, controls
     places = sorted(

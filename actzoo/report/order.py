@@ -9,7 +9,7 @@ from actzoo.report.view import Group, Study, Variant
 
 
 def by_score(study: Study) -> Study:
-    """The same study with the sets of each group by the mean score of their tests.
+    """Return the same study with the sets of each group by the mean score of their tests.
 
     Sets of the same score stay in the order that was given; those without a result are last.
     """

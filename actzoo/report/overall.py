@@ -108,7 +108,7 @@ def overall(study: Study, comparisons: list[list[Comparison]]) -> Overall | None
 
 
 def _gaps(group: Group) -> dict[str, list[float]]:
-    """How much better each set is at each seed, of sets with all their scores."""
+    """Return how much better each set is at each seed, of sets with all their scores."""
     if not group.baseline.complete:
         return {}
     gaps = [(v, differences(v, group.baseline)) for v in group.variants if v.complete]
@@ -120,7 +120,7 @@ def _gaps(group: Group) -> dict[str, list[float]]:
 
 
 def _reason(group: Group) -> str:
-    """Why a task is in no test; "" where it is in all of them."""
+    """Return why a task is in no test; "" where it is in all of them."""
     if not group.baseline.complete:
         return f"the baseline {group.baseline.name} lacks {_missing(group, group.baseline)}"
     if len(group.baseline.cells) < 2:
@@ -129,7 +129,7 @@ def _reason(group: Group) -> str:
 
 
 def _missing(group: Group, variant: Variant) -> str:
-    """`2 of 5 cells (DivergedError: ...)`: what a set did not do on a task, and why."""
+    """Return `2 of 5 cells (DivergedError: ...)`: what a set did not do on a task, and why."""
     lost = [cell for cell in variant.cells if cell.seed not in variant.score]
     why = lost[0].failure or f"its {group.metric.words} is not finite"
     return f"{len(lost)} of {len(variant.cells)} cells ({why})"
@@ -147,7 +147,7 @@ def _unable(study: Study, label: str) -> tuple[tuple[str, str], ...]:
 
 
 def _untested(unable: tuple[tuple[str, str], ...], counted: list[int]) -> str:
-    """Why a set gets no test."""
+    """Return why a set gets no test."""
     if len(counted) < 2:
         return "no verdict: a test needs two tasks of two seeds or more"
     if unable:
@@ -156,7 +156,7 @@ def _untested(unable: tuple[tuple[str, str], ...], counted: list[int]) -> str:
 
 
 def _judged(profiles: list[Profile]) -> list[Profile]:
-    """The same with Holm's p-values over the sets, and what follows from them."""
+    """Return the same with Holm's p-values over the sets, and what follows from them."""
     adjusted = holm([profile.gain.p for profile in profiles])
     count = max(1, sum(not math.isnan(p) for p in adjusted))
     judged = []
@@ -172,7 +172,7 @@ def _judged(profiles: list[Profile]) -> list[Profile]:
 
 
 def _ranks(study: Study) -> Mapping[str, float]:
-    """The mean rank of each set over all tasks; of equal scores each has their mean rank."""
+    """Return the mean rank of each set over all tasks; of equal scores each has their mean rank."""
     labels = dict.fromkeys(v.label for g in study.groups for v in g.variants)
     places: dict[str, list[float]] = {label: [] for label in labels}
     for group in study.groups:
@@ -195,7 +195,7 @@ def _behind(profile: Profile) -> tuple[bool, float]:
 
 
 def rows(found: Overall | None) -> list[dict[str, Any]]:
-    """One plain dict a set, for a terminal or a program; None where unknown."""
+    """Return one plain dict a set, for a terminal or a program; None where unknown."""
 
     def known(value: float) -> float | None:
         return value if math.isfinite(value) else None

@@ -64,7 +64,7 @@ def read_source(store: Store) -> Source:
 
 
 def _placed(store: Store, plan: list[Coordinates], keys: list[str]) -> dict[Coordinates, Cell]:
-    """The cells of a run, each where it says itself that it belongs, in the order of the plan.
+    """Return the cells of a run by their own coordinates, in the order of the plan.
 
     Raises:
         StoreError: The cells are not those of the plan.
@@ -98,7 +98,7 @@ def assemble(
     about: dict[str, dict[str, Any]],
     sources: tuple[Source, ...],
 ) -> Study:
-    """A study of cells by their place; a variant has the seeds that there are cells of."""
+    """Return a study of cells by their place; a variant has the seeds that there are cells of."""
     names = short_names(tuple(dict.fromkeys(place.members for place in cells)))
     shown = shortest(place.dataset for place in cells)
     sorted_cells: dict[tuple[str, str], dict[tuple[tuple[str, ...], str], list[Cell]]] = {}
@@ -120,14 +120,14 @@ def assemble(
 
 
 def _protocol(run: Run, control: str, cells: tuple[Cell, ...]) -> Protocol:
-    """The phases that a set's cells ran: what was tuned is in them, and not in the run."""
+    """Return the phases that a set's cells ran: what was tuned is in them, and not in the run."""
     results = (cell.result for cell in cells if cell.result is not None)
     first = next(results, None)
     return run.phases(control) if first is None else first.spec.protocol
 
 
 def _cell(store: Store, key: str) -> tuple[Cell, CellSpec | None]:
-    """A cell as it is stored, and what it is; None where nothing says so yet."""
+    """Return a cell as it is stored, and what it is; None where nothing says so yet."""
     result = store.result(key)
     if result is not None:
         return Cell(key, result.spec.seed, result, "", store), result.spec
@@ -142,7 +142,7 @@ def _cell(store: Store, key: str) -> tuple[Cell, CellSpec | None]:
 
 
 def short_names(sets: tuple[tuple[str, ...], ...]) -> dict[tuple[str, ...], str]:
-    """A name for each set: its functions, of a large one the first two and the count."""
+    """Return a name for each set: its functions, of a large one the first two and the count."""
     names: dict[tuple[str, ...], str] = {}
     for members in sets:
         name = " + ".join(members)

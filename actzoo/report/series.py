@@ -58,7 +58,7 @@ class Span(NamedTuple):
 
 
 def spans(protocol: Protocol) -> list[Span]:
-    """The phases one after another, those of no epochs left out."""
+    """Return the phases one after another, those of no epochs left out."""
     found, start = [], 0
     for number, phase in enumerate(protocol, start=1):
         if phase.epochs:
@@ -68,7 +68,7 @@ def spans(protocol: Protocol) -> list[Span]:
 
 
 def epochs(cell: Cell, protocol: Protocol) -> list[tuple[int, EpochRow]]:
-    """A cell's history with each epoch's place in the whole protocol, from 1.
+    """Return a cell's history with each epoch's place in the whole protocol, from 1.
 
     A skipped phase keeps its place, so that phases of different sets lie above each other.
     """
@@ -85,7 +85,7 @@ def along(
     pick: Callable[[EpochRow], float | None],
     start: Callable[[CellResult], float | None] | None = None,
 ) -> Band | None:
-    """A number of each epoch over the seeds of a set; None if a seed lacks it.
+    """Return a number of each epoch over the seeds of a set; None if a seed lacks it.
 
     Args:
         variant: The set.

@@ -54,7 +54,7 @@ class Interval(NamedTuple):
 
 
 def t_interval(values: Sequence[float] | NDArray[np.float64]) -> Interval:
-    """The mean of some values with its 95% t interval.
+    """Return the mean of some values with its 95% t interval.
 
     Of the differences of two sets, seed by seed, this is the paired t interval.
     """
@@ -106,7 +106,7 @@ class Combined(NamedTuple):
 
 
 def task_unit(differences: Sequence[Sequence[float]]) -> float:
-    """The typical difference on a task: the median over sets of the root mean square.
+    """Return the typical difference on a task: the median over sets of the root mean square.
 
     A mean square about 0, and not about the mean, stays the same when all differences of a seed
     change their sign. So what is divided by it keeps the size of its test, however few seeds and
@@ -124,7 +124,7 @@ def task_unit(differences: Sequence[Sequence[float]]) -> float:
 
 
 def combined(tasks: Sequence[Sequence[float]], repeats: Sequence[bool]) -> Combined:
-    """The mean over tasks, blocked by task: each task's spread is that of its own seeds.
+    """Return the mean over tasks, blocked by task: each task's spread is that of its own seeds.
 
     The degrees of freedom are Satterthwaite's. Where the differences of a set are equal at every
     seed, their spread is taken to be the unit: few seeds say nothing of it.
@@ -150,7 +150,7 @@ def combined(tasks: Sequence[Sequence[float]], repeats: Sequence[bool]) -> Combi
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Holm's adjusted p-values, in the order given; nan stays nan and is not counted."""
+    """Return holm's adjusted p-values, in the order given; nan stays nan and is not counted."""
     counted = [i for i, p in enumerate(p_values) if not math.isnan(p)]
     adjusted = [math.nan] * len(p_values)
     largest = 0.0
@@ -161,7 +161,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def smallest_detectable(sd: float, n: int, comparisons: int = 1) -> float:
-    """The true difference that a paired t test of n seeds finds with 80% power.
+    """Return the true difference that a paired t test of n seeds finds with 80% power.
 
     Args:
         sd: Standard deviation of the differences.
@@ -178,7 +178,7 @@ def smallest_detectable(sd: float, n: int, comparisons: int = 1) -> float:
 
 
 def detectable_shift(freedom: float, comparisons: int = 1) -> float:
-    """The true difference that a t test finds with 80% power, in standard errors.
+    """Return the true difference that a t test finds with 80% power, in standard errors.
 
     Args:
         freedom: Degrees of freedom.

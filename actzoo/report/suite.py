@@ -105,12 +105,12 @@ def _studies(folder: Path, record: SuiteRecord) -> dict[str, Study]:
 
 
 def _tunes(folder: Path) -> bool:
-    """Whether a row has not chosen yet."""
+    """Return whether a row has not chosen yet."""
     return not Store(folder).spec()["keys"]
 
 
 def _joined(studies: list[Study]) -> Study:
-    """Rows as one study; settings in which they differ are those of the rows."""
+    """Return rows as one study; settings in which they differ are those of the rows."""
     runs = [study.run for study in studies]
 
     def union(name: str) -> tuple[Any, ...]:
@@ -144,7 +144,7 @@ def _rows(report: SuiteReport) -> str:
 
 
 def _rates(report: SuiteReport) -> str:
-    """What tuning chose for each set on each task, and how much it depends on the choice."""
+    """Return what tuning chose for each set on each task, and how much it depends on the choice."""
     pairs = [(group, of_group(group, report.tuned)) for group in report.study.groups]
     pairs = [(group, some) for group, some in pairs if some]
     if not pairs:

@@ -21,7 +21,7 @@ _BARE_PIPE = re.compile(r"(?<!\\)((?:\\\\)*)\|")
 def table(
     headers: Sequence[str], rows: Iterable[Sequence[Any]], left: int = 1, words: int = 0
 ) -> str:
-    """A GitHub table: the first columns and the last `words` to the left, numbers to the right."""
+    """Return a GitHub table: the first columns and the last `words` left, numbers right."""
     lines = [[_in_cell(str(cell)) for cell in row] for row in rows]
     if not lines:
         return "Nothing yet."
@@ -38,17 +38,17 @@ def table(
 
 
 def _in_cell(text: str) -> str:
-    """A cell's text with its upright lines escaped, which end a cell even within code."""
+    """Return a cell's text with its upright lines escaped, which end a cell even within code."""
     return _BARE_PIPE.sub(r"\1\\|", text)
 
 
 def code(name: str) -> str:
-    """A name as it would be typed; of a shortened or controlled set too."""
+    """Return a name as it would be typed; of a shortened or controlled set too."""
     return markdown_code(name)
 
 
 def number(value: float, decimals: int = 2) -> str:
-    """A number with that many decimals; a dash where there is none."""
+    """Return a number with that many decimals; a dash where there is none."""
     if not math.isfinite(value):
         return UNKNOWN
     text = f"{value:.{decimals}f}"
@@ -56,7 +56,7 @@ def number(value: float, decimals: int = 2) -> str:
 
 
 def decimals_for(metric: Metric, values: Iterable[float]) -> int:
-    """Decimals to write values with: 2 of a percentage, else four digits of the largest."""
+    """Return decimals to write values with: 2 of a percentage, else four digits of the largest."""
     sizes = [abs(value) for value in values if math.isfinite(value) and value]
     if metric.unit == "%" or not sizes:
         return 2
@@ -64,36 +64,36 @@ def decimals_for(metric: Metric, values: Iterable[float]) -> int:
 
 
 def detectable(difference: float, metric: Metric, decimals: int = 2) -> str:
-    """A size of a difference between scores; none between percentages is over 100 points."""
+    """Return a size of a difference between scores; none between percentages is over 100 points."""
     return "over 100" if metric.unit == "%" and difference > 100 else number(difference, decimals)
 
 
 def signed(value: float, decimals: int = 2) -> str:
-    """A number with its sign."""
+    """Return a number with its sign."""
     text = number(value, decimals)
     plus = math.isfinite(value) and value > 0 and float(f"{value:.{decimals}f}") > 0
     return f"+{text}" if plus else text
 
 
 def significant(value: float, digits: int = 3) -> str:
-    """A number of any size with that many digits."""
+    """Return a number of any size with that many digits."""
     return f"{value:.{digits}g}".replace("-", "−") if math.isfinite(value) else UNKNOWN
 
 
 def p_value(value: float) -> str:
-    """A p-value."""
+    """Return a p-value."""
     if not math.isfinite(value):
         return UNKNOWN
     return "< 0.001" if value < 0.001 else f"{value:.3f}"
 
 
 def percent(share: float, decimals: int = 1) -> str:
-    """A share as a percentage."""
+    """Return a share as a percentage."""
     return f"{number(100 * share, decimals)}%" if math.isfinite(share) else UNKNOWN
 
 
 def with_half(interval: Interval, decimals: int = 2) -> str:
-    """A mean with half its interval's width."""
+    """Return a mean with half its interval's width."""
     if math.isfinite(interval.half):
         return f"{number(interval.mean, decimals)} ± {number(interval.half, decimals)}"
     same = " (every seed the same)" if interval.n > 1 else ""
@@ -101,7 +101,7 @@ def with_half(interval: Interval, decimals: int = 2) -> str:
 
 
 def ends(interval: Interval | Combined, decimals: int = 2) -> str:
-    """The ends of an interval."""
+    """Return the ends of an interval."""
     if not math.isfinite(interval.half):
         return UNKNOWN
     return f"[{signed(interval.low, decimals)}, {signed(interval.high, decimals)}]"
@@ -118,7 +118,7 @@ def spread(values: Any, decimals: int = 4) -> str:
 
 
 def duration(seconds: float) -> str:
-    """A time for people."""
+    """Return a time for people."""
     if seconds < 90:
         return f"{seconds:.1f} s"
     if seconds < 5400:
@@ -127,10 +127,10 @@ def duration(seconds: float) -> str:
 
 
 def listed(words: Sequence[str]) -> str:
-    """`a`, `a and b`, `a, b and c`."""
+    """Return `a`, `a and b`, `a, b and c`."""
     return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
 
 
 def plural(count: int, noun: str) -> str:
-    """`1 seed`, `3 seeds`."""
+    """Return `1 seed`, `3 seeds`."""
     return f"{count:,} {noun}{'' if count == 1 else 's'}"

@@ -12,7 +12,7 @@ Pairs = list[tuple[Variant, Tuned]]
 
 
 def read_tuned(study: Study) -> dict[Subject, Tuned]:
-    """The tuning of every set, from all folders of a study; empty if nothing was tuned.
+    """Return the tuning of every set, from all folders of a study; empty if nothing was tuned.
 
     Raises:
         StoreError: A folder's tuning is missing or torn.
@@ -26,7 +26,7 @@ def read_tuned(study: Study) -> dict[Subject, Tuned]:
 
 
 def of_group(group: Group, tuned: Mapping[Subject, Tuned]) -> Pairs:
-    """The sets of a group that were tuned, in the order of the report."""
+    """Return the sets of a group that were tuned, in the order of the report."""
     return [
         (variant, tuned[subject])
         for variant in group.variants

@@ -20,7 +20,7 @@ NAMED = 6
 
 
 def unlike(pairs: Iterable[tuple[CellResult, CellResult]]) -> tuple[Difference, ...]:
-    """Machine, versions, settings, protocol and sources in which the cells of a pair differ.
+    """Return machine, versions, settings, protocol and sources in which the cells of a pair differ.
 
     Each fact comes once, with all that the cells of each side say of it.
     """
@@ -76,7 +76,7 @@ class Mixed:
 
 
 def mixed(study: Study) -> list[Mixed]:
-    """Where sets are paired by seed with cells made otherwise: device, processor, versions ...
+    """Return where sets are paired with cells made otherwise: device, processor, versions ...
 
     Seeds may differ from one another: a pair is within one seed.
     """

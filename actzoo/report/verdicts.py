@@ -52,7 +52,7 @@ def differences(variant: Variant, other: Variant) -> dict[int, float]:
 
 
 def compare(study: Study) -> list[list[Comparison]]:
-    """Every set beside the baseline of its group: one list a group, in the study's order.
+    """Return every set beside the baseline of its group: one list a group, in the study's order.
 
     The rules: a verdict needs every seed of both sides. It is "better" or "worse" where
     Holm's p-value is below 0.05: over all sets where there is one group, and over the groups of
@@ -120,7 +120,7 @@ def _verdict(group: Group, variant: Variant, difference: Interval, p: float) -> 
 
 
 def best(group: Group) -> Variant | None:
-    """The set that is better than every other one of its group; None where none is.
+    """Return the set that is better than every other one of its group; None where none is.
 
     It is no control, it finished at every seed, and its paired difference to every other
     set, over the seeds that both finished (two at least), is an improvement with Holm's p-value,
@@ -139,7 +139,7 @@ def best(group: Group) -> Variant | None:
 
 
 def rows(study: Study, comparisons: list[list[Comparison]]) -> list[dict[str, Any]]:
-    """One plain dict a set and group, for a terminal or a program; None where unknown."""
+    """Return one plain dict a set and group, for a terminal or a program; None where unknown."""
 
     def known(value: float) -> float | None:
         return value if math.isfinite(value) else None

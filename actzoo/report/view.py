@@ -230,7 +230,7 @@ class Group:
         return tuple(v for v in self.variants if v.is_mixture and v.done)
 
     def single(self, name: str) -> Variant | None:
-        """The function of that name alone, if it ran."""
+        """Return the function of that name alone, if it ran."""
         for variant in self.variants:
             if variant.members == (name,) and not variant.control and variant.done:
                 return variant
@@ -280,5 +280,5 @@ class Study:
 
 
 def slug(text: str) -> str:
-    """Letters, digits and dashes only."""
+    """Return letters, digits and dashes only."""
     return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")

@@ -38,7 +38,7 @@ def note_holder(folder: Path, command: str) -> Iterator[None]:
 
 
 def holder(folder: Path) -> str:
-    """The process that holds the folder, in words, as far as its note says."""
+    """Return the process that holds the folder, in words, as far as its note says."""
     try:
         note = fits(read_json(folder / NAME), dict[str, str | int])
         command = f": {note['command']}" if note["command"] else ""

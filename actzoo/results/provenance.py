@@ -115,7 +115,7 @@ def refuse_unlike(store: Store, cells: Sequence[CellSpec], retry_failed: bool) -
 
 
 def _pair(cell: CellSpec) -> tuple[str, str, int]:
-    """What cells that are compared with each other have in common."""
+    """Return what cells that are compared with each other have in common."""
     return cell.dataset, cell.model, cell.seed
 
 

@@ -121,11 +121,11 @@ class Store:
             lock.release()
 
     def cell(self, key: str) -> Path:
-        """The folder of a cell."""
+        """Return the folder of a cell."""
         return self.folder / "cells" / key
 
     def result(self, key: str) -> CellResult | None:
-        """A finished cell's numbers; None if it is not done.
+        """Return a finished cell's numbers; None if it is not done.
 
         It is read once, with the digests of the files beside it, and again if one of them is
         another file since.
@@ -153,7 +153,7 @@ class Store:
         return result
 
     def error(self, key: str) -> Failure | None:
-        """What a failed cell left; None if it did not fail.
+        """Return what a failed cell left; None if it did not fail.
 
         Raises:
             StoreError: It is torn, or of another cell.
@@ -162,7 +162,7 @@ class Store:
         return _fits(path, _of_cell(path, key), Failure) if path.exists() else None
 
     def begun(self, key: str) -> CellSpec | None:
-        """What a cell noted of itself when it began; None if it did not.
+        """Return what a cell noted of itself when it began; None if it did not.
 
         Raises:
             StoreError: It is torn, or of another cell.
@@ -171,7 +171,7 @@ class Store:
         return _fits(path, _of_cell(path, key), CellSpec) if path.exists() else None
 
     def history(self, key: str) -> History:
-        """One row an epoch.
+        """Return one row an epoch.
 
         Raises:
             StoreError: It is not there, or torn.
@@ -184,7 +184,7 @@ class Store:
             raise StoreError(f"{path} cannot be read: it is torn ({error}); {AGAIN}") from None
 
     def arrays(self, key: str, name: str) -> dict[str, NDArray[Any]]:
-        """The arrays of `predictions` or `layers`.
+        """Return the arrays of `predictions` or `layers`.
 
         Raises:
             StoreError: They are not there, or torn.
@@ -233,7 +233,7 @@ class Store:
         return moved
 
     def checkpoint(self, spec: CellSpec, tell: Callable[[str], None]) -> checkpoint.Checkpoint:
-        """Where a cell keeps its state while it trains; told what was moved aside, if it was."""
+        """Return where a cell keeps its state while it trains."""
         path = self.cell(spec.key) / CHECKPOINT
         return checkpoint.Checkpoint(
             path, spec.key, lambda reason: tell(set_aside(self.folder, path, reason))
@@ -302,7 +302,7 @@ class Store:
         return moved
 
     def spec(self) -> dict[str, Any]:
-        """What the last command asked for.
+        """Return what the last command asked for.
 
         Raises:
             StoreError: The folder holds no run, a torn one, or one of another format.
@@ -329,7 +329,7 @@ class Store:
 
 
 def kind_of(error: Exception) -> str:
-    """Why a cell failed: "diverged", "out of memory" or "raised"."""
+    """Return why a cell failed: "diverged", "out of memory" or "raised"."""
     if isinstance(error, DivergedError | MixtureError):
         return "diverged"
     # The CPU's allocator raises a plain RuntimeError.

@@ -49,7 +49,7 @@ SITES = "activation_sites"
 
 
 def _functions() -> dict[Any, str]:
-    """Each function and method of torch that is an activation, with its key; methods have a dot."""
+    """Return each function and method of torch that is an activation; methods have a dot."""
     found: dict[Any, str] = {}
     for name in TYPES:
         for owner, dot in ((F, ""), (torch, ""), (torch.special, ""), (torch.Tensor, ".")):
@@ -64,7 +64,7 @@ _IN_PLACE = frozenset(f for f in KEYS if f.__name__.endswith("_"))
 
 
 def is_in_place(function: Any, named: Mapping[str, Any]) -> bool:
-    """Whether such a call writes its result into its input."""
+    """Return whether such a call writes its result into its input."""
     return bool(named.get("inplace")) or function in _IN_PLACE
 
 
@@ -91,7 +91,7 @@ class Calls(TorchFunctionMode):
     def __torch_function__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
-        """The layer of the call, or what was called."""
+        """Return the layer of the call, or what was called."""
         kwargs = kwargs or {}
         key = KEYS.get(func) if _LOCAL.frames[-1] is self else None
         if key is None:
@@ -131,7 +131,7 @@ _MADE: dict[type[nn.Module], type[nn.Module]] = {}
 
 
 def caller(before: type[nn.Module]) -> type[nn.Module]:
-    """The class of a module whose forward calls layers of its own instead of functions."""
+    """Return the class of a module whose forward calls layers of its own instead of functions."""
     if before not in _MADE:
         _MADE[before] = _caller(before)
     return _MADE[before]
@@ -221,7 +221,7 @@ class InTurn(nn.Module):
         self.next = 0
 
     def forward(self, x: Tensor) -> Tensor:
-        """What the layer whose turn it is makes of x."""
+        """Return what the layer whose turn it is makes of x."""
         number = self.next
         self.next = (number + 1) % len(self.layers)
         result: Tensor = self.layers[number](x)

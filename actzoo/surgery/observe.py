@@ -48,7 +48,7 @@ class Seen:
         self.written: dict[Any, tuple[Any, Place]] = {}
 
     def enter(self, module: nn.Module, x: Any = None) -> Place | None:
-        """A module's forward begins.
+        """Note that a module's forward begins.
 
         Returns:
             Where it is called, if it is a layer that writes its result into its input.
@@ -68,22 +68,22 @@ class Seen:
         return place
 
     def look(self, values: Any) -> None:
-        """Whether what a layer should have written into is used afterwards."""
+        """Note whether what a layer should have written into is used afterwards."""
         for value in tree_leaves(values) if self.written else ():
             memory = _memory(value)
             if memory is not None and memory._cdata in self.written:
                 self.in_place.add(self.written[memory._cdata][1])
 
     def leave(self) -> None:
-        """A module's forward has ended."""
+        """Note that a module's forward has ended."""
         self.stack.pop()
 
     def is_inside(self) -> bool:
-        """Whether the call comes from within a layer that is one site."""
+        """Return whether the call comes from within a layer that is one site."""
         return any(id(run.module) in self.layers for run in self.stack)
 
     def call(self, key: str, function: Any, args: tuple[Any, ...], named: dict[str, Any]) -> None:
-        """A function that is an activation is called."""
+        """Note the call of a function that is an activation."""
         if self.is_inside() or not self.stack:
             return
         run = self.stack[-1]
@@ -172,7 +172,7 @@ def _call(model: nn.Module, example: Any, seen: Seen) -> None:
 
 
 def _memory(x: Any) -> Any:
-    """What tensors that lie in the same memory have in common."""
+    """Return what tensors that lie in the same memory have in common."""
     lies_somewhere = isinstance(x, Tensor) and x.layout == torch.strided and not x.is_nested
     return x.untyped_storage() if lies_somewhere else None
 
@@ -190,7 +190,7 @@ class _Tracer(torch.fx.Tracer):
         self.written: list[tuple[torch.fx.Node | None, Place]] = []
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        """Layers that are activations stay whole."""
+        """Return layers that are activations stay whole."""
         return id(m) in self.seen.layers or super().is_leaf_module(m, module_qualified_name)
 
     def call_module(self, m: nn.Module, forward: Any, args: Any, kwargs: Any) -> Any:
@@ -241,7 +241,7 @@ _COMPUTES_NEW = (operator.add, operator.sub, operator.mul, torch.add, torch.cat)
 
 
 def _is_alone(node: torch.fx.Node | None, model: nn.Module) -> bool:
-    """Whether a value is new memory that is used at one place only."""
+    """Return whether a value is new memory that is used at one place only."""
     if node is None or len(node.users) > 1:
         return False
     if node.op == "call_module":

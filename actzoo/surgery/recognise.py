@@ -24,7 +24,7 @@ _SOFTMAXES = (nn.Softmax, nn.Softmin, nn.LogSoftmax, nn.Softmax2d)
 
 
 def is_activation(module: nn.Module) -> bool:
-    """Whether a layer maps one tensor element by element, and not by a straight line.
+    """Return whether a layer maps one tensor element by element, and not by a straight line.
 
     Known are torch's layers and actzoo's. Any other layer is asked for some values, if it has
     no children with parameters; so one made of other functions counts as a whole.
@@ -40,13 +40,13 @@ def is_activation(module: nn.Module) -> bool:
 
 
 def is_known(module: nn.Module) -> bool:
-    """Whether a layer is one of torch's activations or of actzoo's."""
+    """Return whether a layer is one of torch's activations or of actzoo's."""
     ours = (Mixture, ActivationModule, InPlace, InTurn)
     return isinstance(module, (*ours, *TYPES.values(), *_SOFTMAXES))
 
 
 def writes(module: nn.Module) -> bool:
-    """Whether a layer writes its result into its input."""
+    """Return whether a layer writes its result into its input."""
     if isinstance(module, InTurn):
         return any(writes(layer) for layer in module.layers)
     if isinstance(module, (Mixture, ActivationModule, InPlace)):
@@ -76,7 +76,7 @@ def _as_function(module: nn.Module) -> Iterator[None]:
 
 
 def _probed(module: nn.Module) -> Tensor | None:
-    """What an unknown layer makes of some numbers; None if it is no elementwise curve."""
+    """Return what an unknown layer makes of some numbers; None if it is no elementwise curve."""
     takes = [
         p
         for p in inspect.signature(module.forward).parameters.values()
@@ -100,7 +100,7 @@ def _probed(module: nn.Module) -> Tensor | None:
 
 
 def why_no_site(name: str, kind: type[nn.Module], layer: nn.Module | None) -> str:
-    """Why a call is no site unless it is named, or ""."""
+    """Return why a call is no site unless it is named, or ""."""
     for one, reason in _NO_SITES.items():
         if issubclass(kind, one):
             return reason

@@ -75,7 +75,7 @@ class Found:
 
 
 def find(model: nn.Module, example: Any = None) -> Found:
-    """All activations of a model, and how functions were looked for.
+    """Return all activations of a model, and how functions were looked for.
 
     Args:
         model: Any module; it is left as it was.
@@ -105,7 +105,7 @@ def find(model: nn.Module, example: Any = None) -> Found:
 
 
 def _layers(model: nn.Module) -> dict[int, nn.Module]:
-    """The layers that are activations, by identity, without what is inside of one."""
+    """Return the layers that are activations, by identity, without what is inside of one."""
     found: dict[int, nn.Module] = {}
 
     def visit(module: nn.Module) -> None:
@@ -219,7 +219,7 @@ def _unshared(model: nn.Module) -> Iterator[None]:
 
 @contextmanager
 def _as_it_was(model: nn.Module) -> Iterator[None]:
-    """Modes, buffers and torch's random state come back afterwards."""
+    """Yield modes, buffers and torch's random state come back afterwards."""
     modes = [(m, m.training) for m in model.modules()]
     buffers = [(b, b.detach().clone()) for b in model.buffers()]
     try:

@@ -52,7 +52,7 @@ class Make:
         self.rule = rule
 
     def check(self, wanted: Any) -> list[Activation]:
-        """The functions that are meant, or the reason why there are none such."""
+        """Return the functions that are meant, or the reason why there are none such."""
         if isinstance(wanted, str):
             names = default().members(wanted)
             functions = [get(name) for name in names]
@@ -69,7 +69,7 @@ class Make:
         return functions
 
     def __call__(self, wanted: Any, site: Site) -> nn.Module:
-        """A new layer for a site."""
+        """Return a new layer for a site."""
         functions = self.check(wanted)
         shape = site.shape
         channels = shape[1] if shape is not None and len(shape) > 1 else None
@@ -90,7 +90,7 @@ class MakeByFactory(Make):
         return []
 
     def __call__(self, wanted: Any, site: Site) -> nn.Module:
-        """A new layer for a site."""
+        """Return a new layer for a site."""
         shape = site.shape or ()
         channels = shape[1] if len(shape) > 1 else 1
         layer, after = self.factory(channels)

@@ -229,7 +229,7 @@ def _choose(
 def _wanted(
     site: Site, module: nn.Module, index: int, where: Any, activation: Any
 ) -> tuple[Any, str]:
-    """The activation for a site, or None with the reason."""
+    """Return the activation for a site, or None with the reason."""
     if where is None:
         return (None, site.reason) if site.reason else (activation, "")
     other = site.reason or "where does not name it"
@@ -261,12 +261,12 @@ def _wanted(
 
 
 def _last(name: str) -> str:
-    """The last part of a name: `act` of layer1.act#2, `relu` of layer1:.relu#1."""
+    """Return the last part of a name: `act` of layer1.act#2, `relu` of layer1:.relu#1."""
     return name.rpartition(":")[2].rpartition(".")[2].partition("#")[0]
 
 
 def _groups(chosen: list[tuple[Site, Any]]) -> list[list[tuple[Site, Any]]]:
-    """Sites of the same layer together, functions each alone."""
+    """Return sites of the same layer together, functions each alone."""
     groups: dict[Any, list[tuple[Site, Any]]] = {}
     for site, wanted in chosen:
         key = site.name if site.key else site.path

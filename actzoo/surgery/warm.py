@@ -76,7 +76,7 @@ def _grid(layer: nn.Module) -> Tensor:
 
 
 def _own(layer: nn.Module) -> Tensor:
-    """The values of a layer on the grid, of its first channel where it has several."""
+    """Return the values of a layer on the grid, of its first channel where it has several."""
     x = _grid(layer)[:, None].expand(-1, cast(ActivationLayer, layer).parameter_channels)
     return layer(x)[:, 0].to("cpu", torch.float32)  # type: ignore[no-any-return]
 
@@ -121,7 +121,7 @@ def _fit_parameters(member: ActivationModule, wanted: Tensor) -> None:
 
 
 def _fit_shares(mixture: Mixture, wanted: Tensor) -> None:
-    """All weight on the member that is the function; else the shares nearest to it."""
+    """Put all weight on the member that is the function; else the nearest shares."""
     values = torch.stack([_own(member) for member in mixture.layers])
     distances = (values - wanted).abs().amax(dim=1).nan_to_num(nan=torch.inf)
     if distances.min() < _SAME:

@@ -121,14 +121,14 @@ def _write_rows(store: Store, plan: Plan) -> tuple[dict[str, Any], ...]:
 
 
 def _is_of(store: Store, plan: Plan) -> bool:
-    """Whether the folder's spec.json is already of this run that tunes."""
+    """Return whether the folder's spec.json is already of this run that tunes."""
     spec = store.spec() if (store.folder / SPEC).exists() else {}
     keys = [trial.spec.key for trial in plan.trials]
     return spec.get("run") == _plain(plan.run) and spec.get("tuning_keys") == keys
 
 
 def _other_cells(store: Store, plan: Plan) -> list[str]:
-    """A line if the folder holds the same run on another device or number of threads."""
+    """Return a line if the folder holds the same run on another device or number of threads."""
     if not (store.folder / SPEC).exists():
         return []
     before, now = store.spec().get("run", {}), _plain(plan.run)
@@ -281,7 +281,7 @@ def bench(
 
 
 def _call(sets: list[tuple[str, ...]], options: dict[str, Any]) -> str:
-    """How the run was asked for in Python; the folders are left out, they are no part of it."""
+    """Return how the run was asked for in Python, without the folders."""
     words = [repr([", ".join(names) for names in sets])]
     return f"actzoo.bench({', '.join(words + [f'{k}={v!r}' for k, v in options.items()])})"
 
@@ -289,7 +289,7 @@ def _call(sets: list[tuple[str, ...]], options: dict[str, Any]) -> str:
 def _each(
     sets: Sets,
 ) -> Iterable[Member | Iterable[Member]]:
-    """Every set; a text or function alone is one."""
+    """Return every set; a text or function alone is one."""
     if isinstance(sets, str | Activation) or callable(sets):
         return [sets]
     if not isinstance(sets, Iterable):
@@ -298,7 +298,7 @@ def _each(
 
 
 def _named(several: Any, name_of: Callable[[Any], str]) -> Any:
-    """The names of tasks or models; a text is read as the command line reads it."""
+    """Return the names of tasks or models; a text is read as the command line reads it."""
     if isinstance(several, str | bytes):
         return several
     alone = callable(several) or isinstance(several, Task | Dataset | Model)
@@ -308,7 +308,7 @@ def _named(several: Any, name_of: Callable[[Any], str]) -> Any:
 
 
 def _kept(value: Any) -> Any:
-    """An option's value; what can be gone through once only, as a tuple."""
+    """Return an option's value; what can be gone through once only, as a tuple."""
     if isinstance(value, Mapping):
         return {name: _kept(values) for name, values in value.items()}
     lasting = isinstance(value, str | bytes | list) or not isinstance(value, Iterable)
@@ -326,7 +326,7 @@ def _names(given: Member | Iterable[Member]) -> tuple[str, ...]:
 
 
 def _findable(given: Member) -> str:
-    """A name under which another process would find the same function."""
+    """Return a name under which another process would find the same function."""
     activation = get(given)
     try:
         found = get(activation.name)
@@ -341,6 +341,6 @@ def _findable(given: Member) -> str:
 
 
 def _parts(activation: Activation) -> tuple[Any, ...]:
-    """What decides an activation's numbers."""
+    """Return what decides an activation's numbers."""
     a = activation
     return a.fn, a.derivative, a.training_fn, a.parameters, a.learnable, a.kind

@@ -70,7 +70,7 @@ def read_config(path: Path) -> Settings:
 
 
 def checked(raw: Mapping[str, Any], source: str) -> Settings:
-    """Settings from plain values; several values of a hyper-parameter become part of the grid.
+    """Return settings from plain values; several values of one become part of the grid.
 
     Args:
         raw: Values by key, as TOML, the command line or a keyword gives them.
@@ -96,7 +96,7 @@ def checked(raw: Mapping[str, Any], source: str) -> Settings:
 
 
 def _renamed(raw: Mapping[str, Any], source: str) -> dict[str, Any]:
-    """The same values, each by the one name of its key."""
+    """Return the same values, each by the one name of its key."""
     for other, key in ALSO.items():
         if other in raw and key in raw:
             raise UsageError(f"{source}{key} and {other} are one setting; give one of them")
@@ -104,7 +104,7 @@ def _renamed(raw: Mapping[str, Any], source: str) -> dict[str, Any]:
 
 
 def from_python(options: Mapping[str, Any]) -> Settings:
-    """Settings from the keywords of `actzoo.bench`: the fields of `Run` and the hyper-parameters.
+    """Return settings from the keywords of `actzoo.bench`: fields of `Run`, hyper-parameters.
 
     What is a text on the command line may be one here: `seeds="0-9"`, `models="mlp"`.
 
@@ -135,13 +135,13 @@ def from_python(options: Mapping[str, Any]) -> Settings:
 
 
 def merged(file: Settings, flags: Settings) -> Settings:
-    """The settings of a file with flags over them; a flag's value ends that of the file's grid."""
+    """Return the settings of a file with flags over them; a flag replaces the file's grid."""
     grid = {name: v for name, v in file.get("grid", {}).items() if name not in flags}
     return {**file, **flags, "grid": {**grid, **flags.get("grid", {})}}
 
 
 def to_run(settings: Settings) -> Run:
-    """The run of these settings; what they leave out has the values of `Run`.
+    """Return the run of these settings; what they leave out has the values of `Run`.
 
     Raises:
         UsageError: Something in it makes no sense.
@@ -153,7 +153,7 @@ def to_run(settings: Settings) -> Run:
 
 
 def to_toml(run: Run) -> str:
-    """A run as a file that `read_config` and `to_run` make the same run of."""
+    """Return a run as a file that `read_config` and `to_run` make the same run of."""
     lines = ["# What was run; `actzoo bench --config` takes it, and flags override it.", ""]
     for field in fields(run):
         value = getattr(run, field.name)
@@ -170,7 +170,7 @@ def to_toml(run: Run) -> str:
 
 
 def _toml(value: Any) -> str:
-    """A value in one line: JSON's texts, numbers and lists are TOML's, but for one sign."""
+    """Return a value in one line: JSON's texts, numbers and lists are TOML's, but for one sign."""
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
@@ -191,7 +191,7 @@ def _each(split: Callable[[str], Any]) -> Callable[[Any, str], Any]:
 
 
 def _sets(value: Any, where: str) -> Any:
-    """Each set a text as on the command line, or a list of names."""
+    """Return each set a text as on the command line, or a list of names."""
     texts = _texts(value)
     if not isinstance(texts, list | tuple):
         return value
@@ -199,14 +199,14 @@ def _sets(value: Any, where: str) -> Any:
 
 
 def _controls(value: Any, where: str) -> Any:
-    """A text or a list of texts as one text; `none` for no control."""
+    """Return a text or a list of texts as one text; `none` for no control."""
     if isinstance(value, list | tuple) and all(isinstance(name, str) for name in value):
         value = ",".join(value)
     return "" if value == "none" else value
 
 
 def _listed(text: str) -> list[str]:
-    """The datasets of a list; a comma within `npz:PATH` ends the path after `.npz` alone."""
+    """Return the datasets of a list; a comma within `npz:PATH` ends the path after `.npz` alone."""
     names: list[str] = []
     for part in text.split(","):
         before = names[-1].strip() if names else ""
@@ -221,7 +221,7 @@ def _listed(text: str) -> list[str]:
 
 
 def parse_seeds(text: str) -> tuple[int, ...]:
-    """`0-2`, `0,3,7`, `0-2,7` as a tuple of seeds.
+    """Return `0-2`, `0,3,7`, `0-2,7` as a tuple of seeds.
 
     Raises:
         UsageError: Not of that form, or a seed twice.
@@ -247,7 +247,7 @@ def _seeds(value: Any, where: str) -> Any:
 
 
 def _phases(value: Any, where: str) -> Any:
-    """Tables as phases; a phase is one already."""
+    """Return tables as phases; a phase is one already."""
     if not isinstance(value, list | tuple):
         return value
     return tuple(_phase(part, f"{where} {n}: ") for n, part in enumerate(value, start=1))

@@ -108,7 +108,7 @@ def _measure(spec: CellSpec, loaded: Loaded, phases: Iterable[Phase], seconds: f
 
 
 def _step(setup: Setup, phase: Phase, seconds: float) -> float:
-    """The seconds of one training step; 0 where nothing trains, and the phase is left out."""
+    """Return the seconds of one training step; 0 where nothing trains."""
     built, batches = setup.built, setup.batches
     if not trainable(built, phase):
         return 0.0
@@ -132,14 +132,14 @@ def _step(setup: Setup, phase: Phase, seconds: float) -> float:
 
 
 def _look(setup: Setup) -> float:
-    """The seconds of looking into the layers once."""
+    """Return the seconds of looking into the layers once."""
     started = time.perf_counter()
     diagnostics.gradient_norms(*setup.looked_at)
     return time.perf_counter() - started
 
 
 def _measuring(setup: Setup, examples: Examples | None) -> float:
-    """The seconds of measuring all of some examples."""
+    """Return the seconds of measuring all of some examples."""
     if examples is None:
         return 0.0
     some = Examples(*(part[:SEEN] for part in examples))

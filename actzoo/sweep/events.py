@@ -64,7 +64,7 @@ class Results:
         return len([row for row in self.rows if row["status"] != "ok"]) + self.tuning_failed
 
     def to_frame(self) -> pandas.DataFrame:
-        """The rows as a pandas DataFrame."""
+        """Return the rows as a pandas DataFrame."""
         import pandas
 
         return pandas.DataFrame(list(self.rows))
@@ -91,7 +91,7 @@ MEASURED = (
 
 
 def cell_row(store: Store, spec: CellSpec) -> dict[str, Any]:
-    """A cell as a row of results.csv; columns that depend on the clock end in `_seconds`."""
+    """Return a cell as a row of results.csv; columns that depend on the clock end in `_seconds`."""
     row: dict[str, Any] = {
         "set": " + ".join(spec.members),
         "control": spec.control,

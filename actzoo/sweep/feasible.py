@@ -71,7 +71,7 @@ def check_controls(run: Run) -> None:
 
 
 def _rotates(run: Run) -> bool:
-    """Whether layers exchange their weights in some cells."""
+    """Return whether layers exchange their weights in some cells."""
     return any(p.before == "rotate" for name in ("", *run.controls) for p in run.phases(name))
 
 
@@ -159,7 +159,7 @@ def check_forward(text: str, built: Built, task: Task) -> None:
 
 
 def _check_last_batch(task: Task, models: Models, trains: int, size: int) -> None:
-    """The last batch may be of one example, of which batch norm can make nothing."""
+    """Refuse a last batch of one example where batch norm can make nothing of it."""
     if trains % size != 1 and size != 1:
         return
     for text, (model, options) in models.items():

@@ -104,7 +104,7 @@ def _in_words(kind: Any) -> str:
 
 
 def phase_with(phase: Phase, setting: Setting) -> Phase:
-    """A phase with what a setting says of it.
+    """Return a phase with what a setting says of it.
 
     `lr_mixture` is of phases that train the mixture alone, and of those that train all and have
     a rate for it.
@@ -138,12 +138,12 @@ def control_names(text: str) -> str:
 
 
 def said(setting: Setting) -> str:
-    """`lr_network=0.001, optimizer=sgd`."""
+    """Return `lr_network=0.001, optimizer=sgd`."""
     return ", ".join(f"{name}={value}" for name, value in setting.items())
 
 
 def unknown(name: str, names: Iterable[str]) -> str:
-    """What to say of a name that is none of these: `no 'sed'; did you mean seeds? ...`."""
+    """Return what to say of a name that is none of these: `no 'sed'; did you mean seeds? ...`."""
     names = list(names)
     near = " or ".join(difflib.get_close_matches(name, names, n=2))
     hint = f"did you mean {near}? " if near else ""

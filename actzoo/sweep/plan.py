@@ -196,7 +196,7 @@ class Run:
         return any(len(values) > 1 for values in self.grid.values())
 
     def with_setting(self, setting: Setting) -> Run:
-        """The same run with these values of hyper-parameters.
+        """Return the same run with these values of hyper-parameters.
 
         Raises:
             UsageError: A value is out of range or of another type.
@@ -207,18 +207,18 @@ class Run:
         return replace(self, protocol=protocol, **own)
 
     def settled(self) -> Run:
-        """The same run, with the hyper-parameters of one value set and out of the grid."""
+        """Return the same run, with the hyper-parameters of one value set and out of the grid."""
         single = {name: values[0] for name, values in self.grid.items() if len(values) == 1}
         grid = {name: values for name, values in self.grid.items() if len(values) > 1}
         return replace(self.with_setting(single), grid=grid)
 
     def mixtures_to_run(self) -> tuple[tuple[str, ...], ...]:
-        """The sets of several functions."""
+        """Return the sets of several functions."""
         several = (names for names in self.sets if len(names) > 1)
         return tuple(dict.fromkeys(several)) if self.mixtures else ()
 
     def singles_to_run(self) -> tuple[str, ...]:
-        """The functions that run alone: sets of one, members, the baseline."""
+        """Return the functions that run alone: sets of one, members, the baseline."""
         names = [n for s in self.sets if len(s) == 1 or self.members for n in s]
         return tuple(dict.fromkeys([*names, self.baseline]))
 
@@ -228,13 +228,13 @@ class Run:
         return tuple(self.control.split(",")) if self.control else ()
 
     def _runs(self, control: str) -> tuple[tuple[str, ...], ...]:
-        """The sets that a control is run for."""
+        """Return the sets that a control is run for."""
         if CONTROLS[control].runs == "mixture":
             return self.mixtures_to_run()
         return tuple((name,) for name in self.singles_to_run())
 
     def variants(self) -> Iterator[tuple[tuple[str, ...], str]]:
-        """What is compared, in the order of the report: (members, control)."""
+        """Yield what is compared, in the order of the report: (members, control)."""
         for names in self.mixtures_to_run():
             yield names, ""
         for name in self.singles_to_run():
@@ -244,7 +244,7 @@ class Run:
                 yield names, control
 
     def summary(self) -> str:
-        """The first line of a run: `1 mixture of 3, its 3 members, 3 seeds: 12 cells`."""
+        """Return the first line of a run: `1 mixture of 3, its 3 members, 3 seeds: 12 cells`."""
         mixtures, singles = self.mixtures_to_run(), self.singles_to_run()
         parts = []
         if len(mixtures) == 1:
@@ -281,14 +281,14 @@ class Run:
         return text
 
     def cell_count(self) -> int:
-        """How many cells there are."""
+        """Return how many cells there are."""
         variants = sum(1 for _ in self.variants())
         return variants * len(self.datasets) * len(self.models) * len(self.seeds)
 
     def cells(
         self, prints: Prints, chosen: Mapping[Subject, Setting] | None = None
     ) -> tuple[CellSpec, ...]:
-        """The cells: dataset by dataset, seed by seed, so that early results pair up.
+        """Return the cells: dataset by dataset, seed by seed, so that early results pair up.
 
         Args:
             prints: The fingerprint of each task and model.
@@ -332,18 +332,18 @@ class Run:
         prints: tuple[Fingerprint, ...],
         rule: MixtureRule,
     ) -> CellSpec:
-        """The cell of the first seed."""
+        """Return the cell of the first seed."""
         own = self.with_setting(setting)
         same = {name: getattr(own, name) for name in _OF_CELLS}
         same |= own.changes(subject.control) | subject._asdict()
         return CellSpec(**same, seed=self.seeds[0], rule=rule, fingerprints=prints)
 
     def phases(self, control: str) -> Protocol:
-        """The protocol of sets, or that of a control."""
+        """Return the protocol of sets, or that of a control."""
         return control_of(control).protocol(self.protocol)
 
     def changes(self, control: str) -> dict[str, Any]:
-        """What the cells of a control have in place of the run's own: fields of their spec.
+        """Return what the cells of a control have in place of the run's own: fields of their spec.
 
         Another draw of w is none where w starts equal.
         """

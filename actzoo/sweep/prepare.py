@@ -93,11 +93,11 @@ class Plan:
         ]
 
     def chosen(self, tuning: Tuning) -> Plan:
-        """The same plan with the cells that follow from the choice."""
+        """Return the same plan with the cells that follow from the choice."""
         return replace(self, cells=self.run.cells(self.prints, tuning.chosen))
 
     def default_folder(self) -> Path:
-        """`reports/<sets>-<datasets>-<short hash>`; the hash is over what is asked for."""
+        """Return `reports/<sets>-<datasets>-<short hash>`; the hash is over what is asked for."""
         sets = "_".join("+".join(names) for names in self.run.sets)
         words = f"{sets}-{'_'.join(shortest(self.run.datasets).values())}"
         slug = re.sub(r"[^a-z0-9_+.]+", "-", words.lower()).strip("-")[:60]

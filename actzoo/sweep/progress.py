@@ -113,7 +113,7 @@ class ProgressFile:
 
 
 def read_progress(folder: Path) -> Progress | None:
-    """What the file in a cell's folder says; None if there is none."""
+    """Return what the file in a cell's folder says; None if there is none."""
     try:
         return fits(read_json(folder / NAME), Progress)
     except StoreError:
@@ -125,7 +125,7 @@ def ends(
     store: Store,
     tell: Callable[..., None],
 ) -> Iterator[Future[Any]]:
-    """Futures as they end; meanwhile it tells how far the cells of the others are.
+    """Yield futures as they end; meanwhile it tells how far the cells of the others are.
 
     Args:
         futures: The number and cell of each.

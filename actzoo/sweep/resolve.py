@@ -153,7 +153,7 @@ class Given:
 
 
 def _rule_name(text: str, given: Given) -> str:
-    """The name of a rule as its owner writes it; the ratio is ours, whoever has another."""
+    """Return the name of a rule as its owner writes it; the ratio is ours, whoever has another."""
     rule = given.rule(text)
     if "(" in rule.name:  # with options, which its own name has
         return rule.name
@@ -197,7 +197,7 @@ def resolve(run: Run, given: Given | None = None, *, elsewhere: bool = False) ->
 
 
 def _dataset_name(text: str, given: Mapping[str, Dataset]) -> str:
-    """The dataset's own name; a file by its full path, so that any worker finds it."""
+    """Return the dataset's own name; a file by its full path, so that any worker finds it."""
     if text in given:
         return text
     if file_kind(text):
@@ -206,7 +206,7 @@ def _dataset_name(text: str, given: Mapping[str, Dataset]) -> str:
 
 
 def _model_name(text: str, given: Mapping[str, Model], weights: str = "") -> str:
-    """`MLP(depth=2)` as `mlp`: the model's own name, and the options that differ from its own."""
+    """Return `MLP(depth=2)` as `mlp`: the model's name, and options that differ from its own."""
     if text in given and not weights:
         return text
     model, options = default().model(text) if text not in given else (given[text], {})

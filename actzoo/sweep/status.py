@@ -185,7 +185,7 @@ def _label(spec: CellSpec, tries: str) -> str:
 
 
 def planned(spec: CellSpec, tries: str = "") -> dict[str, Any]:
-    """What a run notes of a cell beforehand, for those who watch it.
+    """Return what a run notes of a cell beforehand, for those who watch it.
 
     Args:
         spec: The cell.

@@ -44,17 +44,17 @@ class Trial:
 
 
 def settings(grid: Grid) -> list[dict[str, Any]]:
-    """Every combination of a grid's values; the last hyper-parameter changes fastest."""
+    """Return every combination of a grid's values; the last hyper-parameter changes fastest."""
     return [dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values())]
 
 
 def subject_of(spec: CellSpec) -> Subject:
-    """Which set, dataset and network a cell is of."""
+    """Return which set, dataset and network a cell is of."""
     return Subject(spec.dataset, spec.model, spec.members, spec.control)
 
 
 def trials(run: Run, prints: Prints) -> tuple[Trial, ...]:
-    """The cells of a run's grid: dataset by dataset, setting by setting; none without a grid."""
+    """Return the cells of a run's grid, by dataset and setting; none without a grid."""
     if not run.tunes:
         return ()
     alone = replace(run, seeds=run.tune_seeds, grid={})

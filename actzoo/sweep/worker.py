@@ -126,7 +126,7 @@ def _raising() -> Iterator[None]:
 
 
 def work_apart(folder: str, spec: dict[str, Any], root: str) -> Reason | None:
-    """`work` for another process or machine: takes plain values, writes its own cell only.
+    """Return `work` for another process or machine: takes plain values, writes its own cell only.
 
     Raises:
         DataError: The dataset is missing on this worker, or differs from the planned one.

@@ -17,7 +17,7 @@ DIGITS_TEST = 360
 
 
 def _digits(root: Path) -> Images:
-    """scikit-learn's digits: whole numbers v from 0 to 16, kept as (255 v + 8) // 16.
+    """Return scikit-learn's digits: whole numbers v from 0 to 16, kept as (255 v + 8) // 16.
 
     That is 255 v / 16 to the nearest, halves up: one uint8 for each v, so nothing is lost.
     The split is fixed and stratified: a fifth of each class is for the test.

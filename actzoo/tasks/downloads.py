@@ -170,7 +170,7 @@ SOURCES: Mapping[str, TorchvisionSource] = {
 
 
 def load(name: str, root: Path) -> Images:
-    """The dataset of that name in `SOURCES`, downloaded below `root` if it is not there.
+    """Return the dataset of that name in `SOURCES`, downloaded below `root` if it is not there.
 
     Raises:
         DataError: It is neither there nor to be had, or a file of it is damaged.
@@ -203,7 +203,7 @@ def load(name: str, root: Path) -> Images:
 
 
 def _unverified(source: TorchvisionSource, kind: Any, root: Path) -> tuple[str, ...]:
-    """What is to be said of unpacked files that nothing here shows to be the published ones."""
+    """Return what to say of unpacked files that nothing shows to be the published ones."""
     packed = published.packed_md5(kind)
     archive = (root / source.archive, getattr(kind, source.archive_md5)) if source.archive else None
     unknown = [

@@ -71,7 +71,7 @@ def _classes(root: Path) -> list[str]:
 
 
 def _files(root: Path, names: list[str]) -> tuple[list[Path], Tensor]:
-    """The images of each class in the order of their names, and their labels."""
+    """Return the images of each class in the order of their names, and their labels."""
     files: list[Path] = []
     labels: list[int] = []
     others = sorted({p.name for p in root.iterdir() if p.is_dir() and p.name[0] != "."} - {*names})
@@ -93,7 +93,7 @@ def _files(root: Path, names: list[str]) -> tuple[list[Path], Tensor]:
 
 
 def _loaded(path: Path, files: list[Path], size: int) -> Tensor:
-    """All images as uint8 (N, C, H, W)."""
+    """Return all images as uint8 (N, C, H, W)."""
     import torch.nn.functional as F
 
     images: list[Tensor] = []

@@ -45,7 +45,7 @@ class Classes(NamedTuple):
 
 
 def numbered(path: Path, train: Labels, test: Labels) -> Classes:
-    """Classes by the training labels, every one of which is there.
+    """Return classes by the training labels, every one of which is there.
 
     Whole numbers from 0 to K - 1 stay; from 1 to K they are lowered by one; text is numbered in
     alphabetical order.
@@ -82,7 +82,7 @@ def refuse(path: Path, name: str, array: Array, bad: Array, expected: str) -> No
 
 
 def _decoded(labels: Labels) -> Labels:
-    """The same labels, with text as text where it is bytes."""
+    """Return the same labels, with text as text where it is bytes."""
     import numpy as np
 
     if labels.values.dtype.kind != "S":
@@ -135,7 +135,7 @@ def _by_number(path: Path, train: Labels, test: Labels) -> Classes:
 
 
 def _whole(path: Path, labels: Labels) -> Array:
-    """The labels as int64, whole and not negative."""
+    """Return the labels as int64, whole and not negative."""
     import numpy as np
 
     array = labels.values

@@ -39,7 +39,7 @@ CHANNELS = (1, 3)
 
 
 def read(path: Path) -> Images:
-    """The images of one .npz file.
+    """Return the images of one .npz file.
 
     Images may be (N, H, W), (N, H, W, C) or (N, C, H, W) with C 1 or 3; uint8, other
     integers from 0 to 255, or floats that are either fractions in [0, 1] (times 255,
@@ -95,7 +95,7 @@ def read(path: Path) -> Images:
 
 
 def _names(path: Path, there: Sequence[str]) -> list[str]:
-    """What the four arrays are called in this file, in the order of ARRAYS."""
+    """Return what the four arrays are called in this file, in the order of ARRAYS."""
     found = {}
     for name in ARRAYS:
         called = [n for n in (name, *SPELLINGS[name]) if n in there]
@@ -120,7 +120,7 @@ def _names(path: Path, there: Sequence[str]) -> list[str]:
 
 
 def _left_alone(there: Sequence[str]) -> tuple[str, ...]:
-    """What is said of a validation part, which one could think is used."""
+    """Return what is said of a validation part, which one could think is used."""
     others = [n for n in there if "val" in n.lower()]
     if not others:
         return ()
@@ -175,7 +175,7 @@ def _raw(file: np.lib.npyio.NpzFile, path: Path, name: str, kinds: str = "uif") 
 
 
 def _labels(file: np.lib.npyio.NpzFile, path: Path, name: str) -> Labels:
-    """Labels of shape (N,), as the file has them."""
+    """Return labels of shape (N,), as the file has them."""
     array = _raw(file, path, name, kinds="uifbUS")
     if array.ndim == 2 and array.shape[1] == 1:
         array = array[:, 0]
@@ -195,7 +195,7 @@ def _labels(file: np.lib.npyio.NpzFile, path: Path, name: str) -> Labels:
 
 
 def _is_unit(path: Path, name: str, array: Array) -> bool | None:
-    """Whether the values are fractions in [0, 1]; None for floats that are only 0 and 1.
+    """Return whether the values are fractions in [0, 1]; None for floats that are only 0 and 1.
 
     Those fit both scales, so the other array decides, and fractions it is if both are so.
     Integers are never scaled.
@@ -221,7 +221,7 @@ def _is_unit(path: Path, name: str, array: Array) -> bool | None:
 
 
 def _images(path: Path, name: str, array: Array, *, scale: bool) -> torch.Tensor:
-    """Images of any accepted shape and dtype as uint8 (N, C, H, W)."""
+    """Return images of any accepted shape and dtype as uint8 (N, C, H, W)."""
     import numpy as np
 
     if array.dtype.kind == "f" and scale:

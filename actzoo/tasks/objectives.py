@@ -39,7 +39,7 @@ def _signs(outputs: Tensor, targets: Tensor) -> Measured:
 
 
 def _roc_auc(measured: Measured) -> float:
-    """How often an example of class 1 has a larger output than one of class 0; a tie is a half."""
+    """Return how often class 1 has a larger output than class 0; a tie is a half."""
     from scipy.stats import rankdata
 
     positive = measured["target"].numpy() == 1

@@ -50,7 +50,7 @@ def laplacian(model: nn.Module, x: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _measure(model: nn.Module, inputs: Tensor, targets: Tensor) -> Measured:
-    """The loss of each point: of the equation inside, of the value at the edge."""
+    """Return the loss of each point: of the equation inside, of the value at the edge."""
     u, second = laplacian(model, inputs)
     residual = second / FORCE + solution(inputs)
     at_edge = inputs.abs().amax(dim=1, keepdim=True) == 1

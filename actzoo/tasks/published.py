@@ -52,14 +52,14 @@ UNPACKED: Mapping[str, str] = {
 
 
 def digest(path: Path, kind: str) -> str:
-    """The md5 or sha256 of a file."""
+    """Return the md5 or sha256 of a file."""
     with path.open("rb") as file:
         found = hashlib.file_digest(file, lambda: hashlib.new(kind, usedforsecurity=False))
     return found.hexdigest()
 
 
 def check_md5(path: Path, md5: str) -> None:
-    """Whether a file has the md5 that torchvision knows.
+    """Check that a file has the md5 that torchvision knows.
 
     Raises:
         DataError: It has another; the message names the file and the way out.
@@ -73,7 +73,7 @@ def check_md5(path: Path, md5: str) -> None:
 
 
 def packed_md5(kind: Any) -> Mapping[str, str]:
-    """The md5 of each `.gz` that a class of torchvision downloads, by its name."""
+    """Return the md5 of each `.gz` that a class of torchvision downloads, by its name."""
     resources = getattr(kind, "resources", ())
     parts = resources.values() if isinstance(resources, Mapping) else [resources]
     return {url.rpartition("/")[2]: md5 for part in parts for url, md5 in part}
@@ -125,7 +125,7 @@ def _record(path: Path) -> dict[str, Any]:
 
 
 def verify(root: Path, file: str, md5: str, archive: tuple[Path, str] | None) -> bool:
-    """Whether an unpacked file is the published one; False if nothing here can tell.
+    """Return whether an unpacked file is the published one; False if nothing here can tell.
 
     Args:
         root: The data root.
@@ -157,7 +157,7 @@ def verify(root: Path, file: str, md5: str, archive: tuple[Path, str] | None) ->
 def _packed_digest(
     path: Path, md5: str, archive: tuple[Path, str] | None
 ) -> tuple[str | None, str]:
-    """The digest of what a whole archive beside the file holds of it, and where that is said."""
+    """Return the digest that an archive beside the file holds of it, and where that is said."""
     own = path.with_name(f"{path.name}.gz")
     if md5 and own.is_file() and digest(own, "md5") == md5:
         with gzip.open(own) as file:
@@ -173,7 +173,7 @@ def _packed_digest(
 
 
 def unverified(files: Iterable[str]) -> str:
-    """What a reader must know if nothing tells what files were unpacked from."""
+    """Return what a reader must know if nothing tells what files were unpacked from."""
     paths = [Path(file) for file in files]
     names = ", ".join(path.name for path in paths)
     return (

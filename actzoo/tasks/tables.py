@@ -133,7 +133,7 @@ def _floats(name: str, frame: pd.DataFrame) -> Tensor:
 
 
 def _targets(name: str, column: pd.Series[Any], task: str) -> tuple[Tensor, int, str]:
-    """The targets, the number of classes (0 for numbers), and what is said of them."""
+    """Return the targets, the number of classes (0 for numbers), and what is said of them."""
     import numpy as np
 
     is_number = column.dtype.kind in "iuf"
@@ -170,7 +170,7 @@ def _targets(name: str, column: pd.Series[Any], task: str) -> tuple[Tensor, int,
     return torch.from_numpy(labels.astype(np.int64)), len(values), note
 
 
-def load_breast_cancer(root: Path) -> Task:
+    """Return scikit-learn's breast cancer table: whether a tumour is benign."""
     """Return scikit-learn's breast cancer table: is a tumour benign?"""
     from sklearn.datasets import load_breast_cancer as load
 
@@ -179,7 +179,7 @@ def load_breast_cancer(root: Path) -> Task:
 
 
 def load_diabetes(root: Path) -> Task:
-    """Return scikit-learn's diabetes table: how far will the disease have gone in a year?"""
+    """Return scikit-learn's diabetes table: how far the disease has gone after a year."""
     from sklearn.datasets import load_diabetes as load
 
     rows, target = load(return_X_y=True, scaled=False)

@@ -122,7 +122,7 @@ class Task:
                 )
 
     def _checked(self, part: str) -> Examples:
-        """The examples of a part, which must be as the task says."""
+        """Return the examples of a part, which must be as the task says."""
         given = getattr(self, part)
         if not (isinstance(given, tuple) and len(given) == 2) or not all(
             isinstance(value, Tensor) for value in given
@@ -223,7 +223,7 @@ class Task:
         return digest.hexdigest()
 
     def _about(self) -> str:
-        """What beside the examples makes another experiment."""
+        """Return what beside the examples makes another experiment."""
         about = (self.inputs, self.outputs, self.split, self.objective.to_json())
         return f"{about!r} resplit" if self.resplit else repr(about)
 

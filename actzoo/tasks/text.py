@@ -22,7 +22,7 @@ BITS = Metric(name="bits_per_character", unit="bits")
 
 
 def _characters() -> Objective:
-    """NEXT_TOKEN, whose tokens are characters here."""
+    """Return NEXT_TOKEN, whose tokens are characters here."""
     compute = NEXT_TOKEN.summary
     return replace(
         NEXT_TOKEN,
@@ -76,7 +76,7 @@ def text_task(name: str, text: str, context: int, notes: tuple[str, ...] = ()) -
 
 
 def _pieces(tokens: Tensor, context: int) -> Examples:
-    """Pieces one after the other, each with the characters that follow its own."""
+    """Return pieces one after the other, each with the characters that follow its own."""
     end = (len(tokens) - 1) // context * context
     return Examples(tokens[:end].view(-1, context), tokens[1 : end + 1].view(-1, context))
 

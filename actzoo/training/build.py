@@ -57,7 +57,7 @@ class Built:
             self.model.train(was_training)
 
     def kernel_used(self, device: torch.device, precision: str) -> str:
-        """What computes the activation layers, all of which hold the same functions.
+        """Return what computes the activation layers, all of which hold the same functions.
 
         "+ pooling" where some are computed together with the max-pooling after them.
 
@@ -70,15 +70,15 @@ class Built:
         return f"{name} + pooling" if pools(self.model, device, dtype) else name
 
     def mixture_weights(self) -> list[nn.Parameter]:
-        """The raw weights of all mixtures."""
+        """Return the raw weights of all mixtures."""
         return [mixture.w for mixture in self.mixtures]
 
     def activation_parameters(self) -> list[nn.Parameter]:
-        """What activations learn of their own (a PReLU's slope): trains with the network."""
+        """Return what activations learn of their own (a PReLU's slope): trains with the network."""
         return [p for n in self.layers for p in n.parameters() if p is not n.weights]
 
     def network_parameters(self) -> list[nn.Parameter]:
-        """The network's own weights and biases."""
+        """Return the network's own weights and biases."""
         inside = {id(p) for layer in self.layers for p in layer.parameters()}
         return [p for p in self.model.parameters() if id(p) not in inside]
 
@@ -140,14 +140,14 @@ def build(
 
 
 def exact_twin(layer: Layer) -> Layer:
-    """A copy that computes in float64 by plain torch on the CPU, to look at the function."""
+    """Return a copy that computes in float64 by plain torch on the CPU, to look at the function."""
     twin = copy.deepcopy(layer).cpu().double().eval()
     twin.kernel = "reference"
     return twin
 
 
 def layer_gain(layer: Layer) -> float | None:
-    """The gain of an activation layer as it stands; None where it has none (softmax, glu)."""
+    """Return the gain of an activation layer; None where it has none (softmax, glu)."""
     if not layer.is_elementwise:
         return None
     twin = exact_twin(layer)

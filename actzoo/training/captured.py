@@ -30,7 +30,7 @@ class Captured:
 
 
 def carried(function: Callable[..., Any], name: str, *, strict: bool) -> Captured:
-    """What a function carries.
+    """Return what a function carries.
 
     Args:
         function: The function.
@@ -84,7 +84,7 @@ def _text(value: Any) -> str | None:
 
 
 def _parts(value: Any) -> Iterator[tuple[str, Any]]:
-    """The values that one value holds, each with a name."""
+    """Yield the values that one value holds, each with a name."""
     if isinstance(value, functools.partial):
         yield from (("of", value.func), ("args", value.args), ("keywords", value.keywords))
     elif isinstance(value, MethodType):
@@ -110,11 +110,11 @@ def _parts(value: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _numbered(values: Any, word: str) -> Iterator[tuple[str, Any]]:
-    """Values with names made of a word and their number."""
+    """Yield values with names made of a word and their number."""
     return ((f"{word} {number}", value) for number, value in enumerate(values))
 
 
 def _is_plain_code(value: Any) -> bool:
-    """Whether nothing is missing where nothing was found: code, or an empty container."""
+    """Return whether nothing is missing where nothing was found: code, or an empty container."""
     code = (FunctionType, BuiltinFunctionType, dict, list, tuple, set, frozenset)
     return isinstance(value, code) or type(value).__module__.split(".")[0] == "torch"

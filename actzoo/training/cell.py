@@ -71,7 +71,7 @@ def _output(
     here: dict[str, Any],
     started: float,
 ) -> CellOutput:
-    """Test, look at the layers and gather."""
+    """Return test, look at the layers and gather."""
     # Its losses may be inf, and are stored as null: a failure would let tuning see them.
     objective = setup.task.objective
     measured = setup.measure(setup.task.test)
@@ -117,7 +117,7 @@ def _output(
 
 
 def _check_weights(setup: Setup) -> None:
-    """What the loss of the last batch was too early to show."""
+    """Check the weights after the last step, which no loss has shown."""
     for name, value in setup.built.model.named_parameters():
         if not value.isfinite().all():
             raise DivergedError(f"the last steps of training diverged: {name} is not finite")
@@ -135,7 +135,7 @@ class _Before:
         self.health = diagnostics.layer_health(*setup.looked_at)
 
     def with_end(self, setup: Setup, n: int) -> LayerResult:
-        """A layer (from 0) before and after training."""
+        """Return a layer (from 0) before and after training."""
         layer = setup.built.layers[n]
         return LayerResult(
             name=f"A{n + 1}",
@@ -150,7 +150,7 @@ class _Before:
 
 
 def _learned(layer: Layer) -> list[dict[str, Any]]:
-    """What each member has learnt of its own; the mean where there is one for each channel."""
+    """Return what each member has learnt; the mean where there is one for each channel."""
     return [
         {
             name: (value.mean(dim=0) if m.activation.learnable[name] == "channel" else value)

@@ -33,7 +33,7 @@ State = dict[str, Any]
 
 
 def read(path: Path, key: str) -> tuple[dict[str, Any], bytes]:
-    """A checkpoint's first line and its state, still packed.
+    """Return a checkpoint's first line and its state, still packed.
 
     Raises:
         StoreError: It is torn, of another format, or of another cell.
@@ -74,7 +74,7 @@ class Checkpoint:
         self._last = time.monotonic()
 
     def load(self, machine: dict[str, Any], device: torch.device) -> State | None:
-        """The state to go on from, on this device; None to begin.
+        """Return the state to go on from, on this device; None to begin.
 
         A state from another machine, version or commit is refused: a result belongs to
         one environment.
@@ -121,7 +121,7 @@ class Checkpoint:
 
 
 def _same_machine(path: Path, there: dict[str, Any], here: dict[str, Any]) -> None:
-    """What changes no number, a library for tables or figures, may be another one."""
+    """Check that the machine is the same; what changes no number may differ."""
     before, now = ({**in_words(m), "kernel": str(m.get("kernel"))} for m in (there, here))
     for what, was, is_now in differences(before, now, (*MADE_WITH, "kernel")):
         raise StoreError(

@@ -53,7 +53,7 @@ def _recording(layers: tuple[Layer, ...]) -> Iterator[list[Tensor]]:
 def pre_activations(
     built: Built, objective: Objective, probe: Examples, autocast: torch.autocast
 ) -> tuple[list[Tensor], list[Tensor]]:
-    """Each layer's input for a probe batch, and the gradient of the loss with respect to it.
+    """Return each layer's input for a probe batch, and the gradient of the loss with respect to it.
 
     Runs in evaluation mode and leaves no gradients and no changed mode behind.
     """
@@ -77,7 +77,7 @@ def gradient_norms(
 
 
 def _norm_of_one(g: Tensor) -> float:
-    """The norm of one example's gradient, root mean square over the examples."""
+    """Return the norm of one example's gradient, root mean square over the examples."""
     # Double precision on the CPU: not every device has it. One by one: many times as fast
     # as a copy of them all in double precision.
     norms = [torch.linalg.vector_norm(one, dtype=torch.float64) for one in g.cpu()]
@@ -85,7 +85,7 @@ def _norm_of_one(g: Tensor) -> float:
 
 
 def slope(layer: Layer, z: Tensor) -> Tensor:
-    """A'(z), elementwise."""
+    """Return a'(z), elementwise."""
     z = z.detach().requires_grad_()
     with torch.enable_grad():
         a = layer(z)
@@ -120,12 +120,12 @@ def layer_health(
 
 @torch.no_grad()
 def curve(function: Callable[[Tensor], Tensor], x: Tensor, channels: int) -> NDArray[np.float64]:
-    """A function's values at x, averaged over the channels where they differ."""
+    """Return a function's values at x, averaged over the channels where they differ."""
     return function(x.unsqueeze(1).expand(-1, channels)).cpu().double().mean(dim=1).numpy()
 
 
 def curves(built: Built, prefix: str = "") -> dict[str, NDArray[np.float64]]:
-    """A of each layer on each range: `A1_on_3` has POINTS values on [-3, 3].
+    """Return a of each layer on each range: `A1_on_3` has POINTS values on [-3, 3].
 
     A layer that is not elementwise has no such curve: its values are nan.
     """
@@ -143,7 +143,7 @@ def curves(built: Built, prefix: str = "") -> dict[str, NDArray[np.float64]]:
 
 
 def histograms(inputs: list[Tensor]) -> dict[str, NDArray[np.float64]]:
-    """Shares of each layer's inputs in BINS equal bins of each range; the rest lies outside."""
+    """Return shares of each layer's inputs in BINS equal bins of each range."""
     stored = {}
     for number, z in enumerate(inputs, start=1):
         flat = z.float().flatten().cpu()
@@ -155,7 +155,7 @@ def histograms(inputs: list[Tensor]) -> dict[str, NDArray[np.float64]]:
 
 @torch.no_grad()
 def shares(layer: Layer) -> dict[str, list[float]]:
-    """Each term's share of Σ |Pᵢ fᵢ(x)| at |x| = 1, 10, 100, over both signs.
+    """Return each term's share of Σ |Pᵢ fᵢ(x)| at |x| = 1, 10, 100, over both signs.
 
     Empty for a mixture with a member that is not elementwise.
     """

@@ -66,7 +66,7 @@ class Fingerprint:
 
 
 def of_activation(activation: Activation, registry: Registry) -> Fingerprint:
-    """The fingerprint of a function.
+    """Return the fingerprint of a function.
 
     Raises:
         UsageError: It was made in Python from a callable without source.
@@ -109,7 +109,7 @@ def _fingerprint(
     whole: Mapping[str, Path],
     values: Iterable[str] = (),
 ) -> Fingerprint:
-    """The fingerprint of what begins in some modules.
+    """Return the fingerprint of what begins in some modules.
 
     Args:
         name: As in the spec.
@@ -135,7 +135,7 @@ def _fingerprint(
 
 
 def _definition(activation: Activation) -> str:
-    """Formula, then what else decides the function, in one line."""
+    """Return formula, then what else decides the function, in one line."""
     parts = [activation.formula or activation.latex or ""]
     for key, value in sorted(activation.parameters.items()):
         scope = activation.learnable.get(key)
@@ -146,13 +146,13 @@ def _definition(activation: Activation) -> str:
 
 
 def _declared(activation: Activation) -> list[Any]:
-    """The functions that it was declared with."""
+    """Return the functions that it was declared with."""
     derivative = activation.derivative.declared  # type: ignore[attr-defined]
     return [f for f in (activation.fn, derivative, activation.training_fn) if f is not None]
 
 
 def _carried(activation: Activation) -> Captured:
-    """What the functions given in Python carry; a module or file is where the rest comes from."""
+    """Return what functions given in Python carry; the rest comes from a module or file."""
     strict = not is_reference(activation.name)
     found = [carried(f, activation.name, strict=strict) for f in _declared(activation)]
     values = [value for one in found for value in one.values]
@@ -160,7 +160,7 @@ def _carried(activation: Activation) -> Captured:
 
 
 def _places(functions: Iterable[Any]) -> list[Place]:
-    """The modules that define functions; none for torch's own, whose version is recorded."""
+    """Return the modules that define functions; none for torch's own, whose version is recorded."""
     places = []
     for function in functions:
         if not _is_torchs_own(function):
@@ -204,7 +204,7 @@ def _is_torchs_own(function: Any) -> bool:
 
 
 def _code_of(origin: Origin) -> tuple[list[Place], dict[str, Path]]:
-    """Where a plugin begins, and all files of its package, whoever imports them."""
+    """Return where a plugin begins, and all files of its package, whoever imports them."""
     module = sys.modules[origin.module]
     if origin.distribution == GROUP:
         return [], {origin.module: Path(str(module.__file__))}
@@ -220,7 +220,7 @@ def _code_of(origin: Origin) -> tuple[list[Place], dict[str, Path]]:
 
 
 def _digest(files: Mapping[str, Path], read_again: Collection[str] = ()) -> str:
-    """One digest over the contents of files by name, whatever folder they lie in.
+    """Return one digest over the contents of files by name, whatever folder they lie in.
 
     Args:
         files: The files.
@@ -239,7 +239,7 @@ def _digest(files: Mapping[str, Path], read_again: Collection[str] = ()) -> str:
 
 
 def _loaded() -> dict[str, ModuleSpec]:
-    """The modules of this process by their file; not those that are read again when they change."""
+    """Return the modules of this process by their file, without those that are read again."""
     found = {}
     for module in list(sys.modules.values()):
         spec = getattr(module, "__dict__", {}).get("__spec__")
@@ -260,7 +260,7 @@ def _refuse_if_changed(what: str, spec: Any, digest: str, old: str) -> None:
 
 
 def of_task(dataset: Dataset, task: Task, registry: Registry) -> Fingerprint:
-    """The fingerprint of a task: its bytes, and the code of its objective where it is not ours."""
+    """Return the fingerprint of a task: its bytes, and the code of its own objective."""
     origin = registry.origin(dataset)
     own = "file" if file_kind(dataset.name) else "python"
     provider = f"{origin.distribution} {origin.version}" if origin else own
@@ -291,7 +291,7 @@ def _refuse_without_source(name: str, functions: Iterable[Any]) -> None:
 
 
 def of_rule(rule: Rule, registry: Registry) -> Fingerprint:
-    """The fingerprint of a rule: its formula, and the code of its functions.
+    """Return the fingerprint of a rule: its formula, and the code of its functions.
 
     Raises:
         UsageError: It was made in Python from a callable that has no source.
@@ -323,7 +323,7 @@ def _digest_of_file(path: str) -> str:
 
 
 def of_model(model: Model, options: Mapping[str, Any], registry: Registry) -> Fingerprint:
-    """The fingerprint of a model with its options.
+    """Return the fingerprint of a model with its options.
 
     Raises:
         UsageError: It was made in Python from a callable that has no source.

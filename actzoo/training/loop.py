@@ -46,20 +46,20 @@ class Batches:
         return math.ceil(len(self.index) / self.size)
 
     def order(self, phase: int, epoch: int) -> tuple[Tensor, ...]:
-        """The index batches of one epoch, drawn on the CPU whatever the device."""
+        """Return the index batches of one epoch, drawn on the CPU whatever the device."""
         shuffled = torch.randperm(len(self.index), generator=generator(self.seed(phase, epoch)))
         return torch.split(self.index[shuffled.to(self.index.device)], self.size)
 
 
 def trainable(built: Built, phase: Phase) -> list[nn.Parameter]:
-    """What trains in a phase; empty if nothing can, and the phase is then skipped."""
+    """Return what trains in a phase; empty if nothing can, and the phase is then skipped."""
     network = [*built.network_parameters(), *built.activation_parameters()]
     mixture = [w for m in built.mixtures if len(m.members) > 1 for w in (m.w,)]
     return {"network": network, "mixture": mixture, "all": [*network, *mixture]}[phase.trains]
 
 
 def make_optimizer(built: Built, phase: Phase) -> torch.optim.Optimizer:
-    """A fresh optimiser for a phase. Only the network's own weights may decay."""
+    """Return a fresh optimiser for a phase. Only the network's own weights may decay."""
     chosen = {id(p) for p in trainable(built, phase)}
     decays = [p for p in built.network_parameters() if id(p) in chosen]
     own = {id(p) for p in decays}
@@ -108,7 +108,7 @@ def prepare_phase(mixtures: Sequence[Mixture], phase: Phase) -> None:
 def make_schedule(
     optimizer: torch.optim.Optimizer, phase: Phase, steps: int
 ) -> torch.optim.lr_scheduler.LRScheduler:
-    """The learning rate over a phase, as a scheduler stepped after each batch."""
+    """Return the learning rate over a phase, as a scheduler stepped after each batch."""
     if phase.schedule == "cosine":
         return torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=max(1, steps))
     return torch.optim.lr_scheduler.ConstantLR(optimizer, factor=1.0)
@@ -123,7 +123,7 @@ def train_epoch(
     schedule: torch.optim.lr_scheduler.LRScheduler,
     autocast: torch.autocast,
 ) -> tuple[float, float]:
-    """One pass over the training examples.
+    """Return one pass over the training examples.
 
     The losses stay on the device until the end, so that a GPU is never waited for.
 

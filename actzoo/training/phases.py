@@ -197,12 +197,12 @@ def _layers(setup: Setup) -> list[LayerEpoch]:
 
 
 def weights(layer: Layer) -> list[float]:
-    """The raw weights of a layer by term; their means where each channel has its own."""
+    """Return the raw weights of a layer by term; their means where each channel has its own."""
     return _by_term(layer.weights.detach())
 
 
 def proportions(layer: Layer) -> list[float]:
-    """The proportions of a layer by term; their means where each channel has its own."""
+    """Return the proportions of a layer by term; their means where each channel has its own."""
     return _by_term(layer.proportions.detach())
 
 

@@ -75,7 +75,7 @@ class Phase:
                 object.__setattr__(self, name, float(getattr(self, name)))
 
     def to_json(self) -> dict[str, Any]:
-        """The phase as a plain dict; what older cells do not name is left out where not used."""
+        """Return the phase as a plain dict, without newer fields that are not used."""
         parts = asdict(self)
         return {name: v for name, v in parts.items() if name not in _NEWER or v != _NEWER[name]}
 

@@ -12,7 +12,7 @@ import torch
 
 
 def stream_seed(seed: int, dataset: str, model: str, name: str) -> int:
-    """A 63-bit seed from (seed, dataset, model, stream name), and never from the set.
+    """Return a 63-bit seed from (seed, dataset, model, stream name), and never from the set.
 
     So all sets of one seed share initial network weights and batch order, which is what
     makes their results pairs.
@@ -22,13 +22,13 @@ def stream_seed(seed: int, dataset: str, model: str, name: str) -> int:
 
 
 def generator(seed: int) -> torch.Generator:
-    """A CPU generator; drawing on the CPU gives the same numbers for every device."""
+    """Return a CPU generator; drawing on the CPU gives the same numbers for every device."""
     return torch.Generator("cpu").manual_seed(seed)
 
 
 @contextmanager
 def seeded(seed: int, device: torch.device | None = None) -> Iterator[None]:
-    """The global generators of torch, NumPy and Python at this seed inside the block.
+    """Yield the global generators of torch, NumPy and Python at this seed inside the block.
 
     Outside they are as if nothing had been drawn.
 

@@ -75,7 +75,7 @@ class Setup:
         return seeded(self.stream(name), self.device)
 
     def measure(self, examples: Examples) -> Measured:
-        """The objective's quantities of each example, on the CPU."""
+        """Return the objective's quantities of each example, on the CPU."""
         there = Examples(*(part.to(self.device) for part in examples))
         return measure(self.built, self.task.objective, there, self.batches.prepare, self.autocast)
 
@@ -86,7 +86,7 @@ class Setup:
 
 
 def stream_of(spec: CellSpec) -> Callable[[str], int]:
-    """The seed of each purpose of a cell by its name."""
+    """Return the seed of each purpose of a cell by its name."""
     # Where a file lies does not matter: a copy of it elsewhere trains alike.
     file = file_kind(spec.dataset)
     dataset = f"{file}:{Path(spec.dataset).name}" if file else _unqualified(spec.dataset)
@@ -94,7 +94,7 @@ def stream_of(spec: CellSpec) -> Callable[[str], int]:
 
 
 def _unqualified(name: str) -> str:
-    """A name without its distribution: `digits` draws alike when a plugin has a `digits`, too."""
+    """Return a name without its distribution: `digits` draws alike beside a plugin's `digits`."""
     base, bracket, options = name.partition("(")
     return f"{base.rpartition(':')[2]}{bracket}{options}"
 

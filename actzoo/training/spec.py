@@ -124,7 +124,7 @@ class CellSpec:
         return f"{text} ({self.control})" if self.control else text
 
     def to_json(self) -> dict[str, Any]:
-        """The canonical form: plain JSON values."""
+        """Return the canonical form: plain JSON values."""
         parts: dict[str, Any] = json.loads(json.dumps(msgspec.to_builtins(self)))
         parts["fingerprints"] = [print_.to_json() for print_ in self.fingerprints]
         parts["protocol"] = [phase.to_json() for phase in self.protocol]
@@ -137,7 +137,7 @@ class CellSpec:
 
     @classmethod
     def from_json(cls, parts: dict[str, Any]) -> CellSpec:
-        """The spec back from its canonical form."""
+        """Return the spec back from its canonical form."""
         values = {k: v for k, v in parts.items() if k != "format"}
         values["members"] = tuple(values["members"])
         values["protocol"] = tuple(Phase(**phase) for phase in values["protocol"])
@@ -153,6 +153,6 @@ class CellSpec:
 
 
 def key_of(parts: dict[str, Any]) -> str:
-    """The key of a canonical form, of whatever format."""
+    """Return the key of a canonical form, of whatever format."""
     text = json.dumps(parts, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -30,7 +30,7 @@ LANES = 32 * WARPS
 
 
 def absent() -> str:
-    """ "" or why the kernel cannot run on this machine."""
+    """Return "" or why the kernel cannot run on this machine."""
     if importlib.util.find_spec("triton") is None:
         return "triton is not installed; it comes with PyTorch's builds for CUDA"
     if not torch.cuda.is_available():
@@ -41,7 +41,7 @@ def absent() -> str:
 
 
 def refusal(activation: Activation) -> str:
-    """ "" or why this activation cannot be in a table on CUDA.
+    """Return "" or why this activation cannot be in a table on CUDA.
 
     Elements outside the table are computed there from the formula, so there must be one.
     """
@@ -51,7 +51,7 @@ def refusal(activation: Activation) -> str:
 def forward(
     x: Tensor, y: Tensor, weights: Tensor, values: Tensor, activations: Sequence[Activation]
 ) -> None:
-    """Writes Σ weights[i] fᵢ(x) into y.
+    """Write Σ weights[i] fᵢ(x) into y.
 
     Args:
         x: Shape (n,), dense; float32, bfloat16 or float16.
@@ -95,7 +95,7 @@ def backward(
     slopes: Tensor,
     activations: Sequence[Activation],
 ) -> None:
-    """Writes grad·A'(x) into grad_x and Σ grad fᵢ(x) into grad_weights, each unless None.
+    """Write grad·A'(x) into grad_x and Σ grad fᵢ(x) into grad_weights, each unless None.
 
     Args:
         grad: Shape (n,), dense, float32, bfloat16 or float16: the gradient of A(x).
@@ -158,7 +158,7 @@ def backward(
 
 
 def _mixed(weights: Tensor, tables: Tensor) -> Tensor:
-    """The mixture's table, summed in float64 and then rounded."""
+    """Return the mixture's table, summed in float64 and then rounded."""
     return (weights.double()[:, None, None] * tables).sum(0).float()
 
 

@@ -73,7 +73,7 @@ _POINTS = 96
 
 
 def bounds(dtype: torch.dtype) -> tuple[float, float]:
-    """How far values and slopes may be off for x of a dtype.
+    """Return how far values and slopes may be off for x of a dtype.
 
     In 16 bits that is an eighth and a quarter of the rounding that follows.
     """
@@ -184,7 +184,7 @@ def _is_enough(found: Table) -> bool:
 @functools.lru_cache(maxsize=4096)
 @neutral()
 def _on(activation: Activation, dtype: torch.dtype, grid: Grid) -> Table:
-    """The table on a grid, built once; for x of 16 bits that of float32 must be sound too."""
+    """Return the table on a grid, built once; for 16-bit x the float32 one must be sound too."""
     started = time.perf_counter()
     value = slope = _Fitted(torch.zeros(DEGREE + 1, COLUMNS).double(), math.nan, "")
     flat, at_knots = False, torch.zeros(1, COLUMNS).double()
@@ -219,7 +219,7 @@ class _Fitted(NamedTuple):
 
 
 def _unfit(activation: Activation) -> str:
-    """Why a function cannot be tabulated whatever its values are."""
+    """Return why a function cannot be tabulated whatever its values are."""
     if activation.kind != "elementwise":
         return f"it is {activation.kind}"
     if activation.learnable:
@@ -228,24 +228,24 @@ def _unfit(activation: Activation) -> str:
 
 
 def _nodes(count: int) -> Tensor:
-    """Chebyshev's nodes on (0, 1)."""
+    """Return chebyshev's nodes on (0, 1)."""
     k = torch.arange(count, dtype=torch.float64)
     return 0.5 - 0.5 * torch.cos(torch.pi * (k + 0.5) / count)
 
 
 def _places(share: Tensor, grid: Grid = UNITS) -> Tensor:
-    """x at each share of each column's interval: (len(share), 32)."""
+    """Return x at each share of each column's interval: (len(share), 32)."""
     size = (grid.begins + share.double().unsqueeze(1) * grid.widths) / 2**grid.shift
     return torch.cat([size, -size], dim=1)
 
 
 def _at(of: Function, x: Tensor) -> Tensor:
-    """A function in float64, as its declaration computes it."""
+    """Return a function in float64, as its declaration computes it."""
     return of(x.double().flatten()).view_as(x).double()
 
 
 def _at_knots(of: Function, grid: Grid) -> Tensor:
-    """The function at the knot of each column, (1, 32)."""
+    """Return the function at the knot of each column, (1, 32)."""
     knots = _places(torch.zeros(1, dtype=torch.float64), grid)
     knots[0, INTERVALS] = 0.0  # minus zero is looked up on the side of x >= 0
     return _at(of, knots)
@@ -270,7 +270,7 @@ def _fit(of: Function, grid: Grid, bound: float, flat: bool, what: str) -> _Fitt
 
 
 def _polynomials(of: Function, grid: Grid, degree: int, at_knots: Tensor, bound: float) -> Tensor:
-    """Coefficients of powers of the share, exact at the knots where it is smooth."""
+    """Return coefficients of powers of the share, exact at the knots where it is smooth."""
     rows = _interpolate(_at(of, _places(_nodes(degree + 1), grid)), _nodes(degree + 1))
     smooth = (rows[0] - at_knots[0]).abs() < bound / 4
     rows[0, smooth] = at_knots[0, smooth]
@@ -284,7 +284,7 @@ def _polynomials(of: Function, grid: Grid, degree: int, at_knots: Tensor, bound:
 
 
 def _is_flat(activation: Activation, grid: Grid) -> bool:
-    """Whether in float32 f has the same value from the last interval on, and no slope."""
+    """Return whether in float32 f has the same value from the last interval on, and no slope."""
     far = 2.0 ** torch.linspace(0, 120, 121, dtype=torch.float64)
     start = float(grid.begins[-1]) / 2**grid.shift
     sizes = torch.cat([torch.linspace(start, 2 * start, 257).double(), start * far])
@@ -297,26 +297,26 @@ def _is_flat(activation: Activation, grid: Grid) -> bool:
 
 
 def _nodes_beside_0(degree: int) -> Tensor:
-    """The Chebyshev nodes, of an interval a little longer, of which the first lies at 0."""
+    """Return the Chebyshev nodes, of an interval a little longer, of which the first lies at 0."""
     nodes = _nodes(degree + 1)
     return ((nodes - nodes[0]) / (1 - nodes[0]))[1:]
 
 
 def _interpolate(at_nodes: Tensor, nodes: Tensor) -> Tensor:
-    """Coefficients of 1, u, u², ... from values at nodes in (0, 1)."""
+    """Return coefficients of 1, u, u², ... from values at nodes in (0, 1)."""
     powers = nodes.unsqueeze(1) ** torch.arange(len(nodes), dtype=torch.float64)
     solved: Tensor = torch.linalg.solve(powers, at_nodes)
     return solved
 
 
 def _through(at_0: Tensor, at_nodes: Tensor, nodes: Tensor) -> Tensor:
-    """Coefficients that are exact at u = 0: the rest is fitted to (f(u) - f(0)) / u."""
+    """Return coefficients that are exact at u = 0: the rest is fitted to (f(u) - f(0)) / u."""
     rest = _interpolate((at_nodes - at_0) / nodes.unsqueeze(1), nodes)
     return torch.cat([at_0.unsqueeze(0), rest])
 
 
 def _horner(coefficients: Tensor, u: Tensor) -> Tensor:
-    """The polynomials at u, (n, 32), in the coefficients' dtype and without fused steps.
+    """Return the polynomials at u, (n, 32), in the coefficients' dtype and without fused steps.
 
     That is the least exact of the ways in which a kernel may compute them.
     """
@@ -354,7 +354,7 @@ def _certify(
 
 @functools.lru_cache(maxsize=4096)
 def _off_the_formula(activation: Activation) -> str:
-    """Whether the float64 function that was fitted is the declared formula, by proven digits."""
+    """Return whether the fitted float64 function is the declared formula, by proven digits."""
     if activation.formula is None:
         return ""
     x = _places(torch.tensor([0.1, 0.3, 0.6, 0.9], dtype=torch.float64)).flatten()

@@ -306,7 +306,7 @@ def _sizes(x: Tensor, **others: Tensor | None) -> str:
 
 
 def _pools() -> Iterator[tuple[c_void_p, ...]]:
-    """The entry points of the OpenMP library that torch is linked with, if it has these.
+    """Yield the entry points of the OpenMP library that torch is linked with, if it has these.
 
     Looked up as torch's own calls were resolved: what is global in this process first (a
     preloaded library, then torch's), then what libtorch_cpu depends on.
@@ -325,7 +325,7 @@ def _pools() -> Iterator[tuple[c_void_p, ...]]:
 
 @cache
 def find(name: str) -> tuple[Native | None, str]:
-    """The library of this dotted name; or None, and in one line why and what to do about it."""
+    """Return the library of this name; or None, and in one line why and what to do."""
     again = "install actzoo again with a C compiler (gcc or clang) on the PATH"
     spec = find_spec(name)
     if spec is None or spec.origin is None:
@@ -341,10 +341,10 @@ def find(name: str) -> tuple[Native | None, str]:
 
 
 def load() -> Native | None:
-    """The library, or None if it is absent; looked for once."""
+    """Return the library, or None if it is absent; looked for once."""
     return find(LIBRARY)[0]
 
 
 def absent() -> str:
-    """Why load() is None and what to do about it, in one line; "" if it is not None."""
+    """Return why load() is None and what to do about it, in one line; "" if it is not None."""
     return find(LIBRARY)[1]

@@ -27,7 +27,7 @@ class Window(NamedTuple):
     ceil: bool
 
     def out(self, height: int, width: int) -> tuple[int, int]:
-        """How many windows an image has, down and across."""
+        """Return how many windows an image has, down and across."""
         if self.ceil:
             return -(-height // self.rows), -(-width // self.columns)
         return height // self.rows, width // self.columns
@@ -48,26 +48,26 @@ class Pooled(NamedTuple):
 
 
 def memory_format(x: Tensor) -> torch.memory_format:
-    """How a dense x of four dimensions lies: contiguous or channels-last."""
+    """Return how a dense x of four dimensions lies: contiguous or channels-last."""
     return torch.contiguous_format if x.is_contiguous() else torch.channels_last
 
 
 def empty_result(x: Tensor, window: Window, dtype: torch.dtype) -> Tensor:
-    """A tensor of the pooling's shape and x's layout."""
+    """Return a tensor of the pooling's shape and x's layout."""
     n, c, h, w = x.shape
     shape = (n, c, *window.out(h, w))
     return torch.empty(shape, dtype=dtype, device="cpu", memory_format=memory_format(x))
 
 
 def shape_of(x_shape: torch.Size, layout: torch.memory_format, window: Window) -> PoolShape:
-    """How an x of this shape and layout and its windows lie in memory."""
+    """Return how an x of this shape and layout and its windows lie in memory."""
     n, c, h, w = x_shape
     lies = (n, h, w, c) if layout == torch.channels_last else (n * c, h, w, 1)
     return PoolShape(*lies, *window.out(h, w), (window.rows, window.columns))
 
 
 def forward(tables: Tables, x: Tensor, window: Window, weights: Tensor) -> Pooled:
-    """Σ weights[i] fᵢ(x) and its largest value in each window.
+    """Return Σ weights[i] fᵢ(x) and its largest value in each window.
 
     Args:
         tables: Of the functions.
@@ -97,7 +97,7 @@ def forward(tables: Tables, x: Tensor, window: Window, weights: Tensor) -> Poole
 
 
 def unpool(grad: Tensor, places: Tensor, x_shape: torch.Size, window: Window) -> Tensor:
-    """The gradient of x from that of the winners, which is dense and laid out like places."""
+    """Return the gradient of x from that of the winners, which is dense, like places."""
     layout = memory_format(places)
     shape = shape_of(x_shape, layout, window)
     h, w = x_shape[2:]
@@ -110,7 +110,7 @@ def unpool(grad: Tensor, places: Tensor, x_shape: torch.Size, window: Window) ->
 
 
 def _taps(shape: PoolShape, outputs: Tensor) -> tuple[Tensor, Tensor]:
-    """Places in x of the elements of some windows (m, taps), and which lie in the image."""
+    """Return places in x of the elements of some windows (m, taps), and which lie in the image."""
     _, height, width, channels, out_height, out_width = shape.sizes
     rows, columns = shape.window
     point, channel = outputs // channels, outputs % channels
@@ -124,7 +124,7 @@ def _taps(shape: PoolShape, outputs: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _values(tables: Tables, x: Tensor, weights: Tensor) -> Tensor:
-    """The values at some x, by the table inside it and by the functions outside."""
+    """Return the values at some x, by the table inside it and by the functions outside."""
     inside = x.float().abs() < 16  # not so of nan
     values = torch.empty_like(x)
     held = x[inside]
@@ -138,7 +138,7 @@ def _values(tables: Tables, x: Tensor, weights: Tensor) -> Tensor:
 
 
 def _winner(values: Tensor, there: Tensor) -> Tensor:
-    """Which of each row wins, as torch has it: the last nan, else the first of the largest."""
+    """Return which of each row wins, as in torch: the last nan, else the first largest."""
     order = torch.arange(values.shape[1], device="cpu").expand_as(values)
     nan = values.isnan() & there
     comparable = torch.where(there & ~nan, values, -torch.inf)

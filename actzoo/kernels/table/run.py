@@ -70,7 +70,7 @@ def refusal(activation: Activation, request: Request) -> str:
 @functools.cache
 @neutral()
 def is_one_operator(activation: Activation) -> bool:
-    """Whether autograd sees one operator of torch in a function, or none, and it chooses nothing.
+    """Return whether a function is at most one operator for autograd and chooses nothing.
 
     A `torch.where` is one operator for autograd, but what it chooses by is computed too.
     """
@@ -98,7 +98,7 @@ def grid(activation: Activation, request: Request) -> Grid:
 
 @functools.lru_cache(maxsize=1024)
 def _shared(activations: tuple[Activation, ...], dtype: torch.dtype) -> Grid | None:
-    """The grid that suits most functions of a set; None for one alone."""
+    """Return the grid that suits most functions of a set; None for one alone."""
     with_table = [a for a in activations if not table(a, dtype).refused]
     if len(with_table) < 2:
         return None
@@ -124,7 +124,7 @@ def prepare(activations: tuple[Activation, ...], request: Request) -> Tables:
 
 
 def flat(x: Tensor) -> Tensor:
-    """A dense tensor as one dimension, in the order of its memory."""
+    """Return a dense tensor as one dimension, in the order of its memory."""
     return x.as_strided((x.numel(),), (1,))
 
 

@@ -101,7 +101,7 @@ class _Printer:
         return self.assign(f"tl.full(x.shape, {text}, tl.float64)")
 
     def add(self, slope: str, other: str) -> str:
-        """A sum of two slopes, "" being 0."""
+        """Return a sum of two slopes, "" being 0."""
         return self.assign(f"{slope} + {other}") if slope and other else slope or other
 
     def minus(self, slope: str) -> str:
@@ -111,7 +111,7 @@ class _Printer:
         return slope and self.assign(f"{slope} * {factor}")
 
     def build(self, node: Node) -> tuple[str, str]:
-        """The names of the value and of the slope, "" for a slope of 0."""
+        """Return the names of the value and of the slope, "" for a slope of 0."""
         fixed = constant(node)
         if fixed is not None:
             return self.number(fixed), ""
@@ -180,7 +180,7 @@ class _Printer:
         return value, self.add(through_base, self.times(dv, growth))
 
     def raised(self, u: str, exponent: float) -> str:
-        """A fixed power; whole ones by multiplication."""
+        """Return a fixed power; whole ones by multiplication."""
         if exponent < 0:
             return self.assign(f"1.0 / {self.raised(u, -exponent)}")
         if not exponent.is_integer():
@@ -200,7 +200,7 @@ def _values(parts: Sequence[tuple[str, str]]) -> list[str]:
 
 @functools.lru_cache(maxsize=1024)
 def refusal(activation: Activation) -> str:
-    """ "" or why no exact function can be printed for this activation."""
+    """Return "" or why no exact function can be printed for this activation."""
     if activation.kind != "elementwise":
         return f"{activation.name} is {activation.kind}"
     if activation.learnable:
@@ -215,7 +215,7 @@ def refusal(activation: Activation) -> str:
 
 
 def _breakdown(activation: Activation) -> str:
-    """Whether the formula in float64 is no number, or not the function, far from 0."""
+    """Return whether the formula in float64 is no number, or not the function, far from 0."""
     far = 2.0 ** torch.linspace(4, 127.99, 600, dtype=torch.float64, device="cpu")
     x = torch.cat((far, -far)).float().double()
     formula = activation.parsed().torch_function()
@@ -237,7 +237,7 @@ def _breakdown(activation: Activation) -> str:
 
 @functools.lru_cache(maxsize=1024)
 def _member(activation: Activation) -> str:
-    """The body of the function that gives value and slope of x, a float64 tensor."""
+    """Return the body of the function that gives value and slope of x, a float64 tensor."""
     values: dict[str, Fraction | Sequence[Fraction]] = {
         name: [Fraction(float(v)) for v in value]
         if isinstance(value, tuple)
@@ -261,7 +261,7 @@ def _member(activation: Activation) -> str:
 
 
 def source(activations: Sequence[Activation]) -> str:
-    """A module whose `member(pointers, mask, i)` gives value and slope of the i-th at x.
+    """Return a module whose `member(pointers, mask, i)` gives value and slope of the i-th at x.
 
     Each branch reads x for itself. With x at hand before them, the compiler would compute there
     what the branches share, all of it, and run out of registers.
@@ -282,7 +282,7 @@ def source(activations: Sequence[Activation]) -> str:
 
 @functools.lru_cache(maxsize=256)
 def member(activations: tuple[Activation, ...]) -> Any:
-    """`member` of `source(activations)` as a Triton function."""
+    """Return `member` of `source(activations)` as a Triton function."""
     return _load(source(activations))
 
 

@@ -19,7 +19,7 @@ ROWS = tl.constexpr(10)
 
 @triton.jit
 def _locate(x):
-    """Whether |x| < 16, the column of its interval, and how far into the interval it lies."""
+    """Find whether |x| < 16, the column of its interval, and how far into it x lies."""
     size = tl.abs(x)
     inside = size < 16.0
     size = tl.where(inside, size, 0.0)
@@ -38,7 +38,7 @@ def _polynomial(table_ptr, column, u):
 
 @triton.jit
 def forward(x_ptr, y_ptr, values_ptr, flags_ptr, n, BLOCK: tl.constexpr):
-    """y = A(x) where |x| < 16; flags[block] says whether anything else is in it."""
+    """Write y = A(x) where |x| < 16; flags[block] says whether anything else is in it."""
     block = tl.program_id(0).to(tl.int64)
     offsets = block * BLOCK + tl.arange(0, BLOCK)
     mask = offsets < n
@@ -62,7 +62,7 @@ def backward(
     k,
     BLOCK: tl.constexpr,
 ):
-    """grad_x = grad A'(x) and, for each function, the block's sum of grad f(x), where |x| < 16.
+    """Write grad_x = grad A'(x) and the block's sums of grad f(x), where |x| < 16.
 
     What is not wanted is None. `partial` is (k, blocks), `values` (k, 10, 32).
     """
@@ -92,7 +92,7 @@ def backward(
 
 @triton.jit
 def _outside(x_ptr, offsets, n):
-    """Which elements are not |x| < 16, and whether there are any."""
+    """Find which elements are not |x| < 16, and whether there are any."""
     x = tl.load(x_ptr + offsets, mask=offsets < n, other=0.0).to(tl.float32)
     outside = ~(tl.abs(x) < 16.0)
     return outside, tl.max(outside.to(tl.int32), 0) != 0
@@ -118,7 +118,7 @@ def exact_forward(
     GROUP: tl.constexpr,
     LANES: tl.constexpr,
 ):
-    """y = A(x) where not |x| < 16, by the formulas of the members, in the flagged blocks.
+    """Write y = A(x) where not |x| < 16, by the formulas, in the flagged blocks.
 
     `member(pointers, mask, i)` reads x and gives value and slope of the i-th function.
     """
@@ -152,7 +152,7 @@ def exact_backward(
     GROUP: tl.constexpr,
     LANES: tl.constexpr,
 ):
-    """The same for `backward`: it writes grad_x and adds to the block's sums."""
+    """Write grad_x in the flagged blocks, and add to the blocks' sums."""
     first = tl.program_id(0).to(tl.int64) * GROUP
     for block in range(first, tl.minimum(first + GROUP, blocks)):
         if tl.load(flags_ptr + block) != 0:

@@ -57,7 +57,7 @@ class Figures:
     def of(
         self, kind: str, group: Group | None = None, mixture: Variant | None = None
     ) -> list[str]:
-        """The figures of a kind, of all tasks without a group; none where nothing is to draw."""
+        """Return the figures of a kind, of all tasks without a group; none without any."""
         return self.paths.get(_place(kind, group, mixture), [])
 
     @property
@@ -153,7 +153,7 @@ def write_figures(
 
 
 def mixtures_to_draw(group: Group) -> tuple[Variant, ...]:
-    """The mixtures whose layers are drawn: all but controls, or of many the best and the worst."""
+    """Return the mixtures to draw: all but controls, or of many the best and the worst."""
     mixtures = tuple(mixture for mixture in group.mixtures if not mixture.control)
     if len(mixtures) <= overview.MANY:
         return mixtures
@@ -194,7 +194,7 @@ def _of_group(group: Group, comparisons: list[Comparison], figures: Figures) -> 
 def _of_many(
     group: Group, comparisons: list[Comparison], trained: list[Variant], figures: Figures
 ) -> None:
-    """One figure of training, one of gradients, however many sets there are."""
+    """Draw one figure of training and one of gradients, however many sets there are."""
     out = overview.drawn_out(group, comparisons, trained)
     losses = training.collect_training(trained)
     figures.write(partial(overview.draw_overview, losses, out, group.objective), "training", group)

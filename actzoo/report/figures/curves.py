@@ -59,7 +59,7 @@ class RangeCurve(NamedTuple):
 
 
 def layer_curves(variant: Variant, number: int, half: float) -> Band:
-    """A of a layer (from 1) on [-half, half], over the seeds."""
+    """Return a of a layer (from 1) on [-half, half], over the seeds."""
     lines = np.array([cell.arrays[f"A{number}_on_{half:g}"] for cell in variant.done])
     return Band(np.linspace(-half, half, lines.shape[1]), lines)
 
@@ -72,7 +72,7 @@ def inside(variant: Variant, number: int, half: float) -> Floats:
 
 
 def starting_curve(variant: Variant, number: int, half: float) -> Floats | None:
-    """A of a layer before training, mean over the seeds; None where it was not stored."""
+    """Return a of a layer before training, mean over the seeds; None where it was not stored."""
     name = f"start_A{number}_on_{half:g}"
     lines = [cell.arrays[name] for cell in variant.done if name in cell.arrays]
     if not lines:
@@ -94,7 +94,7 @@ def collect_curves(variant: Variant) -> list[Curve]:
 
 
 def draw_curves(curves: Sequence[Curve], seeds: int) -> Figure:
-    """One panel a layer."""
+    """Return one panel a layer."""
     columns = columns_for(len(curves))
     lines = -(-len(curves) // columns)
     figure = new(0.6 + 2.15 * lines)
@@ -152,7 +152,7 @@ def collect_reach(variant: Variant) -> dict[int, list[RangeCurve]]:
 
 
 def draw_reach(panels: dict[int, list[RangeCurve]]) -> Figure:
-    """A column a range: the curves above, below them what arrives, a strip a layer."""
+    """Return a column a range: the curves above, below them what arrives, a strip a layer."""
     layers = len(next(iter(panels.values())))
     figure = new(3.3 + 0.56 * layers)
     grid = figure.subplots(

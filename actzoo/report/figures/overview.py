@@ -32,7 +32,7 @@ MANY = 8
 def drawn_out(
     group: Group, comparisons: Sequence[Comparison], among: Sequence[Variant]
 ) -> dict[str, str]:
-    """What to say of the sets to draw out, by their names: the best, the worst, the baseline.
+    """Return the sets to draw out, by their names: the best, the worst, the baseline.
 
     Args:
         group: The group.

@@ -41,7 +41,7 @@ class Dots(NamedTuple):
 
 
 def collect_scores(group: Group, comparisons: Sequence[Comparison]) -> list[Dots]:
-    """One row a set, in the order of the report."""
+    """Return one row a set, in the order of the report."""
     rows = []
     for c in comparisons:
         v = c.variant
@@ -52,7 +52,7 @@ def collect_scores(group: Group, comparisons: Sequence[Comparison]) -> list[Dots
 
 
 def draw_scores(rows: Sequence[Dots], baseline: str, metric: Metric) -> Figure:
-    """Two panels: scores on the left, difference to the baseline on the right."""
+    """Return two panels: scores on the left, difference to the baseline on the right."""
     names = [_name(row.name) for row in rows]
     inches = WIDE if len(rows) <= FEW else NARROW
     units = [max(1.0, LINE * (name.count("\n") + 1) / inches) for name in names]
@@ -82,7 +82,7 @@ def draw_scores(rows: Sequence[Dots], baseline: str, metric: Metric) -> Figure:
 
 
 def _name(text: str) -> str:
-    """A row's name: the set on lines of some width, then what is missing of it."""
+    """Return a row's name: the set on lines of some width, then what is missing of it."""
     name, line, missing = text.partition("\n")
     return label(name, 30) + line + missing
 

@@ -91,17 +91,17 @@ def _letters() -> frozenset[int]:
 
 
 def drawn(name: object) -> str:
-    """A name as a figure can draw it: what the font lacks is shown by its number."""
+    """Return a name as a figure can draw it: what the font lacks is shown by its number."""
     return "".join(c if ord(c) in _letters() else coded(c) for c in visible(name))
 
 
 def label(name: object, width: int = 40) -> str:
-    """A name as a figure can draw it, on lines of that width."""
+    """Return a name as a figure can draw it, on lines of that width."""
     return "\n".join(textwrap.wrap(drawn(name), width)) or " "
 
 
 def new(height: float) -> Figure:
-    """An empty figure of the common width."""
+    """Return an empty figure of the common width."""
     return Figure(figsize=(WIDTH, height), layout="constrained")
 
 
@@ -121,7 +121,7 @@ def line_style(number: int) -> dict[str, Any]:
 
 
 def draw_band(axes: Axes, band: Band, *, label: str = "", **style: Any) -> None:
-    """A mean line over its band."""
+    """Draw a mean line over its band."""
     axes.fill_between(
         band.x, band.low, band.high, color=style.get("color"), alpha=0.18, linewidth=0
     )
@@ -162,7 +162,7 @@ def shade(axes: Axes, phases: Sequence[Span], trained: Floats, *, named: bool = 
 
 
 def log_scale(axes: Axes, low: float, high: float) -> None:
-    """A logarithmic y axis over those values, with plain numbers on it: 0.1, 0.2, 0.5, 1."""
+    """Make the y axis logarithmic, with plain numbers on it: 0.1, 0.2, 0.5, 1."""
     axes.set_yscale("log")
     room = max((high / low) ** 0.05, 1.05)
     axes.set_ylim(low / room, high * room)
@@ -173,7 +173,7 @@ def log_scale(axes: Axes, low: float, high: float) -> None:
 
 
 def _plain(value: float) -> str:
-    """0.05 as it is, 0.00001 as a power of ten."""
+    """Return 0.05 as it is, 0.00001 as a power of ten."""
     if 1e-4 < value < 1e5:
         return f"{value:g}"
     digits, exponent = f"{value:e}".split("e")
@@ -182,13 +182,13 @@ def _plain(value: float) -> str:
 
 
 def columns_for(panels: int, most: int = 4) -> int:
-    """How many panels beside each other: as few lines as possible, as even as possible."""
+    """Return how many panels beside each other: as few lines as possible, as even as possible."""
     lines = -(-panels // most)
     return -(-panels // lines)
 
 
 def chosen(count: int, most: int = 8) -> list[int]:
-    """Which layers to draw, from 0: all, or the first, the last and some evenly between."""
+    """Return which layers to draw, from 0: all, or the first, the last and some evenly between."""
     if count <= most:
         return list(range(count))
     return sorted({round(i * (count - 1) / (most - 1)) for i in range(most)})

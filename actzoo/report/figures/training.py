@@ -68,12 +68,12 @@ class Proportions(NamedTuple):
 
 
 def trained(group: Group) -> list[Variant]:
-    """The sets of which a cell is done and has a history."""
+    """Return the sets of which a cell is done and has a history."""
     return [v for v in group.variants if v.done and v.done[0].history]
 
 
 def figures_of(panels: Sequence[Panel]) -> Iterator[tuple[Panel, ...]]:
-    """As many panels together as fit beside each other, the same number in each figure."""
+    """Yield as many panels together as fit beside each other, the same number in each figure."""
     columns = columns_for(len(panels)) if panels else 1
     for first in range(0, len(panels), columns):
         yield tuple(panels[first : first + columns])
@@ -93,7 +93,7 @@ def collect_training(variants: Sequence[Variant]) -> list[TrainingCurves]:
 def draw_training(
     panels: Sequence[TrainingCurves], everyone: Sequence[TrainingCurves], objective: StoredObjective
 ) -> Figure:
-    """A column a set: loss above, score below.
+    """Return a column a set: loss above, score below.
 
     Args:
         panels: What to draw.
@@ -126,7 +126,7 @@ def draw_training(
 
 
 def reach(bands: Sequence[Band]) -> tuple[float, float]:
-    """The least and the largest value of some bands."""
+    """Return the least and the largest value of some bands."""
     return (
         min(float(np.nanmin(band.lines)) for band in bands),
         max(float(np.nanmax(band.lines)) for band in bands),
@@ -158,7 +158,7 @@ def _gradient_at_start(layer: int, result: CellResult) -> float | None:
 
 
 def draw_gradients(panels: Sequence[Gradients], everyone: Sequence[Gradients]) -> Figure:
-    """A column a set, a line a layer, on a logarithmic scale that all sets share."""
+    """Return a column a set, a line a layer, on a logarithmic scale that all sets share."""
     figure = new(2.75)
     columns = columns_for(len(everyone))
     grid = figure.subplots(1, columns, sharex=True, sharey=True, squeeze=False)
@@ -181,7 +181,7 @@ def draw_gradients(panels: Sequence[Gradients], everyone: Sequence[Gradients]) -
 
 
 def collect_proportions(variant: Variant) -> list[Proportions]:
-    """P of a mixture along the epochs, layer by layer; the smallest of many are left out."""
+    """Return P of a mixture along the epochs, layer by layer; the smallest of many are left out."""
     ends = variant.numbers(lambda r: [layer.P for layer in r.layers]).mean(axis=0)
     largest = np.argsort(-ends.max(axis=0), kind="stable")[:MOST_LINES]
     found = []
@@ -204,12 +204,12 @@ def _proportion_at_start(layer: int, member: int, result: CellResult) -> float:
 
 
 def mixture_phases(variant: Variant) -> list[Span]:
-    """The phases in which P moves."""
+    """Return the phases in which P moves."""
     return [s for s in spans(variant.protocol) if s.trains in ("mixture", "all")]
 
 
 def draw_proportions(panels: Sequence[Proportions], phases: Sequence[Span]) -> Figure:
-    """A panel a layer, a line a function; only the phases in which P moves are shown."""
+    """Return a panel a layer, a line a function; only the phases in which P moves are shown."""
     columns = columns_for(len(panels))
     lines = -(-len(panels) // columns)
     figure = new(0.75 + 1.95 * lines)

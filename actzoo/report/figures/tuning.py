@@ -64,7 +64,7 @@ class Panel(NamedTuple):
 
 
 def collect_sensitivity(pairs: Pairs) -> list[Panel]:
-    """One panel a hyper-parameter; each value with the best of the others beside it."""
+    """Return one panel a hyper-parameter; each value with the best of the others beside it."""
     panels = []
     for name in pairs[0][1].setting if pairs else ():
         values = list(dict.fromkeys(o.setting[name] for o in pairs[0][1].outcomes))
@@ -88,7 +88,7 @@ def _best(tuned: Tuned, name: str, value: Value) -> float:
 
 
 def figures_of(panels: Sequence[Panel]) -> Iterator[list[Panel]]:
-    """As many sets together as have a colour of their own."""
+    """Yield as many sets together as have a colour of their own."""
     for first in range(0, len(panels[0].lines) if panels else 0, MOST_LINES):
         yield [p._replace(lines=p.lines[first : first + MOST_LINES]) for p in panels]
 
@@ -99,7 +99,7 @@ def draw_sensitivity(
     metric: Metric,
     out: Mapping[str, str] | None = None,
 ) -> Figure:
-    """A panel a hyper-parameter, a line a set, a ring around what the set runs with.
+    """Return a panel a hyper-parameter, a line a set, a ring around what the set runs with.
 
     Args:
         panels: What to draw.

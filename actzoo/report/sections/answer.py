@@ -27,7 +27,7 @@ from actzoo.training.controls import CONTROLS
 
 
 def _table(group: Group, comparisons: Sequence[Comparison]) -> str:
-    """Every set beside the baseline."""
+    """Return every set beside the baseline."""
     rows = []
     metric, decimals, baseline = group.metric, group.decimals, group.baseline
     for c in comparisons:
@@ -60,7 +60,7 @@ def _table(group: Group, comparisons: Sequence[Comparison]) -> str:
 
 
 def _headline(comparisons: Sequence[Comparison], baseline: Variant) -> str:
-    """The answer of one group in a sentence or two."""
+    """Return the answer of one group in a sentence or two."""
     seeds = max(len(c.variant.cells) for c in comparisons)
     others = [c for c in comparisons if c.variant is not baseline]
     winner = [c for c in comparisons if c.best]
@@ -90,7 +90,7 @@ def _headline(comparisons: Sequence[Comparison], baseline: Variant) -> str:
 
 
 def _fairness(study: Study) -> list[str]:
-    """What makes the comparison fair, as far as the store bears it out."""
+    """Return what makes the comparison fair, as far as the store bears it out."""
     lines = []
     plain = [[v for v in g.variants if v.done and not v.control] for g in study.groups]
     counts = [{network_updates(v) for v in variants} for variants in plain if variants]
@@ -120,7 +120,7 @@ def _fairness(study: Study) -> list[str]:
 
 
 def _first_weights(study: Study) -> str:
-    """What the networks of one seed have in common before training."""
+    """Return what the networks of one seed have in common before training."""
     own = "the draws of the network's first weights"
     if study.run.weight_init == "gain":
         return f"{own}, scaled by each set's gain,"
@@ -136,7 +136,7 @@ def _first_weights(study: Study) -> str:
 
 
 def _failures(study: Study) -> str:
-    """Every cell without a result, with the reason; "" where there is none."""
+    """Return every cell without a result, with the reason; "" where there is none."""
     rows = [
         (
             markdown(g.name),
@@ -154,7 +154,7 @@ def _failures(study: Study) -> str:
 
 
 def _cautions(study: Study) -> list[str]:
-    """What the datasets want said of themselves."""
+    """Return what the datasets want said of themselves."""
     return [
         f"**{markdown(name)}: {markdown(about['caution'])}.**"
         for name, about in {g.name: g.about for g in study.groups}.items()

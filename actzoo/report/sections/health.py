@@ -37,7 +37,7 @@ def _table(group: Group) -> str:
 
 
 def _health_at(variant: Variant, when: int) -> Floats:
-    """Dead, saturated and gradient of each layer, mean over the seeds."""
+    """Return dead, saturated and gradient of each layer, mean over the seeds."""
     values = variant.numbers(
         lambda r: [[n.dead, n.saturated, n.gradient] for n in r.health[when].layers]
     )
@@ -46,7 +46,7 @@ def _health_at(variant: Variant, when: int) -> Floats:
 
 
 def _vanishing(group: Group) -> str:
-    """Which sets' gradients differ most between first and last layer, in a sentence."""
+    """Return which sets' gradients differ most between first and last layer, in a sentence."""
     worst = ("", 1.0)
     for variant in group.variants:
         if variant.done and variant.layers > 1:

@@ -12,7 +12,7 @@ from actzoo.report.view import Group, Variant
 
 
 def learned(group: Group) -> str:
-    """Each learnable parameter of each layer after training; "" where nothing learns.
+    """Return each learnable parameter of each layer after training; "" where nothing learns.
 
     A parameter with one value for each channel stands for their mean; a vector is told by how
     many values it has.

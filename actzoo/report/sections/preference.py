@@ -67,7 +67,7 @@ class Preference(NamedTuple):
 def preferences(
     study: Study, members: tuple[str, ...], model: str, control: str = ""
 ) -> list[Preference]:
-    """P of a mixture, group by group."""
+    """Return P of a mixture, group by group."""
     found = []
     for group in study.groups:
         for variant in group.mixtures:
@@ -79,7 +79,7 @@ def preferences(
 
 
 def table_1(found: list[Preference]) -> str:
-    """The paper's Table 1: P by dataset, layer and function, with where it started."""
+    """Return the paper's Table 1: P by dataset, layer and function, with where it started."""
     members = found[0].variant.terms
     if len(members) > SIDE_BY_SIDE:
         return _long_table(found)
@@ -162,7 +162,7 @@ def _distance(theirs: float, ours: Floats) -> str:
 
 
 def equations(p: Preference) -> str:
-    """A_1, A_2 ... with the mean P, as the paper's (11)-(19), in LaTeX.
+    """Return a_1, A_2 ... with the mean P, as the paper's (11)-(19), in LaTeX.
 
     Of a rule that is no weighted sum of the functions, the mean P of its terms.
     """
@@ -185,7 +185,7 @@ def equations(p: Preference) -> str:
 
 
 def functions(mixture: Variant) -> str:
-    """What f_1, f_2 ... are, in LaTeX: as they were when the cells ran, not as they are now."""
+    """Return what f_1, f_2 ... are, in LaTeX: as they were when the cells ran."""
     definitions = [found.definition for found in mixture.results[0].spec.fingerprints]
     both = itertools.zip_longest(mixture.members, definitions[: len(mixture.members)], fillvalue="")
     lines = [
@@ -196,7 +196,7 @@ def functions(mixture: Variant) -> str:
 
 
 def _written_out(definition: str) -> str:
-    """` = ...` from a stored definition: a formula or LaTeX, then the parameters' values."""
+    """Return ` = ...` from a stored definition: a formula or LaTeX, then the parameters' values."""
     trains = " per " in definition
     head, *rest = (part.partition(" per ")[0] for part in one_line(definition).split("; "))
     if not head:
@@ -221,7 +221,7 @@ def _written_out(definition: str) -> str:
 
 
 def chosen(study: Study) -> list[list[Preference]]:
-    """The preferences of each mixture in each model, group by group."""
+    """Return the preferences of each mixture in each model, group by group."""
     found = (
         preferences(study, members, model, control)
         for model in study.run.models

@@ -22,7 +22,7 @@ LISTED = 20
 
 
 def protocol(study: Study) -> str:
-    """The phases."""
+    """Return the phases."""
     rows = []
     for number, phase in enumerate(study.run.protocol, start=1):
         values = {
@@ -39,7 +39,7 @@ def protocol(study: Study) -> str:
 
 
 def _tuned(run: Run, phase: Phase) -> set[str]:
-    """The fields of a phase that were chosen for each set."""
+    """Return the fields of a phase that were chosen for each set."""
     return {
         field
         for name, values in run.grid.items()
@@ -51,7 +51,7 @@ def _tuned(run: Run, phase: Phase) -> set[str]:
 
 
 def settings(study: Study) -> str:
-    """What was asked for."""
+    """Return what was asked for."""
     run = study.run
     start = {
         "equal": "w starts at 1 each, so that every P starts at 1 over the number of functions",
@@ -76,7 +76,7 @@ def settings(study: Study) -> str:
 
 
 def _taken(study: Study) -> str:
-    """How many training examples were taken, by dataset where that differs."""
+    """Return how many training examples were taken, by dataset where that differs."""
     taken = {
         n: "all" if limit is None else f"{limit:,}, stratified" for n, limit in study.limits.items()
     }
@@ -87,7 +87,7 @@ def _taken(study: Study) -> str:
 
 
 def _sources(study: Study) -> list[tuple[str, str]]:
-    """What functions and networks import, and what of them no fingerprint covers."""
+    """Return what functions and networks import, and what of them no fingerprint covers."""
     rows = []
     for field, what in (("imports", "imported by"), ("not_covered", "not covered in")):
         said = {
@@ -127,12 +127,12 @@ def _weight_init(study: Study) -> str:
 
 
 def total_seconds(study: Study) -> float:
-    """The time of all cells that are done."""
+    """Return the time of all cells that are done."""
     return sum(result.seconds.total for result in study.results)
 
 
 def datasets(study: Study) -> str:
-    """What the store says of the datasets."""
+    """Return what the store says of the datasets."""
     groups = {g.name: g for g in study.groups}
     rows = []
     for name, group in groups.items():
@@ -165,7 +165,7 @@ def datasets(study: Study) -> str:
 
 
 def environments(study: Study) -> tuple[str, list[str]]:
-    """The table of what the cells ran on, and the rows in which they differ."""
+    """Return the table of what the cells ran on, and the rows in which they differ."""
     flats = [made(result) for result in study.results]
     names = list(dict.fromkeys(name for flat in flats for name in flat))
     rows, differing = [], []
@@ -184,7 +184,7 @@ def environments(study: Study) -> tuple[str, list[str]]:
 
 
 def caveats(study: Study) -> list[str]:
-    """What this run cannot tell."""
+    """Return what this run cannot tell."""
     run = study.run
     lines = [
         f"{listed(list(run.grid))} {'was' if len(run.grid) == 1 else 'were'} chosen for every set "

@@ -21,12 +21,12 @@ from actzoo.tasks.objective import Metric
 
 
 def ok(variant: Variant) -> str:
-    """`2 of 3`: how many cells of a set are done."""
+    """Return `2 of 3`: how many cells of a set are done."""
     return f"{len(variant.done)} of {len(variant.cells)}"
 
 
 def _table(group: Group, comparisons: Sequence[Comparison]) -> str:
-    """Score, loss, size and time of every set, and its cost where that was measured."""
+    """Return score, loss, size and time of every set, and its cost where that was measured."""
     measured = costs(group)
     others, unit = group.objective.metrics[1:], group.objective.unit
     rows = []
@@ -68,14 +68,14 @@ def _table(group: Group, comparisons: Sequence[Comparison]) -> str:
 
 
 def _of_metric(variant: Variant, metric: Metric) -> str:
-    """A metric beside the score, over the seeds."""
+    """Return a metric beside the score, over the seeds."""
     values = variant.numbers(lambda result: result.test.metrics[metric.name])
     values = values[np.isfinite(values)]
     return with_half(t_interval(values), decimals_for(metric, values))
 
 
 def network_updates(variant: Variant) -> int:
-    """How many optimiser steps the network's own weights took in one cell."""
+    """Return how many optimiser steps the network's own weights took in one cell."""
     result = variant.results[0]
     steps = math.ceil(result.train_examples / result.spec.batch_size)
     return steps * sum(row.trains != "mixture" for row in variant.done[0].history)

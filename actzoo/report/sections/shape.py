@@ -18,7 +18,7 @@ from actzoo.report.view import Floats, Group, Variant
 
 
 def bend_table(variant: Variant) -> str:
-    """h1, h2, h2/h1 and R² of each layer."""
+    """Return h1, h2, h2/h1 and R² of each layer."""
     rows = []
     for n in range(1, variant.layers + 1):
         found = [bend(cell, n) for cell in variant.done]
@@ -30,7 +30,7 @@ def bend_table(variant: Variant) -> str:
 
 
 def share_table(variant: Variant) -> str:
-    """Each term's share of Σ |Pᵢ fᵢ(x)| at each size of x, and what arrives beyond it."""
+    """Return each term's share of Σ |Pᵢ fᵢ(x)| at each size of x, and what arrives beyond it."""
     members = variant.terms
     wide = len(members) <= SIDE_BY_SIDE
     rows = []
@@ -49,12 +49,12 @@ def share_table(variant: Variant) -> str:
 
 
 def sizes(variant: Variant) -> list[str]:
-    """The sizes of x for which shares are stored, as the store writes them."""
+    """Return the sizes of x for which shares are stored, as the store writes them."""
     return list(variant.results[0].layers[0].shares)
 
 
 def mean_shares(variant: Variant, layer: int, size: str) -> Floats:
-    """Shares of the functions in a layer (from 0), mean over the seeds."""
+    """Return shares of the functions in a layer (from 0), mean over the seeds."""
     shares: Floats = variant.numbers(lambda r: r.layers[layer].shares[size]).mean(axis=0)
     return shares
 
@@ -67,7 +67,7 @@ def beyond(variant: Variant, layer: int, size: str) -> float:
 
 
 def loudest(variant: Variant) -> str:
-    """Which function drowns the others, and whether any input gets there, in two sentences."""
+    """Return which function is largest, and whether any input gets there, in two sentences."""
     largest = sizes(variant)[-1]
     first: dict[str, list[int]] = {}
     for n in range(variant.layers):

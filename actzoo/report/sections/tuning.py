@@ -52,7 +52,7 @@ def render(found: Tunings) -> str:
 
 
 def method(study: Study) -> str:
-    """How the choice was made, in a paragraph."""
+    """Return how the choice was made, in a paragraph."""
     run = study.run
     values = [f"{code(name)} ({', '.join(map(_said, v))})" for name, v in run.grid.items()]
     points = math.prod(len(v) for v in run.grid.values())
@@ -114,7 +114,7 @@ def _costs(outcomes: Sequence[Outcome]) -> tuple[int, int, str, int]:
 
 
 def _alike(pairs: Pairs) -> str:
-    """Whether all got the same budget."""
+    """Return whether all got the same budget."""
     costs = [_costs(tuned.outcomes) for _, tuned in pairs]
     if len({cells for cells, *_ in costs}) > 1:
         return "**The sets did not get the same number of tuning cells.**"
@@ -127,7 +127,7 @@ def _alike(pairs: Pairs) -> str:
 
 
 def _at_the_edge(pairs: Pairs) -> list[str]:
-    """Sets whose best value is the largest or least that was tried."""
+    """Return sets whose best value is the largest or least that was tried."""
     lines = []
     for name, values in _grid(pairs).items():
         if not all(isinstance(v, int | float) for v in values):
@@ -157,7 +157,7 @@ def _failed(pairs: Pairs) -> list[str]:
 
 
 def cautions(pairs: Pairs) -> list[str]:
-    """What to know of the choices of some sets."""
+    """Return what to know of the choices of some sets."""
     return [*_at_the_edge(pairs), *_failed(pairs)]
 
 

@@ -28,7 +28,7 @@ def _slurm(given: ExecutorOptions) -> Executor:
 
 @hookimpl
 def actzoo_executors() -> tuple[ExecutorPlugin, ...]:
-    """The built-in executors."""
+    """Return the built-in executors."""
     return (
         ExecutorPlugin(
             name="local", make=_local, description="processes on this machine", remote=False

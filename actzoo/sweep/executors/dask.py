@@ -23,7 +23,7 @@ CONNECT_SECONDS = 10
 
 
 def make(given: ExecutorOptions) -> Executor:
-    """A client of the scheduler at the address.
+    """Return a client of the scheduler at the address.
 
     Raises:
         UsageError: distributed is not installed, nobody answers, or a worker is unlike this
@@ -76,7 +76,7 @@ class DaskExecutor(Executor):
 
 
 def versions() -> dict[str, str]:
-    """What must be the same wherever cells of one run are computed."""
+    """Return what must be the same wherever cells of one run are computed."""
     plugins = {
         f"{origin.distribution}:{value.name}"
         for catalogue in (default().activations, default().datasets, default().models)

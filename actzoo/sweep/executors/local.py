@@ -29,7 +29,7 @@ TRIES = 2
 
 
 def make(given: ExecutorOptions) -> Executor:
-    """One process for each core that a cell's threads leave free, or for each GPU."""
+    """Return one process for each core that a cell's threads leave free, or for each GPU."""
     gpus = _gpus() if given.device == "cuda" else ()
     if given.workers is not None:
         workers = given.workers
@@ -135,7 +135,7 @@ class _Worker:
 
 
 def _serve(pipe: Connection, gpu: str | None) -> None:
-    """What a process does: one call after another, until the pipe ends."""
+    """Make one call after another, until the pipe ends."""
     if gpu is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = gpu  # before CUDA is first used here
     spare_torch()
@@ -157,7 +157,7 @@ def _serve(pipe: Connection, gpu: str | None) -> None:
 
 
 def _sendable(error: Exception) -> Exception:
-    """The exception, or what it says where it does not survive pickling."""
+    """Return the exception, or what it says where it does not survive pickling."""
     try:
         pickle.loads(pickle.dumps(error))
     except Exception:
@@ -187,7 +187,7 @@ def _cores() -> int:
 
 
 def _gpus() -> tuple[str, ...]:
-    """The GPUs this process may use, as CUDA_VISIBLE_DEVICES names them."""
+    """Return the GPUs this process may use, as CUDA_VISIBLE_DEVICES names them."""
     import torch
 
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")

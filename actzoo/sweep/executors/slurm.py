@@ -29,7 +29,7 @@ DEFAULTS = {"name": "actzoo", "timeout_min": 60}
 
 
 def make(given: ExecutorOptions) -> Executor:
-    """Jobs as the options say, their logs in `jobs/` in the output folder.
+    """Return jobs as the options say, their logs in `jobs/` in the output folder.
 
     Options are those of submitit's `AutoExecutor.update_parameters`; Slurm's own may leave
     out their prefix `slurm_`. `cluster=local` runs the jobs on this machine, for a trial.
@@ -165,7 +165,7 @@ class SlurmExecutor(Executor):
             self._under_way += new
 
     def _looked_at(self, sent: _Sent) -> bool:
-        """`_answered`; a job that submitit cannot follow counts as lost, not the watcher."""
+        """Return `_answered`; a job that submitit cannot follow counts as lost, not the watcher."""
         try:
             return self._answered(sent)
         except Exception as error:
@@ -173,7 +173,7 @@ class SlurmExecutor(Executor):
             return True
 
     def _answered(self, sent: _Sent) -> bool:
-        """Whether a job has ended; tells its future, or sends it again."""
+        """Return whether a job has ended; tells its future, or sends it again."""
         if _cancelled(sent.future):
             sent.job.cancel(check=False)
             return True
@@ -193,7 +193,7 @@ class SlurmExecutor(Executor):
 
 
 def _cancelled(future: Future[Any]) -> bool:
-    """Whether whoever asked has cancelled it; then it is told that this was heard."""
+    """Return whether whoever asked has cancelled it; then it is told that this was heard."""
     if future.cancelled():
         future.set_running_or_notify_cancel()
         return True
@@ -221,6 +221,6 @@ class _Resumable:
             return None, error
 
     def checkpoint(self, *call: Any) -> Any:
-        """What submitit queues in place of a call that it has to stop."""
+        """Return what submitit queues in place of a call that it has to stop."""
         helpers: Any = import_module("submitit.helpers")
         return helpers.DelayedSubmission(self, *call)

@@ -9,5 +9,5 @@ from actzoo import Suite, hookimpl
 
 @hookimpl
 def actzoo_suites() -> tuple[Suite, ...]:
-    """The built-in suites."""
+    """Return the built-in suites."""
     return tuple(map(Suite.from_toml, sorted(Path(__file__).parent.glob("*.toml"))))
