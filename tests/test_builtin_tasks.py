@@ -10,13 +10,15 @@ import torch
 from torch import nn
 
 import actzoo
-from actzoo import DataError, Task
+from actzoo import DataError, Examples, Task
 from actzoo.plugins import datasets
 from actzoo.plugins.registry import default
 from actzoo.report import write_report
 from actzoo.tasks import downloads, physics
 from actzoo.tasks.signals import image_task
 from actzoo.tasks.text import text_task
+from actzoo.training.build import build
+from actzoo.training.diagnostics import layer_health
 
 OURS = [d.name for d, origin in default().datasets.entries if d.name not in downloads.SOURCES]
 TABLES = ("breast_cancer", "diabetes", "friedman1")
@@ -212,6 +214,24 @@ def test_the_force_is_that_of_the_solution(tasks):
     x = tasks["poisson"].train.inputs.double()
     u, second = physics.laplacian(solved, x)
     assert torch.allclose(second.double(), -physics.FORCE * u.double(), atol=1e-4)
+
+
+@pytest.mark.parametrize("names", [*((n,) for n in actzoo.names()), ("relu", "tanh", "sin")])
+def test_every_function_has_the_derivatives_that_the_equation_takes(names, tasks):
+    task = tasks["poisson"]
+    x, y = (torch.cat([part[:24], part[-8:]]) for part in task.train)  # inside, and at the edge
+    model, options = default().model("coordinate_mlp(width=8)")
+    built = build(
+        model, options, [actzoo.get(n) for n in names], task.shape, task.outputs,
+        init="equal", kernel="auto", network_seed=0, mixture_seed=0,
+    )  # fmt: skip
+    task.objective.loss(built.model, x, y).backward()
+    for name, parameter in built.model.named_parameters():
+        assert parameter.grad is None or parameter.grad.isfinite().all(), name
+    health = layer_health(
+        built, task.objective, Examples(x, y), torch.autocast("cpu", enabled=False)
+    )
+    assert all(math.isfinite(layer.gradient) for layer in health)
 
 
 MODELS = {

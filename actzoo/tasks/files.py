@@ -115,8 +115,8 @@ def parsed(name: str) -> tuple[str, Path, dict[str, Any]]:
     for option, parameter in known.items():
         if parameter.default is parameter.empty and option not in options:
             raise DataError(
-                f"{name} does not say its {option}; expected {reader.usage(kind)}; in a shell "
-                f"within quotes"
+                f"{name} does not say its {option}; expected {reader.usage(kind)}, in quotes in a "
+                f"shell"
             )
         if options.get(option) == parameter.default:
             del options[option]
