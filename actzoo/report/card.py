@@ -61,6 +61,7 @@ class Against:
         better, worse, open: Tasks on which it is better, is worse, or no difference was shown.
         least: The smallest difference that could have been shown on each of those, in words.
         untested: Tasks on which it could not be tested.
+        tasks: How many tasks are in the test over all.
     """
 
     name: str
@@ -73,6 +74,7 @@ class Against:
     open: tuple[str, ...]
     least: tuple[str, ...]
     untested: tuple[str, ...]
+    tasks: int
 
 
 def against(study: Study, members: tuple[str, ...]) -> list[Against]:
@@ -88,10 +90,11 @@ def against(study: Study, members: tuple[str, ...]) -> list[Against]:
     order = [names for names, _ in study.run.variants()]
     rivals = [p for p in found.profiles if p.verdict != BASELINE]
     rivals.sort(key=lambda p: order.index((p.label,)) if (p.label,) in order else len(order))
-    return [_turned(p, turned) for p in rivals]
+    tasks = len(turned.groups) - len(found.left_out)
+    return [_turned(p, turned, tasks) for p in rivals]
 
 
-def _turned(profile: Profile, study: Study) -> Against:
+def _turned(profile: Profile, study: Study, tasks: int) -> Against:
     """Return a profile of the other function beside this one, seen from this one."""
     other_way = {"better": "worse", "worse": "better"}
     by_verdict: dict[str, list[str]] = {"better": [], "worse": [], NO_DIFFERENCE: [], "": []}
@@ -115,6 +118,7 @@ def _turned(profile: Profile, study: Study) -> Against:
         open=shown,
         least=tuple(least),
         untested=rest,
+        tasks=tasks,
     )
 
 
@@ -128,7 +132,7 @@ def render(report: SuiteReport, members: tuple[str, ...], facts: Facts) -> str:
         f"# Card of {name}",
         f"{code(str(facts.about['formula']))}" if facts.about.get("formula") else "",
         *(_missing(report)),
-        summary(name, facts, rivals, len(study.groups)),
+        summary(name, facts, rivals),
         picture,
         f"## Against {listed([code(r.name) for r in rivals])}" if rivals else "",
         _table(rivals, len(study.groups)) if rivals else "",
@@ -148,19 +152,21 @@ def render(report: SuiteReport, members: tuple[str, ...], facts: Facts) -> str:
     return joined(parts) + "\n"
 
 
-def summary(name: str, facts: Facts, rivals: Sequence[Against], tasks: int) -> str:
+def summary(name: str, facts: Facts, rivals: Sequence[Against]) -> str:
     """Return the card in a paragraph."""
-    sentences = []
+    clauses = []
     for verdict, words in (
-        ("better", f"Over the {plural(tasks, 'task')} together {name} is better than"),
+        ("better", "it is better than"),
         ("worse", "it is worse than"),
         (NO_DIFFERENCE, "no difference was shown from"),
     ):
-        some = [r for r in rivals if r.verdict == verdict]
+        some = [f"{code(r.name)} ({_numbers(r)})" for r in rivals if r.verdict == verdict]
         if some:
-            shown = [f"{code(r.name)} ({_numbers(r)})" for r in some]
-            text = f"{words} {listed(shown)}."
-            sentences.append(text if text.startswith("Over") else text[0].upper() + text[1:])
+            clauses.append(f"{words} {listed(some)}")
+    sentences = []
+    if clauses:
+        over = plural(max(rival.tasks for rival in rivals), "task")
+        sentences.append(f"Over {over} together {'; '.join(clauses)}.")
     rest = [f"{code(r.name)} ({r.verdict})" for r in rivals if math.isnan(r.adjusted_p)]
     if rest:
         sentences.append(f"Without a test: {listed(rest)}.")

@@ -20,6 +20,7 @@ from actzoo.report.card import against
 from actzoo.report.reading import read_study
 from actzoo.report.statistics import combined, holm, task_unit
 from actzoo.report.suite import SuiteReport
+from actzoo.report.text import ends, signed
 from actzoo.sweep.config import to_run
 from actzoo.sweep.rows import find_suite, refuse_twins, seconds_of, settings_of
 
@@ -234,7 +235,12 @@ def test_the_card_against_the_cells(folder: Path) -> None:
         assert rival.adjusted_p == pytest.approx(p)
         tasks = len(rival.better) + len(rival.worse) + len(rival.open) + len(rival.untested)
         assert tasks == 2
+    assert {rival.tasks for rival in found.values()} == {2}
     text = (folder / "card.md").read_text()
+    assert "Over 2 tasks together " in text
+    for rival in found.values():  # the verdict and its numbers are in the first paragraph
+        paragraph = next(line for line in text.splitlines() if line.startswith("Over 2 tasks"))
+        assert f"`{rival.name}` (gain {signed(rival.gain.mean)} {ends(rival.gain)}" in paragraph
     assert "It is `tanhexp` under another name." in text
     assert "4 failed" in text or "checks passed" in text
     assert "Against `relu`: " in text and "figures/profiles.png" in text
