@@ -82,8 +82,8 @@ def test_a_run_has_them_in_its_cells(tmp_path: Path) -> None:
     found = {}
     for rule in ("softmax", "softmax(temperature=0.5)", "softmax(temperature=0.5,entropy=1)"):
         actzoo.bench(
-            "relu,tanh", models="mlp(width=4)", rule=rule, epochs=4, limit=80, seeds=[0], init="random",
-            members=False, out=tmp_path / str(len(found)),
+            "relu,tanh", models="mlp(width=4)", rule=rule, epochs=4, limit=80, seeds=[0],
+            init="random", members=False, out=tmp_path / str(len(found)),
         )  # fmt: skip
         cells = read_study(tmp_path / str(len(found))).groups[0].mixtures[0].cells
         assert cells[0].result is not None
