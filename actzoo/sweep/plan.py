@@ -125,7 +125,7 @@ class Run:
     kernel: str = "auto"
     rule: str = RATIO.name
     rule_scope: Scope = "layer"
-    weights: Annotated[str, Meta(min_length=1, description="the path of a file")] | None = None
+    weights: Annotated[str, Meta(min_length=1, description="a path of a file")] | None = None
     grid: Annotated[Grid, Meta(description=_GRID)] = field(default_factory=dict)
     tune_seeds: Seeds = (1000, 1001)
 
