@@ -101,7 +101,7 @@ class Run:
         kernel: How activations are computed: "auto" or a kernel's name.
         rule: Name of the rule by which the members of sets are mixed.
         rule_scope: "layer" for one set of weights a layer, "channel" for one a channel.
-        weights: A file with the state dict that models of libraries start from.
+        weights: A file with the state dict that models of libraries start from; None for none.
         grid: Values to choose from for each set, by hyper-parameter (see `TUNABLE`); one
             value alone is set, not tuned.
         tune_seeds: The seeds that the choice is made on; none of `seeds`.
@@ -130,7 +130,7 @@ class Run:
     kernel: str = "auto"
     rule: str = RATIO.name
     rule_scope: Scope = "layer"
-    weights: str = ""
+    weights: Annotated[str, Meta(min_length=1, description="a path of a file")] | None = None
     grid: Annotated[Grid, Meta(description=_GRID)] = field(default_factory=dict)
     tune_seeds: Seeds = (1000, 1001)
 

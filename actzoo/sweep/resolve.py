@@ -188,7 +188,7 @@ def resolve(run: Run, given: Given | None = None, *, elsewhere: bool = False) ->
         run.settled(),
         datasets=tuple(_dataset_name(own(text), here.datasets) for text in run.datasets),
         models=tuple(_model_name(own(text), here.models, run.weights) for text in run.models),
-        weights="",  # they are an option of the models
+        weights=None,  # they are an option of the models
         rule=_rule_name(run.rule, here),
         device=str((device_elsewhere if elsewhere else pick_device)(run.device)),
         sets=tuple(tuple(name(n) for n in names) for names in run.sets),
@@ -205,7 +205,7 @@ def _dataset_name(text: str, given: Mapping[str, Dataset]) -> str:
     return default().found_by(datasets.find(text))
 
 
-def _model_name(text: str, given: Mapping[str, Model], weights: str = "") -> str:
+def _model_name(text: str, given: Mapping[str, Model], weights: str | None = None) -> str:
     """Return `MLP(depth=2)` as `mlp`: the model's name, and options that differ from its own."""
     if text in given and not weights:
         return text

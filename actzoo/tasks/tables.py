@@ -170,8 +170,8 @@ def _targets(name: str, column: pd.Series[Any], task: str) -> tuple[Tensor, int,
     return torch.from_numpy(labels.astype(np.int64)), len(values), note
 
 
+def load_breast_cancer(root: Path) -> Task:
     """Return scikit-learn's breast cancer table: whether a tumour is benign."""
-    """Return scikit-learn's breast cancer table: is a tumour benign?"""
     from sklearn.datasets import load_breast_cancer as load
 
     rows, target = load(return_X_y=True)
