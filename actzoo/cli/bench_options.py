@@ -98,7 +98,8 @@ GROUPS: Mapping[str, tuple[click.Option, ...]] = {
         ),
         _option(
             "--dataset", "datasets", multiple=True, metavar="NAMES",
-            help="Tasks, or npz:PATH for your own arrays [digits]. Repeatable.",
+            help="Tasks, or your own data: npz:FILE, images:FOLDER, 'csv:FILE?target=COLUMN', "
+            "text:FILE or image:FILE [digits]. Repeatable.",
         ),
         _option(
             "--model", "models", multiple=True, metavar="NAME",
