@@ -364,3 +364,26 @@ def test_a_warm_start_under_any_weighted_sum(old):
 def test_a_report_of_such_proportions(tiny_npz, tmp_path):
     actzoo.bench([MEMBERS], datasets=[f"npz:{tiny_npz}"], rule=LOOSE, out=tmp_path, **SMALL)
     write_report(tmp_path)
+
+
+@pytest.mark.parametrize("rule", [RATIO, SOFTMAX, LOOSE], ids=lambda rule: rule.name)
+@pytest.mark.parametrize(
+    ("options", "where", "setting"),
+    [
+        ({}, "Every w started", {RATIO: "w starts at 1 each", None: "at the same value"}),
+        (
+            {"init": "random", "controls": ["equal-start"]},
+            "Where all P are equal at the start, every w started",
+            {RATIO: "w starts uniform on", None: "every w is drawn"},
+        ),
+    ],
+    ids=["equal", "both"],
+)
+def test_a_report_says_how_w_started(rule, options, where, setting, tiny_npz, tmp_path):
+    more = {"members": False, "rule": rule, "out": tmp_path, **SMALL, **options}
+    actzoo.bench([MEMBERS], datasets=[f"npz:{tiny_npz}"], **more)
+    write_report(tmp_path)
+    text = (tmp_path / "report.md").read_text(encoding="utf-8")
+    assert where in text and ("it was drawn anew" in text) == bool(options)
+    assert ("All P started equal" in text) == (not options)
+    assert setting.get(rule, setting[None]) in text

@@ -103,8 +103,8 @@ GROUPS: Mapping[str, tuple[click.Option, ...]] = {
         ),
         _option(
             "--dataset", "datasets", multiple=True, metavar="NAMES",
-            help="Tasks, or your own files: npz:PATH, 'csv:PATH?target=NAME', text:PATH, "
-            "image:PATH, images:FOLDER [digits]. Repeatable.",
+            help="Tasks, or your own data: npz:FILE, images:FOLDER, 'csv:FILE?target=COLUMN', "
+            "text:FILE or image:FILE [digits]. Repeatable.",
         ),
         _option(
             "--model", "models", multiple=True, metavar="NAME",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -53,8 +54,8 @@ class Preference(NamedTuple):
 
     @property
     def started_equal(self) -> bool:
-        """Whether every P started at 1 over the number of functions."""
-        return bool(np.allclose(self.start, 1 / self.start.shape[2], atol=1e-6))
+        """Whether every P started the same, such as at 1 over the number of functions."""
+        return bool(np.allclose(self.start, self.start.flat[0], atol=1e-6))
 
     @property
     def followed(self) -> float:
@@ -89,7 +90,7 @@ def table_1(found: list[Preference]) -> str:
             markdown(p.group.name),
             f"A{n + 1}",
             *(_from(p.end[:, n, m], p.start[:, n, m], equal) for m in range(len(members))),
-            *([number(1 / len(members), 4)] if equal else []),
+            *([number(float(p.start.flat[0]), 4)] if equal else []),
             number(p.moved(n)),
             number(p.apart(n)),
         )
@@ -248,8 +249,11 @@ def collect(report: Report) -> Preferred | None:
 def render(found: Preferred) -> str:
     """Return it as markdown."""
     report, study = found.report, found.report.study
-    parts = [_introduction(study, found.choices[0][0].variant), _legend(report)]
-    if study.run.init == "equal":
+    starts = {
+        result.spec.init for some in found.choices for p in some for result in p.variant.results
+    }
+    parts = [_introduction(found.choices[0][0].variant, starts), _legend(report, starts)]
+    if starts == {"equal"}:
         parts.append(
             "All P started equal, so this run cannot tell how far the end depends on the start; "
             "`--mixture-init random` can."
@@ -284,11 +288,18 @@ def _mathematics(text: str) -> str:
     return f"```math\n{text}\n```"
 
 
-def _introduction(study: Study, variant: Variant) -> str:
-    rule, equal = variant.rule, study.run.init == "equal"
+def _introduction(variant: Variant, starts: Collection[str]) -> str:
+    """Return what the rule is and how w started: all "equal" or "random", or some so."""
+    rule, equal = variant.rule, "equal" in starts
+    others = (
+        " Elsewhere, as the tables show, it was drawn anew for each seed and layer."
+        if len(starts) > 1
+        else ""
+    )
+    every = "Where all P are equal at the start, every" if others else "Every"
     if rule.name == RATIO.name:
         start = (
-            "Every w started at 1, so every P started at 1 over the number of functions."
+            f"{every} w started at 1, so every P started at 1 over the number of functions.{others}"
             if equal
             else "Every w started uniform on (0, 1), drawn anew for each seed, layer and function."
         )
@@ -300,7 +311,7 @@ def _introduction(study: Study, variant: Variant) -> str:
     else:
         formula = f": ${rule.formula}$" if rule.formula else ""
         start = (
-            "Every w started at the same value."
+            f"{every} w started at the same value.{others}"
             if equal
             else "Every w was drawn anew for each seed, layer and term."
         )
@@ -316,8 +327,8 @@ def _introduction(study: Study, variant: Variant) -> str:
     return text
 
 
-def _legend(report: Report) -> str:
-    equal = report.study.run.init == "equal"
+def _legend(report: Report, starts: Collection[str]) -> str:
+    equal = set(starts) == {"equal"}
     after, over, apart = "", "", ""
     if not report.one_seed:
         after = ", mean ± standard deviation over the seeds"

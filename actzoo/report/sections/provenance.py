@@ -13,6 +13,7 @@ from actzoo.report.text import UNKNOWN, code, duration, listed, plural, signific
 from actzoo.report.unlike import Mixed, mixed
 from actzoo.report.view import Study
 from actzoo.results.provenance import made
+from actzoo.rules import RATIO
 from actzoo.sweep.grid import OF_PHASES, phase_with
 from actzoo.sweep.plan import Run
 from actzoo.training.protocol import Phase
@@ -53,10 +54,6 @@ def _tuned(run: Run, phase: Phase) -> set[str]:
 def settings(study: Study) -> str:
     """Return what was asked for."""
     run = study.run
-    start = {
-        "equal": "w starts at 1 each, so that every P starts at 1 over the number of functions",
-        "random": "w starts uniform on (0, 1), drawn for each seed, layer and function",
-    }[run.init]
     rows = [
         *_commands(study),
         ("seeds", ", ".join(map(str, run.seeds))),
@@ -65,7 +62,7 @@ def settings(study: Study) -> str:
         ("batch size", "tuned" if "batch_size" in run.grid else run.batch_size),
         (f"training {study.things}", _taken(study)),
         ("held out for validation", f"{100 * run.validation:g}% of the training {study.things}"),
-        ("mixture weights", start),
+        ("mixture weights", _mixture_init(study)),
         ("network weights", _weight_init(study)),
         ("precision", run.precision),
         *_sources(study),
@@ -77,8 +74,9 @@ def settings(study: Study) -> str:
 
 def _taken(study: Study) -> str:
     """Return how many training examples were taken, by dataset where that differs."""
+    how = "stratified" if study.things == "images" else "stratified where classes exist"
     taken = {
-        n: "all" if limit is None else f"{limit:,}, stratified" for n, limit in study.limits.items()
+        n: "all" if limit is None else f"{limit:,}, {how}" for n, limit in study.limits.items()
     }
     if len(set(taken.values())) == 1:
         return next(iter(taken.values()))
@@ -113,6 +111,19 @@ def _commands(study: Study) -> list[tuple[str, str]]:
         )
         for source in study.sources
     ]
+
+
+def _mixture_init(study: Study) -> str:
+    run = study.run
+    if "init" in run.grid:
+        return "their start is tuned"
+    if run.init == "equal":
+        if run.rule != RATIO.name:
+            return "every w starts at the same value, that of the rule"
+        return "w starts at 1 each, so that every P starts at 1 over the number of functions"
+    if run.rule != RATIO.name:
+        return "every w is drawn for each seed, layer and term"
+    return "w starts uniform on (0, 1), drawn for each seed, layer and function"
 
 
 def _weight_init(study: Study) -> str:
