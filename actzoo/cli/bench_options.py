@@ -125,7 +125,7 @@ GROUPS: Mapping[str, tuple[click.Option, ...]] = {
         _option(
             "--control", multiple=True, metavar="NAMES",
             help="Also run sets that differ in one thing: equal-epochs, frozen, joint, joint-long, "
-            "equal-start, shuffled, w-only (ten starts of w), or none [none]. Repeatable.",
+            "equal-start, shuffled, w-scale, w-only (ten starts of w), or none [none]. Repeatable.",
         ),
     ),
     "How to train": (

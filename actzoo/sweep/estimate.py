@@ -70,7 +70,14 @@ def seconds_of(
     kinds: dict[CellSpec, list[CellSpec]] = {}
     for cell in cells:
         alike = replace(
-            cell, seed=0, protocol=(), control="", init="equal", weight_init="default", w_start=0
+            cell,
+            seed=0,
+            protocol=(),
+            control="",
+            init="equal",
+            weight_init="default",
+            w_start=0,
+            w_scale=1.0,
         )
         kinds.setdefault(alike, []).append(cell)
     found: dict[str, float] = {}

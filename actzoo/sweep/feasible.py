@@ -12,10 +12,12 @@ from torch import nn
 from actzoo.errors import ActzooError, DataError, UsageError
 from actzoo.models.model import Model
 from actzoo.plugins.registry import default
+from actzoo.rules import Rule
 from actzoo.sweep.plan import Run
 from actzoo.sweep.tune import settings
 from actzoo.tasks.task import Task
 from actzoo.training.build import Built
+from actzoo.training.controls import control_of
 from actzoo.training.seeding import seeded
 
 Models = Mapping[str, tuple[Model, Mapping[str, Any]]]
@@ -48,12 +50,12 @@ def check_data(run: Run, task: Task, models: Models) -> None:
         _check_last_batch(task, models, len(train), int(size))
 
 
-def check_controls(run: Run) -> None:
+def check_controls(run: Run, rule: Rule) -> None:
     """See that each control changes something, and that weights of layers can be exchanged.
 
     Raises:
-        UsageError: A control would train the same cells again; or layers have weights of
-            different shapes and are to exchange them.
+        UsageError: A control would train the same cells again; layers have weights of
+            different shapes and are to exchange them; or P sees the scale of w.
     """
     tried = [run.with_setting(setting) for setting in settings(run.grid)]
     for name in run.controls:
@@ -63,6 +65,12 @@ def check_controls(run: Run) -> None:
                 f"whose phases train {', '.join(p.trains for p in run.protocol) or 'nothing'}; "
                 f"leave it out, or give another --mixture-init or other phases"
             )
+    scaled = [name for name in run.controls if control_of(name).w_scale != 1]
+    if scaled and not rule.nonnegative:
+        raise UsageError(
+            f"control {scaled[0]!r} starts w at another scale, which changes P under the rule "
+            f"{run.rule}; leave it out, or give --rule ratio"
+        )
     if run.rule_scope == "channel" and _rotates(run):
         raise UsageError(
             "layers cannot exchange weights of channels, since they differ in their number; leave "

@@ -345,12 +345,17 @@ class Run:
     def changes(self, control: str) -> dict[str, Any]:
         """Return what the cells of a control have in place of the run's own: fields of their spec.
 
-        Another draw of w is none where w starts equal.
+        Another draw of w is none where w starts equal, another scale where w does not train.
         """
         its = control_of(control)
         init = its.init or self.init
         w_start = its.w_start if init == "random" else 0
-        return {"protocol": self.phases(control), "init": init, "w_start": w_start}
+        return {
+            "protocol": self.phases(control),
+            "init": init,
+            "w_start": w_start,
+            "w_scale": its.w_scale if any(p.trains != "network" for p in self.protocol) else 1.0,
+        }
 
 
 OF_FIELDS: Mapping[str, Any] = get_type_hints(Run, include_extras=True)

@@ -128,7 +128,7 @@ def make_plan(
 
 
 def _plan(run: Run, loaded: Loaded, elsewhere: bool) -> tuple[Plan, Loaded]:
-    check_controls(run)
+    check_controls(run, loaded.given.rule(run.rule))
     of_name = {text: loaded.given.model(text) for text in run.models}
     models = {text: of_model(*found, default()) for text, found in of_name.items()}
     tasks: dict[str, Fingerprint] = {}

@@ -16,6 +16,8 @@ from actzoo.training.protocol import (
     shuffled,
 )
 
+SCALE = 10.0
+"""How many times as large w starts in `w-scale`: P is the same, a step of Adam moves it less."""
 STARTS = 10
 """How many other starts of w there are."""
 
@@ -32,6 +34,7 @@ class Control:
         protocol: The phases of the control from those of the run.
         init: How w starts; None for as in the run.
         w_start: Which random draw of w it starts from; see `CellSpec.w_start`.
+        w_scale: How many times as large w starts.
     """
 
     name: str
@@ -41,6 +44,7 @@ class Control:
     protocol: Callable[[Protocol], Protocol] = lambda protocol: protocol
     init: Init | None = None
     w_start: int = 0
+    w_scale: float = 1.0
 
 
 _ALL = (
@@ -88,6 +92,13 @@ _ALL = (
         "one, and the last layer those of the first. The difference to the mixture is what it "
         "matters which layer has which weights.",
         protocol=shuffled,
+    ),
+    Control(
+        name="w-scale",
+        words="a larger scale of w",
+        says=f"every raw weight w starts {SCALE:g} times as large. P starts the same, since it "
+        "does not see the scale, but a step of the optimiser moves it less.",
+        w_scale=SCALE,
     ),
     *(
         Control(

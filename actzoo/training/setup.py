@@ -120,6 +120,9 @@ def set_up_cell(spec: CellSpec, values: Values) -> Setup:
         network_seed=stream("network"),
         mixture_seed=stream(f"mixture {spec.w_start}" if spec.w_start else "mixture"),
     )
+    with torch.no_grad():
+        for mixture in built.mixtures:
+            mixture.w.mul_(spec.w_scale)
     built.model.to(device)
     x, y = (part.to(device) for part in task.train)
     train, held_out = (index.to(device) for index in task.holdout(spec.validation))

@@ -91,6 +91,7 @@ class CellSpec:
         rule: How the members are mixed; as it is by default for a function alone.
         w_start: Which random draw of w this is. All have streams of their own, and the
             network the same one; 0 is the draw of a run without controls.
+        w_scale: How many times as large as usual w starts.
     """
 
     members: tuple[str, ...]
@@ -111,6 +112,7 @@ class CellSpec:
     kernel: str = "reference"  # what cells ran before there was a choice
     rule: MixtureRule = MixtureRule()
     w_start: int = 0
+    w_scale: float = 1.0
 
     @property
     def coordinates(self) -> Coordinates:
@@ -133,6 +135,8 @@ class CellSpec:
             parts.pop("rule", None)
         if self.w_start == 0:
             parts.pop("w_start", None)
+        if self.w_scale == 1:
+            parts.pop("w_scale", None)
         return {"format": RECIPE, **parts}
 
     @classmethod

@@ -8,6 +8,7 @@ from importlib.metadata import files
 import pytest
 from click.testing import CliRunner
 
+import actzoo
 from actzoo.cli import group
 from actzoo.cli.bench_options import CONFIGS
 from actzoo.sweep.config import ELSEWHERE, read_config, to_run
@@ -34,7 +35,7 @@ def quick(tiny_npz):
 def test_each_config_is_the_experiment_of_the_paper(name):
     settings = read_config(CONFIGS[name])
     run = to_run(settings)
-    check_controls(run)
+    check_controls(run, actzoo.RATIO)
     assert run.sets == (("relu", "tanh", "sin"),) and run.protocol == PAPER
     assert run.init == "random" and run.models == ("paper_cnn",)
     assert set(run.datasets) <= {"mnist", "fashion_mnist", "kmnist"}

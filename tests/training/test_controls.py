@@ -108,7 +108,7 @@ def test_the_network_starts_the_same_bit_for_bit(specs, tiny_images, name):
     (network, w), (other, other_w) = start(specs[True, ""]), start(specs[True, name])
     assert all(map(torch.equal, network, other))
     same = all(map(torch.equal, w, other_w))
-    assert same is (name not in (*STARTS, "equal-start"))
+    assert same is (name not in (*STARTS, "equal-start", "w-scale"))
 
 
 def test_frozen_leaves_w_and_trains_the_network_as_long(outputs):
@@ -182,6 +182,24 @@ def test_rotating_changes_the_weights_alone(specs, tiny_images):
 def test_equal_starts_are_equal(outputs):
     assert starts(outputs["equal-start"]) == [[1.0] * 3] * 3
     assert starts(outputs[""]) != starts(outputs["equal-start"])
+
+
+def test_a_larger_scale_of_w_starts_with_the_same_proportions(outputs):
+    usual, scaled = outputs[""].result, outputs["w-scale"].result
+    for one, other in zip(usual.layers, scaled.layers, strict=True):
+        assert other.w_start == pytest.approx([10 * w for w in one.w_start])
+        assert other.P_start == pytest.approx(one.P_start)
+        # Adam moves w as far, so P a tenth as far.
+        moved = [sum(abs(a - b) for a, b in zip(x.P, x.P_start, strict=True)) for x in (one, other)]
+        assert moved[1] < moved[0] / 3
+
+
+def test_a_scale_that_changes_p_is_refused(tiny_npz):
+    with pytest.raises(UsageError, match="another scale, which changes P under the rule softmax"):
+        actzoo.bench(
+            ["relu,tanh"], datasets=[f"npz:{tiny_npz}"], models="mlp(depth=2,width=8)", seeds=[0],
+            epochs=1, rule="softmax", controls=["w-scale"],
+        )  # fmt: skip
 
 
 def test_starts_of_w_are_all_different(specs, outputs):
