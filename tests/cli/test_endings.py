@@ -33,7 +33,7 @@ BROKEN_TORCH = {
 WORDS = {
     "bench": ["--dry-run"], "show": ["relu"], "check": ["relu"], "similar": ["relu"],
     "speed": ["--quick"], "status": ["a"], "report": ["a"], "compare": ["a", "b"],
-    "new-plugin": ["mine"],
+    "new-plugin": ["mine"], "card": ["relu"], "adopt": ["a", "--name", "mine"],
 }  # fmt: skip
 
 

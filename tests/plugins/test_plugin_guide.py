@@ -62,7 +62,7 @@ def test_every_command_works_in_order(overlay, tmp_path):
     assert "# relu + actzoo-ripple:ripple" in first
     assert "stripes" in second and "synthetic, and easy" in second
     assert "What papers claim" in second and "**ripple beats ReLU** (Your Name 2026" in second
-    assert re.search(r"ripple\s+actzoo-ripple\s+0\.1\.0\s+ok\s+7", said["actzoo plugins --trace"])
+    assert re.search(r"ripple\s+actzoo-ripple\s+0\.1\.0\s+ok\s+8", said["actzoo plugins --trace"])
     assert "ripple" not in said["ACTZOO_DISABLE_PLUGINS=actzoo-ripple actzoo ls tanh"]
     assert [path.suffix for path in (tmp_path / "dist").iterdir()] == [".whl"]
 

@@ -18,7 +18,11 @@ from actzoo.training.protocol import PAPER
 OWN = ("retry_failed", "fail_fast", "mixed_machines", "out", "data_root", "executor")
 OPTIONS = [option.name for group in GROUPS.values() for option in group]
 SETTINGS = [
-    *(name for name in OPTIONS if name not in (*ELSEWHERE, "sets", "config", "dry_run", "as_json")),
+    *(
+        name
+        for name in OPTIONS
+        if name not in (*ELSEWHERE, "sets", "config", "suite", "dry_run", "as_json")
+    ),
     "protocol",
 ]
 VALUES = {
