@@ -134,7 +134,7 @@ def render(report: SuiteReport, members: tuple[str, ...], facts: Facts) -> str:
         *(_missing(report)),
         summary(name, facts, rivals),
         picture,
-        f"## Against {listed([code(r.name) for r in rivals])}" if rivals else "",
+        f"## Against {listed([code(r.name) for r in rivals])}" if rivals else _nobody(report),
         _table(rivals, len(study.groups)) if rivals else "",
         *(_sentence(rival) for rival in rivals),
         _how_to_read(len(rivals)) if rivals else "",
@@ -150,6 +150,15 @@ def render(report: SuiteReport, members: tuple[str, ...], facts: Facts) -> str:
         f"All numbers of the suite {code(report.record.name)} are in [report.md](report.md).",
     ]
     return joined(parts) + "\n"
+
+
+def _nobody(report: SuiteReport) -> str:
+    """Return why there is no test against others."""
+    few = plural(len(report.study.groups), "task")
+    return (
+        f"The suite {code(report.record.name)} has {few}, so that there is no test over several. "
+        f"[report.md](report.md) compares the functions."
+    )
 
 
 def summary(name: str, facts: Facts, rivals: Sequence[Against]) -> str:
