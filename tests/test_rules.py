@@ -244,6 +244,7 @@ SMALL = {"models": ["mlp(depth=1, width=4)"], "seeds": [0], "epochs": 1, "device
 
 @EVERY
 @SCOPES
+@pytest.mark.slow
 def test_bench_runs_it_to_a_report(rule, scope, tiny_npz, tmp_path):
     results = actzoo.bench(
         [MEMBERS], datasets=[f"npz:{tiny_npz}"], rule=rule, rule_scope=scope, out=tmp_path, **SMALL
@@ -379,6 +380,7 @@ def test_a_report_of_such_proportions(tiny_npz, tmp_path):
     ],
     ids=["equal", "both"],
 )
+@pytest.mark.slow
 def test_a_report_says_how_w_started(rule, options, where, setting, tiny_npz, tmp_path):
     more = {"members": False, "rule": rule, "out": tmp_path, **SMALL, **options}
     actzoo.bench([MEMBERS], datasets=[f"npz:{tiny_npz}"], **more)

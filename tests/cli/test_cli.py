@@ -59,6 +59,7 @@ def test_version(run):
     assert actzoo.__version__ in run("--version").stdout
 
 
+@pytest.mark.slow
 def test_a_run_in_a_pipe(run, tmp_path, tiny_npz):
     words = [sys.executable, "-m", "actzoo", *quick(tiny_npz, tmp_path / "out")]
     done = subprocess.run(words, capture_output=True, text=True)

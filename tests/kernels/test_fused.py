@@ -313,6 +313,7 @@ def test_more_sets_than_torch_compile_keeps() -> None:
 
 
 @pytest.mark.parametrize("kind", ["elementwise", "channelwise"])
+@pytest.mark.slow
 def test_the_graphs_of_all_built_ins(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     # As they are traced; compiling them all would take minutes.
     monkeypatch.setattr("torch._inductor.standalone_compile", lambda graph, *_, **__: graph)

@@ -110,6 +110,7 @@ def test_the_random_stream_of_the_program_is_untouched() -> None:
     assert torch.equal(torch.rand(3), right)
 
 
+@pytest.mark.slow
 def test_another_process_finds_what_was_measured(tmp_path: Path) -> None:
     code = (
         "import torch, actzoo; from actzoo.kernels.table import native;"

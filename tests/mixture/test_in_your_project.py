@@ -61,6 +61,7 @@ def run(arguments: list[str], folder: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+@pytest.mark.slow
 def test_each_block_of_the_page_runs(tmp_path: Path) -> None:
     text = (ROOT / "docs" / "in-your-project.md").read_text(encoding="utf-8")
     blocks = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)

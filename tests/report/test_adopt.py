@@ -138,6 +138,7 @@ def test_a_package_that_passes_the_checks(
     assert isinstance(again.exception, UsageError) and "exists already" in str(again.exception)
 
 
+@pytest.mark.slow
 def test_a_module_needs_torch_alone(folder: Path, tmp_path: Path) -> None:
     chosen = ("--set", "relu,tanh,sin", "--seed", "2", "--layer", "2", "--module")
     call(str(folder), "--name", "digits_a2", *chosen, "--out", str(tmp_path / "digits_a2.py"))

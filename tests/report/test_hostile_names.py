@@ -147,6 +147,7 @@ TOGETHER = ("escape lines bidi c1 separators", "html link url markup", "code cel
 
 
 @pytest.mark.parametrize("kinds", TOGETHER)
+@pytest.mark.slow
 def test_a_stored_run_full_of_such_names(kinds, make_store, run, tmp_path):
     name = " ".join(HOSTILE[kind] for kind in kinds.split())
     dataset = f"npz:/somewhere/{name.replace('/', '-')}.npz"

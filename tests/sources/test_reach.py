@@ -175,6 +175,7 @@ def test_what_a_file_reaches_is_part_of_it_and_is_read_again(kind, tmp_path):
 
 
 @pytest.mark.parametrize("kind", BY_NAME)
+@pytest.mark.slow
 def test_a_module_by_its_name_in_another_process(kind, tmp_path):
     found = []
     for k in (0.5, 0.25):
@@ -230,6 +231,7 @@ def distribution(folder: Path, version: str, record: bool, requires: str = "") -
 
 
 @pytest.mark.parametrize(("record", "name"), [(True, "f:foo"), (False, "f.py:foo")])
+@pytest.mark.slow
 def test_another_version_of_a_wrapped_distribution(record, name, tmp_path):
     site, own = tmp_path / "site", tmp_path / "own"
     write(site, {"wrapped_lib/__init__.py": "K = 0.5\n"})

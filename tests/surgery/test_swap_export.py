@@ -81,6 +81,7 @@ def by_onnx(model: nn.Module, x: Tensor) -> Callable[[Tensor], Tensor]:
     "way", [by_export, by_strict_export, by_compile, by_trace, by_onnx], ids=lambda f: f.__name__
 )
 @pytest.mark.parametrize("prepare", ["", "pruned", "frozen", "one"])
+@pytest.mark.slow
 def test_exported_computes_the_same(way: Any, prepare: str) -> None:
     members: Any = "swish" if prepare == "one" else ["relu", "tanh", "sin", "swish"]
     model, x = swapped(members, prepare)

@@ -74,26 +74,26 @@ def vision(name: str) -> tuple[nn.Module, Tensor]:
     return model, torch.randn(2, 3, side, side)
 
 
-QUICK = [
+QUICK = ["resnet18", "mobilenet_v3_small", "squeezenet1_1", "googlenet", "convnext_tiny"]
+MORE = [
     "alexnet",
     "vgg11_bn",
-    "resnet18",
     "resnet50",
-    "squeezenet1_1",
     "densenet121",
-    "googlenet",
     "inception_v3",
     "mobilenet_v2",
-    "mobilenet_v3_small",
     "shufflenet_v2_x0_5",
     "mnasnet0_5",
     "efficientnet_b0",
     "regnet_y_400mf",
-    "convnext_tiny",
     "swin_t",
     "vit_b_32",
+    "resnext50_32x4d",
+    "mobilenet_v3_large",
+    "efficientnet_v2_s",
+    "maxvit_t",
+    "swin_v2_t",
 ]
-MORE = ["resnext50_32x4d", "mobilenet_v3_large", "efficientnet_v2_s", "maxvit_t", "swin_v2_t"]
 
 
 @pytest.mark.parametrize(
@@ -115,6 +115,7 @@ def test_torchvision(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["googlenet", "inception_v3"])
+@pytest.mark.slow
 def test_auxiliary_heads_are_seen_in_training(name: str) -> None:
     model, _ = vision(name)
     x = torch.randn(2, 3, 299, 299) if name == "inception_v3" else torch.randn(2, 3, 64, 64)

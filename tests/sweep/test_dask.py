@@ -32,6 +32,7 @@ def cluster(request):
 @pytest.mark.parametrize(
     "cluster", [{"n_workers": 2, "threads_per_worker": 1}], indirect=True, ids=["two workers"]
 )
+@pytest.mark.slow
 def test_two_workers_one_killed_and_the_same_numbers(tmp_path, quick, plain, killing, cluster):
     quick = {**quick, "protocol": LONG, "seeds": (0,)}
     alone = actzoo.bench(["relu,tanh"], out=tmp_path / "alone", **quick)

@@ -27,6 +27,7 @@ def pool(folder, options, **more):
     )
 
 
+@pytest.mark.slow
 def test_jobs_give_the_same_numbers_and_leave_their_logs(tmp_path, quick, plain):
     quick = {**quick, "seeds": (0,), "baseline": "tanh"}
     alone = actzoo.bench(["tanh"], out=tmp_path / "alone", **quick)
