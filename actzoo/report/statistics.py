@@ -14,7 +14,7 @@ CONFIDENCE = 0.95
 LEVEL = 0.05
 """Two-sided level of every test."""
 POWER = 0.80
-_FLAT = 1e-9
+FLAT = 1e-9
 """A spread below this, beside the values' size, is rounding: then there is no interval."""
 
 
@@ -65,24 +65,26 @@ def t_interval(values: Sequence[float] | NDArray[np.float64]) -> Interval:
     if x.size == 1:
         return Interval(1, mean, math.nan, math.nan)
     sd = float(x.std(ddof=1))
-    if sd <= _FLAT * max(float(np.abs(x).max()), 1e-300):
+    if sd <= FLAT * max(float(np.abs(x).max()), 1e-300):
         return Interval(x.size, mean, 0.0, math.nan)
     quantile = float(special.stdtrit(x.size - 1, 0.5 + CONFIDENCE / 2))
     return Interval(x.size, mean, sd, quantile * sd / math.sqrt(x.size))
 
 
 class Combined(NamedTuple):
-    """A mean over several tasks, with its two-sided 95% t interval.
+    """A mean over several blocks, such as tasks, with its two-sided 95% t interval.
 
     Attributes:
-        mean: The mean over the tasks of their means; nan without any.
-        error: Its standard error.
-        freedom: Degrees of freedom of the test.
+        mean: The mean of the blocks' means, each of the same weight; nan without any.
+        error: Its standard error; nan where the values do not tell it.
+        freedom: Degrees of freedom of the test (Welch and Satterthwaite).
+        n: How many values, where that is asked for.
     """
 
     mean: float
     error: float
     freedom: float
+    n: int = 0
 
     @property
     def half(self) -> float:
@@ -101,8 +103,12 @@ class Combined(NamedTuple):
 
     @property
     def p(self) -> float:
-        """p-value of the two-sided t test against 0."""
-        return float(2 * special.stdtr(self.freedom, -abs(self.mean) / self.error))
+        """p-value of the two-sided t test against 0; nan without an error."""
+        return self.p_against(0.0)
+
+    def p_against(self, value: float) -> float:
+        """Return the p-value of the two-sided t test against a value; nan without an error."""
+        return float(2 * special.stdtr(self.freedom, -abs(self.mean - value) / self.error))
 
 
 def task_unit(differences: Sequence[Sequence[float]]) -> float:

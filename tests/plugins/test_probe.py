@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import ast
 import json
 import math
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-import actzoo
+from tests.plugins.probe.installed import check_public, install, python
 
-PROBE = Path(__file__).parent / "probe" / "actzoo_probe.py"
+PROBE = "actzoo_probe"
 RUN = """
 import actzoo
 results = actzoo.bench(
@@ -27,25 +22,13 @@ print([row["status"] for row in results.rows])
 
 
 def test_it_is_short_and_uses_public_names_only():
-    text = PROBE.read_text(encoding="utf-8")
-    assert len(text.splitlines()) < 60
-    for node in ast.walk(ast.parse(text)):
-        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("actzoo"):
-            assert node.module == "actzoo"
-            assert {alias.name for alias in node.names} <= set(actzoo.__all__)
+    check_public(PROBE)
 
 
 @pytest.mark.slow
 def test_bench_runs_it_with_its_own_unit(tmp_path):
-    (tmp_path / "actzoo_probe.py").write_bytes(PROBE.read_bytes())
-    info = tmp_path / "actzoo_probe-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: actzoo-probe\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("[actzoo]\nprobe = actzoo_probe\n")
-    done = subprocess.run(
-        [sys.executable, "-c", RUN], cwd=tmp_path, capture_output=True, text=True,
-        env={**os.environ, "PYTHONPATH": str(tmp_path)},
-    )  # fmt: skip
+    install(PROBE, tmp_path)
+    done = python(tmp_path, "-c", RUN)
     assert done.returncode == 0, done.stderr
     assert done.stdout == f"{['ok'] * 8}\n"  # the mixture, its members, relu: two models
     rules = [
@@ -63,12 +46,10 @@ def test_bench_runs_it_with_its_own_unit(tmp_path):
         loss = np.load(path.with_name("predictions.npz"))["loss"].astype(np.float64)
         assert test["examples"] == len(loss) == 125
         assert test["metrics"]["rmse"] == pytest.approx(math.sqrt(loss.mean()), rel=1e-5)
-    report = subprocess.run(
-        [sys.executable, "-m", "actzoo", "bench", "--set", "tanh,sin", "--dataset", "saddle",
-         "--model", "wide(width=8)", "--rule", "product", "--seeds", "0-1", "--epochs", "2",
-         "--device", "cpu", "--no-cost", "--out", "reported"],
-        cwd=tmp_path, capture_output=True, text=True,
-        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+    report = python(
+        tmp_path, "-m", "actzoo", "bench", "--set", "tanh,sin", "--dataset", "saddle",
+        "--model", "wide(width=8)", "--rule", "product", "--seeds", "0-1", "--epochs", "2",
+        "--device", "cpu", "--no-cost", "--out", "reported",
     )  # fmt: skip
     assert report.returncode == 0, report.stderr
     text = (tmp_path / "reported" / "report.md").read_text(encoding="utf-8")

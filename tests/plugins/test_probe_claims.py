@@ -2,43 +2,27 @@
 
 from __future__ import annotations
 
-import ast
 import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-import actzoo
+from tests.plugins.probe.installed import check_public, install, python
 
-PROBE = Path(__file__).parent / "probe" / "actzoo_claims_probe.py"
+PROBE = "actzoo_claims_probe"
 
 
 def test_it_is_short_and_uses_public_names_only():
-    text = PROBE.read_text(encoding="utf-8")
-    assert len(text.splitlines()) < 60
-    for node in ast.walk(ast.parse(text)):
-        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("actzoo"):
-            assert node.module == "actzoo"
-            assert {alias.name for alias in node.names} <= set(actzoo.__all__)
+    check_public(PROBE)
 
 
 @pytest.mark.slow
 def test_a_report_judges_it(tmp_path):
-    (tmp_path / "actzoo_claims_probe.py").write_bytes(PROBE.read_bytes())
-    info = tmp_path / "actzoo_claims_probe-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: actzoo-claims-probe\nVersion: 1\n")
-    (info / "entry_points.txt").write_text("[actzoo]\nprobe = actzoo_claims_probe\n")
-    done = subprocess.run(
-        [sys.executable, "-m", "actzoo", "bench", "--set", "silu", "--dataset", "digits",
-         "--model", "mlp(depth=1, width=8)", "--seeds", "0-2", "--epochs", "1",
-         "--device", "cpu", "--no-cost", "--out", "out"],
-        cwd=tmp_path, capture_output=True, text=True,
-        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+    install(PROBE, tmp_path)
+    done = python(
+        tmp_path, "-m", "actzoo", "bench", "--set", "silu", "--dataset", "digits",
+        "--model", "mlp(depth=1, width=8)", "--seeds", "0-2", "--epochs", "1",
+        "--device", "cpu", "--no-cost", "--out", "out",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     scores: dict[str, dict[int, float]] = {"silu": {}, "relu": {}}

@@ -42,7 +42,7 @@ def text_of(made, folder):
 def test_one_block_is_the_usual_t_test(runs, against):
     found = blocked([runs])
     usual = stats.ttest_1samp(runs, against)
-    assert found.p(against) == pytest.approx(usual.pvalue, rel=1e-6, abs=1e-12)
+    assert found.p_against(against) == pytest.approx(usual.pvalue, rel=1e-6, abs=1e-12)
     low, high = usual.confidence_interval()
     assert (found.low, found.high) == pytest.approx((low, high), rel=1e-6, abs=1e-9)
 
@@ -51,7 +51,7 @@ def test_one_block_is_the_usual_t_test(runs, against):
 def test_two_blocks_are_welchs_test(one, other):
     found = blocked([one, other])
     welch = stats.ttest_ind(one, [-value for value in other], equal_var=False)
-    assert found.p(0) == pytest.approx(welch.pvalue, rel=1e-6, abs=1e-12)
+    assert found.p_against(0) == pytest.approx(welch.pvalue, rel=1e-6, abs=1e-12)
     assert found.freedom == pytest.approx(welch.df, rel=1e-6)
 
 

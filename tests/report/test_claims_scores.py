@@ -147,7 +147,7 @@ def test_datasets_count_alike_and_are_no_noise(tmp_path):
 
 def test_holm_is_over_all_claims_with_a_test(tmp_path):
     found = judge(study(tmp_path, Made(start=START, end=random_p(draw=3))), CLAIMS)
-    raw = [f.effect.p(f.claim.threshold) for f in found]
+    raw = [f.effect.p_against(f.claim.threshold) for f in found]
     assert [f.adjusted_p for f in found] == pytest.approx(holm(raw), nan_ok=True)
     assert sum(p == p for p in raw) > 5
 

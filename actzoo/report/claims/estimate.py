@@ -5,56 +5,14 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
 
 import numpy as np
-from scipy import special
 
-from actzoo.report.statistics import CONFIDENCE, total_variation
+from actzoo.report.statistics import FLAT, Combined, total_variation
 from actzoo.report.view import Floats
 
-_FLAT = 1e-9
-"""A standard error below this, beside the values' size, is rounding: then there is no interval."""
 
-
-class Estimate(NamedTuple):
-    """The mean of the blocks' means, with its standard error.
-
-    Attributes:
-        n: How many runs.
-        mean: The mean, in which each block counts the same; nan without runs.
-        error: Its standard error; nan where a block has one run, or no run differs from another.
-        freedom: The degrees of freedom of the error (Welch and Satterthwaite).
-    """
-
-    n: int
-    mean: float
-    error: float
-    freedom: float
-
-    @property
-    def half(self) -> float:
-        """Half the width of the 95% t interval; nan without an error."""
-        return float(special.stdtrit(self.freedom, 0.5 + CONFIDENCE / 2)) * self.error
-
-    @property
-    def low(self) -> float:
-        """Lower end of the interval; nan without an error."""
-        return self.mean - self.half
-
-    @property
-    def high(self) -> float:
-        """Upper end of the interval; nan without an error."""
-        return self.mean + self.half
-
-    def p(self, against: float) -> float:
-        """Return the p-value of the two-sided t test that the mean is this value."""
-        if not math.isfinite(self.error):
-            return math.nan
-        return float(2 * special.stdtr(self.freedom, -abs(self.mean - against) / self.error))
-
-
-def blocked(blocks: Sequence[Sequence[float]]) -> Estimate:
+def blocked(blocks: Sequence[Sequence[float]]) -> Combined:
     """Return the mean over blocks of independent runs; one block gives the usual t interval.
 
     A difference between blocks is no noise: only the spread of the runs within a block is in
@@ -63,16 +21,16 @@ def blocked(blocks: Sequence[Sequence[float]]) -> Estimate:
     runs = [np.asarray(values, dtype=np.float64) for values in blocks if len(values)]
     n = sum(x.size for x in runs)
     if not runs:
-        return Estimate(0, math.nan, math.nan, math.nan)
+        return Combined(math.nan, math.nan, math.nan)
     mean = float(np.mean([x.mean() for x in runs]))
     if min(x.size for x in runs) < 2:
-        return Estimate(n, mean, math.nan, math.nan)
+        return Combined(mean, math.nan, math.nan, n)
     parts = [float(x.var(ddof=1)) / x.size / len(runs) ** 2 for x in runs]
     error = math.sqrt(math.fsum(parts))
-    if error <= _FLAT * max(float(np.abs(np.concatenate(runs)).max()), 1e-300):
-        return Estimate(n, mean, math.nan, math.nan)
+    if error <= FLAT * max(float(np.abs(np.concatenate(runs)).max()), 1e-300):
+        return Combined(mean, math.nan, math.nan, n)
     shares = [(part / error**2) ** 2 / (x.size - 1) for part, x in zip(parts, runs, strict=True)]
-    return Estimate(n, mean, error, 1 / math.fsum(shares))
+    return Combined(mean, error, 1 / math.fsum(shares), n)
 
 
 def jackknifed(statistic: Callable[..., float], *arrays: Floats) -> list[float]:

@@ -15,8 +15,8 @@ from actzoo.claims import Measurement, PaperClaim
 from actzoo.errors import DeclarationError, NotRunError
 from actzoo.plugins.registry import default
 from actzoo.report.claims import CLAIMS
-from actzoo.report.claims.estimate import Estimate, blocked
-from actzoo.report.statistics import LEVEL, holm
+from actzoo.report.claims.estimate import blocked
+from actzoo.report.statistics import LEVEL, Combined, holm
 from actzoo.report.view import Study
 from actzoo.sources.guarded import guarded
 
@@ -40,7 +40,7 @@ class Finding:
 
     claim: PaperClaim
     measured: Measurement
-    effect: Estimate
+    effect: Combined
     adjusted_p: float
     verdict: Verdict
     why: str
@@ -60,7 +60,7 @@ def judge(study: Study, claims: Iterable[PaperClaim] | None = None) -> list[Find
         measured, why = _measure(claim, study)
         if measured is not None:
             found.append((claim, measured, blocked(list(measured.blocks.values())), why))
-    adjusted = holm([effect.p(claim.threshold) for claim, _, effect, _ in found])
+    adjusted = holm([effect.p_against(claim.threshold) for claim, _, effect, _ in found])
     return [
         Finding(claim, measured, effect, p, *_verdict(claim, effect, p, why))
         for (claim, measured, effect, why), p in zip(found, adjusted, strict=True)
@@ -95,7 +95,7 @@ def _checked(claim: PaperClaim, measured: object) -> Measurement:
     return Measurement(blocks, str(measured.note))
 
 
-def _verdict(claim: PaperClaim, effect: Estimate, p: float, why: str) -> tuple[Verdict, str]:
+def _verdict(claim: PaperClaim, effect: Combined, p: float, why: str) -> tuple[Verdict, str]:
     if why or not effect.n:
         return "not run", why or "there are no such cells"
     if not math.isfinite(effect.error):
