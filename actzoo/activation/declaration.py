@@ -286,14 +286,22 @@ class Activation:
         if self.kind not in ("elementwise", "channelwise"):
             raise DeclarationError(f"{self.name} is {self.kind}: it has no {what} of its own")
 
-    def module(self, channels: int | None = None) -> ActivationModule:
+    def module(
+        self, channels: int | None = None, keep: Literal["x", "8bit"] = "x"
+    ) -> ActivationModule:
         """Return an `nn.Module` that owns the learnable parameters.
 
         Args:
             channels: The size of dimension 1 of its input; needed for parameters that are
                 learnable per channel.
+            keep: What is kept for the backward pass: "x", or "8bit" for its slope in 256 levels,
+                a quarter of x in float32. A piecewise linear function that is one operator of
+                torch, such as relu, is left to that, which keeps what the next layer keeps too.
+
+        Raises:
+            KernelError: 8 bits cannot hold its slopes; says why.
         """
-        return ActivationModule(self, channels)
+        return ActivationModule(self, channels, keep)
 
 
 def _is_number(value: object) -> bool:

@@ -6,7 +6,7 @@ import functools
 import operator
 from collections.abc import Mapping
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -24,9 +24,11 @@ class ActivationLayer(nn.Module):
 
     Attributes:
         kernel: What was asked to compute it.
+        keep: What is kept for the backward pass: "x", or "8bit" for 8 bits of its slope.
     """
 
     kernel: str = "reference"
+    keep: Literal["x", "8bit"] = "x"
 
     @property
     def layers(self) -> tuple[ActivationModule, ...]:
@@ -80,9 +82,17 @@ class ActivationModule(ActivationLayer):
         learned: Its learnable parameters.
     """
 
-    def __init__(self, activation: Activation, channels: int | None = None) -> None:
+    def __init__(
+        self,
+        activation: Activation,
+        channels: int | None = None,
+        keep: Literal["x", "8bit"] = "x",
+    ) -> None:
         super().__init__()
+        if keep != "x":
+            _kernels().check_keep(keep, (activation,), "auto")
         self.activation = activation
+        self.keep = keep
         self.learned = (
             NamedParameters(name_in_state(activation))
             if activation.learnable
@@ -171,7 +181,7 @@ class ActivationModule(ActivationLayer):
             return act.training_fn(x, **self.parameters_for(x))
         fixed = self._is_constant and act.kind == "elementwise" and not x.is_complex()
         if fixed and not torch.compiler.is_compiling():
-            return _kernels().alone(act, x, act.parameters)  # type: ignore[no-any-return]
+            return _kernels().alone(act, x, act.parameters, keep=self.keep)  # type: ignore[no-any-return]
         return act.fn(x, **self.parameters_for(x))
 
     def extra_repr(self) -> str:

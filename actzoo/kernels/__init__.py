@@ -3,6 +3,7 @@
 from actzoo.kernels.choice import KernelPlan, plan
 from actzoo.kernels.dispatch import alone, weighted_sum
 from actzoo.kernels.entries import KERNEL_NAMES, KERNELS
+from actzoo.kernels.keep import Keep, check_keep, keeps_slopes
 from actzoo.kernels.kernel import Kernel
 from actzoo.kernels.measured import measurements
 from actzoo.kernels.pooled import may_pool, pooled, pooled_plan
@@ -11,10 +12,13 @@ from actzoo.kernels.watched import is_plain
 __all__ = [
     "KERNELS",
     "KERNEL_NAMES",
+    "Keep",
     "Kernel",
     "KernelPlan",
     "alone",
+    "check_keep",
     "is_plain",
+    "keeps_slopes",
     "may_pool",
     "measurements",
     "plan",

@@ -12,6 +12,7 @@ from actzoo.activation import Activation
 from actzoo.activation.functions import arguments
 from actzoo.errors import UsageError
 from actzoo.formula.inputs import real
+from actzoo.kernels import keep as keeping
 from actzoo.kernels import measured, reference
 from actzoo.kernels.autograd import WeightedSum
 from actzoo.kernels.choice import KernelPlan, plan
@@ -31,6 +32,7 @@ def weighted_sum(
     kernel: str = "auto",
     *,
     training: bool = False,
+    keep: keeping.Keep = keeping.X,
 ) -> Tensor:
     """Return Σ weights[i] · fᵢ(x), differentiable in weights, x and tensors among the parameters.
 
@@ -48,12 +50,15 @@ def weighted_sum(
         kernel: What computes it; see `plan`.
         training: Whether a function that has a form for training is computed by that. It may
             draw at random, so autograd keeps what it needs of it, whatever the kernel.
+        keep: What is kept for the backward pass: "x", or with "8bit" a quarter of it, the slopes
+            in 256 levels. While the weights require a gradient x is kept, which that needs.
 
     Returns:
         A tensor of x's shape, dtype and (where x is dense) layout.
 
     Raises:
-        KernelError: The kernel was asked for by name and cannot run here.
+        KernelError: The kernel was asked for by name and cannot run here; or slopes that 8 bits
+            cannot hold.
         UsageError: Not one weight and one mapping for each function, or on another device; x is
             no tensor, or a complex, sparse or nested one.
     """
@@ -63,6 +68,11 @@ def weighted_sum(
         return _with_training_forms(activations, weights, x, parameters, kernel, apart)
     if kernel == "reference" or x.numel() == 0 or not is_plain(x, weights, *_tensors(parameters)):
         return reference.weighted_sum(activations, weights, x, parameters)
+    if keep != keeping.X and _needs_x_alone(x, weights):
+        found = keeping.keeping_plan(tuple(activations), x.device, x.dtype, kernel)
+        declared = map(_is_declared, activations, parameters)
+        if found is not None and all(declared):
+            return keeping.sum_keeping_slopes(found, x, weights)
     chosen = _chosen(tuple(activations), x, kernel)
     fixed = [i for part in chosen.parts if not part.kernel.takes_parameters for i in part.at]
     declared = all(_is_declared(activations[i], parameters[i]) for i in fixed)
@@ -106,6 +116,11 @@ def _chosen(activations: tuple[Activation, ...], x: Tensor, kernel: str) -> Kern
     if measured.pays(tried, x, by(TRIED), by(REFERENCE.name)):
         return tried
     return plan(activations, x.device, x.dtype, REFERENCE.name)
+
+
+def _needs_x_alone(x: Tensor, weights: Tensor) -> bool:
+    """Return whether a gradient will be asked for, and of x only."""
+    return torch.is_grad_enabled() and x.requires_grad and not weights.requires_grad
 
 
 def _tensors(parameters: Sequence[Mapping[str, Any]]) -> list[Tensor]:
@@ -171,7 +186,12 @@ def _is_declared(activation: Activation, parameters: Mapping[str, Any]) -> bool:
 
 
 def alone(
-    activation: Activation, x: Tensor, parameters: Mapping[str, Any], kernel: str = "auto"
+    activation: Activation,
+    x: Tensor,
+    parameters: Mapping[str, Any],
+    kernel: str = "auto",
+    *,
+    keep: keeping.Keep = keeping.X,
 ) -> Tensor:
     """Return f(x) by the kernel of choice: the weighted sum of one function with weight 1.
 
@@ -180,11 +200,16 @@ def alone(
         x: Any shape and layout, any floating dtype.
         parameters: The arguments its `fn` takes beside x.
         kernel: What computes it; see `plan`.
+        keep: What is kept for the backward pass; see `weighted_sum`.
     """
     x = real(x, activation.name)
     if kernel == "reference" or not is_plain(x) or (kernel == "auto" and x.numel() < SMALL):
         return activation.fn(x, **parameters)
-    if _chosen((activation,), x, kernel).name == "reference":
+    if keep == keeping.X:
+        is_served = _chosen((activation,), x, kernel).name != "reference"
+    else:
+        is_served = keeping.keeping_plan((activation,), x.device, x.dtype, kernel) is not None
+    if not is_served:
         return activation.fn(x, **parameters)
     one = torch.ones(1, dtype=torch.float32, device=x.device)
-    return weighted_sum((activation,), one, x, (parameters,), kernel)
+    return weighted_sum((activation,), one, x, (parameters,), kernel, keep=keep)

@@ -14,7 +14,16 @@ from actzoo.activation.module import ActivationLayer, as_leaf, count
 from actzoo.activation.names_in_state import keep_names, name_in_state, written
 from actzoo.errors import DeclarationError, KernelError
 from actzoo.formula.inputs import real
-from actzoo.kernels import KERNEL_NAMES, alone, is_plain, plan, weighted_sum
+from actzoo.kernels import (
+    KERNEL_NAMES,
+    Keep,
+    alone,
+    check_keep,
+    is_plain,
+    keeps_slopes,
+    plan,
+    weighted_sum,
+)
 from actzoo.mixture.attachment import Attachment, attach
 from actzoo.mixture.combine import along_channels, combined
 from actzoo.mixture.prune import Pruned, freeze, prune
@@ -63,11 +72,14 @@ class Mixture(ActivationLayer):
         kernel: What computes it, see `actzoo.kernels.plan`: "auto" takes the table where it
             can, which keeps only x for the backward pass, and needs no compiler;
             "reference" is plain torch.
+        keep: What is kept for the backward pass: "x", or "8bit" for its slope in 256 levels, a
+            quarter of x in float32. While w trains, its gradient needs x, and x is kept: freeze
+            it, as `actzoo.phase(model, "network")` does.
 
     Raises:
         DeclarationError: No member, or one that changes the number of channels; or a setting
             is none.
-        KernelError: There is no such kernel.
+        KernelError: There is no such kernel; or 8 bits cannot hold the slopes of a member.
     """
 
     # Of weights on a device that has to be waited for: which were examined.
@@ -85,6 +97,7 @@ class Mixture(ActivationLayer):
         channels: int | None = None,
         generator: torch.Generator | None = None,
         kernel: str = "auto",
+        keep: Keep = "x",
     ) -> None:
         super().__init__()
         if more or isinstance(members, Activation) or not isinstance(members, Iterable):
@@ -130,6 +143,13 @@ class Mixture(ActivationLayer):
                 f"for a function and layer, not the rule {self._rule_in_words}; "
                 f"expected kernel='auto' or 'reference'"
             )
+        if keep != "x" and several and not self.is_plain_sum:
+            raise KernelError(
+                f"keep={keep!r} cannot serve here: it is for weighted sums with one weight for a "
+                f"function and layer, not the rule {self._rule_in_words}; expected keep='x'"
+            )
+        check_keep(keep, tuple(activations), kernel)
+        self.keep: Keep = keep
         self.weight_channels: tuple[int, ...] = (
             (count(channels),) if self.scope == "channel" else ()
         )
@@ -219,6 +239,7 @@ class Mixture(ActivationLayer):
             parameters,
             self.kernel,
             training=self.training,
+            keep=self.keep,
         )
 
     def forward_proportions(self) -> Tensor:
@@ -261,10 +282,12 @@ class Mixture(ActivationLayer):
         function = member.activation
         if self.training and function.training_fn is not None:
             return member(x)  # type: ignore[no-any-return]
-        return alone(function, x, member.parameters_for(x), self.kernel)
+        return alone(function, x, member.parameters_for(x), self.kernel, keep=self.keep)
 
     def kernel_used(self, device: torch.device | str, dtype: torch.dtype) -> str:
         """Return what computes it for such an input: "table", "reference", "table + fused" ...
+
+        "table, 8-bit slopes" where such are kept, which is while w does not train.
 
         A small input of a function alone is left to the function itself under "auto", and one
         that lies mostly outside the table to what would otherwise compute the rest.
@@ -274,7 +297,9 @@ class Mixture(ActivationLayer):
         """
         if len(self.members) > 1 and not self.is_plain_sum:
             return "reference"
-        return plan(self.activations, torch.device(device), dtype, self.kernel).name
+        asked = (self.activations, torch.device(device), dtype, self.kernel)
+        kept = ", 8-bit slopes" if keeps_slopes(self.keep, *asked) else ""
+        return plan(*asked).name + kept
 
     def attach(self, optimizer: torch.optim.Optimizer) -> Attachment:
         """Project w onto w >= 0 after each step of this optimiser, from now on.

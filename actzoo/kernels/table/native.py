@@ -20,7 +20,7 @@ from torch import Tensor
 
 from actzoo.kernels.kernel import Declined
 
-INTERFACE = 4
+INTERFACE = 5
 """The number that table.c gives its exported functions; another one means an old build."""
 
 LIBRARY = "actzoo.kernels.table._table"
@@ -69,9 +69,11 @@ class Native:
 
     Attributes:
         threaded: whether torch's pool of threads was found; if not, calls use one thread.
+        library: what was loaded.
     """
 
     def __init__(self, library: ctypes.CDLL) -> None:
+        self.library = library
         pointers = (c_void_p, c_void_p)
         self._forward = library.actzoo_table_forward
         self._forward.restype = c_int64
@@ -157,7 +159,7 @@ class Native:
             *(TYPES[x.dtype], threads, n, x.data_ptr(), y.data_ptr(), k),
             *(weights.data_ptr(), values.data_ptr(), shift, flat, widening),
         )
-        return self._outside(found) if found else _NONE
+        return self.listed(found)
 
     def backward(
         self,
@@ -215,7 +217,7 @@ class Native:
             None if grad_weights is None else grad_weights.data_ptr(),
             *(k, weights.data_ptr(), values.data_ptr(), slopes.data_ptr(), shift, flat, widening),
         )
-        return self._outside(found) if found else _NONE
+        return self.listed(found)
 
     def pool(
         self,
@@ -261,7 +263,7 @@ class Native:
             *(winners.data_ptr(), places.data_ptr(), k, weights.data_ptr(), values.data_ptr()),
             widening,
         )
-        return self._outside(found) if found else _NONE
+        return self.listed(found)
 
     def unpool(
         self, grad: Tensor, places: Tensor, grad_x: Tensor, shape: PoolShape, threads: int
@@ -284,7 +286,14 @@ class Native:
             *(places.data_ptr(), grad_x.data_ptr()),
         )
 
-    def _outside(self, found: int) -> Tensor:
+    def listed(self, found: int) -> Tensor:
+        """Return the places that a call has listed, from what it returned.
+
+        Raises:
+            TooManyOutside: There are too many of them.
+        """
+        if found == 0:
+            return _NONE
         if found == TOO_MANY:
             raise TooManyOutside
         if found == NO_MEMORY:

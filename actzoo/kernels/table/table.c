@@ -39,7 +39,7 @@
 #endif
 
 /* Raised with every change of the exported functions; native.py asks for the same number. */
-#define INTERFACE 4
+#define INTERFACE 5
 
 enum { CELLS = 32, ROWS = 10, KNOT = 10, STRIDE = 16, TABLE_FLOATS = CELLS * STRIDE };
 enum { MAX_THREADS = 256, GRAIN = 32768, UNIT = 1024, LINE = 64 };
@@ -71,6 +71,7 @@ typedef struct {
 #define WIDE_KEPT 0x7ffff000
 
 typedef struct Pool Pool;
+typedef struct Keep Keep;
 typedef struct Job Job;
 typedef void Runner(const Job *, Chunk *);
 struct Job {
@@ -84,6 +85,7 @@ struct Job {
     const Pool *pool;     /* of calls that pool, else NULL: what is cut into chunks are outputs */
     void *winners;        /* of each output the x that won */
     uint8_t *places;      /* and its place in its window */
+    const Keep *keep;     /* of calls that keep slopes as codes, or read them */
     Chunk chunk[MAX_THREADS];
 };
 
@@ -130,18 +132,22 @@ static int list_outside(const Job *job, int type, Chunk *chunk, int64_t begin, i
 static INLINE int size_of(int type) { return type == FLOAT32 ? 4 : 2; }
 
 #include "pool_window.h"
+#include "keep.h"
 #include "table_portable.h"
 #include "table_body.h"
 #include "pool_body.h"
+#include "keep_body.h"
 #include "table_undefine.h"
 #if X86
 #include "table_avx2.h"
 #include "table_body.h"
 #include "pool_body.h"
+#include "keep_body.h"
 #include "table_undefine.h"
 #include "table_avx512.h"
 #include "table_body.h"
 #include "pool_body.h"
+#include "keep_body.h"
 #include "table_undefine.h"
 #endif
 
@@ -149,15 +155,17 @@ typedef void Combine(const double *, const float *, int, int, float *);
 typedef struct {
     Combine *combine;
     int (*has_kinks)(const float *);
+    void (*copy_knots)(const float *, float *);
     Runner *run[KINDS][TYPES][LENGTHS];
     Runner *pool[TYPES], *unpool[TYPES];
+    Runner *keep[TYPES][LENGTHS], *recall[TYPES];
 } Code;
 
 static const Code codes[] = {
-    {combine_portable, has_kinks_portable, RUNNERS(portable), POOL_RUNNERS(portable)},
+    {combine_portable, has_kinks_portable, copy_knots_portable, RUNNERS(portable), POOL_RUNNERS(portable), KEEP_RUNNERS(portable)},
 #if X86
-    {combine_avx2, has_kinks_avx2, RUNNERS(avx2), POOL_RUNNERS(avx2)},
-    {combine_avx512, has_kinks_avx512, RUNNERS(avx512), POOL_RUNNERS(avx512)},
+    {combine_avx2, has_kinks_avx2, copy_knots_avx2, RUNNERS(avx2), POOL_RUNNERS(avx2), KEEP_RUNNERS(avx2)},
+    {combine_avx512, has_kinks_avx512, copy_knots_avx512, RUNNERS(avx512), POOL_RUNNERS(avx512), KEEP_RUNNERS(avx512)},
 #endif
 };
 
@@ -404,6 +412,8 @@ EXPORT int64_t actzoo_pool_backward(int type, int threads, const int64_t *sizes,
     job.table = NULL;
     return run_pool(&job, &pool, threads, 0);
 }
+
+#include "keep_calls.h"
 
 #if defined(_WIN32)
 /* The linker is told to export it; the library is loaded by its path, never imported. */

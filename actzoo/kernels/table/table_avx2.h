@@ -135,14 +135,21 @@ TARGET static INLINE void four_avx2(const float *rows, const int *place, __m256 
     coefficient[3] = _mm256_shuffle_ps(ab2, cd2, 0xee);
 }
 
-TARGET static INLINE __m256 horner_avx2(const Table_avx2 *table, const int rows, __m256i cell,
-                                       __m256 u, __m256 *knot)
+/* As many coefficients as there are rows, and the slope at the knot. */
+TARGET static INLINE void coefficients_avx2(const Table_avx2 *table, const int rows, __m256i cell,
+                                            __m256 *coefficient)
 {
     ALIGNED(32) int place[LANES];
-    __m256 coefficient[12];
     _mm256_store_si256((__m256i *)place, _mm256_slli_epi32(cell, 4)); /* times STRIDE */
     for (int d = 0; d < 12; d += 4)
         if (d < rows || d + 4 > KNOT) four_avx2(table->rows + d, place, coefficient + d);
+}
+
+TARGET static INLINE __m256 horner_avx2(const Table_avx2 *table, const int rows, __m256i cell,
+                                       __m256 u, __m256 *knot)
+{
+    __m256 coefficient[12];
+    coefficients_avx2(table, rows, cell, coefficient);
     __m256 sum = coefficient[rows - 1];
     for (int d = rows - 2; d >= 0; d--) sum = _mm256_fmadd_ps(sum, u, coefficient[d]);
     *knot = coefficient[KNOT];
@@ -257,4 +264,56 @@ TARGET static INLINE void put_avx2(const int type, const Moves *moves, int64_t i
             _mm256_storeu_si256((__m256i_u *)(moves->tap[t] + 2 * i), _mm256_and_si256(mask, all));
         }
     }
+}
+
+TARGET static INLINE __m256 every_avx2(float number) { return _mm256_set1_ps(number); }
+
+TARGET static INLINE void value_and_slope_avx2(const Table_avx2 *table, const int rows,
+                                               Place_avx2 place, const Grid *grid, __m256 *value,
+                                               __m256 *slope)
+{
+    __m256 coefficient[12];
+    coefficients_avx2(table, rows, place.cell, coefficient);
+    __m256 sum = coefficient[rows - 1], rise = sum;
+    for (int d = rows - 2; d >= 0; d--) {
+        if (d < rows - 2) rise = _mm256_fmadd_ps(rise, place.u, sum);
+        sum = _mm256_fmadd_ps(sum, place.u, coefficient[d]);
+    }
+    *value = sum;
+    rise = _mm256_mul_ps(rise, _mm256_set1_ps(grid->scale));
+    /* u falls where x < 0, which is the cell's fifth bit. */
+    const __m256i sign = _mm256_slli_epi32(_mm256_srli_epi32(place.cell, 4), 31);
+    *slope = _mm256_xor_ps(rise, _mm256_castsi256_ps(sign));
+}
+
+TARGET static INLINE __m256i hashes_avx2(const Keep *keep, uint32_t first)
+{
+    const __m256i counter = _mm256_add_epi32(_mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7), _mm256_set1_epi32((int)first));
+    __m256i hash = _mm256_mullo_epi32(counter, _mm256_set1_epi32((int)HASH_STEP));
+    hash = _mm256_xor_si256(hash, _mm256_set1_epi32((int)keep->seed));
+    hash = _mm256_mullo_epi32(_mm256_xor_si256(hash, _mm256_srli_epi32(hash, 16)), _mm256_set1_epi32((int)HASH_MIX));
+    return _mm256_add_epi32(_mm256_xor_si256(hash, _mm256_srli_epi32(hash, 15)), _mm256_set1_epi32((int)keep->more));
+}
+
+TARGET static INLINE __m256 upper_avx2(__m256i hash)
+{
+    return _mm256_cvtepi32_ps(_mm256_srli_epi32(hash, 16));
+}
+
+TARGET static INLINE __m256 lower_avx2(__m256i hash)
+{
+    return _mm256_cvtepi32_ps(_mm256_and_si256(hash, _mm256_set1_epi32(0xffff)));
+}
+
+TARGET static INLINE __m256i whole_avx2(__m256 number)
+{
+    const __m256i cut = _mm256_max_epi32(_mm256_cvttps_epi32(number), _mm256_setzero_si256());
+    return _mm256_min_epi32(cut, _mm256_set1_epi32(255));
+}
+
+TARGET static INLINE __m256 load_codes_avx2(const uint8_t *from, int count)
+{
+    int64_t eight = 0;
+    memcpy(&eight, from, count == LANES ? LANES : (size_t)count);
+    return _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_cvtsi64_si128(eight)));
 }

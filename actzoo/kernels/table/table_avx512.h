@@ -244,3 +244,54 @@ TARGET static INLINE void put_avx512(const int type, const Moves *moves, int64_t
         }
     }
 }
+
+TARGET static INLINE __m512 every_avx512(float number) { return _mm512_set1_ps(number); }
+
+TARGET static INLINE void value_and_slope_avx512(const Table_avx512 *table, const int rows,
+                                                 Place_avx512 place, const Grid *grid,
+                                                 __m512 *value, __m512 *slope)
+{
+    __m512 sum = pick_avx512(table, rows - 1, place.cell), rise = sum;
+    for (int d = rows - 2; d >= 0; d--) {
+        if (d < rows - 2) rise = _mm512_fmadd_ps(rise, place.u, sum);
+        sum = _mm512_fmadd_ps(sum, place.u, pick_avx512(table, d, place.cell));
+    }
+    *value = sum;
+    if (grid->shift) rise = _mm512_mul_ps(rise, _mm512_set1_ps(grid->scale));
+    /* u falls where x < 0, which is the cell's fifth bit. */
+    const __m512i sign = _mm512_slli_epi32(place.cell, 27), highest = _mm512_set1_epi32((int)0x80000000);
+    *slope = _mm512_castsi512_ps(_mm512_ternarylogic_epi32(_mm512_castps_si512(rise), sign, highest, 0x78));
+}
+
+TARGET static INLINE __m512i hashes_avx512(const Keep *keep, uint32_t first)
+{
+    const __m512i lane = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+    const __m512i step = _mm512_set1_epi32((int)HASH_STEP);
+    const __m512i counter = _mm512_add_epi32(_mm512_mullo_epi32(lane, step), _mm512_set1_epi32((int)(first * HASH_STEP)));
+    __m512i hash = _mm512_xor_si512(counter, _mm512_set1_epi32((int)keep->seed));
+    hash = _mm512_mullo_epi32(_mm512_xor_si512(hash, _mm512_srli_epi32(hash, 16)), _mm512_set1_epi32((int)HASH_MIX));
+    return _mm512_add_epi32(_mm512_xor_si512(hash, _mm512_srli_epi32(hash, 15)), _mm512_set1_epi32((int)keep->more));
+}
+
+TARGET static INLINE __m512 upper_avx512(__m512i hash)
+{
+    return _mm512_cvtepi32_ps(_mm512_srli_epi32(hash, 16));
+}
+
+TARGET static INLINE __m512 lower_avx512(__m512i hash)
+{
+    return _mm512_cvtepi32_ps(_mm512_and_epi32(hash, _mm512_set1_epi32(0xffff)));
+}
+
+TARGET static INLINE __m512i whole_avx512(__m512 number)
+{
+    const __m512i cut = _mm512_max_epi32(_mm512_cvttps_epi32(number), _mm512_setzero_si512());
+    return _mm512_min_epi32(cut, _mm512_set1_epi32(255));
+}
+
+TARGET static INLINE __m512 load_codes_avx512(const uint8_t *from, int count)
+{
+    const __mmask16 mask = (__mmask16)((1u << count) - 1);
+    const __m128i codes = count == LANES ? _mm_loadu_si128((const __m128i_u *)from) : _mm_maskz_loadu_epi8(mask, from);
+    return _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(codes));
+}

@@ -36,6 +36,12 @@ static int ISA(has_kinks)(const float *table)
     return 0;
 }
 
+/* The slopes at the knots, from a table of slopes to one of values. */
+static void ISA(copy_knots)(const float *from, float *to)
+{
+    for (int cell = 0; cell < CELLS; cell++) to[AT(KNOT, cell)] = from[AT(KNOT, cell)];
+}
+
 TARGET static INLINE int ISA(forward_step)(const int type, const int rows, const Job *job, const ISA(Table) *table,
                                            int64_t i, int count)
 {

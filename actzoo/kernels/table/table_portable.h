@@ -201,3 +201,41 @@ static INLINE void put_portable(const int type, const Moves *moves, int64_t i, c
         for (int64_t n = i; n < i + WIDE; n++) move(type, moves, n, t);
     }
 }
+
+static INLINE float every_portable(float number) { return number; }
+
+static INLINE void value_and_slope_portable(const Table_portable *table, const int rows,
+                                            Place_portable place, const Grid *grid, float *value,
+                                            float *slope)
+{
+    const float *row = table->rows + place.cell * STRIDE;
+    float sum = row[rows - 1], rise = sum;
+    for (int d = rows - 2; d >= 0; d--) {
+        if (d < rows - 2) rise = rise * place.u + sum;
+        sum = sum * place.u + row[d];
+    }
+    *value = sum;
+    *slope = place.cell < 16 ? rise * grid->scale : -rise * grid->scale; /* u falls where x < 0 */
+}
+
+static INLINE int hashes_portable(const Keep *keep, uint32_t counter)
+{
+    uint32_t hash = (counter * HASH_STEP) ^ keep->seed;
+    hash = (hash ^ hash >> 16) * HASH_MIX;
+    return (int)((hash ^ hash >> 15) + keep->more);
+}
+
+static INLINE float upper_portable(int hash) { return (float)((uint32_t)hash >> 16); }
+
+static INLINE float lower_portable(int hash) { return (float)(hash & 0xffff); }
+
+static INLINE int whole_portable(float number)
+{
+    return number >= 255 ? 255 : number > 0 ? (int)number : 0;
+}
+
+static INLINE float load_codes_portable(const uint8_t *from, int count)
+{
+    (void)count;
+    return *from;
+}
