@@ -176,6 +176,10 @@ GROUPS: Mapping[str, tuple[click.Option, ...]] = {
             "--kernel", metavar="NAME",
             help="Implementation of the activations: auto, or a kernel of `actzoo env` [auto].",
         ),
+        _choice(
+            "--keep", of="x 8bit",
+            help="What activations keep for the backward pass: x, or 8 bits of the slope [x].",
+        ),
         *executor_options.OPTIONS,
         _option("--data-root", type=_PATH, help="Folder of the datasets."),
     ),

@@ -23,6 +23,7 @@ from actzoo.sweep.prepare import Loaded
 from actzoo.tasks.task import Examples
 from actzoo.training.build import build
 from actzoo.training.protocol import Phase, Protocol
+from actzoo.training.setup import kept
 from actzoo.training.spec import CellSpec, MixtureRule
 
 BASE = "relu"
@@ -81,6 +82,8 @@ def measure_cost(
         "trains": step.trains,
         "optimizer": step.optimizer,
     }
+    if run.keep != "x":  # as in files from before there was a choice
+        about["keep"] = run.keep
     device = torch.device(run.device)
     machine = environment(device, run.threads)
     kept = _kept(read_costs(folder), about, machine)
@@ -160,7 +163,7 @@ def _contestant(spec: CellSpec, loaded: Loaded, name: str, device: torch.device)
         task = values.task
         built = build(
             values.model, values.options, values.members, task.shape, task.outputs,
-            init=spec.init, weight_init=spec.weight_init, kernel=spec.kernel,
+            init=spec.init, weight_init=spec.weight_init, kernel=spec.kernel, keep=kept(spec),
             rule=values.rule, scope=spec.rule.scope,
             network_seed=0, mixture_seed=0,
         )  # fmt: skip

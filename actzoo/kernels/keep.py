@@ -124,7 +124,7 @@ class _KeepingSlopes(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, found: KeepingPlan, x: Tensor, weights: Tensor) -> Tensor:
         x = dense(x)
-        seed = int(torch.empty((), dtype=torch.int64, device="cpu").random_())
+        seed = int(torch.empty((), dtype=torch.int64, device="cpu").random_(2**32))
         ctx.plan, ctx.stride, ctx.kept = found.plan, x.stride(), None
         try:
             y, kept = table.forward(found.keeping, weights, x, seed)

@@ -216,7 +216,7 @@ def bench(
             different machines, versions or commits.
         options: The other settings of the command: seeds, baseline, members,
             mixtures, controls (names, or one text of them), batch_size, limit, validation, init,
-            weight_init, device, precision, threads, kernel, rule (a name or an actzoo.Rule),
+            weight_init, device, precision, threads, kernel, keep, rule (a name or an actzoo.Rule),
             rule_scope, grid, tune_seeds (see `actzoo.sweep.plan.Run`); and of the phases
             lr_network, lr_mixture, weight_decay, optimizer, schedule. Several values of a
             hyper-parameter are tuned. `protocol` takes phases of your own.

@@ -13,7 +13,7 @@ from msgspec import Meta
 
 from actzoo.environment import MOST_THREADS
 from actzoo.errors import UsageError
-from actzoo.kernels import KERNEL_NAMES
+from actzoo.kernels import KERNEL_NAMES, Keep
 from actzoo.mixture import Init
 from actzoo.plugins.registry import default, get
 from actzoo.rules import RATIO, Scope
@@ -99,6 +99,7 @@ class Run:
         precision: "fp32" or "bf16".
         threads: Torch's threads on the CPU.
         kernel: How activations are computed: "auto" or a kernel's name.
+        keep: What they keep for the backward pass: "x", or "8bit" for 8 bits of the slope.
         rule: Name of the rule by which the members of sets are mixed.
         rule_scope: "layer" for one set of weights a layer, "channel" for one a channel.
         weights: A file with the state dict that models of libraries start from; None for none.
@@ -128,6 +129,7 @@ class Run:
     precision: Precision = "fp32"
     threads: Annotated[int, Meta(ge=1, le=MOST_THREADS)] = 1
     kernel: str = "auto"
+    keep: Keep = "x"
     rule: str = RATIO.name
     rule_scope: Scope = "layer"
     weights: Annotated[str, Meta(min_length=1, description="a path of a file")] | None = None
@@ -158,6 +160,11 @@ class Run:
             raise UsageError("neither mixtures nor members: nothing but the baseline would run")
         if self.kernel not in KERNEL_NAMES:
             raise UsageError(f"kernel {self.kernel!r}; expected one of {', '.join(KERNEL_NAMES)}")
+        if self.keep != "x" and self.mixtures_to_run() and not self._fixes_weights():
+            raise UsageError(
+                f"keep {self.keep!r} is for phases in which the mixture weights do not train, and "
+                f"this protocol has none; give keep 'x', or a phase that trains \"network\""
+            )
         if not self.rule.strip():
             raise UsageError(f"rule {self.rule!r}; expected the name of a rule, e.g. 'softmax'")
         for name in self.controls:
@@ -167,6 +174,9 @@ class Run:
                     f"of several functions, or leave out the control"
                 )
         self._check_grid()
+
+    def _fixes_weights(self) -> bool:
+        return any(phase.trains == "network" for phase in self.protocol)
 
     def _check_grid(self) -> None:
         for name, values in self.grid.items():

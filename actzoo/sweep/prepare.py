@@ -172,6 +172,7 @@ def _check_models(run: Run, task: Task, models: Models, rule: Rule, elsewhere: b
                     task.outputs,
                     init="equal",
                     kernel=run.kernel,
+                    keep=run.keep,
                     rule=rule,
                     scope=run.rule_scope,
                     example=task.example,

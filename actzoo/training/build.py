@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from actzoo.activation import Activation, analysis
 from actzoo.activation.module import ActivationLayer
 from actzoo.isolation import isolated
-from actzoo.kernels import may_pool
+from actzoo.kernels import Keep, may_pool
 from actzoo.mixture import Init, Mixture
 from actzoo.mixture.fuse import fuse, pools
 from actzoo.models.model import Model
@@ -94,6 +94,7 @@ def build(
     init: Init,
     weight_init: WeightInit = "default",
     kernel: str = "reference",
+    keep: Keep = "x",
     rule: Rule = RATIO,
     scope: Scope = "layer",
     example: Tensor | None = None,
@@ -119,10 +120,16 @@ def build(
         layer: Layer
         with seeded(int(torch.randint(2**62, (1,), generator=draws))):
             if is_gated:
-                layer = members[0].module(channels)
+                layer = members[0].module(channels, keep)
             else:
                 layer = Mixture(
-                    members, rule=rule, scope=scope, init=init, channels=channels, kernel=kernel
+                    members,
+                    rule=rule,
+                    scope=scope,
+                    init=init,
+                    channels=channels,
+                    kernel=kernel,
+                    keep=keep,
                 )
         layers.append(layer)
         return layer, after(channels)

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from actzoo.activation import Activation
+from actzoo.kernels import Keep
 from actzoo.models.model import Model
 from actzoo.naming import file_kind
 from actzoo.rules import RATIO, Rule
@@ -99,6 +100,12 @@ def _unqualified(name: str) -> str:
     return f"{base.rpartition(':')[2]}{bracket}{options}"
 
 
+def kept(spec: CellSpec) -> Keep:
+    """Return what the layers keep: x itself where their weights train in every phase."""
+    is_fixed = len(spec.members) == 1 or any(p.trains == "network" for p in spec.protocol)
+    return spec.keep if is_fixed else "x"
+
+
 def set_up_cell(spec: CellSpec, values: Values) -> Setup:
     """Build the model and bring the data to the device, from the spec's streams alone."""
     stream = stream_of(spec)
@@ -114,6 +121,7 @@ def set_up_cell(spec: CellSpec, values: Values) -> Setup:
         init=spec.init,
         weight_init=spec.weight_init,
         kernel=spec.kernel,
+        keep=kept(spec),
         rule=values.rule,
         scope=spec.rule.scope,
         example=task.example,

@@ -10,6 +10,7 @@ from typing import Any, Literal, NamedTuple
 
 import msgspec
 
+from actzoo.kernels import Keep
 from actzoo.mixture import Init
 from actzoo.rules import RATIO, Scope
 from actzoo.training.build import WeightInit
@@ -88,6 +89,7 @@ class CellSpec:
         fingerprints: Of the members, the task and the model.
         weight_init: "default" (torch's own), or "gain": scaled by the set's gain.
         kernel: What was asked for; which one ran is in the result.
+        keep: What activations keep for the backward pass; see `Mixture`.
         rule: How the members are mixed; as it is by default for a function alone.
         w_start: Which random draw of w this is. All have streams of their own, and the
             network the same one; 0 is the draw of a run without controls.
@@ -110,6 +112,7 @@ class CellSpec:
     fingerprints: tuple[Fingerprint, ...]
     weight_init: WeightInit = "default"
     kernel: str = "reference"  # what cells ran before there was a choice
+    keep: Keep = "x"
     rule: MixtureRule = MixtureRule()
     w_start: int = 0
     w_scale: float = 1.0
@@ -133,6 +136,8 @@ class CellSpec:
         # As in cells from before there was a choice; of a spec that msgspec read it is not there.
         if self.rule == MixtureRule():
             parts.pop("rule", None)
+        if self.keep == "x":
+            parts.pop("keep", None)
         if self.w_start == 0:
             parts.pop("w_start", None)
         if self.w_scale == 1:

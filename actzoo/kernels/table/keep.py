@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
-from ctypes import c_float, c_int, c_int64, c_uint64, c_void_p
+from ctypes import c_float, c_int, c_int64, c_uint32, c_void_p
 from typing import Any, NamedTuple
 
 import torch
@@ -113,7 +113,7 @@ def forward(keeping: Keeping, weights: Tensor, x: Tensor, seed: int) -> tuple[Te
         keeping: Of the functions.
         weights: One a function.
         x: Dense.
-        seed: Of the chance by which a slope becomes the level below it or above it; the same
+        seed: 32 bits, of the chance by which a slope becomes the level below it or above it; the same
             one gives the same codes, whatever the number of threads.
 
     Raises:
@@ -176,7 +176,7 @@ def _calls() -> _Calls:
     forward.restype = backward.restype = c_int64
     forward.argtypes = (
         *(c_int, c_int, c_int64, c_void_p, c_void_p, c_void_p, c_int, c_void_p, c_void_p, c_void_p),
-        *(c_int, c_int, c_int, c_float, c_float, c_uint64),
+        *(c_int, c_int, c_int, c_float, c_float, c_uint32),
     )
     backward.argtypes = (
         *(c_int, c_int, c_int64, c_void_p, c_void_p, c_void_p, c_float, c_float),

@@ -3,33 +3,57 @@
  *
  *   every            LANES times one number
  *   value_and_slope  of the sum, by one scheme of Horner; the slope is that of the polynomial
- *   hashes           of LANES counters that follow each other
- *   upper, lower     16 bits of each hash as a number
- *   whole            numbers cut to whole ones from 0 to 255; store_places writes them as bytes
+ *   values_and_slopes   the same of two places
+ *   hashes           of LANES numbers that are HASH_STEP apart, from the given one on
+ *   upper, lower     16 bits of each hash, as a number from 128 to 129
+ *   store_codes      numbers above -1 cut to whole ones, at most 255, as bytes
  *   load_codes       such bytes as numbers
  *
  * A slope becomes the level below it or above it, by chance and so that it is right on average.
  * The chance is a hash of the seed and the element's place: whichever thread computes it, it is
  * the same. Elements that are HALF apart share a hash, each with half of its bits. */
 
+TARGET static INLINE void ISA(store_kept)(const int type, const Job *job, int64_t i, int count,
+                                          VEC value, VEC slope, VEC chance)
+{
+    const Keep *keep = job->keep;
+    ISA(store)(type, job->result, i, count, value);
+    const VEC level = slope * ISA(every)(keep->levels) + ISA(every)(keep->first);
+    ISA(store_codes)(keep->codes + i, count, level + chance);
+}
+
 TARGET static INLINE int ISA(keep_step)(const int type, const int rows, const Job *job,
                                         const ISA(Table) *table, VEC chance, int64_t i, int count)
 {
-    const Keep *keep = job->keep;
     const ISA(Place) place = ISA(locate)(ISA(load)(type, job->x, i, count), &job->grid);
     VEC value, slope;
-    ISA(value_and_slope)(table, rows, place, &job->grid, &value, &slope);
+    ISA(value_and_slope)(table, rows, &job->grid, place, &value, &slope);
     if (job->kinks) slope = ISA(or_knot)(table, place, slope);
-    ISA(store)(type, job->result, i, count, value);
-    const VEC level = slope * ISA(every)(keep->levels) + ISA(every)(keep->first);
-    ISA(store_places)(keep->codes + i, count, ISA(whole)(chance * ISA(every)(0x1p-16f) + level));
+    ISA(store_kept)(type, job, i, count, value, slope, chance);
     return ISA(any)(place);
 }
 
-/* Hashes of the elements from i on, in a block of 2 * HALF. */
+/* The elements from i on, and those that share their hashes. */
+TARGET static INLINE int ISA(keep_pair)(const int type, const int rows, const Job *job,
+                                        const ISA(Table) *table, CELL hashes, int64_t i)
+{
+    const ISA(Place) a = ISA(locate)(ISA(load)(type, job->x, i, LANES), &job->grid);
+    const ISA(Place) b = ISA(locate)(ISA(load)(type, job->x, i + HALF, LANES), &job->grid);
+    VEC value[2], slope[2];
+    ISA(values_and_slopes)(table, rows, &job->grid, a, b, value, slope);
+    if (job->kinks) {
+        slope[0] = ISA(or_knot)(table, a, slope[0]);
+        slope[1] = ISA(or_knot)(table, b, slope[1]);
+    }
+    ISA(store_kept)(type, job, i, LANES, value[0], slope[0], ISA(upper)(hashes));
+    ISA(store_kept)(type, job, i + HALF, LANES, value[1], slope[1], ISA(lower)(hashes));
+    return ISA(any)(a) | ISA(any)(b);
+}
+
 TARGET static INLINE CELL ISA(hashes_at)(const Keep *keep, int64_t i)
 {
-    return ISA(hashes)(keep, (uint32_t)((i / (2 * HALF)) * HALF + i % HALF));
+    const uint32_t counter = (uint32_t)(i / (2 * HALF) * HALF + i % HALF);
+    return ISA(hashes)(counter * HASH_STEP + keep->seed);
 }
 
 TARGET static INLINE void ISA(keep)(const int type, const int rows, const Job *job, Chunk *chunk)
@@ -40,11 +64,8 @@ TARGET static INLINE void ISA(keep)(const int type, const int rows, const Job *j
         int64_t i = begin;
         int outside = 0;
         for (; i + 2 * HALF <= stop; i += 2 * HALF) {
-            for (int64_t at = i; at < i + HALF; at += LANES) {
-                const CELL hashes = ISA(hashes_at)(job->keep, at);
-                outside |= ISA(keep_step)(type, rows, job, &table, ISA(upper)(hashes), at, LANES);
-                outside |= ISA(keep_step)(type, rows, job, &table, ISA(lower)(hashes), at + HALF, LANES);
-            }
+            for (int64_t at = i; at < i + HALF; at += LANES)
+                outside |= ISA(keep_pair)(type, rows, job, &table, ISA(hashes_at)(job->keep, at), at);
         }
         for (; i < stop; i += LANES) {
             const CELL hashes = ISA(hashes_at)(job->keep, i);

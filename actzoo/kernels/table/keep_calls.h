@@ -3,7 +3,7 @@
 EXPORT int64_t actzoo_keep_forward(int type, int threads, int64_t n, const void *x, void *y,
                                    uint8_t *kept, int k, const float *weights, const double *values,
                                    const double *slopes, int shift, int flat, int widening,
-                                   float low, float step, uint64_t seed)
+                                   float low, float step, uint32_t seed)
 {
     const Code *code = &codes[isa];
     const Keep keep = keep_of(kept, low, step, seed);

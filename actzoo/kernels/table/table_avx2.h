@@ -269,7 +269,7 @@ TARGET static INLINE void put_avx2(const int type, const Moves *moves, int64_t i
 TARGET static INLINE __m256 every_avx2(float number) { return _mm256_set1_ps(number); }
 
 TARGET static INLINE void value_and_slope_avx2(const Table_avx2 *table, const int rows,
-                                               Place_avx2 place, const Grid *grid, __m256 *value,
+                                               const Grid *grid, Place_avx2 place, __m256 *value,
                                                __m256 *slope)
 {
     __m256 coefficient[12];
@@ -286,29 +286,36 @@ TARGET static INLINE void value_and_slope_avx2(const Table_avx2 *table, const in
     *slope = _mm256_xor_ps(rise, _mm256_castsi256_ps(sign));
 }
 
-TARGET static INLINE __m256i hashes_avx2(const Keep *keep, uint32_t first)
+TARGET static INLINE void values_and_slopes_avx2(const Table_avx2 *table, const int rows,
+                                                 const Grid *grid, Place_avx2 a, Place_avx2 b,
+                                                 __m256 *value, __m256 *slope)
 {
-    const __m256i counter = _mm256_add_epi32(_mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7), _mm256_set1_epi32((int)first));
-    __m256i hash = _mm256_mullo_epi32(counter, _mm256_set1_epi32((int)HASH_STEP));
-    hash = _mm256_xor_si256(hash, _mm256_set1_epi32((int)keep->seed));
+    value_and_slope_avx2(table, rows, grid, a, value, slope);
+    value_and_slope_avx2(table, rows, grid, b, value + 1, slope + 1);
+}
+
+TARGET static INLINE __m256i hashes_avx2(uint32_t first)
+{
+    const __m256i step = _mm256_set1_epi32((int)HASH_STEP);
+    const __m256i steps = _mm256_mullo_epi32(_mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7), step);
+    __m256i hash = _mm256_add_epi32(steps, _mm256_set1_epi32((int)first));
     hash = _mm256_mullo_epi32(_mm256_xor_si256(hash, _mm256_srli_epi32(hash, 16)), _mm256_set1_epi32((int)HASH_MIX));
-    return _mm256_add_epi32(_mm256_xor_si256(hash, _mm256_srli_epi32(hash, 15)), _mm256_set1_epi32((int)keep->more));
+    return _mm256_xor_si256(hash, _mm256_srli_epi32(hash, 15));
 }
 
 TARGET static INLINE __m256 upper_avx2(__m256i hash)
 {
-    return _mm256_cvtepi32_ps(_mm256_srli_epi32(hash, 16));
+    return _mm256_castsi256_ps(_mm256_or_si256(_mm256_srli_epi32(hash, 16), _mm256_set1_epi32(CHANCE)));
 }
 
 TARGET static INLINE __m256 lower_avx2(__m256i hash)
 {
-    return _mm256_cvtepi32_ps(_mm256_and_si256(hash, _mm256_set1_epi32(0xffff)));
+    return upper_avx2(_mm256_slli_epi32(hash, 16));
 }
 
-TARGET static INLINE __m256i whole_avx2(__m256 number)
+TARGET static INLINE void store_codes_avx2(uint8_t *to, int count, __m256 level)
 {
-    const __m256i cut = _mm256_max_epi32(_mm256_cvttps_epi32(number), _mm256_setzero_si256());
-    return _mm256_min_epi32(cut, _mm256_set1_epi32(255));
+    store_places_avx2(to, count, _mm256_cvttps_epi32(level)); /* which packs with saturation */
 }
 
 TARGET static INLINE __m256 load_codes_avx2(const uint8_t *from, int count)

@@ -13,7 +13,7 @@ typedef struct {
 } Table_avx512;
 
 typedef struct {
-    __m512 u;
+    __m512 t, u;
     __m512i cell;
     __mmask16 inside;
 } Place_avx512;
@@ -114,6 +114,7 @@ TARGET static INLINE Place_avx512 locate_avx512(__m512 x, const Grid *grid)
     const __m512i sign = _mm512_srli_epi32(_mm512_castps_si512(t), 27);
     /* Only the lowest five bits count: the number's, and above them the sign. */
     place.cell = _mm512_ternarylogic_epi32(number, sign, _mm512_set1_epi32(16), 0xd8);
+    place.t = t;
     return place;
 }
 
@@ -247,8 +248,16 @@ TARGET static INLINE void put_avx512(const int type, const Moves *moves, int64_t
 
 TARGET static INLINE __m512 every_avx512(float number) { return _mm512_set1_ps(number); }
 
+/* From how the value rises with u; u falls where x < 0. */
+TARGET static INLINE __m512 turned_avx512(Place_avx512 place, const Grid *grid, __m512 rise)
+{
+    const __m512i highest = _mm512_set1_epi32((int)0x80000000), bits = _mm512_castps_si512(
+        grid->shift ? _mm512_mul_ps(rise, _mm512_set1_ps(grid->scale)) : rise);
+    return _mm512_castsi512_ps(_mm512_ternarylogic_epi32(bits, _mm512_castps_si512(place.t), highest, 0x78));
+}
+
 TARGET static INLINE void value_and_slope_avx512(const Table_avx512 *table, const int rows,
-                                                 Place_avx512 place, const Grid *grid,
+                                                 const Grid *grid, Place_avx512 place,
                                                  __m512 *value, __m512 *slope)
 {
     __m512 sum = pick_avx512(table, rows - 1, place.cell), rise = sum;
@@ -257,36 +266,52 @@ TARGET static INLINE void value_and_slope_avx512(const Table_avx512 *table, cons
         sum = _mm512_fmadd_ps(sum, place.u, pick_avx512(table, d, place.cell));
     }
     *value = sum;
-    if (grid->shift) rise = _mm512_mul_ps(rise, _mm512_set1_ps(grid->scale));
-    /* u falls where x < 0, which is the cell's fifth bit. */
-    const __m512i sign = _mm512_slli_epi32(place.cell, 27), highest = _mm512_set1_epi32((int)0x80000000);
-    *slope = _mm512_castsi512_ps(_mm512_ternarylogic_epi32(_mm512_castps_si512(rise), sign, highest, 0x78));
+    *slope = turned_avx512(place, grid, rise);
 }
 
-TARGET static INLINE __m512i hashes_avx512(const Keep *keep, uint32_t first)
+TARGET static INLINE void values_and_slopes_avx512(const Table_avx512 *table, const int rows,
+                                                   const Grid *grid, Place_avx512 a, Place_avx512 b,
+                                                   __m512 *value, __m512 *slope)
+{
+    __m512 at_a = pick_avx512(table, rows - 1, a.cell), rise_a = at_a;
+    __m512 at_b = pick_avx512(table, rows - 1, b.cell), rise_b = at_b;
+    for (int d = rows - 2; d >= 0; d--) {
+        if (d < rows - 2) {
+            rise_a = _mm512_fmadd_ps(rise_a, a.u, at_a);
+            rise_b = _mm512_fmadd_ps(rise_b, b.u, at_b);
+        }
+        at_a = _mm512_fmadd_ps(at_a, a.u, pick_avx512(table, d, a.cell));
+        at_b = _mm512_fmadd_ps(at_b, b.u, pick_avx512(table, d, b.cell));
+    }
+    value[0] = at_a, value[1] = at_b;
+    slope[0] = turned_avx512(a, grid, rise_a), slope[1] = turned_avx512(b, grid, rise_b);
+}
+
+TARGET static INLINE __m512i hashes_avx512(uint32_t first)
 {
     const __m512i lane = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
-    const __m512i step = _mm512_set1_epi32((int)HASH_STEP);
-    const __m512i counter = _mm512_add_epi32(_mm512_mullo_epi32(lane, step), _mm512_set1_epi32((int)(first * HASH_STEP)));
-    __m512i hash = _mm512_xor_si512(counter, _mm512_set1_epi32((int)keep->seed));
+    const __m512i steps = _mm512_mullo_epi32(lane, _mm512_set1_epi32((int)HASH_STEP));
+    __m512i hash = _mm512_add_epi32(steps, _mm512_set1_epi32((int)first));
     hash = _mm512_mullo_epi32(_mm512_xor_si512(hash, _mm512_srli_epi32(hash, 16)), _mm512_set1_epi32((int)HASH_MIX));
-    return _mm512_add_epi32(_mm512_xor_si512(hash, _mm512_srli_epi32(hash, 15)), _mm512_set1_epi32((int)keep->more));
+    return _mm512_xor_si512(hash, _mm512_srli_epi32(hash, 15));
 }
 
 TARGET static INLINE __m512 upper_avx512(__m512i hash)
 {
-    return _mm512_cvtepi32_ps(_mm512_srli_epi32(hash, 16));
+    return _mm512_castsi512_ps(_mm512_or_epi32(_mm512_srli_epi32(hash, 16), _mm512_set1_epi32(CHANCE)));
 }
 
 TARGET static INLINE __m512 lower_avx512(__m512i hash)
 {
-    return _mm512_cvtepi32_ps(_mm512_and_epi32(hash, _mm512_set1_epi32(0xffff)));
+    const __m512i low = _mm512_set1_epi32(0xffff), chance = _mm512_set1_epi32(CHANCE);
+    return _mm512_castsi512_ps(_mm512_ternarylogic_epi32(hash, low, chance, 0xea)); /* hash & low | chance */
 }
 
-TARGET static INLINE __m512i whole_avx512(__m512 number)
+TARGET static INLINE void store_codes_avx512(uint8_t *to, int count, __m512 level)
 {
-    const __m512i cut = _mm512_max_epi32(_mm512_cvttps_epi32(number), _mm512_setzero_si512());
-    return _mm512_min_epi32(cut, _mm512_set1_epi32(255));
+    const __m128i codes = _mm512_cvtusepi32_epi8(_mm512_cvttps_epi32(level));
+    if (count == LANES) _mm_storeu_si128((__m128i_u *)to, codes);
+    else _mm_mask_storeu_epi8(to, (__mmask16)((1u << count) - 1), codes);
 }
 
 TARGET static INLINE __m512 load_codes_avx512(const uint8_t *from, int count)

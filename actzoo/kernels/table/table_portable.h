@@ -205,7 +205,7 @@ static INLINE void put_portable(const int type, const Moves *moves, int64_t i, c
 static INLINE float every_portable(float number) { return number; }
 
 static INLINE void value_and_slope_portable(const Table_portable *table, const int rows,
-                                            Place_portable place, const Grid *grid, float *value,
+                                            const Grid *grid, Place_portable place, float *value,
                                             float *slope)
 {
     const float *row = table->rows + place.cell * STRIDE;
@@ -218,20 +218,28 @@ static INLINE void value_and_slope_portable(const Table_portable *table, const i
     *slope = place.cell < 16 ? rise * grid->scale : -rise * grid->scale; /* u falls where x < 0 */
 }
 
-static INLINE int hashes_portable(const Keep *keep, uint32_t counter)
+static INLINE void values_and_slopes_portable(const Table_portable *table, const int rows,
+                                              const Grid *grid, Place_portable a, Place_portable b,
+                                              float *value, float *slope)
 {
-    uint32_t hash = (counter * HASH_STEP) ^ keep->seed;
-    hash = (hash ^ hash >> 16) * HASH_MIX;
-    return (int)((hash ^ hash >> 15) + keep->more);
+    value_and_slope_portable(table, rows, grid, a, value, slope);
+    value_and_slope_portable(table, rows, grid, b, value + 1, slope + 1);
 }
 
-static INLINE float upper_portable(int hash) { return (float)((uint32_t)hash >> 16); }
-
-static INLINE float lower_portable(int hash) { return (float)(hash & 0xffff); }
-
-static INLINE int whole_portable(float number)
+static INLINE int hashes_portable(uint32_t first)
 {
-    return number >= 255 ? 255 : number > 0 ? (int)number : 0;
+    const uint32_t hash = (first ^ first >> 16) * HASH_MIX;
+    return (int)(hash ^ hash >> 15);
+}
+
+static INLINE float upper_portable(int hash) { return as_float((uint32_t)hash >> 16 | CHANCE); }
+
+static INLINE float lower_portable(int hash) { return as_float(((uint32_t)hash & 0xffff) | CHANCE); }
+
+static INLINE void store_codes_portable(uint8_t *to, int count, float level)
+{
+    (void)count;
+    *to = (uint8_t)(level >= 255 ? 255 : (int)level);
 }
 
 static INLINE float load_codes_portable(const uint8_t *from, int count)
