@@ -11,7 +11,7 @@ from torch import Tensor
 from actzoo.activation import Activation
 from actzoo.activation.functions import arguments
 from actzoo.errors import KernelError
-from actzoo.kernels import alone, plan, weighted_sum
+from actzoo.kernels import Keep, alone, keeps_slopes, plan, weighted_sum
 
 Sum = Callable[[Tensor, Tensor], Tensor]
 """Takes x and the weights, shape (k,), to Σ wᵢ fᵢ(x)."""
@@ -31,12 +31,12 @@ def eager_sum(activations: Sequence[Activation], x: Tensor) -> Sum:
     return total
 
 
-def our_sum(activations: Sequence[Activation], x: Tensor, kernel: str) -> Sum:
+def our_sum(activations: Sequence[Activation], x: Tensor, kernel: str, keep: Keep = "x") -> Sum:
     """Return the mixture by one of our kernels."""
     values = [arguments(x.detach(), a.parameters) for a in activations]
 
     def total(x: Tensor, w: Tensor) -> Tensor:
-        return weighted_sum(activations, w, x, values, kernel=kernel)
+        return weighted_sum(activations, w, x, values, kernel=kernel, keep=keep)
 
     return total
 
@@ -70,6 +70,15 @@ def what_runs(
     if kernel not in ("auto", ran) and ran == "reference":
         return "", f"{kernel} does not serve {x.dtype}"
     return ran, late if chosen.compiles else ""
+
+
+def keeps_not(activations: Sequence[Activation], x: Tensor) -> str:
+    """Return why no 8 bits of these functions' slopes are kept in place of x; "" if they are."""
+    try:
+        kept = keeps_slopes("8bit", tuple(activations), x.device, x.dtype, "auto")
+    except KernelError as error:
+        return str(error)
+    return "" if kept else "left to torch's own operator"
 
 
 def free_bytes(device: torch.device) -> int:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from actzoo.activation import Activation
 from actzoo.cost.case import Case, Planned
-from actzoo.cost.compute import Sum, eager_sum, free_bytes, our_sum, what_runs
+from actzoo.cost.compute import Sum, eager_sum, free_bytes, keeps_not, our_sum, what_runs
 from actzoo.cost.runner import Contestant
 from actzoo.cost.settings import DTYPES, Functions, Settings
 from actzoo.kernels import KERNELS
@@ -29,6 +29,8 @@ KNOWN: dict[str, Callable[[Tensor], Tensor]] = {
     "F.gelu": F.gelu,
     "F.mish": F.mish,
 }
+EIGHT_BIT = "auto, 8-bit"
+"""Auto, with 8 bits of the slopes kept for the backward pass of x."""
 BASE = "copy"
 COPY_INTO = "copy into place"
 
@@ -126,6 +128,10 @@ def contestants(
         reason = reason or (room if ran == "reference" else "")
         call = bench.call(our_sum(chosen.activations, bench.x, kernel), mode)
         found.append(Contestant(kernel, call, ran=ran, refused=reason))
+    if mode == "x":
+        call = bench.call(our_sum(chosen.activations, bench.x, "auto", "8bit"), mode)
+        reason = keeps_not(chosen.activations, bench.x)
+        found.append(Contestant(EIGHT_BIT, call, refused=reason))
     if mode != "x and w":
         for name, fn in KNOWN.items():
             found.append(Contestant(name, bench.call(_without_weights(fn), mode)))

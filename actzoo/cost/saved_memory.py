@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from actzoo.cost.compute import eager_sum, our_sum, what_runs
-from actzoo.cost.operators import KNOWN, OURS, Bench, compiled_for
+from actzoo.cost.compute import eager_sum, keeps_not, our_sum, what_runs
+from actzoo.cost.operators import EIGHT_BIT, KNOWN, OURS, Bench, compiled_for
 from actzoo.cost.settings import DTYPES, Functions, Settings
 
 ELEMENTS = 2**16
@@ -66,6 +66,10 @@ def kept(settings: Settings, dtype: str, chosen: Functions) -> list[dict[str, An
             rows.append({**facts, "name": kernel, "refused": reason})
         else:
             add(kernel, partial(our_sum(chosen.activations, x, kernel), x, w))
+    if reason := keeps_not(chosen.activations, x):
+        rows.append({**facts, "name": EIGHT_BIT, "refused": reason})
+    else:
+        add(EIGHT_BIT, partial(our_sum(chosen.activations, x, "auto", "8bit"), x, w.detach()))
     for name, fn in KNOWN.items():
         add(name, partial(fn, x))
     return rows

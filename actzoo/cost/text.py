@@ -93,6 +93,7 @@ def sections(document: dict[str, Any]) -> Iterator[CostTable]:
         yield _certificates(document["certificates"])
     yield from _pooling(document.get("pooling", []))
     yield from _step(document.get("step", []))
+    yield from _networks(document.get("networks", []))
 
 
 def ratio(row: dict[str, Any] | None) -> str:
@@ -292,6 +293,26 @@ def _step(cases: list[dict[str, Any]]) -> Iterator[CostTable]:
             lines,
             _STEP,
             reasons,
+        )
+
+
+def _networks(rows: list[dict[str, Any]]) -> Iterator[CostTable]:
+    for model, of_model in groupby(rows, key=lambda row: row["model"]):
+        found = list(of_model)
+        relu = found[0].get("bytes", math.nan)
+        lines = [
+            (row["name"], f"{row['bytes'] / 1e6:.2f}", _number(row["bytes"] / relu))
+            if "bytes" in row
+            else (row["name"], NONE, NONE)
+            for row in found
+        ]
+        yield CostTable(
+            f"Kept by {model} for the backward pass, batch {found[0]['batch']}, float32 on the CPU",
+            ("", "MB", "/ relu"),
+            lines,
+            "All tensors that a forward pass leaves for the backward pass, but parameters and the "
+            "input; weights of mixtures do not train, as in phases 1 and 3.",
+            [f"{row['name']}: {row['refused']}" for row in found if row.get("refused")],
         )
 
 

@@ -70,8 +70,7 @@ def weighted_sum(
         return reference.weighted_sum(activations, weights, x, parameters)
     if keep != keeping.X and _needs_x_alone(x, weights):
         found = keeping.keeping_plan(tuple(activations), x.device, x.dtype, kernel)
-        declared = map(_is_declared, activations, parameters)
-        if found is not None and all(declared):
+        if found is not None and all(map(_is_declared, activations, parameters)):
             return keeping.sum_keeping_slopes(found, x, weights)
     chosen = _chosen(tuple(activations), x, kernel)
     fixed = [i for part in chosen.parts if not part.kernel.takes_parameters for i in part.at]

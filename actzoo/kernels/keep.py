@@ -89,8 +89,8 @@ def keeping_plan(
         own, its = first.activations[0].name, part.activations[0].name
         raise _cannot(f"{own} and {its} need tables of other intervals; leave one of them out")
     keeping = table.keeping(first.prepared)
-    for activation, own_hull in zip(activations, keeping.hull, strict=True):
-        if reason := table.refusal(activation, own_hull):
+    for which, activation in enumerate(keeping.tables.activations):
+        if reason := table.refusal(keeping, which):
             raise _cannot(f"{activation.name}: {reason}")
     return KeepingPlan(chosen, keeping)
 

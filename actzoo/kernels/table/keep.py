@@ -13,11 +13,15 @@ from torch import Tensor
 from actzoo.activation import Activation
 from actzoo.kernels.kernel import Declined
 from actzoo.kernels.table import native
-from actzoo.kernels.table.fit import DEGREE, INTERVALS, Grid, neutral
+from actzoo.kernels.table.fit import DEGREE, INTERVALS, SLOPE_BOUND, Grid, neutral
 from actzoo.kernels.table.run import Tables, flat, loaded
 
 LEVELS = 255
 """A code is a whole number from 0 to this."""
+SHARE = 1 / 8
+"""How far the slope of the values may be from the declared one, in levels."""
+POINTS = 12
+"""Points an interval where the two are compared."""
 WIDEST = 8.0
 """How wide the range of a slope may be, in slopes as they are (rms) where x is a unit Gaussian.
 One level is then 1/32 of that, and the error of a slope 1/80 of it."""
@@ -42,53 +46,62 @@ class Kept(NamedTuple):
 
 
 class Keeping(NamedTuple):
-    """Tables, and between what their slopes lie.
+    """Tables, and what their slopes are like.
 
     Attributes:
         tables: The tables; their float32 ones serve x of 16 bits as well, whose own would be too
             coarse for a slope that is found from the value.
         hull: float64 (k, 320): numbers between whose least and largest all slopes lie, also of
             a sum of the functions when they are summed alike.
+        off: float64 (k,): how far at most the slope of a table's values is from the declared one.
     """
 
     tables: Tables
     hull: Tensor
+    off: Tensor
 
 
 @functools.lru_cache(maxsize=1024)
+@neutral()
 def keeping(tables: Tables) -> Keeping:
-    """Return the tables with the hull of their slopes."""
-    with neutral():
-        return Keeping(tables, _hull(tables))
-
-
-def _hull(tables: Tables) -> Tensor:
-    """Return the Bernstein coefficients of the polynomials' slopes, and the slopes at the knots."""
-    powers = torch.arange(1, DEGREE + 1, dtype=torch.float64).unsqueeze(1)
-    widths = Grid(tables.shift, tables.widening).widths.repeat(2)
-    sign = torch.ones(2 * INTERVALS, dtype=torch.float64)
-    sign[INTERVALS:] = -1  # u falls where x < 0
-    slopes = tables.exact[:, 1:] * powers * widths ** (powers - 1) * sign * 2**tables.shift
+    """Return the tables with what their slopes are like."""
+    slopes = _slopes(tables)
     n = DEGREE - 1
     bernstein = torch.tensor(
         [[math.comb(j, i) / math.comb(n, i) for i in range(n + 1)] for j in range(n + 1)],
         dtype=torch.float64,
     )
-    return torch.cat([bernstein @ slopes, tables.slopes[:, DEGREE + 1 :]], dim=1).flatten(1)
+    at_knots = tables.slopes[:, DEGREE + 1 :]
+    hull = torch.cat([bernstein @ slopes, at_knots], dim=1).flatten(1)
+    share = torch.linspace(0, 1, POINTS + 2, dtype=torch.float64)[1:-1].unsqueeze(1)
+    found = share ** torch.arange(DEGREE, dtype=torch.float64) @ slopes
+    grid = Grid(tables.shift, tables.widening)
+    x = (grid.begins + share * grid.widths) / 2**tables.shift
+    x = torch.cat([x, -x], dim=1)
+    declared = torch.stack([a.derivative(x) for a in tables.activations])
+    return Keeping(tables, hull, (found - declared).abs().flatten(1).amax(1))
 
 
-def refusal(activation: Activation, own: Tensor) -> str:
-    """Return why a function's slopes cannot be kept as 8 bits; "" if they can.
+def _slopes(tables: Tables) -> Tensor:
+    """Return the slopes of the values as polynomials in the share of an interval, (k, 9, 32)."""
+    powers = torch.arange(1, DEGREE + 1, dtype=torch.float64).unsqueeze(1)
+    widths = Grid(tables.shift, tables.widening).widths.repeat(2)
+    sign = torch.ones(2 * INTERVALS, dtype=torch.float64)
+    sign[INTERVALS:] = -1  # u falls where x < 0
+    slopes: Tensor = tables.exact[:, 1:] * powers * widths ** (powers - 1) * sign * 2**tables.shift
+    return slopes
 
-    Args:
-        activation: The function.
-        own: Its row of the hull.
-    """
+
+def refusal(keeping: Keeping, which: int) -> str:
+    """Return why one of the functions' slopes cannot be kept as 8 bits; "" if they can."""
+    own, activation = keeping.hull[which], keeping.tables.activations[which]
     if not own.isfinite().all():
         return "its slope is not finite somewhere"
     low, high = float(own.min()), float(own.max())
+    if not float(keeping.off[which]) <= max(SHARE * (high - low) / LEVELS, SLOPE_BOUND):
+        return "its declared slope is not that of its values, from which it would be found"
     usual = _usual_slope(activation)
-    if high - low <= WIDEST * usual:
+    if high - low <= max(WIDEST * usual, SLOPE_BOUND):
         return ""
     return (
         f"its slope goes from {low:.3g} to {high:.3g}, which is too wide for {LEVELS + 1} levels: "
@@ -113,8 +126,8 @@ def forward(keeping: Keeping, weights: Tensor, x: Tensor, seed: int) -> tuple[Te
         keeping: Of the functions.
         weights: One a function.
         x: Dense.
-        seed: 32 bits, of the chance by which a slope becomes the level below it or above it; the same
-            one gives the same codes, whatever the number of threads.
+        seed: 32 bits, of the chance by which a slope becomes the level below it or above it; the
+            same one gives the same codes, whatever the number of threads.
 
     Raises:
         Declined: More elements lie outside the table than are worth an exact answer each, or a
@@ -178,7 +191,5 @@ def _calls() -> _Calls:
         *(c_int, c_int, c_int64, c_void_p, c_void_p, c_void_p, c_int, c_void_p, c_void_p, c_void_p),
         *(c_int, c_int, c_int, c_float, c_float, c_uint32),
     )
-    backward.argtypes = (
-        *(c_int, c_int, c_int64, c_void_p, c_void_p, c_void_p, c_float, c_float),
-    )
+    backward.argtypes = (*(c_int, c_int, c_int64, c_void_p, c_void_p, c_void_p, c_float, c_float),)
     return _Calls(forward, backward)
