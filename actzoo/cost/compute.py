@@ -11,7 +11,7 @@ from torch import Tensor
 from actzoo.activation import Activation
 from actzoo.activation.functions import arguments
 from actzoo.errors import KernelError
-from actzoo.kernels import Keep, alone, keeps_slopes, plan, weighted_sum
+from actzoo.kernels import Keep, alone, keeping_plan, plan, weighted_sum
 
 Sum = Callable[[Tensor, Tensor], Tensor]
 """Takes x and the weights, shape (k,), to Σ wᵢ fᵢ(x)."""
@@ -75,10 +75,10 @@ def what_runs(
 def keeps_not(activations: Sequence[Activation], x: Tensor) -> str:
     """Return why no 8 bits of these functions' slopes are kept in place of x; "" if they are."""
     try:
-        kept = keeps_slopes("8bit", tuple(activations), x.device, x.dtype, "auto")
+        found = keeping_plan(tuple(activations), x.device, x.dtype, "auto")
     except KernelError as error:
         return str(error)
-    return "" if kept else "left to torch's own operator"
+    return "" if found is not None else "left to torch's own operator"
 
 
 def free_bytes(device: torch.device) -> int:

@@ -65,6 +65,8 @@ def measure(settings: Settings, command: str, show: Show = lambda *_: None) -> d
             for chosen in settings.sets
             for row in kept(settings, dtype, chosen)
         ]
+        with isolated(1):
+            document["networks"] = network_memory(settings.sets)
         if settings.compile_times:
             document["compile"] = _compile(settings, show)
     if "functions" in settings.tables:
@@ -81,8 +83,6 @@ def measure(settings: Settings, command: str, show: Show = lambda *_: None) -> d
         document["step"] = _run(
             "training steps", step.cases(settings), settings, seconds, show, step.WARM
         )
-        with isolated(1):
-            document["networks"] = network_memory(settings.step_sets)
     return document
 
 

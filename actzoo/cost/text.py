@@ -86,6 +86,7 @@ def sections(document: dict[str, Any]) -> Iterator[CostTable]:
     yield from _operator(document.get("operator", []))
     if "kept" in document:
         yield from _kept(document["kept"])
+        yield from _networks(document.get("networks", []))
     if "compile" in document:
         yield _compile(document["compile"])
     yield from _functions(document.get("functions", []))
@@ -93,7 +94,6 @@ def sections(document: dict[str, Any]) -> Iterator[CostTable]:
         yield _certificates(document["certificates"])
     yield from _pooling(document.get("pooling", []))
     yield from _step(document.get("step", []))
-    yield from _networks(document.get("networks", []))
 
 
 def ratio(row: dict[str, Any] | None) -> str:

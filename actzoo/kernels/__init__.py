@@ -3,7 +3,7 @@
 from actzoo.kernels.choice import KernelPlan, plan
 from actzoo.kernels.dispatch import alone, weighted_sum
 from actzoo.kernels.entries import KERNEL_NAMES, KERNELS
-from actzoo.kernels.keep import Keep, check_keep, keeps_slopes
+from actzoo.kernels.keep import Keep, check_keep, keeping_plan, used
 from actzoo.kernels.kernel import Kernel
 from actzoo.kernels.measured import measurements
 from actzoo.kernels.pooled import may_pool, pooled, pooled_plan
@@ -18,11 +18,12 @@ __all__ = [
     "alone",
     "check_keep",
     "is_plain",
-    "keeps_slopes",
+    "keeping_plan",
     "may_pool",
     "measurements",
     "plan",
     "pooled",
     "pooled_plan",
+    "used",
     "weighted_sum",
 ]

@@ -44,19 +44,21 @@ def check_keep(keep: str, activations: tuple[Activation, ...], kernel: str) -> N
         keeping_plan(activations, torch.device("cpu"), torch.float32, kernel)
 
 
-def keeps_slopes(
-    keep: str,
+def used(
     activations: tuple[Activation, ...],
     device: torch.device,
     dtype: torch.dtype,
     kernel: str,
-) -> bool:
-    """Return whether slopes are kept in place of such an x, while no weight trains.
+    keep: str,
+) -> str:
+    """Return what computes a sum: "table", or "table, 8-bit slopes" where such are kept.
 
     Raises:
-        KernelError: They are asked for, and cannot be kept.
+        KernelError: What was asked for cannot serve there.
     """
-    return keep != X and keeping_plan(activations, device, dtype, kernel) is not None
+    name = plan(activations, device, dtype, kernel).name
+    kept = keep != X and keeping_plan(activations, device, dtype, kernel) is not None
+    return f"{name}, 8-bit slopes" if kept else name
 
 
 @functools.lru_cache(maxsize=1024)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -14,18 +14,10 @@ from actzoo.activation.module import ActivationLayer, as_leaf, count
 from actzoo.activation.names_in_state import keep_names, name_in_state, written
 from actzoo.errors import DeclarationError, KernelError
 from actzoo.formula.inputs import real
-from actzoo.kernels import (
-    KERNEL_NAMES,
-    Keep,
-    alone,
-    check_keep,
-    is_plain,
-    keeps_slopes,
-    plan,
-    weighted_sum,
-)
+from actzoo.kernels import KERNEL_NAMES, Keep, alone, check_keep, is_plain, used, weighted_sum
 from actzoo.mixture.attachment import Attachment, attach
 from actzoo.mixture.combine import along_channels, combined
+from actzoo.mixture.initial import Init, initial
 from actzoo.mixture.prune import Pruned, freeze, prune
 from actzoo.mixture.soundness import (
     examine,
@@ -39,8 +31,6 @@ from actzoo.mixture.soundness import (
 from actzoo.mixture.watch import Watch
 from actzoo.plugins.registry import default, get
 from actzoo.rules import RATIO, SCOPES, Rule, Scope
-
-Init = Literal["equal", "random"]
 
 
 class Mixture(ActivationLayer):
@@ -137,16 +127,13 @@ class Mixture(ActivationLayer):
         self.members = nn.ModuleList(a.module(channels) for a in activations)
         names = [a.name for a in activations]
         self.terms = rule.names(names) if several else tuple(names)
-        if kernel not in ("auto", "reference") and several and not self.is_plain_sum:
+        named = [f"the {kernel} kernel"] if kernel not in ("auto", "reference") else []
+        named += [f"keep={keep!r}"] if keep != "x" else []
+        if named and several and not self.is_plain_sum:
             raise KernelError(
-                f"the {kernel} kernel cannot serve here: it computes weighted sums with one weight "
+                f"{named[0]} cannot serve here: it computes weighted sums with one weight "
                 f"for a function and layer, not the rule {self._rule_in_words}; "
-                f"expected kernel='auto' or 'reference'"
-            )
-        if keep != "x" and several and not self.is_plain_sum:
-            raise KernelError(
-                f"keep={keep!r} cannot serve here: it is for weighted sums with one weight for a "
-                f"function and layer, not the rule {self._rule_in_words}; expected keep='x'"
+                f"expected kernel='auto' or 'reference', and keep='x'"
             )
         check_keep(keep, tuple(activations), kernel)
         self.keep: Keep = keep
@@ -154,7 +141,7 @@ class Mixture(ActivationLayer):
             (count(channels),) if self.scope == "channel" else ()
         )
         shape = (len(self.terms), *self.weight_channels)
-        self.w = nn.Parameter(_initial(rule, init, shape, generator), requires_grad=several)
+        self.w = nn.Parameter(initial(rule, init, shape, generator), requires_grad=several)
         if (found := tuple(rule.normalise(self.w.detach()).shape)) != shape:
             raise DeclarationError(
                 f"rule {rule.name}: normalise gave shape {found} for w of shape {shape}; "
@@ -297,9 +284,7 @@ class Mixture(ActivationLayer):
         """
         if len(self.members) > 1 and not self.is_plain_sum:
             return "reference"
-        asked = (self.activations, torch.device(device), dtype, self.kernel)
-        kept = ", 8-bit slopes" if keeps_slopes(self.keep, *asked) else ""
-        return plan(*asked).name + kept
+        return used(self.activations, torch.device(device), dtype, self.kernel, self.keep)
 
     def attach(self, optimizer: torch.optim.Optimizer) -> Attachment:
         """Project w onto w >= 0 after each step of this optimiser, from now on.
@@ -406,15 +391,3 @@ def _version(w: Tensor) -> tuple[int, int]:
     """Return what changes when a tensor is written to."""
     # A tensor made in inference mode counts no versions, and is never the same twice.
     return w.data_ptr(), -1 if w.is_inference() else w._version
-
-
-def _initial(
-    rule: Rule, init: Init, shape: tuple[int, ...], generator: torch.Generator | None
-) -> Tensor:
-    if init == "equal":
-        return torch.full(shape, rule.start)
-    if init != "random":
-        raise DeclarationError(f"init={init!r}: expected 'equal' or 'random'")
-    # torch.rand includes 0, from which the ratio rule could not tell a draw apart.
-    draw = torch.rand(shape, generator=generator).clamp_(min=torch.finfo(torch.float32).tiny)
-    return draw if rule.nonnegative else draw.log()

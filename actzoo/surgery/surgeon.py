@@ -12,6 +12,7 @@ from torch import nn
 
 from actzoo.activation import Activation
 from actzoo.errors import UsageError
+from actzoo.kernels import Keep, check_keep
 from actzoo.mixture.mixture import Mixture
 from actzoo.plugins.registry import default, get
 from actzoo.rules import Rule
@@ -48,8 +49,9 @@ class Replaced:
 class Make:
     """Makes the layers."""
 
-    def __init__(self, rule: Rule) -> None:
+    def __init__(self, rule: Rule, keep: Keep) -> None:
         self.rule = rule
+        self.keep = keep
 
     def check(self, wanted: Any) -> list[Activation]:
         """Return the functions that are meant, or the reason why there are none such."""
@@ -66,6 +68,7 @@ class Make:
                     f"{function.name} changes the number of channels, which the layers after it "
                     f"do not expect; choose a function that keeps it"
                 )
+        check_keep(self.keep, tuple(functions), "auto")
         return functions
 
     def __call__(self, wanted: Any, site: Site) -> nn.Module:
@@ -75,8 +78,8 @@ class Make:
         channels = shape[1] if shape is not None and len(shape) > 1 else None
         is_one = len(functions) == 1 and not isinstance(wanted, (list, tuple))
         if is_one:
-            return functions[0].module(channels)
-        return Mixture(functions, rule=self.rule, channels=channels)
+            return functions[0].module(channels, self.keep)
+        return Mixture(functions, rule=self.rule, channels=channels, keep=self.keep)
 
 
 class MakeByFactory(Make):

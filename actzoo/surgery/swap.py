@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from actzoo.activation import Activation
 from actzoo.errors import UsageError
 from actzoo.escaping import one_line
+from actzoo.kernels import Keep
 from actzoo.mixture.attachment import Attachment
 from actzoo.mixture.mixture import Mixture
 from actzoo.rules import RATIO, Rule
@@ -122,6 +123,7 @@ def swap(
     warm: bool = False,
     optimizer: torch.optim.Optimizer | None = None,
     rule: Rule = RATIO,
+    keep: Keep = "x",
 ) -> Swap[Model]:
     """Replace the activations of a model.
 
@@ -150,6 +152,8 @@ def swap(
             that learn are fitted to it on [-4, 4], and the table says how well.
         optimizer: It gets the new parameters, as `Swap.attach` gives them.
         rule: How a mixture's weights become proportions.
+        keep: What the new layers keep for the backward pass: "x", or "8bit" for 8 bits of the
+            slope; see `Mixture`.
 
     Returns:
         The model, what was replaced and what was not, and `undo()`.
@@ -157,11 +161,12 @@ def swap(
     Raises:
         UsageError: The model cannot be swapped, or `where` matches nothing.
         UnknownNameError: No activation has that name.
+        KernelError: 8 bits cannot hold the slopes of a function.
     """
     _refuse(model, in_place, optimizer)
     if not in_place:
         model = copy.deepcopy(model)
-    make = activation if isinstance(activation, Make) else Make(rule)
+    make = activation if isinstance(activation, Make) else Make(rule, keep)
     make.check(activation)
     found = find(model, example)
     chosen, missed = _choose(model, found.sites, where, activation)

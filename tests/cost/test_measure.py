@@ -78,7 +78,8 @@ def test_the_cases_are_those_asked_for(document: dict[str, Any]) -> None:
     base = {"copy", "copy into place", "eager sum", "torch.compile", *operators.OURS}
     for case in document["operator"]:
         known = set() if case["mode"] == "x and w" else set(operators.KNOWN)
-        assert {row["name"] for row in case["rows"]} == base | known
+        kept = {operators.EIGHT_BIT} if case["mode"] == "x" else set()
+        assert {row["name"] for row in case["rows"]} == base | known | kept
         assert case["unit"] == (1.0 if case["mode"] == "forward" else 2.5)
     fixed = {a.name for a in settings.fixed_functions()}
     assert {case["function"] for case in document["functions"]} == fixed
