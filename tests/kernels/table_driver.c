@@ -24,6 +24,10 @@ int64_t actzoo_pool_forward(int, int, const int64_t *, int, int, const void *, v
 int64_t actzoo_pool_backward(int, int, const int64_t *, int, int, const void *, const uint8_t *,
                              void *);
 
+int64_t actzoo_keep_forward(int, int, int64_t, const void *, void *, uint8_t *, int, const float *,
+                            const double *, const double *, int, int, int, float, float, uint32_t);
+int64_t actzoo_keep_backward(int, int, int64_t, const void *, const uint8_t *, void *, float, float);
+
 enum { EXACT, AT_END, AT_BEGIN, PLACES };
 enum { FUNCTIONS = 3, TEAM = 2 };
 
@@ -124,7 +128,7 @@ static void call(int type, int place, int64_t n, int outside, int threads)
     Array x = allocate(place, bytes), grad = allocate(place, bytes), out = allocate(place, bytes);
     Array weights = allocate(place, FUNCTIONS * sizeof(float));
     Array values = allocate(place, 10 * row), slopes = allocate(place, 11 * row);
-    Array sums = allocate(place, FUNCTIONS * sizeof(double));
+    Array sums = allocate(place, FUNCTIONS * sizeof(double)), codes = allocate(place, (size_t)n);
     fill(x.data, type, n, outside);
     fill(grad.data, type, n, outside);
     for (int i = 0; i < FUNCTIONS; i++) ((float *)weights.data)[i] = 0.5f * (float)i;
@@ -137,8 +141,14 @@ static void call(int type, int place, int64_t n, int outside, int threads)
                                    kind & 1 ? out.data : NULL, kind & 2 ? sums.data : NULL,
                                    FUNCTIONS, weights.data, values.data, slopes.data,
                                    n % 3, n % 2, n / 2 % 2), n);
+    const float low = -3000.0f, step = 24.0f; /* the slopes of these tables lie between */
+    note(actzoo_keep_forward(type, threads, n, x.data, out.data, codes.data, FUNCTIONS, weights.data,
+                             values.data, slopes.data, n % 3, n % 2, n / 2 % 2, low, step,
+                             (uint32_t)n), n);
+    memset(codes.data, 7, (size_t)n); /* after one that was refused they are not whole */
+    note(actzoo_keep_backward(type, threads, n, grad.data, codes.data, out.data, low, step), n);
     release(x), release(grad), release(out), release(weights);
-    release(values), release(slopes), release(sums);
+    release(values), release(slopes), release(sums), release(codes);
 }
 
 /* Windows of rows x columns over images of height x width points of so many channels. */

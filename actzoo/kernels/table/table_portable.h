@@ -239,7 +239,7 @@ static INLINE float lower_portable(int hash) { return as_float(((uint32_t)hash &
 static INLINE void store_codes_portable(uint8_t *to, int count, float level)
 {
     (void)count;
-    *to = (uint8_t)(level >= 255 ? 255 : (int)level);
+    *to = (uint8_t)(level >= 255 ? 255 : level > 0 ? (int)level : 0);
 }
 
 static INLINE float load_codes_portable(const uint8_t *from, int count)
