@@ -56,8 +56,8 @@ def used(
     Raises:
         KernelError: What was asked for cannot serve there.
     """
-    name = plan(activations, device, dtype, kernel).name
     kept = keep != X and keeping_plan(activations, device, dtype, kernel) is not None
+    name = plan(activations, device, dtype, kernel).name
     return f"{name}, 8-bit slopes" if kept else name
 
 
