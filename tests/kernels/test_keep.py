@@ -322,3 +322,11 @@ def test_pooling_keeps_what_it_keeps() -> None:
     fused = actzoo.fuse(nn.Sequential(frozen(), pooling))
     pair = nn.Sequential(frozen(keep="x"), pooling)
     assert torch.allclose(slopes(fused, x), slopes(pair, x), atol=1e-6)
+
+
+def test_swapped_layers_keep_alike() -> None:
+    model = nn.Sequential(nn.Linear(4, 8), nn.GELU(), nn.Linear(8, 8), nn.Tanh())
+    done = actzoo.swap(model, "relu,tanh,sin", keep="8bit")
+    assert [m.keep for m in done.mixtures] == ["8bit", "8bit"]
+    with pytest.raises(KernelError, match="squared_relu"):
+        actzoo.swap(nn.Sequential(nn.GELU()), "squared_relu", keep="8bit")

@@ -6,7 +6,8 @@
  * a polynomial of degree 9 or less in u, which is t less the interval's beginning, and exact.
  * Everything else is "outside": such elements are listed. Only nan is, where the last cells are constant and stand for all beyond them.
  *
- * The loops are written once, in table_body.h, over the few operations that table_avx512.h,
+ * The loops are written once, in table_body.h (those that pool in pool_body.h, those that keep slopes
+ * as 8 bits in keep_body.h), over the few operations that table_avx512.h,
  * table_avx2.h and table_portable.h define; which of the three runs is decided here, at run time.
  */
 #include <math.h>
