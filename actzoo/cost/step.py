@@ -73,19 +73,22 @@ def contestants(
     """Return the model with relu, gelu, mish and each set, by eager torch and by us.
 
     The base, relu or gelu, uses torch's own function and pooling. By auto and table, poolings are
-    in one pass with the activation before them, ReLU's too.
+    in one pass with the activation before them, ReLU's too. Beside another dtype the base and each
+    set's step by auto are there in float32 as well: what the dtype saves.
 
     A set's own steps are those that train the network (phases 1 and 3 of the paper) and those
     that train its weights alone (phase 2).
     """
     sample = sample_for(model)
     examples = sample.batch(device)
-    autocast = torch.autocast(
-        device.type, torch.bfloat16, enabled=dtype == "bfloat16", cache_enabled=False
-    )
-    inner = torch.empty(0, device=device, dtype=getattr(torch, dtype))
 
-    def entry(name: str, functions: Functions, kernel: str, phase: Phase) -> Contestant:
+    def entry(
+        name: str, functions: Functions, kernel: str, phase: Phase, dtype: str = dtype
+    ) -> Contestant:
+        autocast = torch.autocast(
+            device.type, torch.bfloat16, enabled=dtype == "bfloat16", cache_enabled=False
+        )
+        inner = torch.empty(0, device=device, dtype=getattr(torch, dtype))
         late = functions.not_compiled(compile_up_to)
         ran, reason = what_runs(functions.activations, inner, kernel, late)
         if reason:
@@ -103,6 +106,9 @@ def contestants(
         for kernel in ("reference", "auto"):
             label = name if (name, kernel) == (base, "reference") else f"{name}, {kernel}"
             found.append(entry(label, named(f"actzoo:{name}"), kernel, PAPER[0]))
+    if dtype != "float32":
+        own = named(f"actzoo:{base}")
+        found.append(entry(f"{base} in float32", own, "reference", PAPER[0], "float32"))
     for functions in sets:
         if functions.label in ALONE:
             continue
@@ -111,6 +117,9 @@ def contestants(
             if len(functions.activations) > 1:
                 name = f"{functions.label}, {kernel}, phase 2"
                 found.append(entry(name, functions, kernel, PAPER[1]))
+        if dtype != "float32":
+            name = f"{functions.label} in float32, auto"
+            found.append(entry(name, functions, "auto", PAPER[0], "float32"))
     return tuple(found)
 
 

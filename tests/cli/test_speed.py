@@ -65,6 +65,18 @@ def test_steps_of_other_models(
         assert rows[name]["ratio"]["median"] > 0
 
 
+def test_a_step_in_bfloat16_beside_those_in_float32(
+    run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(KINDS, "images", replace(KINDS["images"], size=2))
+    words = ("speed", "--quick", "--table", "step", "--set", "relu,tanh", "--dtypes", "bfloat16")
+    assert run(*words, "--out", str(tmp_path))[0] == 0
+    (case,) = json.loads((tmp_path / "speed.json").read_text())["step"]
+    ratios = {row["name"]: row["ratio"]["median"] for row in case["rows"] if "ratio" in row}
+    assert case["dtype"] == "bfloat16" and ratios["relu"] == 1
+    assert ratios["relu in float32"] > 0 and ratios["relu+tanh in float32, auto"] > 0
+
+
 def test_a_line_now_and_then(run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     words = ("speed", "--quick", "--table", "operator", "--set", "relu,tanh", "--sizes", "64")
     _, _, err = run(*words, "--out", str(tmp_path))
