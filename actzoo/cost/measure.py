@@ -46,6 +46,7 @@ def measure(settings: Settings, command: str, show: Show = lambda *_: None) -> d
         ],
         "settings": {
             "tables": list(settings.tables),
+            "models": list(settings.models),
             "sizes": list(settings.sizes),
             "dtypes": list(settings.dtypes),
             "threads": list(settings.threads),

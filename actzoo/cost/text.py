@@ -22,10 +22,7 @@ _LIMIT = (
     "Units of the limit: 1 copy of x forward; 2.5 with a backward pass, which reads x and the "
     "gradient and writes one. Median [quartiles] of the ratio to a copy in the same round."
 )
-_STEP = (
-    "Units of the step of the same network with ReLU. Median [quartiles] of the ratio in the "
-    "same round."
-)
+_LETTERS = {"relu": "ReLU", "gelu": "GELU"}
 
 
 @dataclass(frozen=True)
@@ -290,7 +287,8 @@ def _step(cases: list[dict[str, Any]]) -> Iterator[CostTable]:
             f"{_threads(case['threads'])}",
             ("", "phases 1 and 3", "phase 2"),
             lines,
-            _STEP,
+            f"Units of the step of the same network with {_LETTERS[case['base']]}. Median "
+            "[quartiles] of the ratio in the same round.",
             reasons,
         )
 

@@ -123,7 +123,7 @@ def make_plan(
         UsageError: An unknown name, a missing or broken dataset, an option out of range.
     """
     run = resolve(run, given, elsewhere=elsewhere)  # this loads the plugins, which may set anything
-    with isolated():
+    with isolated(run.threads):
         return _plan(run, Loaded(root, given), elsewhere)
 
 

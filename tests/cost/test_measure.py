@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from matplotlib.text import Annotation
 
 import actzoo
 from actzoo import escaping
-from actzoo.cost import compute, functions, operators, pooling, settings, step
+from actzoo.cost import compute, functions, operators, pooling, sample, settings, step
 from actzoo.cost.figure import draw, lines_of
 from actzoo.cost.measure import measure
 from actzoo.cost.settings import Settings, named, preset
@@ -34,7 +35,7 @@ def document() -> dict[str, Any]:
     before = torch.get_num_threads()
     both = {"dtypes": ("float32", "bfloat16"), "threads": (1, 2)}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(step, "BATCH", 2)
+        patch.setitem(sample.KINDS, "images", replace(sample.KINDS["images"], size=2))
         patch.setattr(pooling, "SHAPE", (2, 16, 16, 16))
         found = measure(
             preset("quick", **TINY, tables=("operator",), **both),
@@ -175,7 +176,7 @@ def test_what_would_not_fit_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_steps_do_not_move_the_network() -> None:
     built = step.network(("relu", "tanh"), "reference", torch.device("cpu"))
     before = [p.detach().clone() for p in built.model.parameters()]
-    some = Examples(*(t[:4] for t in step.batch(torch.device("cpu"))))
+    some = Examples(*(t[:4] for t in sample.sample_for("paper_cnn").batch(torch.device("cpu"))))
     off = torch.autocast("cpu", torch.bfloat16, enabled=False)
     for phase in step.PAPER:
         call = step.stepper(built, CLASSIFICATION, phase, some, off)

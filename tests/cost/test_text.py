@@ -74,6 +74,7 @@ def document() -> dict[str, Any]:
         "step": [
             {
                 "dtype": "bfloat16", "threads": 1, "batch": 128, "model": "paper_cnn",
+                "base": "relu",
                 "rows": [
                     row("relu", 1.0, "reference"), row("3, auto", 1.04, "table"),
                     row("3, auto, phase 2", 0.91, "table"), refused("3, fused", "not compiled"),
