@@ -82,7 +82,7 @@ def test_every_suite_that_is_offered(suite: Suite) -> None:
         assert len(found.seeds) > 1
         assert seconds_of(suite, name) > 0
         assert len(found.grid["lr_network"]) == 3  # for every function alike, on seeds of their own
-        assert found.sets == (("relu",), ("gelu",), ("silu",), ("tanh",))
+        assert {("relu",), ("gelu",), ("silu",), ("tanh",)} <= set(found.sets)
 
 
 @pytest.mark.parametrize(
