@@ -128,9 +128,10 @@ def _rows(report: SuiteReport) -> str:
         run = study.run
         examples = sorted({r.train_examples for r in study.results})
         tuned = [f"{key} from {', '.join(map(str, v))}" for key, v in run.grid.items()]
+        written = (report.folder / name / "report.md").exists()
         rows.append(
             (
-                f"[{markdown(name)}]({name}/report.md)",
+                f"[{markdown(name)}]({name}/report.md)" if written else code(name),
                 markdown("; ".join(group.title for group in study.groups)),
                 len(run.seeds),
                 " to ".join(f"{n:,}" for n in dict.fromkeys((examples or [0])[:1] + examples[-1:])),
