@@ -146,6 +146,7 @@ def _plan(run: Run, loaded: Loaded, elsewhere: bool) -> tuple[Plan, Loaded]:
             "description": dataset.description,
             "train": len(task.train.targets),
             "test": len(task.test.targets),
+            **({"resplit": True} if task.resplit else {}),
             **({"classes": task.groups} if task.split == "stratified" else {}),
             "shape": list(task.shape),
             "inputs": task.inputs,
