@@ -80,7 +80,7 @@ def render(report: SuiteReport) -> str:
             parts.append(text)
     number_of = sum(part.startswith("## ") for part in parts) + 1
     parts.append(f"## {number_of}. What was run")
-    parts += [_rows(report), _rates(report), _budget(report)]
+    parts += [_rows(report), _rates(report), budget(report)]
     parts.append(f"Command: {code(record.command)}" if record.command else "")
     parts.append(
         "Every number here comes from the stored cells; `actzoo report` writes it again without "
@@ -175,7 +175,8 @@ def _rates(report: SuiteReport) -> str:
     return joined([lead, table(headers, rows)])
 
 
-def _budget(report: SuiteReport) -> str:
+def budget(report: SuiteReport) -> str:
+    """Return what tuning cost, in a sentence or two; "" without any."""
     outcomes = [outcome for tuned in report.tuned.values() for outcome in tuned.outcomes]
     if not outcomes:
         return ""
