@@ -140,10 +140,9 @@ def _plan(run: Run, loaded: Loaded, elsewhere: bool) -> tuple[Plan, Loaded]:
         check_data(run, task, of_name)
         notes += [f"{shown[name]}: {note}" for note in task.notes]
         tasks[name] = of_task(dataset, task, default())
-        given = dict.fromkeys((dataset.caution, task.caution, *task.notes))
-        first, *more = [text for text in given if text] or [""]
+        cautions = dict.fromkeys((dataset.caution, task.caution, *task.notes))
         about[name] = {
-            "caution": ". ".join([first, *(text[:1].upper() + text[1:] for text in more)]),
+            "caution": "; ".join(filter(None, cautions)),
             "description": dataset.description,
             "train": len(task.train.targets),
             "test": len(task.test.targets),

@@ -225,8 +225,8 @@ def test_a_suite_as_a_value_brings_its_sets(tmp_path: Path) -> None:
     assert [(r["set"], r["seed"], r["status"]) for r in results.rows] == [
         ("tanh", 3, "ok"), ("relu", 3, "ok"),
     ]  # fmt: skip
-    assert read_record(tmp_path).command == "actzoo.bench(suite=mine, limit=60)"
-    assert SuiteReport(tmp_path).study.seeds == (3,)
+    assert read_record(tmp_path).command == "actzoo.bench(suite='mine', limit=60)"
+    assert SuiteReport(tmp_path).study.run.seeds == (3,)
 
 
 def test_what_the_function_refuses(tmp_path: Path) -> None:
