@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -16,11 +17,14 @@ from actzoo.kernels import measured, reference
 from actzoo.kernels.autograd import WeightedSum
 from actzoo.kernels.choice import KernelPlan, plan
 from actzoo.kernels.entries import AUTO, REFERENCE, TRIED
+from actzoo.kernels.table.fit import neutral
 from actzoo.kernels.watched import is_plain
 
 SMALL = 8192
-"""Below so many elements "auto" leaves a function alone to its own operator: one call of
-that costs less than one of ours."""
+"""Below so many elements "auto" leaves a function alone to its own operators: one call of
+ours costs more than the arithmetic that it saves."""
+SMALL_OF_ONE = 65536
+"""The same for a function that torch computes by one operator."""
 
 
 def weighted_sum(
@@ -170,6 +174,24 @@ def _is_declared(activation: Activation, parameters: Mapping[str, Any]) -> bool:
     )
 
 
+def is_small(activation: Activation, x: Tensor) -> bool:
+    """Return whether "auto" leaves x to the function's own operators because of its size."""
+    size = x.numel()
+    return size < SMALL or (size < SMALL_OF_ONE and _is_one_operator(activation))
+
+
+@functools.lru_cache(maxsize=4096)
+@neutral()
+def _is_one_operator(activation: Activation) -> bool:
+    """Return whether torch computes the function by one operator, as it does gelu and tanh."""
+    x = torch.zeros(1, requires_grad=True)
+    with torch.enable_grad():
+        node = activation.fn(x, **arguments(x, activation.parameters)).grad_fn
+    return node is not None and all(
+        before is None or not before.next_functions for before, _ in node.next_functions
+    )
+
+
 def alone(
     activation: Activation, x: Tensor, parameters: Mapping[str, Any], kernel: str = "auto"
 ) -> Tensor:
@@ -182,7 +204,7 @@ def alone(
         kernel: What computes it; see `plan`.
     """
     x = real(x, activation.name)
-    if kernel == "reference" or not is_plain(x) or (kernel == "auto" and x.numel() < SMALL):
+    if kernel == "reference" or not is_plain(x) or (kernel == "auto" and is_small(activation, x)):
         return activation.fn(x, **parameters)
     if _chosen((activation,), x, kernel).name == "reference":
         return activation.fn(x, **parameters)

@@ -142,10 +142,11 @@ def _plan(run: Run, loaded: Loaded, elsewhere: bool) -> tuple[Plan, Loaded]:
         tasks[name] = of_task(dataset, task, default())
         cautions = dict.fromkeys((dataset.caution, task.caution, *task.notes))
         about[name] = {
-            "caution": ". ".join(filter(None, cautions)),
+            "caution": "; ".join(filter(None, cautions)),
             "description": dataset.description,
             "train": len(task.train.targets),
             "test": len(task.test.targets),
+            **({"resplit": True} if task.resplit else {}),
             **({"classes": task.groups} if task.split == "stratified" else {}),
             "shape": list(task.shape),
             "inputs": task.inputs,

@@ -13,6 +13,7 @@ import actzoo
 from actzoo import Activation
 from actzoo.errors import KernelError
 from actzoo.kernels import autograd, plan, weighted_sum
+from actzoo.kernels.dispatch import SMALL_OF_ONE
 from actzoo.kernels.table import native
 from actzoo.kernels.table.fit import SLOPE_BOUND, VALUE_BOUND, bounds, table
 from tests.kernels.conftest import CERTIFIED, ELEMENTWISE, Exact, needs_table
@@ -92,7 +93,8 @@ def test_a_layer_of_one_function_keeps_the_bounds(
     activation: Activation, dtype: torch.dtype
 ) -> None:
     inside = points(1) / 2 ** table(activation, dtype).shift
-    x = inside.to(dtype).repeat(60).requires_grad_()  # enough for a table to pay
+    enough = -(-SMALL_OF_ONE // len(inside))  # for a table to pay
+    x = inside.to(dtype).repeat(enough).requires_grad_()
     y = activation.module().eval()(x)
     y.backward(torch.ones_like(y))
     assert x.grad is not None
