@@ -32,7 +32,10 @@ def in_short(report: Report) -> str:
     if rows := list(_mixtures(report)):
         mean = "" if report.one_seed else ", mean over the seeds"
         baseline = code(report.study.run.baseline)
+        groups = {group.title: group for group, _ in rows}.values()
         parts += [
+            "**On what?**",
+            "\n".join(map(_data, groups)),
             f"**What did the networks choose?** P after training{mean}:",
             "\n".join(_chosen(group, row.variant) for group, row in rows),
             f"**Is it better than {baseline} alone, by how much, and at what cost?**",
@@ -52,11 +55,23 @@ def _mixtures(report: Report) -> Iterator[tuple[Group, Comparison]]:
         yield from ((group, row) for row in mixtures[:MOST] if row.variant.done)
 
 
+def _data(group: Group) -> str:
+    """Return how much of a dataset trains and tests, and how many seeds there are."""
+    result = group.mixtures[0].results[0]
+    train, held_out = result.train_examples, result.validation_examples
+    parts = [f"{train:,} {group.things} train"]
+    if held_out:
+        parts.append(f"{held_out:,} are held out")
+    of = f", of {group.about['train']:,}" if train + held_out < group.about["train"] else ""
+    seeds = len({cell.seed for variant in group.variants for cell in variant.cells})
+    return (
+        f"- {markdown(group.title)}: {' and '.join(parts)}{of}; {group.about['test']:,} test; "
+        f"{plural(seeds, 'seed')}"
+    )
+
+
 def _place(group: Group, variant: Variant) -> str:
-    result = variant.results[0]
-    trained = f"{result.train_examples:,} {group.things} trained"
-    seeds = plural(len(variant.done), "seed")
-    return f"{code(variant.name)} on {markdown(group.title)} ({trained}, {seeds})"
+    return f"{code(variant.name)} on {markdown(group.title)}"
 
 
 def _chosen(group: Group, variant: Variant) -> str:
