@@ -38,7 +38,7 @@ CHANGED = {
     "batch-512": "batch size 512",
 }
 """What differs from the run as it is: controls of it, then runs in folders of that name."""
-TITLES = {"digits": "digits", "cifar10": "CIFAR-10, 4,500 images", "friedman1": "friedman1"}
+TITLES = {"digits": "digits", "cifar10": "CIFAR-10 as JPEG", "friedman1": "friedman1"}
 PRODUCTS = ("digits", "friedman1")
 LARGEST = 4
 NEAR = (1e-2, 1e-4, 1e-8)
@@ -222,6 +222,7 @@ def datasets() -> str:
         rows.append(
             (
                 f"[{title}](../reports/paper-future/{name}/report.md), {code(group.model)}",
+                f"{own.results[0].train_examples:,}",
                 len(own.done),
                 f"{group.metric.words} {number(own.mean, d)}",
                 told(gain(group, own, group.baseline), d),
@@ -233,6 +234,7 @@ def datasets() -> str:
         )
     heads = (
         "data",
+        "examples that train",
         "seeds",
         "score",
         "better than ReLU by",

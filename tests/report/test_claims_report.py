@@ -14,6 +14,7 @@ from scipy import stats
 
 from actzoo import Measurement, NotRunError, PaperClaim
 from actzoo.errors import DeclarationError
+from actzoo.files import write_json
 from actzoo.plugins.registry import default
 from actzoo.report.claims import CLAIMS
 from actzoo.report.claims.estimate import blocked, jackknifed
@@ -126,6 +127,18 @@ def test_of_a_control_there_is_p_and_no_more(tmp_path):
     assert "| mnist     | A1 " in own and "```math" not in own
     assert "Did the end follow" not in own  # it is the start
     assert text.count("### relu + tanh + sin") == 3  # P, P of the control, and the shape
+
+
+def test_the_first_screen_has_the_cost_where_it_was_measured(tmp_path):
+    made = study(tmp_path, Made(end=wobbling(*LAYERS)))
+    ratio = {"median": 1.25, "low": 1.125, "high": 1.5, "count": 40}
+    row = {"dataset": "mnist", "model": "paper_cnn", "members": ["relu", "tanh", "sin"]}
+    conditions = {"threads": 1, "device": "cpu", "batch_size": 128, "precision": "fp32"}
+    measured = {"format": 1, "run": {**conditions, "kernel": "auto"}, "environment": {}}
+    write_json(tmp_path / "cost.json", {**measured, "costs": [{**row, "ratio": ratio}]})
+    screen = text_of(made, tmp_path).partition("\n## ")[0]
+    said = "A training step takes 1.25 times as long as ReLU's (quartiles 1.12 and 1.50)."
+    assert said in screen
 
 
 def test_another_experiment_has_no_such_section_and_screen(tmp_path):

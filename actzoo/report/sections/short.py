@@ -9,7 +9,7 @@ import numpy as np
 from actzoo.escaping import markdown
 from actzoo.report.claims.findings import counts
 from actzoo.report.content import Report
-from actzoo.report.cost import cost, costs
+from actzoo.report.cost import costs
 from actzoo.report.sections.section import joined
 from actzoo.report.text import UNKNOWN, code, ends, listed, number, plural, signed
 from actzoo.report.verdicts import Comparison
@@ -90,11 +90,18 @@ def _better(group: Group, row: Comparison) -> str:
     unit = markdown(group.metric.difference_unit)
     unit = f" {'points' if unit == '%' else unit}" if unit else ""
     interval = ends(row.difference, group.decimals)
-    spent = cost(row.variant, costs(group))
     return (
         f"- {_place(group, row.variant)}: {markdown(group.metric.words)} "
         f"{signed(row.difference.mean, group.decimals)}{unit} beside {code(group.baseline.name)}"
         + (f", 95% interval {interval}" if interval != UNKNOWN else "")
-        + f": {row.verdict}. A training step takes "
-        + (f"{spent} as long as ReLU's." if spent != UNKNOWN else "a time that was not measured.")
+        + f": {row.verdict}. {_spent(group, row.variant)}"
     )
+
+
+def _spent(group: Group, variant: Variant) -> str:
+    """Return what a training step costs, in a sentence."""
+    ratio = costs(group).get(variant.members, {}).get("ratio")
+    if not ratio:
+        return "A training step takes a time that was not measured."
+    median, low, high = (number(ratio[name]) for name in ("median", "low", "high"))
+    return f"A training step takes {median} times as long as ReLU's (quartiles {low} and {high})."
