@@ -240,6 +240,11 @@ class Group:
         """The sets of several functions of which a cell is done."""
         return tuple(v for v in self.variants if v.is_mixture and v.done)
 
+    @property
+    def own_mixtures(self) -> tuple[Variant, ...]:
+        """Those of the mixtures that were asked for, and are no controls."""
+        return tuple(mixture for mixture in self.mixtures if not mixture.control)
+
     def single(self, name: str) -> Variant | None:
         """Return the function of that name alone, if it ran."""
         for variant in self.variants:
