@@ -39,7 +39,7 @@
 #endif
 
 /* Raised with every change of the exported functions; native.py asks for the same number. */
-#define INTERFACE 4
+#define INTERFACE 5
 
 enum { CELLS = 32, ROWS = 10, KNOT = 10, STRIDE = 16, TABLE_FLOATS = CELLS * STRIDE };
 enum { MAX_THREADS = 256, GRAIN = 32768, UNIT = 1024, LINE = 64 };
@@ -150,7 +150,7 @@ typedef struct {
     Combine *combine;
     int (*has_kinks)(const float *);
     Runner *run[KINDS][TYPES][LENGTHS];
-    Runner *pool[TYPES], *unpool[TYPES];
+    Runner *pool[TYPES][LENGTHS], *pull[TYPES][LENGTHS], *unpool[TYPES];
 } Code;
 
 static const Code codes[] = {
@@ -352,58 +352,7 @@ EXPORT int64_t actzoo_table_backward(int type, int threads, int64_t n, const voi
     return found;
 }
 
-/* Cuts the outputs of a pooling and runs it. */
-static int64_t run_pool(Job *job, const Pool *pool, int threads, int widening)
-{
-    if (outputs_of(pool) == 0) return 0; /* no spot to begin at */
-    job->pool = pool;
-    job->grid = grid_of(0, 0, widening);
-    job->tables = NULL;
-    job->functions = 0;
-    cut(job, outputs_of(pool), threads, taps_of(pool));
-    for (int c = 0; c < job->chunks; c++) /* as many as of its elements without pooling */
-        job->chunk[c].room = (job->chunk[c].end - job->chunk[c].begin) * taps_of(pool) / 256 + 64;
-    return run(job, threads);
-}
-
-/* sizes: images, height, width, channels, and the height and width of the result. */
-EXPORT int64_t actzoo_pool_forward(int type, int threads, const int64_t *sizes, int rows,
-                                   int columns, const void *x, void *y, void *winners,
-                                   uint8_t *places, int k, const float *weights,
-                                   const double *values, int widening)
-{
-    const Code *code = &codes[isa];
-    const Pool pool = pool_of(sizes, rows, columns);
-    ALIGNED(64) float table[TABLE_FLOATS];
-    Job job;
-    code->combine(values, weights, k, ROWS, table);
-    for (int i = 0; i < k; i++) /* torch's pooling has its own rule for where all is nan */
-        if (!(fabsf(weights[i]) < INFINITY)) return TOO_MANY;
-    job.run = code->pool[type];
-    job.x = x;
-    job.grad = NULL;
-    job.result = y;
-    job.winners = winners;
-    job.places = places;
-    job.table = table;
-    return run_pool(&job, &pool, threads, widening);
-}
-
-EXPORT int64_t actzoo_pool_backward(int type, int threads, const int64_t *sizes, int rows,
-                                    int columns, const void *grad, const uint8_t *places,
-                                    void *grad_x)
-{
-    const Pool pool = pool_of(sizes, rows, columns);
-    Job job;
-    job.run = codes[isa].unpool[type];
-    job.x = NULL;
-    job.grad = grad;
-    job.result = grad_x;
-    job.winners = NULL;
-    job.places = (uint8_t *)(uintptr_t)places; /* only read */
-    job.table = NULL;
-    return run_pool(&job, &pool, threads, 0);
-}
+#include "pool_calls.h"
 
 #if defined(_WIN32)
 /* The linker is told to export it; the library is loaded by its path, never imported. */

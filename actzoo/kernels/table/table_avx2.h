@@ -236,25 +236,24 @@ TARGET static INLINE void store_places_avx2(uint8_t *to, int count, __m256i plac
 }
 
 /* To each tap of WIDE windows the gradient where it won, else 0. */
-TARGET static INLINE void put_avx2(const int type, const Moves *moves, int64_t i, const int taps)
+TARGET static INLINE void put_avx2(const int type, const Moves *moves, const int taps)
 {
-    const __m128i place = _mm_loadu_si128((const __m128i_u *)(moves->places + i));
-    const char *grad = (const char *)moves->grad + size_of(type) * i;
+    const __m128i place = _mm_loadu_si128((const __m128i_u *)moves->places);
     for (int t = 0; t < taps; t++) {
         const __m128i won = _mm_cmpeq_epi8(place, _mm_set1_epi8((char)t));
         if (moves->tap[t] == NULL) continue;
         if (type == FLOAT32) {
-            char *to = moves->tap[t] + 4 * i;
+            char *to = moves->tap[t];
             const __m256i low = _mm256_cvtepi8_epi32(won);
             const __m256i high = _mm256_cvtepi8_epi32(_mm_srli_si128(won, 8));
-            const __m256i *from = (const __m256i *)grad;
+            const __m256i *from = (const __m256i *)moves->grad;
             _mm256_storeu_si256((__m256i_u *)to, _mm256_and_si256(low, _mm256_loadu_si256(from)));
             _mm256_storeu_si256((__m256i_u *)(to + 32),
                                 _mm256_and_si256(high, _mm256_loadu_si256(from + 1)));
         } else {
             const __m256i mask = _mm256_cvtepi8_epi16(won);
-            const __m256i all = _mm256_loadu_si256((const __m256i_u *)grad);
-            _mm256_storeu_si256((__m256i_u *)(moves->tap[t] + 2 * i), _mm256_and_si256(mask, all));
+            const __m256i all = _mm256_loadu_si256((const __m256i_u *)moves->grad);
+            _mm256_storeu_si256((__m256i_u *)moves->tap[t], _mm256_and_si256(mask, all));
         }
     }
 }

@@ -228,19 +228,18 @@ TARGET static INLINE void store_places_avx512(uint8_t *to, int count, __m512i pl
 }
 
 /* To each tap of WIDE windows the gradient where it won, else 0. */
-TARGET static INLINE void put_avx512(const int type, const Moves *moves, int64_t i, const int taps)
+TARGET static INLINE void put_avx512(const int type, const Moves *moves, const int taps)
 {
-    const __m128i place = _mm_loadu_si128((const __m128i_u *)(moves->places + i));
-    const char *grad = (const char *)moves->grad + size_of(type) * i;
+    const __m128i place = _mm_loadu_si128((const __m128i_u *)moves->places);
     for (int t = 0; t < taps; t++) {
         const __mmask16 won = _mm_cmpeq_epi8_mask(place, _mm_set1_epi8((char)t));
         if (moves->tap[t] == NULL) continue;
         if (type == FLOAT32) {
-            const __m512i four = _mm512_loadu_si512(grad);
-            _mm512_storeu_si512(moves->tap[t] + 4 * i, _mm512_maskz_mov_epi32(won, four));
+            const __m512i four = _mm512_loadu_si512(moves->grad);
+            _mm512_storeu_si512(moves->tap[t], _mm512_maskz_mov_epi32(won, four));
         } else {
-            const __m256i two = _mm256_loadu_si256((const __m256i_u *)grad);
-            _mm256_storeu_si256((__m256i_u *)(moves->tap[t] + 2 * i), _mm256_maskz_mov_epi16(won, two));
+            const __m256i two = _mm256_loadu_si256((const __m256i_u *)moves->grad);
+            _mm256_storeu_si256((__m256i_u *)moves->tap[t], _mm256_maskz_mov_epi16(won, two));
         }
     }
 }

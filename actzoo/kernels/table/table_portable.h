@@ -194,10 +194,8 @@ static INLINE void store_places_portable(uint8_t *to, int count, int place)
 }
 
 /* To each tap of WIDE windows the gradient where it won, else 0. */
-static INLINE void put_portable(const int type, const Moves *moves, int64_t i, const int taps)
+static INLINE void put_portable(const int type, const Moves *moves, const int taps)
 {
-    for (int t = 0; t < taps; t++) {
-        if (moves->tap[t] == NULL) continue;
-        for (int64_t n = i; n < i + WIDE; n++) move(type, moves, n, t);
-    }
+    for (int t = 0; t < taps; t++)
+        for (int i = 0; i < WIDE; i++) move(type, moves, i, t);
 }
