@@ -6,6 +6,8 @@
  *   rounded              a value as the type holds it, since such values are what is compared
  *   store_places
  *   put                  WIDE gradients to the taps of their windows
+ *   settle               after it, before another thread reads
+ *   pool_32, spread_pairs   where there is such (BY_32, BY_PAIRS), quicker ways
  *
  * A window's taps are its elements, row by row. Where the edge of the image cuts a window, its
  * first tap stands for those that are missing: an equal value does not win. */
@@ -138,10 +140,10 @@ TARGET static INLINE void ISA(pool_of_shape)(const int type, const int length, c
             count = ISA(stage)(type, job, &spot, left, staged, rows, columns);
             for (int t = 0; t < taps; t++) tap[t] = (const char *)staged + t * STAGED * size_of(type);
         }
-#ifdef PAIRED
+#ifdef BY_32
         if (type != FLOAT32)
-            for (; i + 2 * LANES <= count; i += 2 * LANES)
-                outside |= ISA(pool_pair)(type, length, taps, job, &table, tap, i, output + i);
+            for (; i + 32 <= count; i += 32)
+                outside |= ISA(pool_32)(type, length, taps, job, &table, tap, i, output + i);
 #endif
         for (; i + LANES <= count; i += LANES)
             outside |= ISA(pool_step)(type, length, taps, job, &table, tap, i, output + i, LANES);
@@ -179,6 +181,7 @@ TARGET static INLINE void ISA(pull_of_shape)(const int type, const int length, c
     const ISA(Table) table = ISA(load_table)(job->table, length, 1);
     ALIGNED(64) uint32_t pulled[STAGED];
     Moves moves;
+    moves.past = pool->images * pool->height * line * size_of(type) >= PAST_CACHES;
     Spot spot = spot_of(pool, chunk->begin);
     for (int64_t output = chunk->begin; output < chunk->end;) {
         const int64_t left = chunk->end - output, corner = corner_of(pool, &spot);
@@ -213,6 +216,12 @@ TARGET static INLINE void ISA(pull_of_shape)(const int type, const int length, c
                 const void *from = length ? (const void *)pulled : grad;
                 const uint8_t *place = job->places + output;
                 const int64_t to = corner + a * line;
+#ifdef BY_PAIRS
+                if (point == 1 && columns == 2 && columns_here == 2) {
+                    ISA(spread_pairs)(type, (char *)job->result + to * size_of(type), from, place, count, a * 2);
+                    continue;
+                }
+#endif
                 if (type == FLOAT32)
                     ISA(spread_Four)((Four *)job->result + to, from, place, count, point, columns,
                                      columns_here, a * columns);
@@ -221,10 +230,11 @@ TARGET static INLINE void ISA(pull_of_shape)(const int type, const int length, c
                                     columns_here, a * columns);
             }
         }
-        if (outside && !list_outside(job, type, chunk, output, output + count)) return;
+        if (outside && !list_outside(job, type, chunk, output, output + count)) break;
         output += count;
         advance(pool, &spot, count);
     }
+    ISA(settle)();
 }
 
 #ifndef POOL_RUNNERS

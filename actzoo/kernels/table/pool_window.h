@@ -129,7 +129,11 @@ typedef struct {
     const char *grad;
     const uint8_t *places;
     char *tap[MAX_TAPS]; /* NULL for one beyond the edge */
+    int past;            /* whether to write past the caches, where that can be done */
 } Moves;
+
+/* Of a gradient that the caches do not hold anyway, whole lines need not be read to be written. */
+enum { PAST_CACHES = 1 << 22 };
 
 /* To one tap of one window the gradient if it won, else 0. */
 static INLINE void move(const int type, const Moves *moves, int64_t i, int tap)

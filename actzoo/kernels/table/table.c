@@ -140,6 +140,7 @@ static INLINE int size_of(int type) { return type == FLOAT32 ? 4 : 2; }
 #include "pool_body.h"
 #include "table_undefine.h"
 #include "table_avx512.h"
+#include "pool_avx512.h"
 #include "table_body.h"
 #include "pool_body.h"
 #include "table_undefine.h"

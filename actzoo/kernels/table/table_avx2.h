@@ -235,6 +235,12 @@ TARGET static INLINE void store_places_avx2(uint8_t *to, int count, __m256i plac
     memcpy(to, bytes, count == LANES ? LANES : (size_t)count);
 }
 
+TARGET static INLINE void place_avx2(char *to, __m256i all, int past)
+{
+    if (past && (uintptr_t)to % 32 == 0) _mm256_stream_si256((__m256i *)to, all);
+    else _mm256_storeu_si256((__m256i_u *)to, all);
+}
+
 /* To each tap of WIDE windows the gradient where it won, else 0. */
 TARGET static INLINE void put_avx2(const int type, const Moves *moves, const int taps)
 {
@@ -247,13 +253,14 @@ TARGET static INLINE void put_avx2(const int type, const Moves *moves, const int
             const __m256i low = _mm256_cvtepi8_epi32(won);
             const __m256i high = _mm256_cvtepi8_epi32(_mm_srli_si128(won, 8));
             const __m256i *from = (const __m256i *)moves->grad;
-            _mm256_storeu_si256((__m256i_u *)to, _mm256_and_si256(low, _mm256_loadu_si256(from)));
-            _mm256_storeu_si256((__m256i_u *)(to + 32),
-                                _mm256_and_si256(high, _mm256_loadu_si256(from + 1)));
+            place_avx2(to, _mm256_and_si256(low, _mm256_loadu_si256(from)), moves->past);
+            place_avx2(to + 32, _mm256_and_si256(high, _mm256_loadu_si256(from + 1)), moves->past);
         } else {
             const __m256i mask = _mm256_cvtepi8_epi16(won);
             const __m256i all = _mm256_loadu_si256((const __m256i_u *)moves->grad);
-            _mm256_storeu_si256((__m256i_u *)moves->tap[t], _mm256_and_si256(mask, all));
+            place_avx2(moves->tap[t], _mm256_and_si256(mask, all), moves->past);
         }
     }
 }
+
+TARGET static INLINE void settle_avx2(void) { _mm_sfence(); }

@@ -199,3 +199,5 @@ static INLINE void put_portable(const int type, const Moves *moves, const int ta
     for (int t = 0; t < taps; t++)
         for (int i = 0; i < WIDE; i++) move(type, moves, i, t);
 }
+
+static INLINE void settle_portable(void) {}
