@@ -43,7 +43,7 @@ TARGET static INLINE void store_places_avx512(uint8_t *to, int count, __m512i pl
 
 /* The largest values of 32 windows of 16-bit numbers, which are compared as whole numbers. */
 TARGET static INLINE int pool_32_avx512(const int type, const int length, const int taps, const Job *job,
-                                        const Table_avx512 *table, const char *const *tap, int64_t i,
+                                        const Grid *grid, const Table_avx512 *table, const char *const *tap, int64_t i,
                                         int64_t output)
 {
     const __m512i least = _mm512_set1_epi16((short)0x8000);
@@ -54,7 +54,7 @@ TARGET static INLINE int pool_32_avx512(const int type, const int length, const 
         __m512 a, b;
         ALIGNED(64) uint16_t rounded[32];
         load_pair_avx512(type, tap[t], i, &a, &b);
-        const Place_avx512 place_a = locate_avx512(a, &job->grid), place_b = locate_avx512(b, &job->grid);
+        const Place_avx512 place_a = locate_avx512(a, grid), place_b = locate_avx512(b, grid);
         values_avx512(table, length, place_a, place_b, &a, &b);
         outside |= any_avx512(place_a) | any_avx512(place_b);
         store_pair_avx512(type, rounded, 0, a, b);

@@ -94,7 +94,7 @@ TARGET static INLINE int64_t ISA(stage)(const int type, const Job *job, Spot *sp
 /* Of `count` windows side by side, whose taps are given, the largest values, their x and places;
  * whether an element of them is outside. Two taps at a time: see `values`. */
 TARGET static INLINE int ISA(pool_step)(const int type, const int length, const int taps, const Job *job,
-                                        const ISA(Table) *table, const char *const *tap, int64_t i,
+                                        const Grid *grid, const ISA(Table) *table, const char *const *tap, int64_t i,
                                         int64_t output, int count)
 {
     ISA(Best) best = ISA(first)(ISA(zero)(), ISA(zero)());
@@ -102,7 +102,7 @@ TARGET static INLINE int ISA(pool_step)(const int type, const int length, const 
     for (int t = 0; t < taps; t += 2) {
         const int next = t + 1 < taps ? t + 1 : t;
         const VEC x = ISA(load)(type, tap[t], i, count), next_x = ISA(load)(type, tap[next], i, count);
-        const ISA(Place) a = ISA(locate)(x, &job->grid), b = ISA(locate)(next_x, &job->grid);
+        const ISA(Place) a = ISA(locate)(x, grid), b = ISA(locate)(next_x, grid);
         VEC value, next_value;
         ISA(values)(table, length, a, b, &value, &next_value);
         outside |= ISA(any)(a) | ISA(any)(b);
@@ -123,6 +123,7 @@ TARGET static INLINE void ISA(pool_of_shape)(const int type, const int length, c
     const Pool *pool = job->pool;
     const int taps = rows * columns;
     const int64_t ahead = bytes_ahead(pool, size_of(type));
+    const Grid grid = grid_of(0, 0, job->grid.widening); /* once more, for the compiler to know */
     ALIGNED(64) uint32_t staged[MAX_TAPS * STAGED];
     const char *tap[MAX_TAPS];
     Spot spot = spot_of(pool, chunk->begin);
@@ -143,12 +144,12 @@ TARGET static INLINE void ISA(pool_of_shape)(const int type, const int length, c
 #ifdef BY_32
         if (type != FLOAT32)
             for (; i + 32 <= count; i += 32)
-                outside |= ISA(pool_32)(type, length, taps, job, &table, tap, i, output + i);
+                outside |= ISA(pool_32)(type, length, taps, job, &grid, &table, tap, i, output + i);
 #endif
         for (; i + LANES <= count; i += LANES)
-            outside |= ISA(pool_step)(type, length, taps, job, &table, tap, i, output + i, LANES);
+            outside |= ISA(pool_step)(type, length, taps, job, &grid, &table, tap, i, output + i, LANES);
         if (i < count)
-            outside |= ISA(pool_step)(type, length, taps, job, &table, tap, i, output + i, (int)(count - i));
+            outside |= ISA(pool_step)(type, length, taps, job, &grid, &table, tap, i, output + i, (int)(count - i));
         if (outside && !list_windows(type, chunk, output, count, tap, taps)) return;
         output += count;
     }
@@ -238,10 +239,10 @@ TARGET static INLINE void ISA(pull_of_shape)(const int type, const int length, c
 }
 
 #ifndef POOL_RUNNERS
-/* With 2x2 windows there is code for three of the lengths; for other windows for the longest. */
+/* With 2x2 windows there is code for four of the lengths; for other windows for the longest. */
 #define POOL_LENGTHS_OF(what, type, isa)                                                           \
     {what##_##type##_3_##isa, what##_##type##_7_##isa, what##_##type##_7_##isa,                    \
-     what##_##type##_7_##isa, what##_##type##_10_##isa, what##_##type##_10_##isa}
+     what##_##type##_7_##isa, what##_##type##_9_##isa, what##_##type##_10_##isa}
 #define POOL_TYPES_OF(what, isa)                                                                   \
     {POOL_LENGTHS_OF(what, 0, isa), POOL_LENGTHS_OF(what, 1, isa), POOL_LENGTHS_OF(what, 2, isa)}
 #define POOL_RUNNERS(isa)                                                                          \
@@ -265,8 +266,10 @@ TARGET static INLINE void ISA(pull_of_shape)(const int type, const int length, c
     SPECIALISE_WINDOWS(pull_##type##_10, pull_of_shape, type, 10)                                \
     SPECIALISE_LENGTH(pool, type, 3)                                                               \
     SPECIALISE_LENGTH(pool, type, 7)                                                               \
+    SPECIALISE_LENGTH(pool, type, 9)                                                               \
     SPECIALISE_LENGTH(pull, type, 3)                                                               \
-    SPECIALISE_LENGTH(pull, type, 7)
+    SPECIALISE_LENGTH(pull, type, 7)                                                               \
+    SPECIALISE_LENGTH(pull, type, 9)
 #endif
 SPECIALISE_POOL(0)
 SPECIALISE_POOL(1)

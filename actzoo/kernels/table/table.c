@@ -129,6 +129,12 @@ static int list_outside(const Job *job, int type, Chunk *chunk, int64_t begin, i
 
 static INLINE int size_of(int type) { return type == FLOAT32 ? 4 : 2; }
 
+static Grid grid_of(int shift, int flat, int widening)
+{
+    const Grid grid = {(float)(1 << shift), flat ? 0x7f800001u : 0x41800000u, shift, flat, widening};
+    return grid;
+}
+
 #include "pool_window.h"
 #include "table_portable.h"
 #include "table_body.h"
@@ -276,12 +282,6 @@ static int length_of(const double *tables, int k, int rows)
             if (tables[(size_t)i * (size_t)(rows * CELLS) + (size_t)e] != 0) longest = e / CELLS + 1;
     while (length < LENGTHS - 1 && lengths[length] < longest) length++;
     return length;
-}
-
-static Grid grid_of(int shift, int flat, int widening)
-{
-    const Grid grid = {(float)(1 << shift), flat ? 0x7f800001u : 0x41800000u, shift, flat, widening};
-    return grid;
 }
 
 EXPORT int64_t actzoo_table_forward(int type, int threads, int64_t n, const void *x, void *y, int k,
