@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -16,6 +17,7 @@ from actzoo.kernels import measured, reference
 from actzoo.kernels.autograd import WeightedSum
 from actzoo.kernels.choice import KernelPlan, plan
 from actzoo.kernels.entries import AUTO, REFERENCE, TRIED
+from actzoo.kernels.table.fit import neutral
 from actzoo.kernels.watched import is_plain
 
 SMALL = 8192
@@ -184,7 +186,18 @@ def alone(
     x = real(x, activation.name)
     if kernel == "reference" or not is_plain(x) or (kernel == "auto" and x.numel() < SMALL):
         return activation.fn(x, **parameters)
-    if _chosen((activation,), x, kernel).name == "reference":
+    chosen = _chosen((activation,), x, kernel)
+    if chosen.name == "reference":
         return activation.fn(x, **parameters)
-    one = torch.ones(1, dtype=torch.float32, device=x.device)
-    return weighted_sum((activation,), one, x, (parameters,), kernel)
+    if chosen.sole is None or x.numel() == 0 or not _is_declared(activation, parameters):
+        one = torch.ones(1, dtype=torch.float32, device=x.device)
+        return weighted_sum((activation,), one, x, (parameters,), kernel)
+    result: Tensor = WeightedSum.apply(chosen, {}, (), x, _one(x.device))
+    return result
+
+
+@functools.cache
+@neutral()
+def _one(device: torch.device) -> Tensor:
+    """Return the weight of a function alone; nobody writes to it."""
+    return torch.ones(1, dtype=torch.float32, device=device)

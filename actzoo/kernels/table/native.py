@@ -127,7 +127,7 @@ class Native:
         threads: int,
         shift: int = 0,
         flat: bool = False,
-        widening: bool = False,
+        widening: int = 0,
     ) -> Tensor:
         """Write the weighted sum of the tables' functions at x to y.
 
@@ -138,7 +138,8 @@ class Native:
             values: (k, 10, 32) float64; for each function, power of u and cell a coefficient
             threads: at most so many; the result does not depend on it
             shift: the table is of x * 2**shift
-            widening: whether intervals widen from 0 on, instead of being units
+            widening: which of the grids that widen from 0 on; 0 for units. Their tables have 16
+                columns, the rest is not looked at; see `fit.Grid`
             flat: whether the last intervals are constant and stand for all beyond them
 
         Returns:
@@ -174,7 +175,7 @@ class Native:
         threads: int,
         shift: int = 0,
         flat: bool = False,
-        widening: bool = False,
+        widening: int = 0,
     ) -> Tensor:
         """Write the gradients for x and for the weights, or one of the two.
 
@@ -230,7 +231,7 @@ class Native:
         weights: Tensor,
         values: Tensor,
         threads: int,
-        widening: bool = False,
+        widening: int = 0,
     ) -> Tensor:
         """Write the largest weighted sum of each window, the x that has it, and its place.
 

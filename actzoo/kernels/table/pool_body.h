@@ -116,14 +116,14 @@ TARGET static INLINE int ISA(pool_step)(const int type, const int length, const 
     return outside;
 }
 
-TARGET static INLINE void ISA(pool_of_shape)(const int type, const int length, const int rows,
-                                             const int columns, const Job *job, Chunk *chunk)
+TARGET static INLINE void ISA(pool_on)(const int type, const int length, const int quick, const int rows,
+                                       const int columns, const Job *job, Chunk *chunk)
 {
-    const ISA(Table) table = ISA(load_table)(job->table, length, 0);
+    const ISA(Table) table = ISA(narrowed)(ISA(load_table)(job->table, length, 0), quick);
+    const Grid grid = ISA(made_quick)(&job->grid, quick);
     const Pool *pool = job->pool;
     const int taps = rows * columns;
     const int64_t ahead = bytes_ahead(pool, size_of(type));
-    const Grid grid = grid_of(0, 0, job->grid.widening); /* once more, for the compiler to know */
     ALIGNED(64) uint32_t staged[MAX_TAPS * STAGED];
     const char *tap[MAX_TAPS];
     Spot spot = spot_of(pool, chunk->begin);
@@ -153,6 +153,13 @@ TARGET static INLINE void ISA(pool_of_shape)(const int type, const int length, c
         if (outside && !list_windows(type, chunk, output, count, tap, taps)) return;
         output += count;
     }
+}
+
+TARGET static INLINE void ISA(pool_of_shape)(const int type, const int length, const int rows,
+                                             const int columns, const Job *job, Chunk *chunk)
+{
+    if (length < ROWS && job->grid.widening) ISA(pool_on)(type, length, 1, rows, columns, job, chunk);
+    else ISA(pool_on)(type, length, 0, rows, columns, job, chunk);
 }
 
 /* The gradients of so many x that won, as the type holds them; whether one of them is outside. */
@@ -239,10 +246,11 @@ TARGET static INLINE void ISA(pull_of_shape)(const int type, const int length, c
 }
 
 #ifndef POOL_RUNNERS
-/* With 2x2 windows there is code for four of the lengths; for other windows for the longest. */
+/* With 2x2 windows there is code for three of the lengths; for other windows for the longest. */
 #define POOL_LENGTHS_OF(what, type, isa)                                                           \
-    {what##_##type##_3_##isa, what##_##type##_7_##isa, what##_##type##_7_##isa,                    \
-     what##_##type##_7_##isa, what##_##type##_9_##isa, what##_##type##_10_##isa}
+    {what##_##type##_4_##isa, what##_##type##_4_##isa, what##_##type##_7_##isa,                    \
+     what##_##type##_7_##isa, what##_##type##_7_##isa, what##_##type##_10_##isa,                   \
+     what##_##type##_10_##isa}
 #define POOL_TYPES_OF(what, isa)                                                                   \
     {POOL_LENGTHS_OF(what, 0, isa), POOL_LENGTHS_OF(what, 1, isa), POOL_LENGTHS_OF(what, 2, isa)}
 #define POOL_RUNNERS(isa)                                                                          \
@@ -264,12 +272,10 @@ TARGET static INLINE void ISA(pull_of_shape)(const int type, const int length, c
 #define SPECIALISE_POOL(type)                                                                      \
     SPECIALISE_WINDOWS(pool_##type##_10, pool_of_shape, type, 10)                                  \
     SPECIALISE_WINDOWS(pull_##type##_10, pull_of_shape, type, 10)                                \
-    SPECIALISE_LENGTH(pool, type, 3)                                                               \
+    SPECIALISE_LENGTH(pool, type, 4)                                                               \
     SPECIALISE_LENGTH(pool, type, 7)                                                               \
-    SPECIALISE_LENGTH(pool, type, 9)                                                               \
-    SPECIALISE_LENGTH(pull, type, 3)                                                               \
-    SPECIALISE_LENGTH(pull, type, 7)                                                               \
-    SPECIALISE_LENGTH(pull, type, 9)
+    SPECIALISE_LENGTH(pull, type, 4)                                                               \
+    SPECIALISE_LENGTH(pull, type, 7)
 #endif
 SPECIALISE_POOL(0)
 SPECIALISE_POOL(1)
