@@ -115,9 +115,9 @@ class _PooledSum(torch.autograd.Function):
             total = _sum(own, grad_winners)
             if total is None or not want_x:
                 return None, None, None, of_weights
-            of_x = _spread(total, places, ctx.x_shape, ctx.window)
-            return None, None, of_x, of_weights
-        of_x = own = of_weights = None
+            return None, None, _spread(total, places, ctx.x_shape, ctx.window), of_weights
+        of_x: Tensor | None = None
+        own = of_weights = None
         if want_x and grad is not None and grad_winners is None:
             of_x = _in_one_pass(ctx, winners, places, weights, grad)
         if grad is not None and (want_weights or of_x is None):

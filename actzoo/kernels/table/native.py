@@ -277,7 +277,7 @@ class Native:
         _agree(shape, grad_x, grad=grad, places=places)
         self._pool_backward(
             *(TYPES[grad.dtype], threads, shape.sizes, *shape.window, grad.data_ptr(), None),
-            *(places.data_ptr(), grad_x.data_ptr(), 0, None, None, False),
+            *(places.data_ptr(), grad_x.data_ptr(), 0, None, None, 0),
         )
 
     def pull(
@@ -290,7 +290,7 @@ class Native:
         weights: Tensor,
         slopes: Tensor,
         threads: int,
-        widening: bool = False,
+        widening: int = 0,
     ) -> Tensor:
         """Write the gradient of x: to each element that won its slope times the gradient, else 0.
 
