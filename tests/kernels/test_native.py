@@ -352,3 +352,21 @@ def test_sizes_that_do_not_belong_together_are_refused(library: Native, wrong: s
     if wrong != "grad_weights":
         with pytest.raises(ValueError, match="belong together"):
             library.forward(x, y, tables.weights, values, 1)
+
+
+def test_what_holds_torch_to_fewer_instructions_holds_the_table(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    known = native.load()
+    if known is None:
+        pytest.skip(native.absent())
+    try:
+        for word, isa in (("avx2", "avx2"), ("default", "portable"), ("avx512", None), ("", None)):
+            there = known.use(isa)
+            known.use(isa if there else None)
+            expected = known.isa
+            monkeypatch.setenv("ATEN_CPU_CAPABILITY", word)
+            found, _ = native.find.__wrapped__(native.LIBRARY)
+            assert found is not None and found.isa == expected
+    finally:
+        known.use(None)

@@ -8,6 +8,7 @@ would spin against the first.
 from __future__ import annotations
 
 import ctypes
+import os
 import sys
 from collections.abc import Iterator
 from ctypes import c_int, c_int64, c_void_p
@@ -25,6 +26,8 @@ INTERFACE = 5
 
 LIBRARY = "actzoo.kernels.table._table"
 ISAS = ("portable", "avx2", "avx512")
+HELD = {"avx2": "avx2", "default": "portable"}
+"""What the table runs on where torch is held to less than the processor has, by its own variable."""
 TYPES = {torch.float32: 0, torch.bfloat16: 1, torch.float16: 2}
 POOL = ("GOMP_parallel", "omp_get_thread_num", "omp_get_num_threads")
 TOO_MANY, NO_MEMORY = -1, -2
@@ -102,7 +105,9 @@ class Native:
         self._free.argtypes = (c_void_p,)
         self._isa = library.actzoo_table_isa
         self._use = library.actzoo_table_use
-        self.use(None)
+        held = HELD.get(os.environ.get("ATEN_CPU_CAPABILITY", ""))
+        if not self.use(held):
+            self.use(None)
         pool = next(_pools(), None)
         self.threaded = pool is not None
         if pool is not None:

@@ -136,7 +136,7 @@ TARGET static INLINE void ISA(pool_on)(const int type, const int length, const i
             ISA(taps_at)(type, job, &spot, tap, rows, columns);
             advance(pool, &spot, count);
             for (int64_t byte = 0; byte < count * size_of(type); byte += LINE)
-                for (int t = 0; t < taps; t++) PREFETCH(tap[t] + byte + ahead);
+                for (int t = 0; t < taps; t++) PREFETCH((uintptr_t)tap[t] + (uintptr_t)(byte + ahead));
         } else {
             count = ISA(stage)(type, job, &spot, left, staged, rows, columns);
             for (int t = 0; t < taps; t++) tap[t] = (const char *)staged + t * STAGED * size_of(type);

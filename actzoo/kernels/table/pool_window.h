@@ -94,7 +94,7 @@ static INLINE int64_t bytes_ahead(const Pool *pool, int size)
 
 /* Elements are moved as whole numbers of their size. */
 #if defined(__GNUC__)
-#define PREFETCH(address) __builtin_prefetch((const void *)(uintptr_t)(address))
+#define PREFETCH(address) __builtin_prefetch((const void *)(address))
 typedef uint64_t __attribute__((may_alias, aligned(4))) PairOfFour;
 typedef uint32_t __attribute__((may_alias)) Four;
 typedef uint32_t __attribute__((may_alias, aligned(2))) PairOfTwo;
