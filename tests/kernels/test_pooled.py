@@ -111,14 +111,12 @@ def test_tables_of_every_degree_and_grid(isa: str, activation: actzoo.Activation
             agree(pair((activation.name,), ceil=True), made((2, 35, 5, 6), dtype, True))
 
 
-@pytest.mark.parametrize("last", (False, True), ids=("contiguous", "channels_last"))
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
-def test_images_that_caches_do_not_hold(isa: str, dtype: torch.dtype, last: bool) -> None:
-    """Of 64 channels all gradients are whole lines, of 48 some, of 40 none."""
-    for channels in (64, 48, 40):
-        x = made((3, channels, 160, 121), dtype, last)
-        assert x.numel() * x.element_size() > 2**22
-        agree(pair(), x)
+def test_images_that_caches_do_not_hold(isa: str, dtype: torch.dtype) -> None:
+    """Of 40 channels only some vectors of gradients begin where a line of the cache does."""
+    x = made((2, 40, 180, 150), dtype, True)
+    assert x.numel() * x.element_size() > 2**22
+    agree(pair(), x)
 
 
 @pytest.mark.parametrize("last", (False, True), ids=("contiguous", "channels_last"))
