@@ -10,6 +10,7 @@ from typing import Any
 from actzoo.cost import functions, operators, pooling, step
 from actzoo.cost.case import Planned, Show
 from actzoo.cost.compiling import compile_times
+from actzoo.cost.pooled_memory import MODEL, pooled_memory
 from actzoo.cost.runner import clock_for
 from actzoo.cost.saved_memory import kept
 from actzoo.cost.settings import Settings
@@ -34,7 +35,8 @@ def measure(settings: Settings, command: str, show: Show = lambda *_: None) -> d
         Plain JSON values: `environment` and `settings` for provenance; under `operator`,
         `functions`, `pooling` and `step` one entry a case, with one row a contestant, either
         `seconds` and `ratio` (median, low and high quartile, count) or `refused`; under `kept`,
-        `certificates` and `compile` flat rows. A table that was not asked for is absent.
+        `certificates`, `compile` and `step_kept` flat rows. A table that was not asked for is
+        absent.
     """
     document: dict[str, Any] = {
         "format": FORMAT,
@@ -80,6 +82,13 @@ def measure(settings: Settings, command: str, show: Show = lambda *_: None) -> d
         document["step"] = _run(
             "training steps", step.cases(settings), settings, seconds, show, step.WARM
         )
+        if MODEL in settings.models:
+            with isolated(1):
+                document["step_kept"] = [
+                    row
+                    for dtype in step.dtypes(settings)
+                    for row in pooled_memory(settings.step_sets, dtype, settings.device)
+                ]
     return document
 
 

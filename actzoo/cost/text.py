@@ -90,6 +90,7 @@ def sections(document: dict[str, Any]) -> Iterator[CostTable]:
         yield _certificates(document["certificates"])
     yield from _pooling(document.get("pooling", []))
     yield from _step(document.get("step", []))
+    yield from _step_kept(document.get("step_kept", []))
 
 
 def ratio(row: dict[str, Any] | None) -> str:
@@ -291,6 +292,28 @@ def _step(cases: list[dict[str, Any]]) -> Iterator[CostTable]:
             "[quartiles] of the ratio in the same round.",
             reasons,
         )
+
+
+def _step_kept(rows: list[dict[str, Any]]) -> Iterator[CostTable]:
+    for dtype, of_dtype in groupby(rows, key=lambda row: row["dtype"]):
+        found = list(of_dtype)
+        base = found[0]
+        lines = [
+            (row["name"], *(_megabytes(row.get(key), base[key]) for key in ("kept", "network")))
+            for row in found
+        ]
+        yield CostTable(
+            f"Kept by {base['model']} for the backward pass, batch {base['batch']}, {dtype}",
+            ("", "activations and pooling", "whole network"),
+            lines,
+            "Megabytes, and in brackets in units of the first row. What convolutions and linear "
+            "layers keep is in the second column only; of weights only copies in bfloat16 count.",
+            [f"{row['name']}: {row['refused']}" for row in found if row.get("refused")],
+        )
+
+
+def _megabytes(value: int | None, base: int) -> str:
+    return NONE if value is None else f"{value / 1e6:.2f} ({_number(value / base)})"
 
 
 def _threads(count: int) -> str:

@@ -206,7 +206,18 @@ def alone(
     x = real(x, activation.name)
     if kernel == "reference" or not is_plain(x) or (kernel == "auto" and is_small(activation, x)):
         return activation.fn(x, **parameters)
-    if _chosen((activation,), x, kernel).name == "reference":
+    chosen = _chosen((activation,), x, kernel)
+    if chosen.name == "reference":
         return activation.fn(x, **parameters)
-    one = torch.ones(1, dtype=torch.float32, device=x.device)
-    return weighted_sum((activation,), one, x, (parameters,), kernel)
+    if chosen.sole is None or x.numel() == 0 or not _is_declared(activation, parameters):
+        one = torch.ones(1, dtype=torch.float32, device=x.device)
+        return weighted_sum((activation,), one, x, (parameters,), kernel)
+    result: Tensor = WeightedSum.apply(chosen, {}, (), x, _one(x.device))
+    return result
+
+
+@functools.cache
+@neutral()
+def _one(device: torch.device) -> Tensor:
+    """Return the weight of a function alone; nobody writes to it."""
+    return torch.ones(1, dtype=torch.float32, device=device)

@@ -45,7 +45,7 @@ def document() -> dict[str, Any]:
         found |= {
             name: value
             for name, value in measure(preset("quick", **TINY), "").items()
-            if name in ("functions", "certificates", "pooling", "step")
+            if name in ("functions", "certificates", "pooling", "step", "step_kept")
         }
     assert [event for event in shown if event[0] == "mixtures"][-1] == ("mixtures", 12, 12)
     assert torch.get_num_threads() == before
@@ -85,6 +85,18 @@ def test_the_cases_are_those_asked_for(document: dict[str, Any]) -> None:
     assert {case["function"] for case in document["functions"]} == fixed
     assert {row["name"] for row in document["certificates"]} == fixed
     assert len(document["step"]) == 1
+
+
+def test_what_ran_tells_that_the_pooling_was_in_the_same_pass(document: dict[str, Any]) -> None:
+    ran = {row["name"]: row["ran"] for row in rows_of(document, "pooling")}
+    steps = {row["name"]: row["ran"] for row in rows_of(document, "step")}
+    assert ran["relu + max_pool2d"] == "" and steps["relu"] == "reference"
+    assert ran["3, reference, then pooling"] == "reference"
+    found = {row["name"]: row for row in document["step_kept"]}
+    if "refused" not in found["3, one pass"]:
+        assert ran["3, one pass"] == ran["3, one pass, x and w"] == "table + pooling"
+        assert ran["3, auto, then pooling"] == "table"
+        assert steps["3, auto"] == steps["3, table"] == "table + pooling"
 
 
 def test_provenance(document: dict[str, Any]) -> None:

@@ -8,6 +8,7 @@ would spin against the first.
 from __future__ import annotations
 
 import ctypes
+import os
 import sys
 from collections.abc import Iterator
 from ctypes import c_int, c_int64, c_void_p
@@ -20,11 +21,13 @@ from torch import Tensor
 
 from actzoo.kernels.kernel import Declined
 
-INTERFACE = 4
+INTERFACE = 5
 """The number that table.c gives its exported functions; another one means an old build."""
 
 LIBRARY = "actzoo.kernels.table._table"
 ISAS = ("portable", "avx2", "avx512")
+HELD = {"avx2": "avx2", "default": "portable"}
+"""What the table runs on where torch is held to less than the processor has, by its own variable."""
 TYPES = {torch.float32: 0, torch.bfloat16: 1, torch.float16: 2}
 POOL = ("GOMP_parallel", "omp_get_thread_num", "omp_get_num_threads")
 TOO_MANY, NO_MEMORY = -1, -2
@@ -93,13 +96,18 @@ class Native:
         )
         self._pool_backward = library.actzoo_pool_backward
         self._pool_backward.restype = c_int64
-        self._pool_backward.argtypes = (c_int, c_int, c_void_p, c_int, c_int, *pointers, c_void_p)
+        self._pool_backward.argtypes = (
+            *(c_int, c_int, c_void_p, c_int, c_int),
+            *(*pointers, *pointers, c_int, *pointers, c_int),
+        )
         self._free = library.actzoo_table_free
         self._free.restype = None
         self._free.argtypes = (c_void_p,)
         self._isa = library.actzoo_table_isa
         self._use = library.actzoo_table_use
-        self.use(None)
+        held = HELD.get(os.environ.get("ATEN_CPU_CAPABILITY", ""))
+        if not self.use(held):
+            self.use(None)
         pool = next(_pools(), None)
         self.threaded = pool is not None
         if pool is not None:
@@ -124,7 +132,7 @@ class Native:
         threads: int,
         shift: int = 0,
         flat: bool = False,
-        widening: bool = False,
+        widening: int = 0,
     ) -> Tensor:
         """Write the weighted sum of the tables' functions at x to y.
 
@@ -135,7 +143,8 @@ class Native:
             values: (k, 10, 32) float64; for each function, power of u and cell a coefficient
             threads: at most so many; the result does not depend on it
             shift: the table is of x * 2**shift
-            widening: whether intervals widen from 0 on, instead of being units
+            widening: which of the grids that widen from 0 on; 0 for units. Their tables have 16
+                columns, the rest is not looked at; see `fit.Grid`
             flat: whether the last intervals are constant and stand for all beyond them
 
         Returns:
@@ -171,7 +180,7 @@ class Native:
         threads: int,
         shift: int = 0,
         flat: bool = False,
-        widening: bool = False,
+        widening: int = 0,
     ) -> Tensor:
         """Write the gradients for x and for the weights, or one of the two.
 
@@ -227,7 +236,7 @@ class Native:
         weights: Tensor,
         values: Tensor,
         threads: int,
-        widening: bool = False,
+        widening: int = 0,
     ) -> Tensor:
         """Write the largest weighted sum of each window, the x that has it, and its place.
 
@@ -247,15 +256,10 @@ class Native:
         Raises:
             TooManyOutside: Or a weight is not finite. The three are then incomplete.
         """
-        k, n = weights.numel(), shape.outputs
-        sizes = (x.numel(), y.numel(), winners.numel(), places.numel(), values.numel())
-        if (
-            sizes != (shape.elements, n, n, n, 320 * k)
-            or x.dtype not in TYPES
-            or not (x.dtype == y.dtype == winners.dtype and places.dtype == torch.uint8)
-        ):
-            given = {"y": y, "winners": winners, "places": places}
-            raise ValueError(_sizes(x, weights=weights, values=values, **given))
+        k = weights.numel()
+        _agree(shape, x, y=y, winners=winners, places=places)
+        if values.numel() != 320 * k:
+            raise ValueError(_sizes(x, weights=weights, values=values))
         found = self._pool_forward(
             *(TYPES[x.dtype], threads, shape.sizes, *shape.window, x.data_ptr(), y.data_ptr()),
             *(winners.data_ptr(), places.data_ptr(), k, weights.data_ptr(), values.data_ptr()),
@@ -275,14 +279,50 @@ class Native:
             shape: As in `pool`
             threads: at most so many
         """
-        n = shape.outputs
-        sizes = (grad.numel(), places.numel(), grad_x.numel())
-        if sizes != (n, n, shape.elements) or grad.dtype not in TYPES or grad_x.dtype != grad.dtype:
-            raise ValueError(_sizes(grad_x, grad=grad, places=places))
+        _agree(shape, grad_x, grad=grad, places=places)
         self._pool_backward(
-            *(TYPES[grad.dtype], threads, shape.sizes, *shape.window, grad.data_ptr()),
-            *(places.data_ptr(), grad_x.data_ptr()),
+            *(TYPES[grad.dtype], threads, shape.sizes, *shape.window, grad.data_ptr(), None),
+            *(places.data_ptr(), grad_x.data_ptr(), 0, None, None, 0),
         )
+
+    def pull(
+        self,
+        grad: Tensor,
+        winners: Tensor,
+        places: Tensor,
+        grad_x: Tensor,
+        shape: PoolShape,
+        weights: Tensor,
+        slopes: Tensor,
+        threads: int,
+        widening: int = 0,
+    ) -> Tensor:
+        """Write the gradient of x: to each element that won its slope times the gradient, else 0.
+
+        Args:
+            grad: Of the largest values, one an output
+            winners, places: As `pool` wrote them
+            grad_x: Laid out like x; what lies in no window is left as it is
+            shape: As in `pool`
+            weights, slopes, threads, widening: as in `backward`
+
+        Returns:
+            The outputs whose winner lies outside the table, ascending, int64. The gradients of
+            their winners are to be overwritten.
+
+        Raises:
+            TooManyOutside: grad_x is then incomplete.
+        """
+        k = weights.numel()
+        _agree(shape, grad_x, grad=grad, winners=winners, places=places)
+        if slopes.numel() != 352 * k:
+            raise ValueError(_sizes(grad_x, weights=weights, slopes=slopes))
+        found = self._pool_backward(
+            *(TYPES[grad.dtype], threads, shape.sizes, *shape.window, grad.data_ptr()),
+            *(winners.data_ptr(), places.data_ptr(), grad_x.data_ptr(), k),
+            *(weights.data_ptr(), slopes.data_ptr(), widening),
+        )
+        return self._outside(found) if found else _NONE
 
     def _outside(self, found: int) -> Tensor:
         if found == TOO_MANY:
@@ -297,6 +337,19 @@ class Native:
 
 
 _NONE = torch.empty(0, dtype=torch.int64, device="cpu")
+
+
+def _agree(shape: PoolShape, x: Tensor, *, places: Tensor, **outputs: Tensor) -> None:
+    """Refuse tensors of another size or dtype than the windows have."""
+    found = (places, *outputs.values())
+    if (
+        x.dtype not in TYPES
+        or x.numel() != shape.elements
+        or places.dtype != torch.uint8
+        or any(t.numel() != shape.outputs for t in found)
+        or any(t.dtype != x.dtype for t in outputs.values())
+    ):
+        raise ValueError(_sizes(x, places=places, **outputs))
 
 
 def _sizes(x: Tensor, **others: Tensor | None) -> str:

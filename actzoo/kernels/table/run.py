@@ -14,7 +14,7 @@ from actzoo.activation import Activation
 from actzoo.activation.functions import arguments
 from actzoo.kernels.kernel import Gradients, Request
 from actzoo.kernels.table import cuda, native
-from actzoo.kernels.table.fit import ENOUGH, UNITS, WIDENING, Grid, cost, neutral, table
+from actzoo.kernels.table.fit import UNITS, WIDENING, Grid, cost, neutral, table
 
 
 class Tables(NamedTuple):
@@ -26,7 +26,7 @@ class Tables(NamedTuple):
         slopes: float64 (k, 11, 32), on the device.
         exact: Like values, for the gradients of the weights: those are float32 whatever x is.
         shift: They are of x * 2**shift.
-        widening: Whether their intervals widen from 0 on.
+        widening: Which of the grids that widen from 0 on, 0 for units.
         flat: Whether the tables serve every x but nan.
     """
 
@@ -36,7 +36,7 @@ class Tables(NamedTuple):
     exact: Tensor
     shift: int
     flat: bool
-    widening: bool
+    widening: int
 
 
 def absent(device: torch.device) -> str:
@@ -107,9 +107,7 @@ def _shared(activations: tuple[Activation, ...], dtype: torch.dtype) -> Grid | N
         found = [t for a in with_table if not (t := table(a, dtype, grid)).refused]
         return len(found), -cost(found) if found else 0
 
-    if suits(UNITS) >= (len(with_table), -ENOUGH):
-        return UNITS
-    return max((UNITS, WIDENING), key=suits)
+    return max((*WIDENING, UNITS), key=suits)
 
 
 def prepare(activations: tuple[Activation, ...], request: Request) -> Tables:

@@ -1,9 +1,9 @@
 /* A weighted sum of functions as one piecewise polynomial: see native.py for what the calls mean.
  *
- * With t = |x| * 2^shift, t < 16 is cut into 16 intervals for each sign, 32 cells in all:
- * cells 0..15 for x >= 0 and -0.0, cells 16..31 for x < 0. They are unit intervals, or widen from 0
- * on: four of a quarter, four of a half, four of 1, three of 2 and the last of 3. In each the sum is
- * a polynomial of degree 9 or less in u, which is t less the interval's beginning, and exact.
+ * With t = |x| * 2^shift, t < 16 is cut into 16 unit intervals for each sign, 32 cells in all:
+ * cells 0..15 for x >= 0 and -0.0, cells 16..31 for x < 0. Or else -16 <= x < 16 is cut into 16
+ * cells that widen from 0 on (`begins`). In each the sum is a polynomial of degree 9 or less in u,
+ * which is t less the interval's beginning, or x less the cell's origin, and exact.
  * Everything else is "outside": such elements are listed. Only nan is, where the last cells are constant and stand for all beyond them.
  *
  * The loops are written once, in table_body.h, over the few operations that table_avx512.h,
@@ -39,12 +39,12 @@
 #endif
 
 /* Raised with every change of the exported functions; native.py asks for the same number. */
-#define INTERFACE 4
+#define INTERFACE 5
 
 enum { CELLS = 32, ROWS = 10, KNOT = 10, STRIDE = 16, TABLE_FLOATS = CELLS * STRIDE };
 enum { MAX_THREADS = 256, GRAIN = 32768, UNIT = 1024, LINE = 64 };
 enum { FLOAT32, BFLOAT16, FLOAT16, TYPES };
-enum { LENGTHS = 6 }; /* 3, 5, 6, 7, 9 or 10 rows: for as many there is code */
+enum { LENGTHS = 7 }; /* 3 to 8 or 10 rows: for as many there is code */
 enum { FORWARD, BACKWARD_X, BACKWARD_WEIGHTS, BACKWARD_BOTH, KINDS };
 enum { PORTABLE, AVX2, AVX512, ISAS };
 enum { TOO_MANY = -1, NO_MEMORY = -2 };
@@ -56,19 +56,24 @@ typedef struct {
     double *sums; /* of g * f_i(x), one for each function */
 } Chunk;
 
-/* Where cells lie: t = |x| * scale, and elements are inside whose t has fewer bits than the limit. */
+/* Where cells lie. Of units: t = |x| * scale, and elements are inside whose t has fewer bits than the
+ * limit. Of cells that widen: which cell holds each half unit from -16 on, and what to take off x. */
+enum { HALVES = 64, WIDE_CELLS = 16 };
 typedef struct {
     float scale;
     uint32_t limit;
     int shift, flat, widening;
+    int quick; /* of cells that widen: what is outside need not be told from the rest by its u */
+    ALIGNED(64) int16_t holder[HALVES];
+    ALIGNED(64) float origin[WIDE_CELLS];
 } Grid;
 
-/* Of 1 + t the highest bits number the widening intervals: two behind the point for each exponent. */
-#define WIDE_FIRST 0x3f800000
-#define WIDE_LAST 0x417fffff
-#define WIDE_BITS 21
-/* What is left of t has few enough bits for 1 + t to lie on the right side of each beginning. */
-#define WIDE_KEPT 0x7ffff000
+/* Where the cells of each widening grid begin; fit.py has the same numbers. */
+static const float begins[][WIDE_CELLS] = {
+    {-16, -10, -6, -4, -2.5f, -1.5f, -1, -0.5f, 0, 0.5f, 1, 1.5f, 2.5f, 3.5f, 5, 8.5f},
+    {-16, -9, -5, -3, -2, -1, -0.5f, 0, 0.5f, 1, 1.5f, 2, 3, 4, 6, 12},
+};
+#define LAST_INSIDE 0x417fffff /* the bits of the largest float32 below 16 */
 
 typedef struct Pool Pool;
 typedef struct Job Job;
@@ -140,6 +145,7 @@ static INLINE int size_of(int type) { return type == FLOAT32 ? 4 : 2; }
 #include "pool_body.h"
 #include "table_undefine.h"
 #include "table_avx512.h"
+#include "pool_avx512.h"
 #include "table_body.h"
 #include "pool_body.h"
 #include "table_undefine.h"
@@ -150,7 +156,7 @@ typedef struct {
     Combine *combine;
     int (*has_kinks)(const float *);
     Runner *run[KINDS][TYPES][LENGTHS];
-    Runner *pool[TYPES], *unpool[TYPES];
+    Runner *pool[TYPES][LENGTHS], *pull[TYPES][LENGTHS], *unpool[TYPES];
 } Code;
 
 static const Code codes[] = {
@@ -268,7 +274,7 @@ EXPORT void actzoo_table_free(void *list) { free(list); }
 /* Which of the lengths the longest of k tables needs. */
 static int length_of(const double *tables, int k, int rows)
 {
-    static const int lengths[] = {3, 5, 6, 7, 9};
+    static const int lengths[] = {3, 4, 5, 6, 7, 8};
     int longest = 0, length = 0;
     for (int i = 0; i < k; i++)
         for (int e = longest * CELLS; e < ROWS * CELLS; e++)
@@ -279,7 +285,16 @@ static int length_of(const double *tables, int k, int rows)
 
 static Grid grid_of(int shift, int flat, int widening)
 {
-    const Grid grid = {(float)(1 << shift), flat ? 0x7f800001u : 0x41800000u, shift, flat, widening};
+    Grid grid = {(float)(1 << shift), flat ? 0x7f800001u : 0x41800000u, shift, flat, widening, 0, {0}, {0}};
+    if (!widening) return grid;
+    const float *begin = begins[widening - 1];
+    for (int half = 0, cell = 0; half < HALVES; half++) {
+        const float x = (float)half / 2 - 16;
+        if (cell + 1 < WIDE_CELLS && begin[cell + 1] <= x) cell++;
+        grid.holder[half] = (int16_t)cell;
+    }
+    /* The cell below 0 counts from 0: so u is exact, and small where x is. */
+    for (int cell = 0; cell < WIDE_CELLS; cell++) grid.origin[cell] = begin[cell] == -0.5f ? 0 : begin[cell];
     return grid;
 }
 
@@ -352,58 +367,7 @@ EXPORT int64_t actzoo_table_backward(int type, int threads, int64_t n, const voi
     return found;
 }
 
-/* Cuts the outputs of a pooling and runs it. */
-static int64_t run_pool(Job *job, const Pool *pool, int threads, int widening)
-{
-    if (outputs_of(pool) == 0) return 0; /* no spot to begin at */
-    job->pool = pool;
-    job->grid = grid_of(0, 0, widening);
-    job->tables = NULL;
-    job->functions = 0;
-    cut(job, outputs_of(pool), threads, taps_of(pool));
-    for (int c = 0; c < job->chunks; c++) /* as many as of its elements without pooling */
-        job->chunk[c].room = (job->chunk[c].end - job->chunk[c].begin) * taps_of(pool) / 256 + 64;
-    return run(job, threads);
-}
-
-/* sizes: images, height, width, channels, and the height and width of the result. */
-EXPORT int64_t actzoo_pool_forward(int type, int threads, const int64_t *sizes, int rows,
-                                   int columns, const void *x, void *y, void *winners,
-                                   uint8_t *places, int k, const float *weights,
-                                   const double *values, int widening)
-{
-    const Code *code = &codes[isa];
-    const Pool pool = pool_of(sizes, rows, columns);
-    ALIGNED(64) float table[TABLE_FLOATS];
-    Job job;
-    code->combine(values, weights, k, ROWS, table);
-    for (int i = 0; i < k; i++) /* torch's pooling has its own rule for where all is nan */
-        if (!(fabsf(weights[i]) < INFINITY)) return TOO_MANY;
-    job.run = code->pool[type];
-    job.x = x;
-    job.grad = NULL;
-    job.result = y;
-    job.winners = winners;
-    job.places = places;
-    job.table = table;
-    return run_pool(&job, &pool, threads, widening);
-}
-
-EXPORT int64_t actzoo_pool_backward(int type, int threads, const int64_t *sizes, int rows,
-                                    int columns, const void *grad, const uint8_t *places,
-                                    void *grad_x)
-{
-    const Pool pool = pool_of(sizes, rows, columns);
-    Job job;
-    job.run = codes[isa].unpool[type];
-    job.x = NULL;
-    job.grad = grad;
-    job.result = grad_x;
-    job.winners = NULL;
-    job.places = (uint8_t *)(uintptr_t)places; /* only read */
-    job.table = NULL;
-    return run_pool(&job, &pool, threads, 0);
-}
+#include "pool_calls.h"
 
 #if defined(_WIN32)
 /* The linker is told to export it; the library is loaded by its path, never imported. */

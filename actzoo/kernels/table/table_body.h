@@ -36,6 +36,15 @@ static int ISA(has_kinks)(const float *table)
     return 0;
 }
 
+/* The grid of a loop whose elements beyond the cells may have any u, of which the compiler knows all. */
+TARGET static INLINE Grid ISA(made_quick)(const Grid *grid, const int quick)
+{
+    Grid made = *grid;
+    made.quick = quick;
+    if (quick) made.widening = 1;
+    return made;
+}
+
 TARGET static INLINE int ISA(forward_step)(const int type, const int rows, const Job *job, const ISA(Table) *table,
                                            int64_t i, int count)
 {
@@ -46,30 +55,38 @@ TARGET static INLINE int ISA(forward_step)(const int type, const int rows, const
 
 /* 2 * LANES elements, in whatever order suits their type. */
 TARGET static INLINE int ISA(forward_pair)(const int type, const int rows, const Job *job,
-                                           const ISA(Table) *table, int64_t i)
+                                           const ISA(Table) *table, const Grid *grid, int64_t i)
 {
     VEC a, b, at_a, at_b;
     ISA(load_pair)(type, job->x, i, &a, &b);
-    const ISA(Place) place_a = ISA(locate)(a, &job->grid), place_b = ISA(locate)(b, &job->grid);
+    const ISA(Place) place_a = ISA(locate)(a, grid), place_b = ISA(locate)(b, grid);
     ISA(values)(table, rows, place_a, place_b, &at_a, &at_b);
     ISA(store_pair)(type, job->result, i, at_a, at_b);
     return ISA(any)(place_a) | ISA(any)(place_b);
 }
 
-TARGET static INLINE void ISA(forward)(const int type, const int rows, const Job *job, Chunk *chunk)
+TARGET static INLINE void ISA(forward_on)(const int type, const int rows, const int quick, const Job *job,
+                                     Chunk *chunk)
 {
-    const ISA(Table) table = ISA(load_table)(job->table, rows, 0);
+    const ISA(Table) table = ISA(narrowed)(ISA(load_table)(job->table, rows, 0), quick);
+    const Grid grid = ISA(made_quick)(&job->grid, quick);
     for (int64_t begin = chunk->begin; begin < chunk->end; begin += ISA(BLOCK)) {
         const int64_t left = chunk->end - begin, stop = begin + (left < ISA(BLOCK) ? left : ISA(BLOCK));
         int64_t i = begin;
         int outside = 0;
         for (; i + 2 * LANES <= stop; i += 2 * LANES)
-            outside |= ISA(forward_pair)(type, rows, job, &table, i);
+            outside |= ISA(forward_pair)(type, rows, job, &table, &grid, i);
         for (; i + LANES <= stop; i += LANES)
             outside |= ISA(forward_step)(type, rows, job, &table, i, LANES);
         if (i < stop) outside |= ISA(forward_step)(type, rows, job, &table, i, (int)(stop - i));
         if (outside && !list_outside(job, type, chunk, begin, stop)) return;
     }
+}
+
+TARGET static INLINE void ISA(forward)(const int type, const int rows, const Job *job, Chunk *chunk)
+{
+    if (job->grid.widening && !job->grid.flat) ISA(forward_on)(type, rows, 1, job, chunk);
+    else ISA(forward_on)(type, rows, 0, job, chunk);
 }
 
 TARGET static INLINE int ISA(backward_step)(const int type, const int rows, const Job *job, const ISA(Table) *table,
@@ -82,12 +99,12 @@ TARGET static INLINE int ISA(backward_step)(const int type, const int rows, cons
 }
 
 TARGET static INLINE int ISA(backward_pair)(const int type, const int rows, const Job *job,
-                                            const ISA(Table) *table, int64_t i)
+                                            const ISA(Table) *table, const Grid *grid, int64_t i)
 {
     VEC a, b, grad_a, grad_b, at_a, at_b;
     ISA(load_pair)(type, job->x, i, &a, &b);
     ISA(load_pair)(type, job->grad, i, &grad_a, &grad_b);
-    const ISA(Place) place_a = ISA(locate)(a, &job->grid), place_b = ISA(locate)(b, &job->grid);
+    const ISA(Place) place_a = ISA(locate)(a, grid), place_b = ISA(locate)(b, grid);
     ISA(values)(table, rows, place_a, place_b, &at_a, &at_b);
     if (job->kinks) {
         at_a = ISA(or_knot)(table, place_a, at_a);
@@ -97,20 +114,28 @@ TARGET static INLINE int ISA(backward_pair)(const int type, const int rows, cons
     return ISA(any)(place_a) | ISA(any)(place_b);
 }
 
-TARGET static INLINE void ISA(backward_x)(const int type, const int rows, const Job *job, Chunk *chunk)
+TARGET static INLINE void ISA(backward_x_on)(const int type, const int rows, const int quick, const Job *job,
+                                     Chunk *chunk)
 {
-    const ISA(Table) table = ISA(load_table)(job->table, rows, 1);
+    const ISA(Table) table = ISA(narrowed)(ISA(load_table)(job->table, rows, 1), quick);
+    const Grid grid = ISA(made_quick)(&job->grid, quick);
     for (int64_t begin = chunk->begin; begin < chunk->end; begin += ISA(BLOCK)) {
         const int64_t left = chunk->end - begin, stop = begin + (left < ISA(BLOCK) ? left : ISA(BLOCK));
         int64_t i = begin;
         int outside = 0;
         for (; i + 2 * LANES <= stop; i += 2 * LANES)
-            outside |= ISA(backward_pair)(type, rows, job, &table, i);
+            outside |= ISA(backward_pair)(type, rows, job, &table, &grid, i);
         for (; i + LANES <= stop; i += LANES)
             outside |= ISA(backward_step)(type, rows, job, &table, i, LANES);
         if (i < stop) outside |= ISA(backward_step)(type, rows, job, &table, i, (int)(stop - i));
         if (outside && !list_outside(job, type, chunk, begin, stop)) return;
     }
+}
+
+TARGET static INLINE void ISA(backward_x)(const int type, const int rows, const Job *job, Chunk *chunk)
+{
+    if (job->grid.widening && !job->grid.flat) ISA(backward_x_on)(type, rows, 1, job, chunk);
+    else ISA(backward_x_on)(type, rows, 0, job, chunk);
 }
 
 typedef struct {
@@ -168,8 +193,9 @@ TARGET static INLINE void ISA(backward_weights)(const int type, const int rows, 
 
 #ifndef RUNNERS
 #define LENGTHS_OF(what, type, isa)                                                             \
-    {what##_##type##_3_##isa, what##_##type##_5_##isa, what##_##type##_6_##isa,                    \
-     what##_##type##_7_##isa, what##_##type##_9_##isa, what##_##type##_10_##isa}
+    {what##_##type##_3_##isa, what##_##type##_4_##isa, what##_##type##_5_##isa,                    \
+     what##_##type##_6_##isa, what##_##type##_7_##isa, what##_##type##_8_##isa,                    \
+     what##_##type##_10_##isa}
 #define TYPES_OF(what, isa)                                                                        \
     {LENGTHS_OF(what, 0, isa), LENGTHS_OF(what, 1, isa), LENGTHS_OF(what, 2, isa)}
 #define RUNNERS(isa)                                                                               \
@@ -196,8 +222,9 @@ TARGET static INLINE void ISA(backward_weights)(const int type, const int rows, 
 #define SPECIALISE_ALL(rows) SPECIALISE(0, rows) SPECIALISE(1, rows) SPECIALISE(2, rows)
 #endif
 SPECIALISE_ALL(3)
+SPECIALISE_ALL(4)
 SPECIALISE_ALL(5)
 SPECIALISE_ALL(6)
 SPECIALISE_ALL(7)
-SPECIALISE_ALL(9)
+SPECIALISE_ALL(8)
 SPECIALISE_ALL(10)
