@@ -23,12 +23,14 @@ class Case:
         base: The contestant that all are compared with.
         unit: A ratio of 1 is this many times the base.
         contestants: Who runs.
+        beside: Another contestant that all are compared with; "" for none.
     """
 
     facts: dict[str, Any]
     base: str
     unit: float
     contestants: Sequence[Contestant]
+    beside: str = ""
 
     def measure(
         self, budget: float, *, device: torch.device | None = None, warm_calls: int = 1
@@ -45,6 +47,8 @@ class Case:
                 row["seconds"] = asdict(timings.spread(name))
                 if self.base in timings.seconds:
                     row["ratio"] = asdict(timings.ratio(name, self.base, self.unit))
+                if self.beside in timings.seconds:
+                    row["beside"] = asdict(timings.ratio(name, self.beside))
             rows.append(row)
         return {**self.facts, "base": self.base, "unit": self.unit, "rows": rows}
 

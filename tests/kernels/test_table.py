@@ -193,6 +193,7 @@ def test_f_of_0_is_exact(activation: Activation) -> None:
         (("relu", "prelu"), "table", torch.bfloat16, "table + fused"),
         (("prelu", "swish"), "auto", torch.float32, "reference"),
         (("relu",), "auto", torch.float32, "reference"),
+        (("hard_swish",), "auto", torch.float32, "reference"),
         (("mish",), "auto", torch.float32, "table"),
         (("gelu",), "auto", torch.float32, "table"),
         (("binary_step_ste",), "auto", torch.float32, "table"),

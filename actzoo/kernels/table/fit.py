@@ -27,13 +27,18 @@ SLOPE_BOUND = 2e-6
 """How far a table may be off, in units of max(1, |f|) and max(1, |f'|), for float32."""
 DEGREES = (2, 3, 4, 5, 6, 7, DEGREE)
 """The C library has code for these; a table takes the lowest that meets its bounds."""
-FINER = 4
-"""What it costs to pick from 32 intervals instead of 16, in degrees of both polynomials."""
+FINER = (4, 0, 0, 2)
+"""What it costs to pick from the 32 intervals of units and of the last widening grid, in degrees of
+both polynomials; the others have 16."""
 ENOUGH = 12
 """A table of this cost or less is taken without a look for a cheaper one."""
 _WIDENING = (
     (-16, -10, -6, -4, -2.5, -1.5, -1, -0.5, 0, 0.5, 1, 1.5, 2.5, 3.5, 5, 8.5),
     (-16, -9, -5, -3, -2, -1, -0.5, 0, 0.5, 1, 1.5, 2, 3, 4, 6, 12),
+    (
+        *(-16, -14.5, -13, -11.5, -10, -8.5, -7, -6, -5, -4, -3, -2.5, -2, -1.5, -1, -0.5),
+        *(0, 0.5, 1, 1.5, 2, 2.5, 3, 4, 5, 6, 7, 8.5, 10, 11.5, 13, 14.5),
+    ),
 )
 """Where the intervals of each widening grid begin; table.c has the same numbers."""
 
@@ -42,12 +47,13 @@ class Grid(NamedTuple):
     """Where the intervals of a table lie, a column each.
 
     Units: of t = |x| * 2**shift, for t < 16; columns 0 to 15 for x >= 0, 16 to 31 for x < 0, the
-    other way round. Widening: of x itself, for |x| < 16, columns 0 to 15 from the lowest on.
+    other way round. Widening: of x itself, for |x| < 16, 16 or 32 columns from the lowest on.
 
     Attributes:
         shift: Of units.
-        widening: 0 for units, else which of the grids of 16 intervals that widen from 0 on, where
-            most functions bend: 1 for smooth functions, 2 with kinks at whole numbers among them.
+        widening: 0 for units, else which of the grids that widen from 0 on, where most functions
+            bend: 1 for smooth functions, 2 for those with kinks at whole numbers, both of 16
+            intervals, and 3, of 32, for those that turn far out, such as sin.
     """
 
     shift: int = 0
@@ -56,7 +62,7 @@ class Grid(NamedTuple):
     @property
     def below(self) -> int:
         """The column below 0. It counts from 0 downwards, and 0 itself is in another one."""
-        return _WIDENING[self.widening - 1].index(-0.5) if self.widening else INTERVALS
+        return _WIDENING[self.widening - 1].index(0) - 1 if self.widening else INTERVALS
 
     @property
     def beside_0(self) -> list[int]:
@@ -66,7 +72,7 @@ class Grid(NamedTuple):
     @property
     def ends(self) -> list[int]:
         """The outermost columns."""
-        return [0, INTERVALS - 1] if self.widening else [INTERVALS - 1, COLUMNS - 1]
+        return [0, len(self.origins) - 1] if self.widening else [INTERVALS - 1, COLUMNS - 1]
 
     @property
     def outermost(self) -> float:
@@ -104,7 +110,7 @@ class Grid(NamedTuple):
 
 
 UNITS = Grid()
-WIDENING = (Grid(widening=1), Grid(widening=2))
+WIDENING = tuple(Grid(widening=which + 1) for which in range(len(_WIDENING)))
 SMALLER = (Grid(1), Grid(2))
 """For smaller |x|, and so for functions that are constant further out, or have no other table."""
 
@@ -166,9 +172,9 @@ class Table:
         return value, slope
 
     @property
-    def is_piecewise_linear(self) -> bool:
-        """Whether the slope is constant on every interval."""
-        return bool((self.slopes[1 : DEGREE + 1].abs() < 1e-12).all())
+    def is_quadratic(self) -> bool:
+        """Whether the degree is two or less on every interval, as of relu and hard_swish."""
+        return not self.refused and self.degrees[0] <= DEGREES[0]
 
 
 @contextmanager
@@ -216,7 +222,7 @@ def _own(activation: Activation, dtype: torch.dtype) -> Table:
 def cost(tables: Sequence[Table]) -> int:
     """Return how much time tables that are one pass take, in degrees of both polynomials."""
     degrees = [table.degrees for table in tables]
-    finer = FINER * any(not table.grid.widening for table in tables)
+    finer = max(FINER[table.grid.widening] for table in tables)
     return max(v for v, _ in degrees) + max(s for _, s in degrees) + finer
 
 
