@@ -14,7 +14,8 @@ from actzoo.activation import Activation
 from actzoo.activation.functions import arguments
 from actzoo.kernels.kernel import Gradients, Request
 from actzoo.kernels.table import cuda, native
-from actzoo.kernels.table.fit import UNITS, WIDENING, Grid, cost, neutral, table
+from actzoo.kernels.table.fit import cost, neutral, table
+from actzoo.kernels.table.grid import UNITS, WIDENING, Grid
 
 
 class Tables(NamedTuple):
