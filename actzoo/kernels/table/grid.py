@@ -11,7 +11,7 @@ INTERVALS = 16
 COLUMNS = 2 * INTERVALS
 """Of a table: see `Grid`."""
 
-_WIDENING = (
+_WIDENING: tuple[tuple[float, ...], ...] = (
     (-16, -10, -6, -4, -2.5, -1.5, -1, -0.5, 0, 0.5, 1, 1.5, 2.5, 3.5, 5, 8.5),
     (-16, -9, -5, -3, -2, -1, -0.5, 0, 0.5, 1, 1.5, 2, 3, 4, 6, 12),
     (
@@ -58,8 +58,8 @@ class Grid(NamedTuple):
         """The least |x| from which on only the outermost columns matter."""
         if self.widening:
             begins = _WIDENING[self.widening - 1]
-            return float(min(-begins[1], begins[-1]))
-        return (INTERVALS - 1) / 2**self.shift
+            return min(-begins[1], begins[-1])
+        return (INTERVALS - 1) / float(1 << self.shift)
 
     @property
     def origins(self) -> Tensor:
