@@ -35,6 +35,8 @@ TIMM = {
 }  # fmt: skip
 """timm's modules that recompute in the backward pass."""
 BESIDE = "F.relu"
+ROUNDS = 15
+"""At least so many: a declared function that is slow would leave the others too few."""
 SIZE = 2**20
 """Elements of x, unless the largest size that was asked for is smaller."""
 
@@ -101,7 +103,7 @@ def _maker(
             "threads": threads,
             "elements": elements,
         }
-        return Case(facts, BASE, LIMITS["x"], entered, BESIDE)
+        return Case(facts, BASE, LIMITS["x"], entered, BESIDE, ROUNDS)
 
     return make
 
