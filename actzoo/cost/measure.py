@@ -34,9 +34,9 @@ def measure(settings: Settings, command: str, show: Show = lambda *_: None) -> d
     Returns:
         Plain JSON values: `environment` and `settings` for provenance; under `operator`,
         `functions`, `pooling` and `step` one entry a case, with one row a contestant, either
-        `seconds` and `ratio` (median, low and high quartile, count) or `refused`; under `kept`,
-        `certificates`, `compile` and `step_kept` flat rows. A table that was not asked for is
-        absent.
+        `seconds` and `ratio` (median, low and high quartile, count; for functions also `beside`,
+        over F.relu) or `refused`; under `kept`, `certificates`, `compile` and `step_kept` flat
+        rows. A table that was not asked for is absent.
     """
     document: dict[str, Any] = {
         "format": FORMAT,

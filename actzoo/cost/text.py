@@ -93,11 +93,11 @@ def sections(document: dict[str, Any]) -> Iterator[CostTable]:
     yield from _step_kept(document.get("step_kept", []))
 
 
-def ratio(row: dict[str, Any] | None) -> str:
+def ratio(row: dict[str, Any] | None, to: str = "ratio") -> str:
     """Return `1.13 [1.10, 1.20]`, or a dash."""
-    if row is None or "ratio" not in row:
+    if row is None or to not in row:
         return NONE
-    found = row["ratio"]
+    found = row[to]
     return f"{_number(found['median'])} [{_number(found['low'])}, {_number(found['high'])}]"
 
 
@@ -208,7 +208,8 @@ def _functions(cases: list[dict[str, Any]]) -> Iterator[CostTable]:
             rows = {row["name"]: row for row in case["rows"]}
             ours, *others = columns
             medians = [ratio(rows.get(name)).partition(" ")[0] for name in others]
-            lines.append([case["function"], _over_relu(rows), ratio(rows.get(ours)), *medians])
+            beside = ratio(rows.get(ours), "beside").partition(" ")[0]
+            lines.append([case["function"], beside, ratio(rows.get(ours)), *medians])
         for name in (*columns, "table"):
             of_reason: dict[str, list[str]] = {}
             for case in found:
@@ -223,15 +224,9 @@ def _functions(cases: list[dict[str, Any]]) -> Iterator[CostTable]:
             f"{_threads(threads)}",
             ("", "/ F.relu", "ours (auto)", "declared", "torch's", "timm's"),
             lines,
-            f"{_LIMIT} The first column is ours in units of F.relu, of the same run.",
+            f"{_LIMIT} The first column is ours over F.relu, likewise.",
             reasons,
         )
-
-
-def _over_relu(rows: dict[str, dict[str, Any]]) -> str:
-    """Return what ours costs in units of F.relu, from the medians of one run."""
-    ours, relu = (rows.get(name, {}).get("ratio") for name in ("auto", "F.relu"))
-    return NONE if ours is None or relu is None else f"{ours['median'] / relu['median']:.2f}"
 
 
 def _certificates(rows: list[dict[str, Any]]) -> CostTable:

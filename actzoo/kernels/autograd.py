@@ -63,7 +63,12 @@ class WeightedSum(torch.autograd.Function):
             return None, None, None, *_differentiable(ctx, grad, wanted)
         if ctx.plan.sole is not None:
             with suppress(Declined):
-                return None, None, None, *_gradients_of_sole(ctx.plan.sole, x, weights, grad, wanted)
+                return (
+                    None,
+                    None,
+                    None,
+                    *_gradients_of_sole(ctx.plan.sole, x, weights, grad, wanted),
+                )
         given = _filled(ctx.given, ctx.names, tensors)
         return None, None, None, *gradients(ctx.plan, given, ctx.names, x, weights, grad, wanted)
 

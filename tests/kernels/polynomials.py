@@ -54,6 +54,10 @@ UNITS = np.arange(16.0)
 WIDENING = {
     1: [-16, -10, -6, -4, -2.5, -1.5, -1, -0.5, 0, 0.5, 1, 1.5, 2.5, 3.5, 5, 8.5],
     2: [-16, -9, -5, -3, -2, -1, -0.5, 0, 0.5, 1, 1.5, 2, 3, 4, 6, 12],
+    3: [
+        *(-16, -14.5, -13, -11.5, -10, -8.5, -7, -6, -5, -4, -3, -2.5, -2, -1.5, -1, -0.5),
+        *(0, 0.5, 1, 1.5, 2, 2.5, 3, 4, 5, 6, 7, 8.5, 10, 11.5, 13, 14.5),
+    ],
 }
 
 
@@ -65,7 +69,9 @@ def place(x: Floats, widening: int = 0) -> tuple[NDArray[np.int64], Floats]:
     begins = np.array(WIDENING[widening])
     inside = np.where(abs(x) < 16, x, 0)
     cell = np.searchsorted(begins, inside, side="right") - 1
-    return cell, inside - np.where(begins == -0.5, 0, begins)[cell]  # below 0 from 0 on
+    return cell, inside - np.where(np.append(begins[1:], 16) == 0, 0, begins)[
+        cell
+    ]  # below 0 from 0 on
 
 
 def evaluate(table: Floats, x: Floats, widening: int = 0) -> tuple[Floats, Floats]:

@@ -69,7 +69,7 @@ def draw(n: int, dtype: torch.dtype, offset: int = 0, seed: int = 0) -> tuple[Te
 
 
 @dtypes
-@pytest.mark.parametrize("widening", (0, 1, 2))
+@pytest.mark.parametrize("widening", (0, 1, 2, 3))
 @pytest.mark.parametrize("offset", (0, 1, 3))
 def test_values_and_gradients(
     library: Native, dtype: torch.dtype, offset: int, widening: int
@@ -216,7 +216,7 @@ def test_elements_outside_are_listed_and_poison_nothing(
     assert torch.equal(grad_x[0][kept], grad_x[1][kept])
 
 
-@pytest.mark.parametrize("widening", (0, 1, 2))
+@pytest.mark.parametrize("widening", (0, 1, 2, 3))
 def test_numbers_just_inside_are_inside(library: Native, widening: int) -> None:
     edge = torch.nextafter(torch.tensor(16.0), torch.tensor(0.0))
     x = torch.stack([edge, -edge, torch.tensor(16.0), torch.tensor(-16.0)])
@@ -310,7 +310,7 @@ def test_many_functions(library: Native) -> None:
         assert abs(sums[i].item() - (grad64 * own).sum()) <= room
 
 
-@pytest.mark.parametrize("widening", (0, 1, 2))
+@pytest.mark.parametrize("widening", (0, 1, 2, 3))
 def test_instruction_sets_agree_to_rounding(widening: int) -> None:
     found = native.load()
     if found is None:

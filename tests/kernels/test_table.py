@@ -60,6 +60,22 @@ def test_a_table_holds_its_formula_to_the_bounds(activation: Activation) -> None
 
 
 @needs_table
+@pytest.mark.parametrize("beside", ["tanh", "sin", "gcu", "hard_swish", "1 if x > -1 else 0"])
+@pytest.mark.parametrize("activation", CERTIFIED, ids=named)
+def test_the_slope_at_a_kink_is_the_declared_one_on_any_grid(
+    activation: Activation, beside: str
+) -> None:
+    members, weights = (activation, actzoo.get(beside)), torch.tensor([1.0, 0.0])
+    kinks = [] if activation.formula is None else activation.parsed().kinks(activation.parameters)
+    x = torch.tensor([0.0, *kinks]).clamp(-15.5, 15.5).requires_grad_()
+    given = [a.parameters for a in members]
+    weighted_sum(members, weights, x, given, "table").sum().backward()
+    assert x.grad is not None
+    right = activation.derivative(x.detach())
+    assert torch.allclose(x.grad, right, rtol=SLOPE_BOUND, atol=SLOPE_BOUND)
+
+
+@needs_table
 @pytest.mark.parametrize("activation", CERTIFIED, ids=named)
 def test_what_lies_outside_the_table_is_exact(activation: Activation) -> None:
     far = torch.tensor([16.0, -16.0, 17.5, -40.0, 1e6, torch.inf, -torch.inf, torch.nan])
@@ -195,6 +211,7 @@ def test_f_of_0_is_exact(activation: Activation) -> None:
         (("relu", "prelu"), "table", torch.bfloat16, "table + fused"),
         (("prelu", "swish"), "auto", torch.float32, "reference"),
         (("relu",), "auto", torch.float32, "reference"),
+        (("hard_swish",), "auto", torch.float32, "reference"),
         (("mish",), "auto", torch.float32, "table"),
         (("gelu",), "auto", torch.float32, "table"),
         (("binary_step_ste",), "auto", torch.float32, "table"),

@@ -14,100 +14,21 @@ import torch
 from torch import Tensor
 
 from actzoo.activation import Activation
+from actzoo.kernels.table.grid import COLUMNS, SMALLER, UNITS, WIDENING, Grid
 
 Function = Callable[[Tensor], Tensor]
 
 DEGREE = 9
-INTERVALS = 16
-COLUMNS = 2 * INTERVALS
-"""Of a table: see `Grid`."""
-
 VALUE_BOUND = 4e-7
 SLOPE_BOUND = 2e-6
 """How far a table may be off, in units of max(1, |f|) and max(1, |f'|), for float32."""
 DEGREES = (2, 3, 4, 5, 6, 7, DEGREE)
 """The C library has code for these; a table takes the lowest that meets its bounds."""
-FINER = 4
-"""What it costs to pick from 32 intervals instead of 16, in degrees of both polynomials."""
+FINER = (4, 0, 0, 2)
+"""What it costs to pick from the 32 intervals of units and of the last widening grid, in degrees of
+both polynomials; the others have 16."""
 ENOUGH = 12
 """A table of this cost or less is taken without a look for a cheaper one."""
-_WIDENING = (
-    (-16, -10, -6, -4, -2.5, -1.5, -1, -0.5, 0, 0.5, 1, 1.5, 2.5, 3.5, 5, 8.5),
-    (-16, -9, -5, -3, -2, -1, -0.5, 0, 0.5, 1, 1.5, 2, 3, 4, 6, 12),
-)
-"""Where the intervals of each widening grid begin; table.c has the same numbers."""
-
-
-class Grid(NamedTuple):
-    """Where the intervals of a table lie, a column each.
-
-    Units: of t = |x| * 2**shift, for t < 16; columns 0 to 15 for x >= 0, 16 to 31 for x < 0, the
-    other way round. Widening: of x itself, for |x| < 16, columns 0 to 15 from the lowest on.
-
-    Attributes:
-        shift: Of units.
-        widening: 0 for units, else which of the grids of 16 intervals that widen from 0 on, where
-            most functions bend: 1 for smooth functions, 2 with kinks at whole numbers among them.
-    """
-
-    shift: int = 0
-    widening: int = 0
-
-    @property
-    def below(self) -> int:
-        """The column below 0. It counts from 0 downwards, and 0 itself is in another one."""
-        return _WIDENING[self.widening - 1].index(-0.5) if self.widening else INTERVALS
-
-    @property
-    def beside_0(self) -> list[int]:
-        """The columns above and below 0."""
-        return [self.below + 1 if self.widening else 0, self.below]
-
-    @property
-    def ends(self) -> list[int]:
-        """The outermost columns."""
-        return [0, INTERVALS - 1] if self.widening else [INTERVALS - 1, COLUMNS - 1]
-
-    @property
-    def outermost(self) -> float:
-        """The least |x| from which on only the outermost columns matter."""
-        if self.widening:
-            begins = _WIDENING[self.widening - 1]
-            return min(-begins[1], begins[-1])
-        return (INTERVALS - 1) / 2**self.shift
-
-    @property
-    def origins(self) -> Tensor:
-        """The x of each column whose u is 0, float64."""
-        if self.widening:
-            begins = list(_WIDENING[self.widening - 1])
-            begins[self.below] = 0
-            return torch.tensor(begins, dtype=torch.float64)
-        units = torch.arange(INTERVALS, dtype=torch.float64) / 2**self.shift
-        return torch.cat([units, -units])
-
-    @property
-    def steps(self) -> Tensor:
-        """How far x goes from the origin of each column to its other end, float64."""
-        if self.widening:
-            begins = torch.tensor([*_WIDENING[self.widening - 1], INTERVALS], dtype=torch.float64)
-            steps = torch.diff(begins)
-            steps[self.below] *= -1
-            return steps
-        units = torch.ones(INTERVALS, dtype=torch.float64) / 2**self.shift
-        return torch.cat([units, -units])
-
-    @property
-    def widths(self) -> Tensor:
-        """The u of each column's other end, float64."""
-        return self.steps if self.widening else torch.ones(COLUMNS, dtype=torch.float64)
-
-
-UNITS = Grid()
-WIDENING = (Grid(widening=1), Grid(widening=2))
-SMALLER = (Grid(1), Grid(2))
-"""For smaller |x|, and so for functions that are constant further out, or have no other table."""
-
 _WHAT = ("value", "slope")
 _AGREE = 1e-9
 _TINY = 1e-30
@@ -166,9 +87,9 @@ class Table:
         return value, slope
 
     @property
-    def is_piecewise_linear(self) -> bool:
-        """Whether the slope is constant on every interval."""
-        return bool((self.slopes[1 : DEGREE + 1].abs() < 1e-12).all())
+    def is_quadratic(self) -> bool:
+        """Whether the degree is two or less on every interval, as of relu and hard_swish."""
+        return not self.refused and self.degrees[0] <= DEGREES[0]
 
 
 @contextmanager
@@ -216,7 +137,7 @@ def _own(activation: Activation, dtype: torch.dtype) -> Table:
 def cost(tables: Sequence[Table]) -> int:
     """Return how much time tables that are one pass take, in degrees of both polynomials."""
     degrees = [table.degrees for table in tables]
-    finer = FINER * any(not table.grid.widening for table in tables)
+    finer = max(FINER[table.grid.widening] for table in tables)
     return max(v for v, _ in degrees) + max(s for _, s in degrees) + finer
 
 
@@ -243,8 +164,7 @@ def _on(activation: Activation, dtype: torch.dtype, grid: Grid) -> Table:
         )
         reason = value.reason or slope.reason
         at_knots = _at_knots(activation.derivative, grid)
-        if grid.widening:
-            at_knots[0, grid.below] = slope.rows[0, grid.below]  # never looked up
+        at_knots[0, grid.below] = slope.rows[0, grid.below]  # never looked up
     return Table(
         values=_filled(value.rows),
         slopes=_filled(torch.cat([slope.rows, at_knots])),

@@ -143,8 +143,7 @@ class Native:
             values: (k, 10, 32) float64; for each function, power of u and cell a coefficient
             threads: at most so many; the result does not depend on it
             shift: the table is of x * 2**shift
-            widening: which of the grids that widen from 0 on; 0 for units. Their tables have 16
-                columns, the rest is not looked at; see `fit.Grid`
+            widening: which of the grids that widen from 0 on, 0 for units; see `grid.Grid`
             flat: whether the last intervals are constant and stand for all beyond them
 
         Returns:

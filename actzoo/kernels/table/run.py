@@ -14,7 +14,8 @@ from actzoo.activation import Activation
 from actzoo.activation.functions import arguments
 from actzoo.kernels.kernel import Gradients, Request
 from actzoo.kernels.table import cuda, native
-from actzoo.kernels.table.fit import UNITS, WIDENING, Grid, cost, neutral, table
+from actzoo.kernels.table.fit import cost, neutral, table
+from actzoo.kernels.table.grid import UNITS, WIDENING, Grid
 
 
 class Tables(NamedTuple):
@@ -62,8 +63,9 @@ def refusal(activation: Activation, request: Request) -> str:
     if activation.training_fn is not None:
         return "it is another function while it trains"
     alone = len(request.activations) == 1 and not request.by_name
-    if alone and not request.pooled and found.is_piecewise_linear and is_one_operator(activation):
-        return "it is piecewise linear, and cheap"
+    simple = alone and not request.pooled and table(activation).is_quadratic
+    if simple and is_one_operator(activation):
+        return "it is one operator of comparisons and products, and cheap"
     return cuda.refusal(activation) if on_cuda else ""
 
 

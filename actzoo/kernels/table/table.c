@@ -1,8 +1,8 @@
 /* A weighted sum of functions as one piecewise polynomial: see native.py for what the calls mean.
  *
  * With t = |x| * 2^shift, t < 16 is cut into 16 unit intervals for each sign, 32 cells in all:
- * cells 0..15 for x >= 0 and -0.0, cells 16..31 for x < 0. Or else -16 <= x < 16 is cut into 16
- * cells that widen from 0 on (`begins`). In each the sum is a polynomial of degree 9 or less in u,
+ * cells 0..15 for x >= 0 and -0.0, cells 16..31 for x < 0. Or else -16 <= x < 16 is cut into 16 or
+ * 32 cells that widen from 0 on (`begins`). In each the sum is a polynomial of degree 9 or less in u,
  * which is t less the interval's beginning, or x less the cell's origin, and exact.
  * Everything else is "outside": such elements are listed. Only nan is, where the last cells are constant and stand for all beyond them.
  *
@@ -56,24 +56,7 @@ typedef struct {
     double *sums; /* of g * f_i(x), one for each function */
 } Chunk;
 
-/* Where cells lie. Of units: t = |x| * scale, and elements are inside whose t has fewer bits than the
- * limit. Of cells that widen: which cell holds each half unit from -16 on, and what to take off x. */
-enum { HALVES = 64, WIDE_CELLS = 16 };
-typedef struct {
-    float scale;
-    uint32_t limit;
-    int shift, flat, widening;
-    int quick; /* of cells that widen: what is outside need not be told from the rest by its u */
-    ALIGNED(64) int16_t holder[HALVES];
-    ALIGNED(64) float origin[WIDE_CELLS];
-} Grid;
-
-/* Where the cells of each widening grid begin; fit.py has the same numbers. */
-static const float begins[][WIDE_CELLS] = {
-    {-16, -10, -6, -4, -2.5f, -1.5f, -1, -0.5f, 0, 0.5f, 1, 1.5f, 2.5f, 3.5f, 5, 8.5f},
-    {-16, -9, -5, -3, -2, -1, -0.5f, 0, 0.5f, 1, 1.5f, 2, 3, 4, 6, 12},
-};
-#define LAST_INSIDE 0x417fffff /* the bits of the largest float32 below 16 */
+#include "table_grid.h"
 
 typedef struct Pool Pool;
 typedef struct Job Job;
@@ -281,21 +264,6 @@ static int length_of(const double *tables, int k, int rows)
             if (tables[(size_t)i * (size_t)(rows * CELLS) + (size_t)e] != 0) longest = e / CELLS + 1;
     while (length < LENGTHS - 1 && lengths[length] < longest) length++;
     return length;
-}
-
-static Grid grid_of(int shift, int flat, int widening)
-{
-    Grid grid = {(float)(1 << shift), flat ? 0x7f800001u : 0x41800000u, shift, flat, widening, 0, {0}, {0}};
-    if (!widening) return grid;
-    const float *begin = begins[widening - 1];
-    for (int half = 0, cell = 0; half < HALVES; half++) {
-        const float x = (float)half / 2 - 16;
-        if (cell + 1 < WIDE_CELLS && begin[cell + 1] <= x) cell++;
-        grid.holder[half] = (int16_t)cell;
-    }
-    /* The cell below 0 counts from 0: so u is exact, and small where x is. */
-    for (int cell = 0; cell < WIDE_CELLS; cell++) grid.origin[cell] = begin[cell] == -0.5f ? 0 : begin[cell];
-    return grid;
 }
 
 EXPORT int64_t actzoo_table_forward(int type, int threads, int64_t n, const void *x, void *y, int k,

@@ -128,9 +128,9 @@ TARGET static INLINE Table_avx2 load_table_avx2(const float *table, const int ro
     return loaded;
 }
 
-TARGET static INLINE Table_avx2 narrowed_avx2(Table_avx2 table, const int narrow)
+TARGET static INLINE Table_avx2 narrowed_avx2(Table_avx2 table, const int quick)
 {
-    (void)narrow;
+    (void)quick;
     return table;
 }
 

@@ -69,21 +69,17 @@ TARGET static INLINE void load_pair_avx512(const int type, const void *from, int
     *b = load_avx512(type, from, i + LANES, LANES);
 }
 
-/* The bits of a value with those of bfloat16 above, rounded; no nan has all of its bits set. */
-TARGET static INLINE __m512i rounded_bits_avx512(__m512 value)
-{
-    const __m512i bits = _mm512_castps_si512(value);
-    const __m512i even = _mm512_and_epi32(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
-    return _mm512_add_epi32(_mm512_add_epi32(bits, _mm512_set1_epi32(0x7fff)), even);
-}
-
 TARGET static INLINE void store_pair_avx512(const int type, void *to, int64_t i, __m512 a, __m512 b)
 {
-    if (type == BFLOAT16) {
-        const __m512i even = _mm512_srli_epi32(rounded_bits_avx512(a), 16);
-        const __m512i odd = rounded_bits_avx512(b), upper = _mm512_set1_epi32((int)0xffff0000);
-        /* The upper bits of odd, else even. */
-        _mm512_storeu_si512((char *)to + 2 * i, _mm512_ternarylogic_epi32(odd, even, upper, 0xe4));
+    if (type == BFLOAT16) { /* of both the upper and the lower halves side by side; no nan has all bits set */
+        const __m512i even = _mm512_castps_si512(a), odd = _mm512_castps_si512(b);
+        const __m512i upper = _mm512_set1_epi32((int)0xffff0000), one = _mm512_set1_epi16(1);
+        const __m512i high = _mm512_ternarylogic_epi32(odd, _mm512_srli_epi32(even, 16), upper, 0xe4);
+        const __m512i low = _mm512_ternarylogic_epi32(_mm512_slli_epi32(odd, 16), even, upper, 0xe4);
+        /* Up from above the middle, and from the middle where that makes it even. */
+        const __m512i past = _mm512_adds_epu16(low, _mm512_and_si512(high, one));
+        const __mmask32 up = _mm512_cmpgt_epu16_mask(past, _mm512_set1_epi16((short)0x8000));
+        _mm512_storeu_si512((char *)to + 2 * i, _mm512_mask_add_epi16(high, up, high, one));
         return;
     }
     store_avx512(type, to, i, LANES, a);
@@ -96,16 +92,17 @@ TARGET static INLINE Place_avx512 locate_wide_avx512(__m512 x, const Grid *grid)
     Place_avx512 place;
     const __m512i bits = _mm512_and_epi32(_mm512_castps_si512(x), _mm512_set1_epi32(0x7fffffff));
     place.inside = _mm512_cmplt_epi32_mask(bits, _mm512_set1_epi32((int)grid->limit));
-    if (!grid->quick) { /* a finite u everywhere */
-        x = _mm512_maskz_mov_ps(place.inside, x);
+    if (!grid->quick) x = _mm512_maskz_mov_ps(place.inside, x); /* a finite u everywhere */
+    if (!grid->quick || grid->flat)
         x = _mm512_range_ps(x, _mm512_castsi512_ps(_mm512_set1_epi32(LAST_INSIDE)), 2);
-    }
     /* Numbers around this one are halves, so the lowest bits say how many x is above -16. */
     const __m512 above = _mm512_add_round_ps(x, _mm512_set1_ps(6291472.0f), _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC);
     const __m512i *holder = (const __m512i *)grid->holder;
     place.cell = _mm512_permutex2var_epi16(_mm512_load_si512(holder), _mm512_castps_si512(above),
                                            _mm512_load_si512(holder + 1));
-    place.u = _mm512_sub_ps(x, _mm512_permutexvar_ps(place.cell, _mm512_load_ps(grid->origin)));
+    const __m512 low = _mm512_load_ps(grid->origin);
+    if (grid->quick == NARROW) place.u = _mm512_sub_ps(x, _mm512_permutexvar_ps(place.cell, low));
+    else place.u = _mm512_sub_ps(x, _mm512_permutex2var_ps(low, place.cell, _mm512_load_ps(grid->origin + 16)));
     return place;
 }
 
@@ -152,9 +149,9 @@ TARGET static INLINE Table_avx512 load_table_avx512(const float *table, const in
 }
 
 /* Tables of 16 cells are picked from by a permutation of one register, which is quicker. */
-TARGET static INLINE Table_avx512 narrowed_avx512(Table_avx512 table, const int narrow)
+TARGET static INLINE Table_avx512 narrowed_avx512(Table_avx512 table, const int quick)
 {
-    table.narrow = narrow;
+    table.narrow = quick == NARROW;
     return table;
 }
 

@@ -28,21 +28,43 @@ TARGET static void ISA(combine)(const double *tables, const float *weights, int 
                                        ? (float)sums[row * CELLS + cell] : NAN;
 }
 
-/* Whether at some knot another slope is declared than the polynomial has; minus zero is zero. */
+/* Whether at some knot another slope is declared than the polynomial has. */
 static int ISA(has_kinks)(const float *table)
 {
     for (int cell = 0; cell < CELLS; cell++)
-        if (cell != 16 && !(table[AT(KNOT, cell)] == table[AT(0, cell)])) return 1;
+        if (!(table[AT(KNOT, cell)] == table[AT(0, cell)])) return 1;
     return 0;
 }
 
-/* The grid of a loop whose elements beyond the cells may have any u, of which the compiler knows all. */
+/* The grid of a loop that the compiler makes for its kind; elements beyond the cells may have any u. */
 TARGET static INLINE Grid ISA(made_quick)(const Grid *grid, const int quick)
 {
     Grid made = *grid;
     made.quick = quick;
     if (quick) made.widening = 1;
     return made;
+}
+
+/* Whether some element of [begin, stop) lies in no cell. */
+TARGET static INLINE int ISA(exceeds)(const int type, const Job *job, int64_t begin, int64_t stop)
+{
+    uint32_t least = first_outside(type, &job->grid);
+    if (type == FLOAT32) {
+        const Four *RESTRICT bits = (const Four *)job->x;
+        uint32_t most = 0;
+        for (int64_t i = begin; i < stop; i++) {
+            const uint32_t size = bits[i] & 0x7fffffffu;
+            most = size > most ? size : most;
+        }
+        return most >= least;
+    }
+    const Two *RESTRICT bits = (const Two *)job->x;
+    uint16_t most = 0;
+    for (int64_t i = begin; i < stop; i++) {
+        const uint16_t size = bits[i] & 0x7fffu;
+        most = size > most ? size : most;
+    }
+    return most >= least;
 }
 
 TARGET static INLINE int ISA(forward_step)(const int type, const int rows, const Job *job, const ISA(Table) *table,
@@ -73,9 +95,10 @@ TARGET static INLINE void ISA(forward_on)(const int type, const int rows, const 
     for (int64_t begin = chunk->begin; begin < chunk->end; begin += ISA(BLOCK)) {
         const int64_t left = chunk->end - begin, stop = begin + (left < ISA(BLOCK) ? left : ISA(BLOCK));
         int64_t i = begin;
-        int outside = 0;
+        int outside = 0, found = 0;
         for (; i + 2 * LANES <= stop; i += 2 * LANES)
-            outside |= ISA(forward_pair)(type, rows, job, &table, &grid, i);
+            found |= ISA(forward_pair)(type, rows, job, &table, &grid, i);
+        outside = quick ? ISA(exceeds)(type, job, begin, i) : found; /* quicker by themselves */
         for (; i + LANES <= stop; i += LANES)
             outside |= ISA(forward_step)(type, rows, job, &table, i, LANES);
         if (i < stop) outside |= ISA(forward_step)(type, rows, job, &table, i, (int)(stop - i));
@@ -85,8 +108,9 @@ TARGET static INLINE void ISA(forward_on)(const int type, const int rows, const 
 
 TARGET static INLINE void ISA(forward)(const int type, const int rows, const Job *job, Chunk *chunk)
 {
-    if (job->grid.widening && !job->grid.flat) ISA(forward_on)(type, rows, 1, job, chunk);
-    else ISA(forward_on)(type, rows, 0, job, chunk);
+    if (!job->grid.widening) ISA(forward_on)(type, rows, 0, job, chunk);
+    else if (job->grid.widening <= NARROW_GRIDS) ISA(forward_on)(type, rows, NARROW, job, chunk);
+    else ISA(forward_on)(type, rows, FULL, job, chunk);
 }
 
 TARGET static INLINE int ISA(backward_step)(const int type, const int rows, const Job *job, const ISA(Table) *table,
@@ -122,9 +146,10 @@ TARGET static INLINE void ISA(backward_x_on)(const int type, const int rows, con
     for (int64_t begin = chunk->begin; begin < chunk->end; begin += ISA(BLOCK)) {
         const int64_t left = chunk->end - begin, stop = begin + (left < ISA(BLOCK) ? left : ISA(BLOCK));
         int64_t i = begin;
-        int outside = 0;
+        int outside = 0, found = 0;
         for (; i + 2 * LANES <= stop; i += 2 * LANES)
-            outside |= ISA(backward_pair)(type, rows, job, &table, &grid, i);
+            found |= ISA(backward_pair)(type, rows, job, &table, &grid, i);
+        outside = quick ? ISA(exceeds)(type, job, begin, i) : found; /* quicker by themselves */
         for (; i + LANES <= stop; i += LANES)
             outside |= ISA(backward_step)(type, rows, job, &table, i, LANES);
         if (i < stop) outside |= ISA(backward_step)(type, rows, job, &table, i, (int)(stop - i));
@@ -134,8 +159,9 @@ TARGET static INLINE void ISA(backward_x_on)(const int type, const int rows, con
 
 TARGET static INLINE void ISA(backward_x)(const int type, const int rows, const Job *job, Chunk *chunk)
 {
-    if (job->grid.widening && !job->grid.flat) ISA(backward_x_on)(type, rows, 1, job, chunk);
-    else ISA(backward_x_on)(type, rows, 0, job, chunk);
+    if (!job->grid.widening) ISA(backward_x_on)(type, rows, 0, job, chunk);
+    else if (job->grid.widening <= NARROW_GRIDS) ISA(backward_x_on)(type, rows, NARROW, job, chunk);
+    else ISA(backward_x_on)(type, rows, FULL, job, chunk);
 }
 
 typedef struct {

@@ -128,9 +128,9 @@ static INLINE Table_portable load_table_portable(const float *table, const int r
     return loaded;
 }
 
-static INLINE Table_portable narrowed_portable(Table_portable table, const int narrow)
+static INLINE Table_portable narrowed_portable(Table_portable table, const int quick)
 {
-    (void)narrow;
+    (void)quick;
     return table;
 }
 
