@@ -30,7 +30,7 @@ def undrawn(monkeypatch):
     """Figures are empty files: their names are in the text, and drawing takes long."""
 
     def leave_empty(path: Path, draw: Any) -> None:
-        path.parent.mkdir(exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b"")
 
     monkeypatch.setattr(style, "write", leave_empty)
