@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 import torch.nn.functional as F
 
-from actzoo.cost import step
 from actzoo.cost.compute import eager_sum
 from actzoo.cost.pooled_memory import pooled_memory
+from actzoo.cost.sample import KINDS
 from actzoo.cost.saved_memory import bytes_kept, kept
 from actzoo.cost.settings import named, preset
+from actzoo.cost.step import network
 from actzoo.kernels import pooled_plan
 from actzoo.plugins.registry import get
 
@@ -54,7 +57,7 @@ def test_rows_in_sizes_of_x() -> None:
 def test_the_papers_network_counted_by_hand(
     monkeypatch: pytest.MonkeyPatch, dtype: str, size: int
 ) -> None:
-    monkeypatch.setattr(step, "BATCH", 2)
+    monkeypatch.setitem(KINDS, "images", replace(KINDS["images"], size=2))
     cpu = torch.device("cpu")
     rows = {row["name"]: row for row in pooled_memory((named("3"),), dtype, cpu)}
     first, second, third = 2 * 32 * 28 * 28, 2 * 64 * 14 * 14, 2 * 128
@@ -63,7 +66,7 @@ def test_the_papers_network_counted_by_hand(
     # What relu returns, and of each window torch's index, which is an int64.
     assert relu["kept"] == (first + second + third) * size + pooled * 8
     # The network beside that: what layers read, and their weights where those are rounded first.
-    weights = step.network(("relu",), "reference", cpu).model.parameters()
+    weights = network(("relu",), "reference", cpu).model.parameters()
     copies = sum(w.numel() for w in weights) * size if dtype != "float32" else 0
     beside = relu["network"] - relu["kept"] - copies
     assert abs(beside - pooled * size) < 8_000  # what the first layer reads, and logits
