@@ -1,9 +1,9 @@
 """Writes the measured parts of docs/scaling.md: `python docs/make_scaling.py`.
 
 They come from reports/scaling, which `benchmarks/workers.py`, `benchmarks/overhead.py`,
-`tests/sweep/killing.py FOLDER DATA.npz 100 0` and `tests/sweep/kill_many.py --out FILE` write, and
-from the cells of reports/mnist. `--check` says whether the page is what would be written now, and
-writes nothing.
+`tests/sweep/killing.py FOLDER DATA.npz 100 0` and `tests/sweep/kill_many.py --out FILE` write;
+cells.json there has the times of the cells of a run. `--check` says whether the page is what would
+be written now, and writes nothing.
 """
 
 from __future__ import annotations
@@ -19,8 +19,6 @@ from typing import Any
 HERE = Path(__file__).parent
 PAGE = HERE / "scaling.md"
 MEASURED = HERE.parent / "reports" / "scaling"
-MNIST = HERE.parent / "reports" / "mnist"
-RESULTS = "cells/*/result.json"
 WAYS = {
     "none": "no executor",
     "local": "`local`",
@@ -79,22 +77,21 @@ def overhead() -> str:
 
 def cell() -> str:
     """How much of a real cell is not training."""
-    results = [json.loads(path.read_text("utf-8")) for path in sorted(MNIST.glob(RESULTS))]
+    told = read("cells.json")
     share: dict[str, list[float]] = {}
-    for result in results:
-        seconds = result["seconds"]
-        name = " + ".join(result["spec"]["members"])
+    for row in told["cells"]:
+        seconds = row["seconds"]
+        name = " + ".join(row["members"])
         share.setdefault(name, []).append(100 * (1 - seconds["training"] / seconds["total"]))
     parts = [
         f"{median(found):.1f}% for {name} ({min(found):.1f} to {max(found):.1f})"
         for name, found in sorted(share.items(), key=lambda item: -len(item[0]))
     ]
-    where = results[0]["environment"]
+    where = told["environment"]
     return wrapped(
         f"Within a cell, whatever is not a training step (the start, the held-out images and "
         f"gradients after each epoch, the test images) took these medians of its time over the "
-        f"{len(results)} cells of [reports/mnist](../reports/mnist/report.md), all of MNIST "
-        f"through the whole protocol with a tenth of the images held out: {'; '.join(parts)} "
+        f"{len(told['cells'])} cells of `{told['made_by']}`, {told['what']}: {'; '.join(parts)} "
         f"({where['threads']} thread a cell, {where['cores']} cores of {where['processor']}, torch "
         f"{where['packages']['torch']})."
     )

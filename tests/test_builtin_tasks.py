@@ -14,6 +14,7 @@ from actzoo import DataError, Examples, Task
 from actzoo.plugins import datasets
 from actzoo.plugins.registry import default
 from actzoo.report import write_report
+from actzoo.report.reading import read_study
 from actzoo.tasks import downloads, physics
 from actzoo.tasks.signals import image_task
 from actzoo.tasks.text import text_task
@@ -89,6 +90,8 @@ def test_sets_share_the_rows_of_a_seed_and_the_targets_are_scaled_by_what_trains
         expected = math.sqrt((asked - known.mean()).square().mean())
         found = {row["test_score"] for row in results.rows if row["seed"] == seed}
         assert len(found) == 1 and found.pop() == pytest.approx(expected, rel=1e-5)
+    (group,) = read_study(tmp_path).groups
+    assert group.shared == len(asked) / len(known)  # of the last seed: all have as many
 
 
 def test_the_figures_of_known_tables(tasks):

@@ -26,6 +26,19 @@ def test_any_image_of_4x4_or_more(text, shape):
     assert build(text, shape)(torch.zeros(2, *shape)).shape == (2, 10)
 
 
+@pytest.mark.parametrize("text", ["paper_cnn", "resnet"])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_what_passes_between_layers_is_channels_last(text, channels):
+    # Grey images too, whose own bytes are the same in either layout.
+    model, seen = build(text, (channels, 8, 8)), []
+    for module in model.modules():
+        if isinstance(module, nn.Conv2d):
+            module.register_forward_hook(lambda *given: seen.append(given[-1]))
+    model(torch.rand(2, channels, 8, 8))
+    assert len(seen) > 1
+    assert all(y.is_contiguous(memory_format=torch.channels_last) for y in seen)
+
+
 def test_paper_cnn_on_mnist_has_the_widths_it_says():
     asked = []
     model = build(

@@ -94,7 +94,7 @@ GROUPS: Mapping[str, tuple[click.Option, ...]] = {
         _option(
             "--suite", metavar="NAME",
             help="Run the tasks of a suite, each with its own model and protocol: quick (no "
-            "download), full, or FILE.toml. --dry-run lists its rows.",
+            "download), full, leaderboard, or FILE.toml. --dry-run lists its rows.",
         ),
         _option(
             "--set", "sets", multiple=True, metavar="NAMES",

@@ -35,10 +35,11 @@ def command(context: click.Context, /, **options: Any) -> int:
     as_json, name = options["as_json"], options.pop("name")
     screen = console(stderr=as_json or options["dry_run"], outlives=not options["dry_run"])
     with busy(screen, "loading torch"):
-        from actzoo.cli.suite import bench_suite, default_folder, planned, run_rows
+        from actzoo.cli.suite import bench_suite, plan_suite, run_rows
         from actzoo.files import write_atomically
         from actzoo.plugins.registry import default
         from actzoo.report.card import render
+        from actzoo.sweep.rows import default_folder
 
         options |= {"config": None, "suite": options["suite"] or "quick"}
         asked = BenchCall.of(context, options)
@@ -47,7 +48,7 @@ def command(context: click.Context, /, **options: Any) -> int:
     asked = replace(asked, flags={**asked.flags, "sets": sets})
     if options["dry_run"]:
         return bench_suite(asked, screen)
-    suite, rows = planned(asked, screen)
+    suite, rows = plan_suite(asked, screen)
     folder: Path = options["out"] or default_folder(suite, rows).with_name(
         f"card-{default_folder(suite, rows).name}"
     )

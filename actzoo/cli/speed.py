@@ -30,6 +30,10 @@ LINE_SECONDS = 20.0
 @click.option("--dtypes", help="float32, bfloat16, float16 [float32].")
 @click.option("--threads", help="Numbers of CPU threads, measured separately, e.g. 1,2 [1].")
 @click.option("--table", "tables", help="operator, functions, pooling, step [all].")
+@click.option(
+    "--model", "models", multiple=True, metavar="NAME",
+    help="Models of the training step, e.g. 'resnet(depth=8)' or gpt [paper_cnn]. Repeatable.",
+)  # fmt: skip
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1 or mps.")
 @click.option(
     "--compile", "compile_up_to", type=click.IntRange(min=0), metavar="K",
@@ -46,7 +50,7 @@ def command(**options: Any) -> None:
     """Measure the cost of activations here: mixtures, functions, pooling, training steps.
 
     All costs are ratios within one interleaved run: to a copy of the same bytes, or to the
-    training step of the same model with ReLU.
+    training step of the same model with ReLU, or GELU if it is a transformer.
     """
     if options["quick"] and options["full"]:
         raise UsageError("--quick and --full are two different runs; give one of them")
@@ -80,6 +84,8 @@ def _settings(options: dict[str, Any]) -> Any:
     chosen: dict[str, Any] = {"device": pick_device(options["device"])}
     if options["sets"]:
         chosen["sets"] = tuple(settings.named(text) for text in options["sets"])
+    if options["models"]:
+        chosen["models"] = options["models"]
     if options["sizes"]:
         chosen["sizes"] = settings.sizes(options["sizes"])
     for what in ("dtypes", "tables"):

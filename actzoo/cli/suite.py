@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import shlex
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from actzoo.cli.bench_run import FORM, BenchCall, Ran, run_one
 from actzoo.cli.output import Screen, print_json, say
@@ -16,37 +15,17 @@ from actzoo.escaping import visible
 
 if TYPE_CHECKING:
     from actzoo.report.suite import SuiteReport
+    from actzoo.sweep.config import Settings
     from actzoo.sweep.prepare import Loaded, Plan
+    from actzoo.sweep.rows import PlannedRow
     from actzoo.values import Suite
-
-
-class PlannedRow(NamedTuple):
-    """A row whose data were looked at, and what a cell takes on one core; 0 if unknown."""
-
-    name: str
-    plan: Plan
-    loaded: Loaded
-    seconds: float
-
-    @property
-    def facts(self) -> dict[str, Any]:
-        """What `--dry-run` lists."""
-        run, tuning = self.plan.run, len(self.plan.trials)
-        cells = run.cell_count()
-        return {
-            "row": self.name,
-            "datasets": ", ".join(run.datasets),
-            "models": ", ".join(run.models),
-            "seeds": len(run.seeds),
-            "cells": cells,
-            "tuning_cells": tuning,
-            "hours": (cells + tuning) * self.seconds / 3600 if self.seconds else None,
-        }
 
 
 def bench_suite(asked: BenchCall, screen: Screen) -> int:
     """Run a suite, or list its rows, and return the exit code."""
-    suite, rows = planned(asked, screen)
+    from actzoo.sweep.rows import default_folder
+
+    suite, rows = plan_suite(asked, screen)
     if asked.options["dry_run"]:
         return _dry_run(rows, asked.options["as_json"], screen)
     folder = asked.options["out"] or default_folder(suite, rows)
@@ -74,36 +53,27 @@ def bench_suite(asked: BenchCall, screen: Screen) -> int:
     return 1 if failed else 0
 
 
-def planned(asked: BenchCall, screen: Screen) -> tuple[Suite, list[PlannedRow]]:
+def plan_suite(asked: BenchCall, screen: Screen) -> tuple[Suite, list[PlannedRow]]:
     """Return the suite that was asked for, with the plan of each row; nothing is written.
 
     Raises:
         UsageError: No such suite, or a row of it makes no sense.
     """
     from actzoo.sweep.prepare import make_plan
-    from actzoo.sweep.rows import find_suite, refuse_twins, seconds_of, settings_of
+    from actzoo.sweep.rows import find_suite, planned
 
-    suite = find_suite(asked.options["suite"])
-    rows, alone = [], replace(asked, flags={})  # the flags are in the settings of the rows
-    for name, settings in settings_of(suite, asked.flags).items():
+    alone = replace(asked, flags={})  # the flags are in the settings of the rows
+
+    def make(name: str, settings: Settings) -> tuple[Plan, Loaded]:
         run = alone.run(settings)
         say(screen, f"{name}: {run.summary()}")
         plan, loaded = make_plan(run, asked.root, elsewhere=asked.elsewhere)
         for note in plan.notes:
             say(screen, note)
-        rows.append(PlannedRow(name, plan, loaded, seconds_of(suite, name)))
-    pairs = {
-        row.name: {(d, m) for d in row.plan.run.datasets for m in row.plan.run.models}
-        for row in rows
-    }
-    refuse_twins(pairs)
-    return suite, rows
+        return plan, loaded
 
-
-def default_folder(suite: Suite, rows: list[PlannedRow]) -> Path:
-    """Return `reports/<suite>-<short hash>`; the hash is over what is asked for."""
-    asked = " ".join(str(row.plan.default_folder()) for row in rows)
-    return Path("reports") / f"{suite.name}-{hashlib.sha256(asked.encode()).hexdigest()[:8]}"
+    suite = find_suite(asked.options["suite"])
+    return suite, planned(suite, asked.flags, make)
 
 
 def run_rows(
@@ -118,8 +88,7 @@ def run_rows(
     from actzoo.sweep.rows import SuiteRecord, write_record
 
     line = shlex.join(["actzoo", *sys.argv[1:]])
-    names = tuple(row.name for row in rows)
-    write_record(folder, SuiteRecord(suite.name, suite.description, names, line))
+    write_record(folder, SuiteRecord.of(suite, rows, line))
     ran = []
     for number, row in enumerate(rows, start=1):
         say(screen, f"row {number} of {len(rows)}: {row.name}")
@@ -128,10 +97,25 @@ def run_rows(
     return write_suite(folder, **{name: asked.options[name] for name in FORM}), ran
 
 
+def _facts(row: PlannedRow) -> dict[str, Any]:
+    """Return what `--dry-run` lists of a row."""
+    run, tuning = row.plan.run, len(row.plan.trials)
+    cells = run.cell_count()
+    return {
+        "row": row.name,
+        "datasets": ", ".join(run.datasets),
+        "models": ", ".join(run.models),
+        "seeds": len(run.seeds),
+        "cells": cells,
+        "tuning_cells": tuning,
+        "hours": (cells + tuning) * row.seconds / 3600 if row.seconds else None,
+    }
+
+
 def _dry_run(rows: list[PlannedRow], as_json: bool, screen: Screen) -> int:
     from actzoo.report.text import duration, plural
 
-    facts = [row.facts for row in rows]
+    facts = [_facts(row) for row in rows]
     if as_json:
         print_json(facts)
         return 0

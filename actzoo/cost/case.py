@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from actzoo.cost.runner import Contestant, interleave
+from actzoo.cost.runner import LEAST_ROUNDS, Contestant, interleave
 
 Show = Callable[[str, int, int], None]
 """Told what is being measured, how many cases are done, and how many there are."""
@@ -23,18 +23,28 @@ class Case:
         base: The contestant that all are compared with.
         unit: A ratio of 1 is this many times the base.
         contestants: Who runs.
+        beside: Another contestant that all are compared with; "" for none.
+        least_rounds: How many rounds run at least.
     """
 
     facts: dict[str, Any]
     base: str
     unit: float
     contestants: Sequence[Contestant]
+    beside: str = ""
+    least_rounds: int = LEAST_ROUNDS
 
     def measure(
         self, budget: float, *, device: torch.device | None = None, warm_calls: int = 1
     ) -> dict[str, Any]:
         """Run it; the facts with one row a contestant, as plain JSON values."""
-        timings = interleave(self.contestants, budget=budget, device=device, warm_calls=warm_calls)
+        timings = interleave(
+            self.contestants,
+            budget=budget,
+            least_rounds=self.least_rounds,
+            device=device,
+            warm_calls=warm_calls,
+        )
         rows: list[dict[str, Any]] = []
         for contestant in self.contestants:
             name = contestant.name
@@ -45,6 +55,8 @@ class Case:
                 row["seconds"] = asdict(timings.spread(name))
                 if self.base in timings.seconds:
                     row["ratio"] = asdict(timings.ratio(name, self.base, self.unit))
+                if self.beside in timings.seconds:
+                    row["beside"] = asdict(timings.ratio(name, self.beside))
             rows.append(row)
         return {**self.facts, "base": self.base, "unit": self.unit, "rows": rows}
 

@@ -11,6 +11,7 @@ from actzoo.cost import functions, operators, pooling, step
 from actzoo.cost.case import Planned, Show
 from actzoo.cost.compiling import compile_times
 from actzoo.cost.network_memory import network_memory
+from actzoo.cost.pooled_memory import MODEL, pooled_memory
 from actzoo.cost.runner import clock_for
 from actzoo.cost.saved_memory import kept
 from actzoo.cost.settings import Settings
@@ -34,9 +35,9 @@ def measure(settings: Settings, command: str, show: Show = lambda *_: None) -> d
     Returns:
         Plain JSON values: `environment` and `settings` for provenance; under `operator`,
         `functions`, `pooling` and `step` one entry a case, with one row a contestant, either
-        `seconds` and `ratio` (median, low and high quartile, count) or `refused`; under `kept`,
-        `networks`, `certificates` and `compile` flat rows. A table that was not asked for is
-        absent.
+        `seconds` and `ratio` (median, low and high quartile, count; for functions also `beside`,
+        over F.relu) or `refused`; under `kept`, `networks`, `certificates`, `compile` and
+        `step_kept` flat rows. A table that was not asked for is absent.
     """
     document: dict[str, Any] = {
         "format": FORMAT,
@@ -48,6 +49,7 @@ def measure(settings: Settings, command: str, show: Show = lambda *_: None) -> d
         ],
         "settings": {
             "tables": list(settings.tables),
+            "models": list(settings.models),
             "sizes": list(settings.sizes),
             "dtypes": list(settings.dtypes),
             "threads": list(settings.threads),
@@ -83,6 +85,13 @@ def measure(settings: Settings, command: str, show: Show = lambda *_: None) -> d
         document["step"] = _run(
             "training steps", step.cases(settings), settings, seconds, show, step.WARM
         )
+        if MODEL in settings.models:
+            with isolated(1):
+                document["step_kept"] = [
+                    row
+                    for dtype in step.dtypes(settings)
+                    for row in pooled_memory(settings.step_sets, dtype, settings.device)
+                ]
     return document
 
 

@@ -12,6 +12,7 @@ from actzoo.cost.case import Case, Planned
 from actzoo.cost.compute import what_runs
 from actzoo.cost.runner import Contestant
 from actzoo.cost.settings import DTYPES, Functions, Settings, named
+from actzoo.kernels.entries import TABLE
 from actzoo.mixture import Mixture
 from actzoo.mixture.fuse import fuse, pools
 
@@ -46,6 +47,8 @@ def contestants(
         model = nn.Sequential(mixture, nn.MaxPool2d(2))
         if together and not pools(fuse(model), device, dtype):
             reason = reason or "nothing computes these and the pooling together here"
+        elif together:
+            ran = f"{TABLE.name} + pooling"
         weights = [mixture.w] if trains else []
         found.append(Contestant(name, call(model, *weights), ran=ran, refused=reason))
 

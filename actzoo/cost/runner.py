@@ -81,6 +81,7 @@ def interleave(
     contestants: Sequence[Contestant],
     *,
     budget: float,
+    least_rounds: int = LEAST_ROUNDS,
     most_rounds: int = 50,
     warm_calls: int = 1,
     seed: int = 0,
@@ -93,11 +94,12 @@ def interleave(
     Each is called `warm_calls` times, then once more to see how often it must be repeated for
     a sample of `shortest`; one that is called once a sample is called once before it, too.
     Rounds follow, each in an order of its own, until the budget is
-    spent, but never fewer than 3. Garbage is collected between rounds only.
+    spent, but never fewer than the least. Garbage is collected between rounds only.
 
     Args:
         contestants: What to time; one whose first calls raise is refused with its error.
         budget: Seconds for the rounds.
+        least_rounds: No fewer rounds than this, whatever they take.
         most_rounds: No more rounds than this.
         warm_calls: Calls before anything is timed, at least 1: compilation happens there.
         seed: Of the orders.
@@ -125,7 +127,7 @@ def interleave(
     gc.disable()
     try:
         for number in range(most_rounds):
-            if number >= LEAST_ROUNDS and spent >= budget:
+            if number >= least_rounds and spent >= budget:
                 break
             gc.collect(1)  # what the last round left; all of the process would take too long
             for contestant in draws.sample(entered, len(entered)):

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from actzoo.activation import Activation
+from actzoo.cost.sample import sample_for
 from actzoo.environment import MOST_THREADS
 from actzoo.errors import UsageError
 from actzoo.kernels.table.fit import table
@@ -59,6 +60,7 @@ class Settings:
         tables: Some of "operator", "functions", "pooling" and "step".
         sets: For the operator.
         step_sets: For pooling and the training step.
+        models: For the training step, by name.
         sizes: Elements of x.
         dtypes: Names of dtypes.
         threads: Numbers of CPU threads, each measured on its own.
@@ -71,6 +73,7 @@ class Settings:
     tables: tuple[str, ...] = TABLES
     sets: tuple[Functions, ...]
     step_sets: tuple[Functions, ...]
+    models: tuple[str, ...] = ("paper_cnn",)
     sizes: tuple[int, ...]
     dtypes: tuple[str, ...] = ("float32",)
     threads: tuple[int, ...] = (1,)
@@ -87,6 +90,8 @@ class Settings:
             for name in given:
                 if name not in allowed:
                     raise UsageError(f"{what} {name!r}; expected some of {', '.join(allowed)}")
+        for model in self.models:
+            sample_for(model)
         if not all(1 <= n <= MOST_THREADS for n in self.threads):
             raise UsageError(
                 f"threads {self.threads}; expected whole numbers, 1 or more and at most "

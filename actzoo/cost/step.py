@@ -1,4 +1,4 @@
-"""The training step of a network, as the harness makes it, against the same network with ReLU."""
+"""The training step of a model, as the harness makes it, against that with ReLU or GELU."""
 
 from __future__ import annotations
 
@@ -10,22 +10,18 @@ import torch
 from actzoo.cost.case import Case, Planned
 from actzoo.cost.compute import what_runs
 from actzoo.cost.runner import Contestant
+from actzoo.cost.sample import sample_for
 from actzoo.cost.settings import Functions, Settings, named
-from actzoo.errors import ActzooError
 from actzoo.kernels import KERNELS
-from actzoo.models.paper_cnn import PAPER_CNN
-from actzoo.plugins.registry import get
-from actzoo.tasks.images import Images
-from actzoo.tasks.objective import CLASSIFICATION, Objective
+from actzoo.plugins.registry import default, get
+from actzoo.tasks.objective import Objective
 from actzoo.tasks.task import Examples
 from actzoo.training.build import Built, build
 from actzoo.training.loop import set_up
 from actzoo.training.protocol import PAPER, Phase
 
-BATCH = 128
-SHAPE = (1, 28, 28)
-CLASSES = 10
-BASE = "relu"
+ALONE = ("relu", "gelu", "mish")
+"""Functions that are measured beside every set."""
 WARM = 3
 """Steps before the timed ones: the optimiser's state and the caches come into being there."""
 STANDSTILL = 1e-9
@@ -57,81 +53,98 @@ def stepper(
     return step
 
 
-def batch(device: torch.device) -> Examples:
-    """Return a fixed batch of random images, prepared, with random labels."""
-    draws = torch.Generator().manual_seed(0)
-    x = torch.randint(256, (BATCH, *SHAPE), generator=draws, dtype=torch.uint8).to(device)
-    y = torch.randint(CLASSES, (BATCH,), generator=draws)
-    return Examples(Images.prepare(x)(x), y.to(device))
-
-
-def network(names: tuple[str, ...], kernel: str, device: torch.device) -> Built:
-    """Return the paper's network with these functions."""
+def network(
+    names: tuple[str, ...], kernel: str, device: torch.device, model: str = "paper_cnn"
+) -> Built:
+    """Return a model with these functions."""
+    sample = sample_for(model)
     built = build(
-        PAPER_CNN, {}, [get(name) for name in names], SHAPE, CLASSES,
-        init="equal", kernel=kernel, network_seed=0, mixture_seed=0,
+        *default().model(model), [get(name) for name in names], sample.shape, sample.outputs,
+        init="equal", kernel=kernel, example=sample.batch(torch.device("cpu")).inputs[:2],
+        network_seed=0, mixture_seed=0,
     )  # fmt: skip
     built.model.to(device)
     return built
 
 
 def contestants(
-    sets: tuple[Functions, ...], dtype: str, device: torch.device, compile_up_to: int
+    model: str, sets: tuple[Functions, ...], dtype: str, device: torch.device, compile_up_to: int
 ) -> tuple[Contestant, ...]:
-    """Return reLU's network, those of gelu and mish, and each set's, by eager torch and by us.
+    """Return the model with relu, gelu, mish and each set, by eager torch and by us.
 
-    The base uses torch's own relu and pooling. By auto and table, poolings are in one pass with
-    the activation before them, ReLU's too.
+    The base, relu or gelu, uses torch's own function and pooling. By auto and table, poolings are
+    in one pass with the activation before them, ReLU's too. Beside another dtype the base and each
+    set's step by auto are there in float32 as well: what the dtype saves.
 
     A set's own steps are those that train the network (phases 1 and 3 of the paper) and those
     that train its weights alone (phase 2).
     """
-    examples = batch(device)
-    autocast = torch.autocast(
-        device.type, torch.bfloat16, enabled=dtype == "bfloat16", cache_enabled=False
-    )
-    inner = torch.empty(0, device=device, dtype=getattr(torch, dtype))
+    sample = sample_for(model)
+    examples = sample.batch(device)
 
-    def entry(name: str, functions: Functions, kernel: str, phase: Phase) -> Contestant:
+    def entry(
+        name: str, functions: Functions, kernel: str, phase: Phase, dtype: str = dtype
+    ) -> Contestant:
+        autocast = torch.autocast(
+            device.type, torch.bfloat16, enabled=dtype == "bfloat16", cache_enabled=False
+        )
+        inner = torch.empty(0, device=device, dtype=getattr(torch, dtype))
         late = functions.not_compiled(compile_up_to)
-        ran, reason = what_runs(functions.activations, inner, kernel, late)
+        _, reason = what_runs(functions.activations, inner, kernel, late)
         if reason:
             return Contestant(name, refused=reason)
         try:
-            built = network(tuple(functions.names), kernel, device)
-            step = stepper(built, CLASSIFICATION, phase, examples, autocast)
-        except ActzooError as error:
-            return Contestant(name, refused=str(error))
+            built = network(tuple(functions.names), kernel, device, model)
+            step = stepper(built, sample.objective, phase, examples, autocast)
+        except Exception as error:  # whatever stops it belongs in its row, as in the runner
+            return Contestant(name, refused=f"{type(error).__name__}: {error}")
+        ran = built.kernel_used(device, "bf16" if dtype == "bfloat16" else "fp32")
         return Contestant(name, step, ran=ran)
 
-    found = [entry(BASE, named("actzoo:relu"), "reference", PAPER[0])]
-    found.append(entry(f"{BASE}, auto", named("actzoo:relu"), "auto", PAPER[0]))
-    for name in ("gelu", "mish"):
+    base = sample.base
+    found = []
+    for name in (base, *(name for name in ALONE if name != base)):
         for kernel in ("reference", "auto"):
-            found.append(entry(f"{name}, {kernel}", named(f"actzoo:{name}"), kernel, PAPER[0]))
+            label = name if (name, kernel) == (base, "reference") else f"{name}, {kernel}"
+            found.append(entry(label, named(f"actzoo:{name}"), kernel, PAPER[0]))
+    if dtype != "float32":
+        own = named(f"actzoo:{base}")
+        found.append(entry(f"{base} in float32", own, "reference", PAPER[0], "float32"))
     for functions in sets:
-        if functions.names == [BASE]:
+        if functions.label in ALONE:
             continue
         for kernel in ("auto", *(k.name for k in KERNELS)):
             found.append(entry(f"{functions.label}, {kernel}", functions, kernel, PAPER[0]))
             if len(functions.activations) > 1:
                 name = f"{functions.label}, {kernel}, phase 2"
                 found.append(entry(name, functions, kernel, PAPER[1]))
+        if dtype != "float32":
+            name = f"{functions.label} in float32, auto"
+            found.append(entry(name, functions, "auto", PAPER[0], "float32"))
     return tuple(found)
 
 
+def dtypes(settings: Settings) -> list[str]:
+    """Return those in which steps are measured."""
+    # float16 would need its losses scaled, which the harness does not do.
+    return [dtype for dtype in settings.dtypes if dtype != "float16"]
+
+
 def cases(settings: Settings) -> Iterator[Planned]:
-    """Yield a case for each dtype and number of threads."""
-    for threads in settings.threads:
-        for dtype in settings.dtypes:
-            if dtype != "float16":  # it would need its losses scaled, which the harness does not
-                yield threads, _maker(settings, threads, dtype)
+    """Yield a case for each model, dtype and number of threads."""
+    for model in settings.models:
+        for threads in settings.threads:
+            for dtype in dtypes(settings):
+                yield threads, _maker(settings, model, threads, dtype)
 
 
-def _maker(settings: Settings, threads: int, dtype: str) -> Callable[[], Case]:
+def _maker(settings: Settings, model: str, threads: int, dtype: str) -> Callable[[], Case]:
     def make() -> Case:
-        entered = contestants(settings.step_sets, dtype, settings.device, settings.compile_up_to)
-        facts = {"dtype": dtype, "threads": threads, "batch": BATCH, "model": "paper_cnn"}
-        return Case(facts, BASE, 1.0, entered)
+        sample = sample_for(model)
+        entered = contestants(
+            model, settings.step_sets, dtype, settings.device, settings.compile_up_to
+        )
+        facts = {"dtype": dtype, "threads": threads, "batch": str(sample), "model": model}
+        return Case(facts, sample.base, 1.0, entered)
 
     return make

@@ -22,10 +22,7 @@ _LIMIT = (
     "Units of the limit: 1 copy of x forward; 2.5 with a backward pass, which reads x and the "
     "gradient and writes one. Median [quartiles] of the ratio to a copy in the same round."
 )
-_STEP = (
-    "Units of the step of the same network with ReLU. Median [quartiles] of the ratio in the "
-    "same round."
-)
+_LETTERS = {"relu": "ReLU", "gelu": "GELU"}
 
 
 @dataclass(frozen=True)
@@ -94,13 +91,14 @@ def sections(document: dict[str, Any]) -> Iterator[CostTable]:
         yield _certificates(document["certificates"])
     yield from _pooling(document.get("pooling", []))
     yield from _step(document.get("step", []))
+    yield from _step_kept(document.get("step_kept", []))
 
 
-def ratio(row: dict[str, Any] | None) -> str:
+def ratio(row: dict[str, Any] | None, to: str = "ratio") -> str:
     """Return `1.13 [1.10, 1.20]`, or a dash."""
-    if row is None or "ratio" not in row:
+    if row is None or to not in row:
         return NONE
-    found = row["ratio"]
+    found = row[to]
     return f"{_number(found['median'])} [{_number(found['low'])}, {_number(found['high'])}]"
 
 
@@ -211,7 +209,8 @@ def _functions(cases: list[dict[str, Any]]) -> Iterator[CostTable]:
             rows = {row["name"]: row for row in case["rows"]}
             ours, *others = columns
             medians = [ratio(rows.get(name)).partition(" ")[0] for name in others]
-            lines.append([case["function"], _over_relu(rows), ratio(rows.get(ours)), *medians])
+            beside = ratio(rows.get(ours), "beside").partition(" ")[0]
+            lines.append([case["function"], beside, ratio(rows.get(ours)), *medians])
         for name in (*columns, "table"):
             of_reason: dict[str, list[str]] = {}
             for case in found:
@@ -226,15 +225,9 @@ def _functions(cases: list[dict[str, Any]]) -> Iterator[CostTable]:
             f"{_threads(threads)}",
             ("", "/ F.relu", "ours (auto)", "declared", "torch's", "timm's"),
             lines,
-            f"{_LIMIT} The first column is ours in units of F.relu, of the same run.",
+            f"{_LIMIT} The first column is ours over F.relu, likewise.",
             reasons,
         )
-
-
-def _over_relu(rows: dict[str, dict[str, Any]]) -> str:
-    """Return what ours costs in units of F.relu, from the medians of one run."""
-    ours, relu = (rows.get(name, {}).get("ratio") for name in ("auto", "F.relu"))
-    return NONE if ours is None or relu is None else f"{ours['median'] / relu['median']:.2f}"
 
 
 def _certificates(rows: list[dict[str, Any]]) -> CostTable:
@@ -291,7 +284,8 @@ def _step(cases: list[dict[str, Any]]) -> Iterator[CostTable]:
             f"{_threads(case['threads'])}",
             ("", "phases 1 and 3", "phase 2"),
             lines,
-            _STEP,
+            f"Units of the step of the same network with {_LETTERS[case['base']]}. Median "
+            "[quartiles] of the ratio in the same round.",
             reasons,
         )
 
@@ -314,6 +308,28 @@ def _networks(rows: list[dict[str, Any]]) -> Iterator[CostTable]:
             "input; weights of mixtures do not train, as in phases 1 and 3.",
             [f"{row['name']}: {row['refused']}" for row in found if row.get("refused")],
         )
+
+
+def _step_kept(rows: list[dict[str, Any]]) -> Iterator[CostTable]:
+    for dtype, of_dtype in groupby(rows, key=lambda row: row["dtype"]):
+        found = list(of_dtype)
+        base = found[0]
+        lines = [
+            (row["name"], *(_megabytes(row.get(key), base[key]) for key in ("kept", "network")))
+            for row in found
+        ]
+        yield CostTable(
+            f"Kept by {base['model']} for the backward pass, batch {base['batch']}, {dtype}",
+            ("", "activations and pooling", "whole network"),
+            lines,
+            "Megabytes, and in brackets in units of the first row. What convolutions and linear "
+            "layers keep is in the second column only; of weights only copies in bfloat16 count.",
+            [f"{row['name']}: {row['refused']}" for row in found if row.get("refused")],
+        )
+
+
+def _megabytes(value: int | None, base: int) -> str:
+    return NONE if value is None else f"{value / 1e6:.2f} ({_number(value / base)})"
 
 
 def _threads(count: int) -> str:

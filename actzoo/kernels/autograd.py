@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, TypeVar
 
 import torch
@@ -47,6 +48,9 @@ class WeightedSum(torch.autograd.Function):
         """
         ctx.plan, ctx.given, ctx.names = plan, given, names
         ctx.save_for_backward(x, weights, *tensors)
+        if plan.sole is not None:  # the usual way, kept short
+            with suppress(Declined):
+                return plan.sole.kernel.forward(plan.sole.prepared, weights, dense(x), ())
         return _forward(plan, _filled(given, names, tensors), x, weights)
 
     @staticmethod
@@ -57,8 +61,26 @@ class WeightedSum(torch.autograd.Function):
         # Where a graph of the backward pass is wanted, or a batch of gradients arrives at once.
         if torch.is_grad_enabled() or not is_plain(grad):
             return None, None, None, *_differentiable(ctx, grad, wanted)
+        if ctx.plan.sole is not None:
+            with suppress(Declined):
+                return (
+                    None,
+                    None,
+                    None,
+                    *_gradients_of_sole(ctx.plan.sole, x, weights, grad, wanted),
+                )
         given = _filled(ctx.given, ctx.names, tensors)
         return None, None, None, *gradients(ctx.plan, given, ctx.names, x, weights, grad, wanted)
+
+
+def _gradients_of_sole(
+    part: Part, x: Tensor, weights: Tensor, grad: Tensor, wanted: Sequence[bool]
+) -> tuple[Tensor | None, Tensor | None]:
+    x = dense(x)
+    needs = {"need_x": wanted[0], "need_weights": wanted[1], "need_parameters": False}
+    found = part.kernel.backward(part.prepared, weights, x, (), like(grad, x), **needs)
+    grad_x, grad_weights, _ = found
+    return grad_x, None if grad_weights is None else grad_weights.to(weights.dtype)
 
 
 def _filled(given: Given, names: Names, tensors: Sequence[Tensor]) -> Given:

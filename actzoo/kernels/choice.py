@@ -52,10 +52,16 @@ class KernelPlan:
     whole: Part
     refusals: tuple[tuple[str, str], ...]
 
-    @property
+    @functools.cached_property
     def name(self) -> str:
         """What runs, as "reference", "table" or "table + fused"."""
         return " + ".join(dict.fromkeys(part.kernel.name for part in self.parts))
+
+    @functools.cached_property
+    def sole(self) -> Part | None:
+        """The part that computes all members from x and the weights alone, if there is one."""
+        alone = len(self.parts) == 1 and not self.parts[0].kernel.takes_parameters
+        return self.parts[0] if alone else None
 
     @property
     def compiles(self) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -17,11 +18,14 @@ from actzoo.kernels import measured, reference
 from actzoo.kernels.autograd import WeightedSum
 from actzoo.kernels.choice import KernelPlan, plan
 from actzoo.kernels.entries import AUTO, REFERENCE, TRIED
+from actzoo.kernels.table.fit import neutral
 from actzoo.kernels.watched import is_plain
 
 SMALL = 8192
-"""Below so many elements "auto" leaves a function alone to its own operator: one call of
-that costs less than one of ours."""
+"""Below so many elements "auto" leaves a function alone to its own operators: one call of
+ours costs more than the arithmetic that it saves."""
+SMALL_OF_ONE = 65536
+"""The same for a function that torch computes by one operator."""
 
 
 def weighted_sum(
@@ -184,6 +188,24 @@ def _is_declared(activation: Activation, parameters: Mapping[str, Any]) -> bool:
     )
 
 
+def is_small(activation: Activation, x: Tensor) -> bool:
+    """Return whether "auto" leaves x to the function's own operators because of its size."""
+    size = x.numel()
+    return size < SMALL or (size < SMALL_OF_ONE and _is_one_operator(activation))
+
+
+@functools.lru_cache(maxsize=4096)
+@neutral()
+def _is_one_operator(activation: Activation) -> bool:
+    """Return whether torch computes the function by one operator, as it does gelu and tanh."""
+    x = torch.zeros(1, requires_grad=True)
+    with torch.enable_grad():
+        node = activation.fn(x, **arguments(x, activation.parameters)).grad_fn
+    return node is not None and all(
+        before is None or not before.next_functions for before, _ in node.next_functions
+    )
+
+
 def alone(
     activation: Activation,
     x: Tensor,
@@ -202,13 +224,24 @@ def alone(
         keep: What is kept for the backward pass; see `weighted_sum`.
     """
     x = real(x, activation.name)
-    if kernel == "reference" or not is_plain(x) or (kernel == "auto" and x.numel() < SMALL):
+    if kernel == "reference" or not is_plain(x) or (kernel == "auto" and is_small(activation, x)):
         return activation.fn(x, **parameters)
-    if keep == keeping.X:
-        is_served = _chosen((activation,), x, kernel).name != "reference"
-    else:
-        is_served = keeping.keeping_plan((activation,), x.device, x.dtype, kernel) is not None
-    if not is_served:
+    if keep != keeping.X:
+        if keeping.keeping_plan((activation,), x.device, x.dtype, kernel) is None:
+            return activation.fn(x, **parameters)
+        return weighted_sum((activation,), _one(x.device), x, (parameters,), kernel, keep=keep)
+    chosen = _chosen((activation,), x, kernel)
+    if chosen.name == "reference":
         return activation.fn(x, **parameters)
-    one = torch.ones(1, dtype=torch.float32, device=x.device)
-    return weighted_sum((activation,), one, x, (parameters,), kernel, keep=keep)
+    if chosen.sole is None or x.numel() == 0 or not _is_declared(activation, parameters):
+        one = torch.ones(1, dtype=torch.float32, device=x.device)
+        return weighted_sum((activation,), one, x, (parameters,), kernel)
+    result: Tensor = WeightedSum.apply(chosen, {}, (), x, _one(x.device))
+    return result
+
+
+@functools.cache
+@neutral()
+def _one(device: torch.device) -> Tensor:
+    """Return the weight of a function alone; nobody writes to it."""
+    return torch.ones(1, dtype=torch.float32, device=device)

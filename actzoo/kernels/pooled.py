@@ -18,7 +18,7 @@ from actzoo.kernels.kernel import Declined
 from actzoo.kernels.layout import dense, like
 from actzoo.kernels.table import pooled as table
 from actzoo.kernels.table.pooled import Window
-from actzoo.kernels.table.run import loaded
+from actzoo.kernels.table.run import Tables, loaded
 from actzoo.kernels.watched import is_plain
 
 
@@ -115,19 +115,32 @@ class _PooledSum(torch.autograd.Function):
             total = _sum(own, grad_winners)
             if total is None or not want_x:
                 return None, None, None, of_weights
-            of_x = _spread(total, places, ctx.x_shape, ctx.window)
-            return None, None, of_x, of_weights
+            return None, None, _spread(total, places, ctx.x_shape, ctx.window), of_weights
+        of_x: Tensor | None = None
         own = of_weights = None
-        if grad is not None:
-            wanted = (want_x, want_weights)
+        if want_x and grad is not None and grad_winners is None:
+            of_x = _in_one_pass(ctx, winners, places, weights, grad)
+        if grad is not None and (want_weights or of_x is None):
+            wanted = (want_x and of_x is None, want_weights)
             own, of_weights = autograd.gradients(
                 ctx.plan, {}, (), winners, weights, like(grad, winners), wanted
             )
         total = _sum(own, grad_winners)
-        if total is None or not want_x:
-            return None, None, None, of_weights
-        of_x = table.unpool(like(total, winners), places, ctx.x_shape, ctx.window)
+        if total is not None and want_x:
+            of_x = table.unpool(like(total, winners), places, ctx.x_shape, ctx.window)
         return None, None, of_x, of_weights
+
+
+def _in_one_pass(
+    ctx: Any, winners: Tensor, places: Tensor, weights: Tensor, grad: Tensor
+) -> Tensor | None:
+    """Return the gradient of x; None where too many winners are outside of the table."""
+    tables: Tables = ctx.plan.parts[0].prepared
+    grad = like(grad, winners)
+    try:
+        return table.backward(tables, grad, winners, places, ctx.x_shape, ctx.window, weights)
+    except Declined:
+        return None
 
 
 def _sum(a: Tensor | None, b: Tensor | None) -> Tensor | None:

@@ -123,7 +123,10 @@ class Model:
         if not self.inputs or "images" in self.inputs:
             for tensor in (*made.parameters(), *made.buffers()):
                 if tensor.dim() == 4:
-                    tensor.data = tensor.data.contiguous(memory_format=torch.channels_last)
+                    # Not `contiguous`: it leaves a weight of one channel as it is, and the layout
+                    # of a convolution of grey images follows from the strides of its weight.
+                    own = torch.empty_like(tensor.data, memory_format=torch.channels_last)
+                    tensor.data = own.copy_(tensor.data)
         return made
 
     def _made(self, *given: Any) -> Any:

@@ -15,7 +15,7 @@ from actzoo.report.figures.profiles import KIND
 from actzoo.report.overall import Profile, overall
 from actzoo.report.sections.section import images, joined, note
 from actzoo.report.statistics import LEVEL, Combined
-from actzoo.report.suite import SuiteReport
+from actzoo.report.suite import SuiteReport, budget
 from actzoo.report.text import (
     code,
     detectable,
@@ -102,10 +102,11 @@ def _turned(profile: Profile, study: Study, tasks: int) -> Against:
     for row, group in zip(profile.rows, study.groups, strict=True):
         verdict = row.verdict if row is not None else ""
         verdict = other_way.get(verdict, verdict)
-        by_verdict.get(verdict, by_verdict[""]).append(group.title)
+        where = f"{group.name} with {group.model}"  # in lists, where a title's comma would mislead
+        by_verdict.get(verdict, by_verdict[""]).append(where)
         if row is not None and verdict == NO_DIFFERENCE and math.isfinite(row.smallest):
             size = detectable(row.smallest, group.metric, group.decimals)
-            least.append(f"{size} {group.metric.difference_unit}".rstrip() + f" on {group.title}")
+            least.append(f"{size} {group.metric.difference_unit}".rstrip() + f" on {where}")
     better, worse, shown, rest = (tuple(titles) for titles in by_verdict.values())
     return Against(
         name=profile.name,
@@ -138,13 +139,17 @@ def render(report: SuiteReport, members: tuple[str, ...], facts: Facts) -> str:
         _table(rivals, len(study.groups)) if rivals else "",
         *(_sentence(rival) for rival in rivals),
         _how_to_read(len(rivals)) if rivals else "",
+        "## How it was measured",
+        _measured(report),
         "## The numerics contract",
+        "Values and slopes against exact ones, at ordinary and at extreme x, in three precisions; "
+        "`actzoo check` has the details.",
         _contract(facts.checks),
         "## How new it is",
         novelty(name, facts.neighbours),
-        "## Cost and gain",
+        "## Cost and facts",
         _cost(report, members),
-        _gain(facts.about),
+        _about(facts.about),
         "## Cautions",
         "\n".join(f"- {markdown(n)}: {markdown(text)}." for n, text in cautions.items() if text),
         f"All numbers of the suite {code(report.record.name)} are in [report.md](report.md).",
@@ -210,16 +215,19 @@ def _sentence(rival: Against) -> str:
     for some, words in ((rival.better, "better"), (rival.worse, "worse")):
         if some:
             parts.append(f"{words} on {listed([markdown(task) for task in some])}")
-    first = f"Against {code(rival.name)}: {'; '.join(parts) or 'better or worse on no task'}."
+    sentences = ["; ".join(parts)] if parts else []
     if rival.open:
-        text = f"On {len(rival.open)} of {plural(tasks, 'task')} no difference was shown"
+        text = f"on {len(rival.open)} of {plural(tasks, 'task')} alone no difference was shown"
         if rival.least:
             least = listed([markdown(one) for one in rival.least])
             text += f"; the smallest that could have been was {least}"
-        first += f" {text}."
+        sentences.append(text)
     if rival.untested:
-        first += f" Not tested: {listed([markdown(task) for task in rival.untested])}."
-    return first
+        sentences.append(f"not tested: {listed([markdown(task) for task in rival.untested])}")
+    first, *rest = sentences
+    return " ".join(
+        [f"Against {code(rival.name)}: {first}.", *(f"{r[0].upper()}{r[1:]}." for r in rest)]
+    )
 
 
 def _table(rivals: Sequence[Against], tasks: int) -> str:
@@ -245,9 +253,23 @@ def _how_to_read(rivals: int) -> str:
         f"*Gain* is how much better the function is at the same seed, in units of each task (the "
         f"typical difference there), mean over the tasks. p is that of one t test over all tasks, "
         f"blocked by task, adjusted by Holm over {plural(rivals, 'function')}; a verdict needs p "
-        f"below {LEVEL}. On a single task Holm is over the tasks. *Smallest detectable* is the "
-        f"true gain that would be found 80 times in 100."
+        f"below {LEVEL}. On a single task Holm is over the tasks; all tasks together may show what "
+        f"none of them shows alone. *Smallest detectable* is the true gain that would be found 80 "
+        f"times in 100."
     )
+
+
+def _measured(report: SuiteReport) -> str:
+    """Return on how many seeds everything was trained, and what was tuned."""
+    counts = sorted({len(group.baseline.cells) for group in report.study.groups})
+    seeds = f"{counts[0]} to {counts[-1]} seeds" if counts[1:] else plural(counts[0], "seed")
+    tasks = plural(len(report.study.groups), "task")
+    alike = (
+        f"Every function was trained on {tasks} with {seeds} on each. A seed gives all functions "
+        f"the same examples, first weights and batches."
+    )
+    tuned = budget(report) or "Nothing was tuned: one learning rate for all may favour some."
+    return joined([alike, tuned])
 
 
 def _contract(checks: Sequence[CheckResult]) -> str:
@@ -284,16 +306,19 @@ def _cost(report: SuiteReport, members: tuple[str, ...]) -> str:
         own = next((v for v in group.variants if v.members == members), None)
         if own is not None and members in measured:
             return (
-                f"A training step on {markdown(group.title)} takes {cost(own, measured)} of the "
-                f"time of the same step with ReLU (median and quartiles)."
+                f"A training step on {markdown(group.title)} takes {cost(own, measured)} the time "
+                f"of the same step with ReLU (median and quartiles)."
             )
     return "The cost was not measured; `actzoo speed` measures it."
 
 
-def _gain(about: Mapping[str, Any]) -> str:
+def _about(about: Mapping[str, Any]) -> str:
     names = ("gain", "lipschitz", "range", "limits", "smoothness", "provider")
+    words = {"gain": "gain of its start", "lipschitz": "Lipschitz constant"}
     rows = [
-        (name, markdown(str(about[name]))) for name in names if about.get(name, "none") != "none"
+        (words.get(name, name), markdown(str(about[name])))
+        for name in names
+        if about.get(name, "none") != "none"
     ]
     return table(("fact", "value"), rows, left=2)
 

@@ -204,7 +204,8 @@ def _row(where: Where, mine: Side, its: Side) -> Compared:
     gaps = differences(b, a)
     both = {c.seed for c in a.cells} & {c.seed for c in b.cells}
     seeds = tuple(sorted(gaps))
-    difference = t_interval([gaps[seed] for seed in seeds])
+    shared = max(group.shared, other.shared)
+    difference = t_interval([gaps[seed] for seed in seeds], shared)
     return Compared(
         dataset,
         model,
@@ -215,8 +216,8 @@ def _row(where: Where, mine: Side, its: Side) -> Compared:
         len(both) - len(seeds),
         metric,
         max(group.decimals, other.decimals),
-        t_interval([a.score[seed] for seed in seeds]),
-        t_interval([b.score[seed] for seed in seeds]),
+        t_interval([a.score[seed] for seed in seeds], shared),
+        t_interval([b.score[seed] for seed in seeds], shared),
         difference,
         math.nan if len(seeds) < len(both) else difference.p,
     )
@@ -234,7 +235,7 @@ def _judged(row: Compared, adjusted: float, count: int) -> Compared:
         verdict = NO_DIFFERENCE
     else:
         verdict = HIGHER if d.mean > 0 else LOWER
-    smallest = smallest_detectable(d.sd, d.n, max(1, count))
+    smallest = smallest_detectable(d.sd, d.n, max(1, count), d.shared)
     return replace(row, adjusted_p=adjusted, smallest=smallest, verdict=verdict)
 
 

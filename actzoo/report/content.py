@@ -12,6 +12,7 @@ from actzoo.report.figures import Figures, write_figures
 from actzoo.report.order import by_score
 from actzoo.report.overall import overall
 from actzoo.report.overall import rows as overall_rows
+from actzoo.report.shown import shown
 from actzoo.report.text import listed
 from actzoo.report.tuning import read_tuned
 from actzoo.report.unlike import refuse_mixed
@@ -31,7 +32,8 @@ class Report:
         keep_order: Whether sets come in the order that was given, and not the best first.
 
     Attributes:
-        study: What was run, in the order of the report.
+        whole: What was run, in the order of the report.
+        study: Of that, what tables and figures show.
         folder: Where it goes.
         comparisons: Each set beside the baseline, group by group.
         overall: Each set over all tasks; None where there is one task.
@@ -52,7 +54,8 @@ class Report:
     ) -> None:
         if not mixed_machines:
             refuse_mixed(study)
-        self.study = study if keep_order else by_score(study)
+        self.whole = study if keep_order else by_score(study)
+        self.study = shown(self.whole)
         self.folder = folder
         self.comparisons = compare(self.study)
         self.overall = overall(self.study, self.comparisons)
@@ -75,7 +78,7 @@ class Report:
     @cached_property
     def findings(self) -> list[Finding]:
         """What became of the claims of papers that are about a study of this kind."""
-        return judge(self.study)
+        return judge(self.whole)
 
     @property
     def rows(self) -> list[dict[str, Any]]:

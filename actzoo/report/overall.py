@@ -93,7 +93,8 @@ def overall(study: Study, comparisons: list[list[Comparison]]) -> Overall | None
         gain = _NONE
         if complete and len(counted) > 1 and not base:
             tasks = [[value / units[n] for value in gaps[n][label]] for n in counted]
-            gain = combined(tasks, [repeats[n] for n in counted])
+            shared = [study.groups[n].shared for n in counted]
+            gain = combined(tasks, [repeats[n] for n in counted], shared)
         unable = _unable(study, label)
         verdict = BASELINE if base else _untested(unable, counted)
         found.append(

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import optimize, special
+from scipy import special
 
 CONFIDENCE = 0.95
 LEVEL = 0.05
@@ -27,12 +27,19 @@ class Interval(NamedTuple):
         sd: Their standard deviation (n - 1 below); nan below two values.
         half: Half the interval's width; nan below two values, and where all values are
             equal: a spread of 0 over a few seeds says nothing of the spread over more.
+        shared: What is added to 1/n, since the values share examples; see `t_interval`.
     """
 
     n: int
     mean: float
     sd: float
     half: float
+    shared: float = 0.0
+
+    @property
+    def error(self) -> float:
+        """Standard error of the mean; nan below two values."""
+        return self.sd * math.sqrt(1 / self.n + self.shared) if self.n > 1 else math.nan
 
     @property
     def low(self) -> float:
@@ -49,14 +56,19 @@ class Interval(NamedTuple):
         """p-value of the two-sided t test against 0; nan without an interval."""
         if not math.isfinite(self.half):
             return math.nan
-        t = self.mean / (self.sd / math.sqrt(self.n))
-        return float(2 * special.stdtr(self.n - 1, -abs(t)))
+        return float(2 * special.stdtr(self.n - 1, -abs(self.mean / self.error)))
 
 
-def t_interval(values: Sequence[float] | NDArray[np.float64]) -> Interval:
+def t_interval(values: Sequence[float] | NDArray[np.float64], shared: float = 0.0) -> Interval:
     """Return the mean of some values with its 95% t interval.
 
     Of the differences of two sets, seed by seed, this is the paired t interval.
+
+    Args:
+        values: One a seed.
+        shared: Where every seed divides the same rows anew: test examples for each one that
+            trains. Such values are not independent; added to 1/n, this makes their mean's variance
+            right (Nadeau & Bengio 2003, Machine Learning 52, "corrected resampled t-test").
     """
     x = np.asarray(values, dtype=np.float64)
     if x.size == 0:
@@ -66,9 +78,10 @@ def t_interval(values: Sequence[float] | NDArray[np.float64]) -> Interval:
         return Interval(1, mean, math.nan, math.nan)
     sd = float(x.std(ddof=1))
     if sd <= FLAT * max(float(np.abs(x).max()), 1e-300):
-        return Interval(x.size, mean, 0.0, math.nan)
+        return Interval(x.size, mean, 0.0, math.nan, shared)
     quantile = float(special.stdtrit(x.size - 1, 0.5 + CONFIDENCE / 2))
-    return Interval(x.size, mean, sd, quantile * sd / math.sqrt(x.size))
+    found = Interval(x.size, mean, sd, math.nan, shared)
+    return found._replace(half=quantile * found.error)
 
 
 class Combined(NamedTuple):
@@ -129,7 +142,9 @@ def task_unit(differences: Sequence[Sequence[float]]) -> float:
     return math.sqrt(float(np.median(squares))) if squares else 1.0
 
 
-def combined(tasks: Sequence[Sequence[float]], repeats: Sequence[bool]) -> Combined:
+def combined(
+    tasks: Sequence[Sequence[float]], repeats: Sequence[bool], shared: Sequence[float] = ()
+) -> Combined:
     """Return the mean over tasks, blocked by task: each task's spread is that of its own seeds.
 
     The degrees of freedom are Satterthwaite's. Where the differences of a set are equal at every
@@ -139,14 +154,15 @@ def combined(tasks: Sequence[Sequence[float]], repeats: Sequence[bool]) -> Combi
         tasks: Differences by task, one a seed, in units of the task (`task_unit`).
         repeats: Whether the seeds of a task do not vary at all, for any set. Then they are
             repeats of one observation.
+        shared: Of each task, as for `t_interval`; 0 if left out.
     """
     means, variances, freedoms = [], [], []
-    for values, repeated in zip(tasks, repeats, strict=True):
+    for values, repeated, share in zip(tasks, repeats, shared or [0.0] * len(tasks), strict=True):
         interval = t_interval(values)
         sd = interval.sd if interval.sd > 0 else 1.0
         n = 1 if repeated else interval.n
         means.append(interval.mean)
-        variances.append(sd**2 / n)
+        variances.append(sd**2 * (1 / n + share))
         freedoms.append(max(1, n - 1))
     if not means:
         return Combined(math.nan, math.nan, math.nan)
@@ -166,7 +182,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return adjusted
 
 
-def smallest_detectable(sd: float, n: int, comparisons: int = 1) -> float:
+def smallest_detectable(sd: float, n: int, comparisons: int = 1, shared: float = 0.0) -> float:
     """Return the true difference that a paired t test of n seeds finds with 80% power.
 
     Args:
@@ -174,13 +190,14 @@ def smallest_detectable(sd: float, n: int, comparisons: int = 1) -> float:
         n: Number of seeds.
         comparisons: How many comparisons share the level: the test is at 0.05 divided by
             it, the first and strictest step of Holm's procedure.
+        shared: As for `t_interval`.
 
     Returns:
         The difference in the unit of sd; nan where there is no spread to go by.
     """
     if n < 2 or not sd > 0:
         return math.nan
-    return detectable_shift(n - 1, comparisons) * sd / math.sqrt(n)
+    return detectable_shift(n - 1, comparisons) * sd * math.sqrt(1 / n + shared)
 
 
 def detectable_shift(freedom: float, comparisons: int = 1) -> float:
@@ -191,15 +208,8 @@ def detectable_shift(freedom: float, comparisons: int = 1) -> float:
         comparisons: As for `smallest_detectable`.
     """
     critical = -float(special.stdtrit(freedom, LEVEL / comparisons / 2))
-
-    def missing(shift: float) -> float:
-        # The other tail adds less than a millionth where the power is 80%.
-        return 1 - float(special.nctdtr(freedom, shift, critical)) - POWER
-
-    high = critical + 1.0
-    while missing(high) < 0:
-        high *= 2
-    return float(optimize.brentq(missing, 0.0, high))
+    # The other tail adds less than a millionth where the power is 80%.
+    return float(special.nctdtrinc(freedom, 1 - POWER, critical))
 
 
 def r_squared(x: ArrayLike, y: ArrayLike) -> float:

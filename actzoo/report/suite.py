@@ -80,7 +80,7 @@ def render(report: SuiteReport) -> str:
             parts.append(text)
     number_of = sum(part.startswith("## ") for part in parts) + 1
     parts.append(f"## {number_of}. What was run")
-    parts += [_rows(report), _rates(report), _budget(report)]
+    parts += [_rows(report), _rates(report), budget(report)]
     parts.append(f"Command: {code(record.command)}" if record.command else "")
     parts.append(
         "Every number here comes from the stored cells; `actzoo report` writes it again without "
@@ -128,9 +128,10 @@ def _rows(report: SuiteReport) -> str:
         run = study.run
         examples = sorted({r.train_examples for r in study.results})
         tuned = [f"{key} from {', '.join(map(str, v))}" for key, v in run.grid.items()]
+        written = (report.folder / name / "report.md").exists()
         rows.append(
             (
-                f"[{markdown(name)}]({name}/report.md)",
+                f"[{markdown(name)}]({name}/report.md)" if written else code(name),
                 markdown("; ".join(group.title for group in study.groups)),
                 len(run.seeds),
                 " to ".join(f"{n:,}" for n in dict.fromkeys((examples or [0])[:1] + examples[-1:])),
@@ -174,7 +175,8 @@ def _rates(report: SuiteReport) -> str:
     return joined([lead, table(headers, rows)])
 
 
-def _budget(report: SuiteReport) -> str:
+def budget(report: SuiteReport) -> str:
+    """Return what tuning cost, in a sentence or two; "" without any."""
     outcomes = [outcome for tuned in report.tuned.values() for outcome in tuned.outcomes]
     if not outcomes:
         return ""

@@ -64,7 +64,7 @@ def compare(study: Study) -> list[list[Comparison]]:
         for v in group.variants:
             if v is not group.baseline:
                 family = v.label if len(study.groups) > 1 else ""
-                families.setdefault(family, []).append((v, _test(v, group.baseline)))
+                families.setdefault(family, []).append((v, _test(v, group)))
     adjusted: dict[int, tuple[float, int]] = {}
     for some in families.values():
         p_values = [p for _, p in some]
@@ -74,24 +74,25 @@ def compare(study: Study) -> list[list[Comparison]]:
     return [_of_group(group, adjusted) for group in study.groups]
 
 
-def _test(variant: Variant, baseline: Variant) -> float:
-    if not (variant.complete and baseline.complete):
+def _test(variant: Variant, group: Group) -> float:
+    if not (variant.complete and group.baseline.complete):
         return math.nan
-    return t_interval(list(differences(variant, baseline).values())).p
+    return t_interval(list(differences(variant, group.baseline).values()), group.shared).p
 
 
 def _of_group(group: Group, adjusted: dict[int, tuple[float, int]]) -> list[Comparison]:
     winner = best(group)
     rows = []
     for variant in group.variants:
-        score = t_interval(list(variant.score.values()))
+        score = t_interval(list(variant.score.values()), group.shared)
         if variant is group.baseline:
             difference, p = Interval(0, math.nan, math.nan, math.nan), math.nan
             smallest, verdict = math.nan, BASELINE
         else:
-            difference = t_interval(list(differences(variant, group.baseline).values()))
+            gaps = list(differences(variant, group.baseline).values())
+            difference = t_interval(gaps, group.shared)
             p, count = adjusted[id(variant)]
-            smallest = smallest_detectable(difference.sd, difference.n, count)
+            smallest = smallest_detectable(difference.sd, difference.n, count, group.shared)
             verdict = _verdict(group, variant, difference, p)
         best_here = winner is variant
         rows.append(Comparison(variant, score, difference, p, smallest, verdict, best_here))
@@ -133,7 +134,8 @@ def best(group: Group) -> Variant | None:
         paired = [list(differences(variant, v).values()) for v in others]
         if not all(group.metric.gain(sum(values)) > 0 for values in paired):
             continue
-        if all(p < LEVEL for p in holm([t_interval(d).p for d in paired])):  # nan is not below
+        tested = holm([t_interval(d, group.shared).p for d in paired])
+        if all(p < LEVEL for p in tested):  # nan is not below
             return variant
     return None
 

@@ -208,6 +208,17 @@ class Group:
             found = fits(self.about["objective"], StoredObjective)
         return found or IMAGES
 
+    @cached_property
+    def shared(self) -> float:
+        """Test examples for each one that trains, if seeds divide the same rows anew; otherwise 0.
+
+        Runs of before this was noted count as if their rows were new ones for each seed.
+        """
+        found = next((r for v in self.variants for r in v.results), None)
+        if found is None or not self.about.get("resplit"):
+            return 0.0
+        return found.test.examples / found.train_examples
+
     @property
     def things(self) -> str:
         """What its examples are called; runs of before tasks were all of images."""
@@ -228,6 +239,11 @@ class Group:
     def mixtures(self) -> tuple[Variant, ...]:
         """The sets of several functions of which a cell is done."""
         return tuple(v for v in self.variants if v.is_mixture and v.done)
+
+    @property
+    def own_mixtures(self) -> tuple[Variant, ...]:
+        """Those of the mixtures that were asked for, and are no controls."""
+        return tuple(mixture for mixture in self.mixtures if not mixture.control)
 
     def single(self, name: str) -> Variant | None:
         """Return the function of that name alone, if it ran."""

@@ -19,7 +19,6 @@ from actzoo.rules import Rule
 from actzoo.surgery.calls import SITES, InPlace, InTurn, listen, put, silence
 from actzoo.surgery.recognise import is_activation
 from actzoo.surgery.sites import Site
-from actzoo.surgery.warm import start_as
 
 
 @dataclass(frozen=True)
@@ -158,7 +157,11 @@ class Surgeon:
                 layer.to(like.device, like.dtype)
                 break
         layer.train(site.layer.training)
-        return layer, start_as(layer, site.function) if self.warm else ""
+        if not self.warm:
+            return layer, ""
+        from actzoo.surgery.warm import start_as  # it fits with scipy.optimize: a second to import
+
+        return layer, start_as(layer, site.function)
 
     def _put(self, parent: nn.Module, name: str, old: nn.Module, new: nn.Module) -> None:
         for kept in _HOOKS:

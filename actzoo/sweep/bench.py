@@ -20,18 +20,20 @@ from actzoo.plugins import datasets
 from actzoo.plugins.registry import default, get
 from actzoo.results.provenance import refuse_unlike
 from actzoo.results.store import CONFIG, RESULT, SPEC, TABLE, Store
-from actzoo.sweep.config import from_python, to_run, to_toml
+from actzoo.sweep.config import Settings, from_python, to_run, to_toml
 from actzoo.sweep.events import Event, Results, cell_row
 from actzoo.sweep.grid import said
 from actzoo.sweep.plan import Run
 from actzoo.sweep.prepare import Loaded, Plan, make_plan
 from actzoo.sweep.resolve import Given
+from actzoo.sweep.rows import SuiteRecord, default_folder, find_suite, write_record
+from actzoo.sweep.rows import planned as planned_rows
 from actzoo.sweep.scheduler import Sweep
 from actzoo.sweep.status import planned
 from actzoo.sweep.tune import DIVERGED, Tuning, choose, write_tuning
 from actzoo.tasks.task import Dataset, Task
 from actzoo.training.spec import CellSpec
-from actzoo.values import is_remote
+from actzoo.values import Suite, is_remote
 
 Member = str | Activation | Callable[[Tensor], Tensor]
 Sets = Member | Iterable[Member | Iterable[Member]]
@@ -180,8 +182,9 @@ def _tune(sweep: Sweep, plan: Plan) -> Tuning:
 
 
 def bench(
-    sets: Sets,
+    sets: Sets | None = None,
     *,
+    suite: str | Suite | None = None,
     tasks: str | Task | Iterable[str | Task | Dataset] | None = None,
     models: str | Model | Iterable[str | Model | Callable[..., nn.Module]] | None = None,
     epochs: int | Sequence[int] | None = None,
@@ -198,7 +201,10 @@ def bench(
 
     Args:
         sets: Each a text such as "relu,tanh,sin" or a named set, an Activation, a function
-            of a tensor, or an iterable of these; several functions are one mixture.
+            of a tensor, or an iterable of these; several functions are one mixture. Those of
+            the suite if left out.
+        suite: Runs the rows of a suite, each with its own tasks, models and settings; "quick",
+            "full", "leaderboard", FILE.toml or a Suite. All other settings are over its own.
         tasks: Names of tasks or files (`npz:PATH`, `csv:PATH?target=NAME`), or Task values;
             "digits" if left out. `datasets`, its name in actzoo 0.1, goes on working.
         models: Names of models (`mlp(depth=8)`, `file.py:NAME`, `package.module:NAME`), Model
@@ -230,7 +236,7 @@ def bench(
             others would be.
         TuningError: A grid was asked for, and tuning did not come to its end.
     """
-    given = [_names(s) for s in _each(sets)]
+    given = None if sets is None else tuple(_names(s) for s in _each(sets))
     options = {name: _kept(value) for name, value in options.items()}
     if tasks is not None and "datasets" in options:
         raise UsageError("both tasks and datasets were given, two names of one thing; give tasks")
@@ -246,7 +252,7 @@ def bench(
         options["rule"] = values.name_of_rule(options["rule"])
     if epochs is not None:
         options["epochs"] = epochs
-    run = to_run({"sets": tuple(given), "device": "auto", **from_python(options)})
+    settings = ({} if given is None else {"sets": given}) | from_python(options)
     for name, folder_given in (("out", out), ("data_root", data_root)):
         if folder_given is not None and not (
             isinstance(folder_given, str | Path) and str(folder_given).strip()
@@ -256,33 +262,59 @@ def bench(
         raise UsageError(f"show={show!r}; expected a function that takes an Event")
     if executor is not None and not callable(getattr(executor, "submit", None)):
         raise UsageError(f"executor={executor!r}; expected a concurrent.futures.Executor")
-    elsewhere = is_remote(executor) and run.device != "auto"
     if executor is not None and values.names:
         raise UsageError(
             f"{values.names[0]!r} was given as a value, which the processes of an executor would "
             f"not find by its name; leave out the executor, or put it into a file (file.py:NAME) "
             f"or a plugin and give its name"
         )
-    plan, loaded = make_plan(run, datasets.data_root(data_root), values, elsewhere=elsewhere)
-    folder = Path(out) if out is not None else plan.default_folder()
-    store, call = Store(folder), _call(given, options)
-    with store.locked(call):
-        return run_plan(
-            plan,
-            loaded,
-            store,
-            command=call,
-            show=show,
-            executor=executor,
-            retry_failed=retry_failed,
-            fail_fast=fail_fast,
-            mixed_machines=mixed_machines,
-        )
+    call = _call(given, suite, options)
+
+    def make(_: str, settings: Settings) -> tuple[Plan, Loaded]:
+        if "sets" not in settings:
+            raise UsageError("no sets were given; expected some, e.g. ['relu,tanh', 'gelu']")
+        run = to_run({"device": "auto", **settings})
+        elsewhere = is_remote(executor) and run.device != "auto"
+        return make_plan(run, datasets.data_root(data_root), values, elsewhere=elsewhere)
+
+    def run(plan: Plan, loaded: Loaded, folder: Path) -> Results:
+        store = Store(folder)
+        with store.locked(call):
+            return run_plan(
+                plan,
+                loaded,
+                store,
+                command=call,
+                show=show,
+                executor=executor,
+                retry_failed=retry_failed,
+                fail_fast=fail_fast,
+                mixed_machines=mixed_machines,
+            )
+
+    if suite is None:
+        plan, loaded = make("", settings)
+        return run(plan, loaded, Path(out) if out is not None else plan.default_folder())
+    of = suite if isinstance(suite, Suite) else find_suite(suite)
+    rows = planned_rows(of, settings, make)
+    folder = Path(out) if out is not None else default_folder(of, rows)
+    write_record(folder, SuiteRecord.of(of, rows, call))
+    done = [run(row.plan, row.loaded, folder / row.name) for row in rows]
+    return Results(
+        folder,
+        tuple(row for results in done for row in results.rows),
+        sum(results.kept_failed for results in done),
+        sum(results.tuning_failed for results in done),
+    )
 
 
-def _call(sets: list[tuple[str, ...]], options: dict[str, Any]) -> str:
+def _call(
+    sets: tuple[tuple[str, ...], ...] | None, suite: str | Suite | None, options: dict[str, Any]
+) -> str:
     """Return how the run was asked for in Python, without the folders."""
-    words = [repr([", ".join(names) for names in sets])]
+    words = [] if sets is None else [repr([", ".join(names) for names in sets])]
+    if suite is not None:
+        words.append(f"suite={suite.name if isinstance(suite, Suite) else suite!r}")
     return f"actzoo.bench({', '.join(words + [f'{k}={v!r}' for k, v in options.items()])})"
 
 

@@ -282,13 +282,19 @@ class Run:
         cells = self.cell_count()
         text = f"{', '.join(parts)}: {_count(range(cells), 'cell')}"
         if self.tunes:
-            points = math.prod(len(values) for values in self.grid.values())
-            trials = cells // len(self.seeds) * len(self.tune_seeds) * points
+            points = self.settings_for("")
+            tried = sum(self.settings_for(control) for _, control in self.variants())
+            trials = tried * len(self.datasets) * len(self.models) * len(self.tune_seeds)
             text += (
                 f", after {_count(range(trials), 'cell')} that tune {', '.join(self.grid)} "
                 f"({_count(range(points), 'setting')}, {_count(self.tune_seeds, 'seed')})"
             )
         return text
+
+    def settings_for(self, control: str) -> int:
+        """Return how many settings of the grid are tried; a control may set `init` itself."""
+        set_here = {"init"} if control_of(control).init else set()
+        return math.prod(len(v) for name, v in self.grid.items() if name not in set_here)
 
     def cell_count(self) -> int:
         """Return how many cells there are."""

@@ -123,7 +123,7 @@ def make_plan(
         UsageError: An unknown name, a missing or broken dataset, an option out of range.
     """
     run = resolve(run, given, elsewhere=elsewhere)  # this loads the plugins, which may set anything
-    with isolated():
+    with isolated(run.threads):
         return _plan(run, Loaded(root, given), elsewhere)
 
 
@@ -142,10 +142,11 @@ def _plan(run: Run, loaded: Loaded, elsewhere: bool) -> tuple[Plan, Loaded]:
         tasks[name] = of_task(dataset, task, default())
         cautions = dict.fromkeys((dataset.caution, task.caution, *task.notes))
         about[name] = {
-            "caution": ". ".join(filter(None, cautions)),
+            "caution": "; ".join(filter(None, cautions)),
             "description": dataset.description,
             "train": len(task.train.targets),
             "test": len(task.test.targets),
+            **({"resplit": True} if task.resplit else {}),
             **({"classes": task.groups} if task.split == "stratified" else {}),
             "shape": list(task.shape),
             "inputs": task.inputs,

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from actzoo.errors import StoreError, UsageError
 from actzoo.files import read_json, write_json
 from actzoo.plugins.registry import default
 from actzoo.results.schema import fits
+from actzoo.results.store import SPEC
 from actzoo.sweep.config import ELSEWHERE, Settings, checked, merged
+from actzoo.sweep.prepare import Loaded, Plan
+from actzoo.sweep.status import CellStatus, Status, read_status
 from actzoo.values import Suite
 
 FILE = "suite.json"
@@ -18,6 +23,15 @@ SECONDS = "seconds"
 """The key of a row that says what a cell takes; it is no setting of a run."""
 OWN = ("datasets", "models")
 """What only the rows of a suite say."""
+
+
+class PlannedRow(NamedTuple):
+    """A row whose data were looked at, and what a cell takes on one core; 0 if unknown."""
+
+    name: str
+    plan: Plan
+    loaded: Loaded
+    seconds: float
 
 
 @dataclass(frozen=True)
@@ -28,12 +42,21 @@ class SuiteRecord:
         name, description: Of the suite.
         rows: Their names; each has a folder of that name.
         command: How it was asked for.
+        cells: How many cells each row has, those that tune included; empty if it was not noted.
     """
 
     name: str
     description: str
     rows: tuple[str, ...]
     command: str
+    cells: tuple[int, ...] = ()
+
+    @classmethod
+    def of(cls, suite: Suite, rows: list[PlannedRow], command: str) -> SuiteRecord:
+        """Return what a folder will say of a suite."""
+        cells = tuple(row.plan.run.cell_count() + len(row.plan.trials) for row in rows)
+        names = tuple(row.name for row in rows)
+        return cls(suite.name, suite.description, names, command, cells)
 
 
 def find_suite(text: str) -> Suite:
@@ -60,9 +83,8 @@ def settings_of(suite: Suite, flags: Settings) -> dict[str, Settings]:
     for name in OWN:
         if name in flags:
             raise UsageError(
-                f"--{name.removesuffix('s')} does not go with --suite: each row of the suite "
-                f"{suite.name} has its own; leave it out, or write a suite of your own "
-                f"(--suite FILE.toml)"
+                f"a {name.removesuffix('s')} does not go with a suite: each row of {suite.name} "
+                f"has its own; leave it out, or write a suite of your own (FILE.toml)"
             )
     common = _checked(suite.common, f"suite {suite.name}: ")
     found = {}
@@ -97,6 +119,36 @@ def _checked(row: Mapping[str, object], source: str) -> Settings:
     return checked(row, source)
 
 
+def planned(
+    suite: Suite, flags: Settings, make: Callable[[str, Settings], tuple[Plan, Loaded]]
+) -> list[PlannedRow]:
+    """Return every row with its plan; nothing is written.
+
+    Args:
+        suite: The suite.
+        flags: Settings over those of the rows.
+        make: Returns the plan of a row's name and settings.
+
+    Raises:
+        UsageError: A row of it makes no sense, or two have a task and model in common.
+    """
+    rows = [
+        PlannedRow(name, *make(name, settings), seconds_of(suite, name))
+        for name, settings in settings_of(suite, flags).items()
+    ]
+    refuse_twins({
+        row.name: {(d, m) for d in row.plan.run.datasets for m in row.plan.run.models}
+        for row in rows
+    })  # fmt: skip
+    return rows
+
+
+def default_folder(suite: Suite, rows: list[PlannedRow]) -> Path:
+    """Return `reports/<suite>-<short hash>`; the hash is over what is asked for."""
+    asked = " ".join(str(row.plan.default_folder()) for row in rows)
+    return Path("reports") / f"{suite.name}-{hashlib.sha256(asked.encode()).hexdigest()[:8]}"
+
+
 def refuse_twins(places: Mapping[str, set[tuple[str, str]]]) -> None:
     """Refuse rows that have a task and model in common.
 
@@ -124,20 +176,12 @@ def write_record(folder: Path, record: SuiteRecord) -> None:
         UsageError: The folder is of another suite, or holds a run.
         StoreError: The folder cannot be written.
     """
-    if (folder / "spec.json").exists():
+    if (folder / SPEC).exists():
         raise UsageError(f"{folder} holds a run of its own; give a new folder with --out")
     if is_suite(folder) and (other := read_record(folder).name) != record.name:
         raise UsageError(f"{folder} holds the suite {other}; give a new folder with --out")
     folder.mkdir(parents=True, exist_ok=True)
-    write_json(
-        folder / FILE,
-        {
-            "name": record.name,
-            "description": record.description,
-            "rows": list(record.rows),
-            "command": record.command,
-        },
-    )
+    write_json(folder / FILE, asdict(record))
 
 
 def is_suite(folder: Path) -> bool:
@@ -154,4 +198,26 @@ def read_record(folder: Path) -> SuiteRecord:
     record = fits(read_json(folder / FILE), SuiteRecord)
     if any(Path(row).name != row for row in record.rows):
         raise StoreError(f"{folder / FILE} names rows that are no folders in it")
+    if record.cells and len(record.cells) != len(record.rows):
+        raise StoreError(f"{folder / FILE} has not one number of cells a row")
     return record
+
+
+def read_statuses(folder: Path, before: Mapping[str, Status] | None = None) -> dict[str, Status]:
+    """Look at every row of a suite's folder; nothing in it is changed.
+
+    Args:
+        folder: The folder of the suite.
+        before: An earlier look at it; cells that were done are not read again.
+
+    Raises:
+        StoreError: The folder holds no suite, or a row of another format.
+    """
+    record = read_record(folder)
+    cells = record.cells or (0,) * len(record.rows)
+    return {
+        row: read_status(folder / row, (before or {}).get(row))
+        if (folder / row / SPEC).exists()
+        else Status((CellStatus(),) * count)
+        for row, count in zip(record.rows, cells, strict=True)
+    }

@@ -54,7 +54,10 @@ def subject_of(spec: CellSpec) -> Subject:
 
 
 def trials(run: Run, prints: Prints) -> tuple[Trial, ...]:
-    """Return the cells of a run's grid, by dataset and setting; none without a grid."""
+    """Return the cells of a run's grid, by dataset and setting; none without a grid.
+
+    A control that sets `init` itself tries no other, as `Run.settings_for` counts.
+    """
     if not run.tunes:
         return ()
     alone = replace(run, seeds=run.tune_seeds, grid={})
@@ -63,6 +66,7 @@ def trials(run: Run, prints: Prints) -> tuple[Trial, ...]:
         for dataset in run.datasets
         for setting in settings(run.grid)
         for spec in replace(alone, datasets=(dataset,)).with_setting(setting).cells(prints)
+        if setting.get("init", spec.init) == spec.init
     )
 
 
@@ -104,7 +108,7 @@ class Outcome:
             return len(self.failures), 0.0, 0.0
         losses = [math.inf if value is None else value for value in self.loss]
         behind = -self.mean if self.higher_is_better else self.mean
-        behind = behind if math.isfinite(behind) else math.inf
+        behind = math.inf if math.isnan(behind) else behind  # -inf is a perfect score
         return len(self.failures), behind, sum(losses) / len(losses)
 
 

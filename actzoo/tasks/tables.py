@@ -31,8 +31,8 @@ FEW = 20
 """So many different whole numbers or fewer may be classes or numbers."""
 KINDS = ("classification", "regression")
 RESPLIT = (
-    f"each seed tests on another {TEST:.0%} of the rows, the same for every function; the rows "
-    f"that train overlap, so that new rows would differ more than the intervals say"
+    f"each seed tests on another {TEST:.0%} of the rows, the same for every function; intervals "
+    f"and tests allow for the rows that the seeds have in common (Nadeau and Bengio 2003)"
 )
 
 

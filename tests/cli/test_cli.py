@@ -7,6 +7,7 @@ import sys
 from typing import NamedTuple
 
 import pytest
+import torch
 
 import actzoo
 from actzoo.cli import main
@@ -53,6 +54,52 @@ def test_help_imports_nothing_heavy(words):
     loaded = {m.split(".")[0] for m in json.loads(done.stdout.splitlines()[-1])}
     assert not loaded & {"torch", "numpy", "pandas", "matplotlib", "sympy", "sklearn", "pluggy"}
     assert not any(m.startswith("actzoo.zoo") for m in json.loads(done.stdout.splitlines()[-1]))
+
+
+@pytest.mark.slow
+def test_the_first_command_imports_little(tmp_path):
+    # Whatever it imports is compiled at the first start, and takes as long as it trains.
+    code = (
+        "import json, sys\nfrom actzoo.cli import main\n"
+        "try:\n    main()\nexcept SystemExit as stop:\n    assert not stop.code\n"
+        "print(json.dumps(list(sys.modules)))"
+    )
+    words = ["bench", "--set", "relu,tanh,sin", "--epochs", "1", "--seeds", "0-1", "--out", "out"]
+    done = subprocess.run(
+        [sys.executable, "-c", code, *words],
+        cwd=tmp_path, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    loaded = set(json.loads(done.stdout.splitlines()[-1]))
+    assert "matplotlib.figure" in loaded
+    assert not loaded & {"pandas", "sklearn", "torchvision", "scipy.optimize", "scipy.stats"}
+
+
+def test_a_run_works_with_its_own_number_of_threads(run, tiny_npz, tmp_path):
+    # Two threads wait for each other, and on a busy machine each of them for its turn.
+    seen, model, before = tmp_path / "seen.txt", tmp_path / "net.py", torch.get_num_threads()
+    model.write_text(
+        "import torch\nfrom torch import nn\n"
+        "class Seen(nn.Module):\n"
+        "    def forward(self, x):\n"
+        f"        with open({str(seen)!r}, 'a') as file:\n"
+        "            print(torch.get_num_threads(), file=file)\n"
+        "        return x\n"
+        "def net(activation, shape, outputs):\n"
+        "    a, width = activation(4)\n"
+        "    size = shape[0] * shape[1] * shape[2]\n"
+        "    return nn.Sequential(\n"
+        "        Seen(), nn.Flatten(), nn.Linear(size, 4), a, nn.Linear(width, outputs))\n"
+    )
+    words = [*quick(tiny_npz, tmp_path / "out", "--model", f"{model}:net")]
+    del words[words.index("--threads") : words.index("--out")]
+    torch.set_num_threads(2)
+    try:
+        assert run(*words).returncode == 0
+        after = torch.get_num_threads()
+    finally:
+        torch.set_num_threads(before)
+    assert set(seen.read_text().split()) == {"1"}
+    assert after == 2
 
 
 def test_version(run):

@@ -2,12 +2,14 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from actzoo.cli import main, speed
+from actzoo.cost.sample import KINDS
 
 
 @pytest.fixture
@@ -33,6 +35,46 @@ def test_it_prints_and_writes(run: Any, tmp_path: Path) -> None:
     page = (tmp_path / "speed.md").read_text()
     assert "](speed-float32-1-thread.png)" in page
     assert (tmp_path / "speed-float32-1-thread.png").stat().st_size > 1000
+
+
+@pytest.mark.parametrize(
+    ("model", "title", "base"),
+    [
+        ("resnet(depth=8)", "resnet(depth=8), batch 2 of 1 x 28 x 28 pixels, float32", "relu"),
+        ("gpt(layers=1,width=8)", "gpt(layers=1,width=8), batch 2 of 128 tokens, float32", "gelu"),
+    ],
+)
+def test_steps_of_other_models(
+    model: str, title: str, base: str, run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for kind, sample in list(KINDS.items()):
+        monkeypatch.setitem(KINDS, kind, replace(sample, size=2))
+    words = ("speed", "--quick", "--table", "step", "--set", "relu,tanh", "--model", model)
+    code, out, _ = run(*words, "--out", str(tmp_path))
+    assert code == 0 and f"Training step of {title}, 1 thread" in out
+    assert "of the same network with " + {"relu": "ReLU", "gelu": "GELU"}[base] in out
+    stored = json.loads((tmp_path / "speed.json").read_text())
+    (case,) = stored["step"]
+    rows = {row["name"]: row for row in case["rows"]}
+    assert stored["settings"]["models"] == [model]
+    assert case["base"] == base and rows[base]["ratio"]["median"] == 1
+    others = {"relu", "gelu", "mish"} - {base}
+    kernels = [f"{name}, {kernel}" for name in others for kernel in ("reference", "auto")]
+    mixed = [f"relu+tanh, {k}{p}" for k in ("reference", "auto") for p in ("", ", phase 2")]
+    for name in (f"{base}, auto", *kernels, *mixed):
+        assert rows[name]["ratio"]["median"] > 0
+
+
+def test_a_step_in_bfloat16_beside_those_in_float32(
+    run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(KINDS, "images", replace(KINDS["images"], size=2))
+    words = ("speed", "--quick", "--table", "step", "--set", "relu,tanh", "--dtypes", "bfloat16")
+    assert run(*words, "--out", str(tmp_path))[0] == 0
+    (case,) = json.loads((tmp_path / "speed.json").read_text())["step"]
+    ratios = {row["name"]: row["ratio"]["median"] for row in case["rows"] if "ratio" in row}
+    assert case["dtype"] == "bfloat16" and ratios["relu"] == 1
+    assert ratios["relu in float32"] > 0 and ratios["relu+tanh in float32, auto"] > 0
 
 
 def test_a_line_now_and_then(run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -63,6 +105,9 @@ def test_json_is_one_document(run: Any, tmp_path: Path) -> None:
         (("--threads", "0"), "expected for example 1 or 1,2"),
         (("--set", "rellu"), "did you mean relu"),
         (("--set", "glu"), "nothing learnable"),
+        (("--model", "gtp"), "did you mean gpt"),
+        (("--model", "gpt(depth=2)"), "gpt has no option 'depth'"),
+        (("--model", "coordinate_mlp"), "takes coordinates; steps are measured of models of"),
     ],
 )
 def test_bad_usage(words: tuple[str, ...], message: str, run: Any, tmp_path: Path) -> None:

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 import torch.nn.functional as F
 
 from actzoo.cost.compute import eager_sum
 from actzoo.cost.network_memory import network_memory
+from actzoo.cost.pooled_memory import pooled_memory
+from actzoo.cost.sample import KINDS
 from actzoo.cost.saved_memory import bytes_kept, kept
 from actzoo.cost.settings import named, preset
+from actzoo.cost.step import network
+from actzoo.kernels import pooled_plan
 from actzoo.kernels.table import native
 from actzoo.plugins.registry import get
 
@@ -60,3 +66,33 @@ def test_rows_in_sizes_of_x() -> None:
     assert table.get("refused") or table["ratio"] == 1.0
     eight_bit = found["auto, 8-bit"]
     assert eight_bit.get("refused") or eight_bit["ratio"] == 0.25
+
+
+@pytest.mark.parametrize(("dtype", "size"), [("float32", 4), ("bfloat16", 2)])
+def test_the_papers_network_counted_by_hand(
+    monkeypatch: pytest.MonkeyPatch, dtype: str, size: int
+) -> None:
+    monkeypatch.setitem(KINDS, "images", replace(KINDS["images"], size=2))
+    cpu = torch.device("cpu")
+    rows = {row["name"]: row for row in pooled_memory((named("3"),), dtype, cpu)}
+    first, second, third = 2 * 32 * 28 * 28, 2 * 64 * 14 * 14, 2 * 128
+    pooled = (first + second) // 4
+    relu = rows["relu, torch's pooling"]
+    # What relu returns, and of each window torch's index, which is an int64.
+    assert relu["kept"] == (first + second + third) * size + pooled * 8
+    # The network beside that: what layers read, and their weights where those are rounded first.
+    weights = network(("relu",), "reference", cpu).model.parameters()
+    copies = sum(w.numel() for w in weights) * size if dtype != "float32" else 0
+    beside = relu["network"] - relu["kept"] - copies
+    assert abs(beside - pooled * size) < 8_000  # what the first layer reads, and logits
+    apart = rows["3, reference"]["kept"] - (first + second) * size - pooled * 8
+    assert apart >= 3 * (first + second) * size
+    functions = (get("relu"), get("tanh"), get("sin"))
+    if pooled_plan(functions, cpu, getattr(torch, dtype), "auto") is None:
+        assert rows["3, one pass"]["refused"]
+        return
+    # The x that won, and one byte.
+    one = rows["3, one pass"]
+    assert 0 <= one["kept"] - pooled * (size + 1) - third * size <= 3 * 3 * 4
+    assert one["kept"] < 0.25 * relu["kept"]
+    assert rows["relu, one pass"]["kept"] <= one["kept"]

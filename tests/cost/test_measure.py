@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from matplotlib.text import Annotation
 
 import actzoo
 from actzoo import escaping
-from actzoo.cost import compute, functions, operators, pooling, settings, step
+from actzoo.cost import compute, functions, operators, pooling, sample, settings, step
 from actzoo.cost.figure import draw, lines_of
 from actzoo.cost.measure import measure
 from actzoo.cost.settings import Settings, named, preset
@@ -34,7 +35,7 @@ def document() -> dict[str, Any]:
     before = torch.get_num_threads()
     both = {"dtypes": ("float32", "bfloat16"), "threads": (1, 2)}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(step, "BATCH", 2)
+        patch.setitem(sample.KINDS, "images", replace(sample.KINDS["images"], size=2))
         patch.setattr(pooling, "SHAPE", (2, 16, 16, 16))
         found = measure(
             preset("quick", **TINY, tables=("operator",), **both),
@@ -44,7 +45,7 @@ def document() -> dict[str, Any]:
         found |= {
             name: value
             for name, value in measure(preset("quick", **TINY), "").items()
-            if name in ("functions", "certificates", "pooling", "step")
+            if name in ("functions", "certificates", "pooling", "step", "step_kept")
         }
     assert [event for event in shown if event[0] == "mixtures"][-1] == ("mixtures", 12, 12)
     assert torch.get_num_threads() == before
@@ -85,6 +86,18 @@ def test_the_cases_are_those_asked_for(document: dict[str, Any]) -> None:
     assert {case["function"] for case in document["functions"]} == fixed
     assert {row["name"] for row in document["certificates"]} == fixed
     assert len(document["step"]) == 1
+
+
+def test_what_ran_tells_that_the_pooling_was_in_the_same_pass(document: dict[str, Any]) -> None:
+    ran = {row["name"]: row["ran"] for row in rows_of(document, "pooling")}
+    steps = {row["name"]: row["ran"] for row in rows_of(document, "step")}
+    assert ran["relu + max_pool2d"] == "" and steps["relu"] == "reference"
+    assert ran["3, reference, then pooling"] == "reference"
+    found = {row["name"]: row for row in document["step_kept"]}
+    if "refused" not in found["3, one pass"]:
+        assert ran["3, one pass"] == ran["3, one pass, x and w"] == "table + pooling"
+        assert ran["3, auto, then pooling"] == "table"
+        assert steps["3, auto"] == steps["3, table"] == "table + pooling"
 
 
 def test_provenance(document: dict[str, Any]) -> None:
@@ -176,7 +189,7 @@ def test_what_would_not_fit_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_steps_do_not_move_the_network() -> None:
     built = step.network(("relu", "tanh"), "reference", torch.device("cpu"))
     before = [p.detach().clone() for p in built.model.parameters()]
-    some = Examples(*(t[:4] for t in step.batch(torch.device("cpu"))))
+    some = Examples(*(t[:4] for t in sample.sample_for("paper_cnn").batch(torch.device("cpu"))))
     off = torch.autocast("cpu", torch.bfloat16, enabled=False)
     for phase in step.PAPER:
         call = step.stepper(built, CLASSIFICATION, phase, some, off)

@@ -63,7 +63,8 @@ def document() -> dict[str, Any]:
             {
                 "function": name, "dtype": "float32", "threads": 1, "elements": 4096,
                 "rows": [
-                    row("F.relu", 0.96), row("auto", 1.2, "table"), row("eager", 6.7),
+                    row("F.relu", 0.96), row("eager", 6.7),
+                    {**row("auto", 1.2, "table"), "beside": row("auto", 1.25)["ratio"]},
                     row("torch", 6.3), timm,
                 ],
             }
@@ -79,11 +80,20 @@ def document() -> dict[str, Any]:
         "step": [
             {
                 "dtype": "bfloat16", "threads": 1, "batch": 128, "model": "paper_cnn",
+                "base": "relu",
                 "rows": [
                     row("relu", 1.0, "reference"), row("3, auto", 1.04, "table"),
                     row("3, auto, phase 2", 0.91, "table"), refused("3, fused", "not compiled"),
                 ],
             }
+        ],
+        "step_kept": [
+            {"model": "paper_cnn", "batch": 128, "dtype": "float32", "name": name, **found}
+            for name, found in (
+                ("relu, torch's pooling", {"kept": 28_966_912, "network": 33_789_952}),
+                ("3, one pass", {"kept": 6_086_656, "network": 10_909_696}),
+                ("20, one pass", {"refused": "nothing computes these"}),
+            )
         ],
     }  # fmt: skip
 
@@ -113,6 +123,10 @@ def test_cells_and_reasons(document: dict[str, Any]) -> None:
     assert "3, auto 1.04 [0.94, 1.14] 0.91 [0.82, 1.00]" in text
     assert "- 3, fused: not compiled" in text
     assert "- 3, auto: ran as table" in text
+    assert "Kept by paper_cnn for the backward pass, batch 128, float32" in text
+    assert "relu, torch's pooling 28.97 (1.00) 33.79 (1.00)" in text
+    assert "3, one pass 6.09 (0.21) 10.91 (0.32)" in text
+    assert "20, one pass – –" in text and "- 20, one pass: nothing computes these" in text
 
 
 def test_the_page_says_where_it_comes_from(document: dict[str, Any]) -> None:

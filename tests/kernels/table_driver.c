@@ -21,8 +21,8 @@ int64_t actzoo_table_backward(int, int, int64_t, const void *, const void *, voi
 
 int64_t actzoo_pool_forward(int, int, const int64_t *, int, int, const void *, void *, void *,
                             uint8_t *, int, const float *, const double *, int);
-int64_t actzoo_pool_backward(int, int, const int64_t *, int, int, const void *, const uint8_t *,
-                             void *);
+int64_t actzoo_pool_backward(int, int, const int64_t *, int, int, const void *, const void *,
+                             const uint8_t *, void *, int, const float *, const double *, int);
 
 int64_t actzoo_keep_forward(int, int, int64_t, const void *, void *, uint8_t *, int, const float *,
                             const double *, const double *, int, int, int, float, float, uint32_t);
@@ -135,15 +135,15 @@ static void call(int type, int place, int64_t n, int outside, int threads)
     for (int i = 0; i < FUNCTIONS * 320; i++) ((double *)values.data)[i] = i % 7 - 3.0;
     for (int i = 0; i < FUNCTIONS * 352; i++) ((double *)slopes.data)[i] = i % 5 - 2.0;
     note(actzoo_table_forward(type, threads, n, x.data, out.data, FUNCTIONS, weights.data,
-                              values.data, n % 3, n % 2, n / 2 % 2), n);
+                              values.data, n % 3, n % 2, n / 2 % 4), n);
     for (int kind = 1; kind < 4; kind++)
         note(actzoo_table_backward(type, threads, n, grad.data, x.data,
                                    kind & 1 ? out.data : NULL, kind & 2 ? sums.data : NULL,
                                    FUNCTIONS, weights.data, values.data, slopes.data,
-                                   n % 3, n % 2, n / 2 % 2), n);
+                                   n % 3, n % 2, n / 2 % 4), n);
     const float low = -3000.0f, step = 24.0f; /* the slopes of these tables lie between */
     note(actzoo_keep_forward(type, threads, n, x.data, out.data, codes.data, FUNCTIONS, weights.data,
-                             values.data, slopes.data, n % 3, n % 2, n / 2 % 2, low, step,
+                             values.data, slopes.data, n % 3, n % 2, n / 2 % 4, low, step,
                              (uint32_t)n), n);
     memset(codes.data, 7, (size_t)n); /* after one that was refused they are not whole */
     note(actzoo_keep_backward(type, threads, n, grad.data, codes.data, out.data, low, step), n);
@@ -165,17 +165,23 @@ static void pool(int type, int place, const int64_t *shape, int rows, int column
     Array winners = allocate(place, (size_t)m * element), places = allocate(place, (size_t)m);
     Array weights = allocate(place, FUNCTIONS * sizeof(float));
     Array values = allocate(place, FUNCTIONS * 320 * sizeof(double));
+    Array slopes = allocate(place, FUNCTIONS * 352 * sizeof(double));
     fill(x.data, type, n, outside);
     memset(places.data, 0, (size_t)m);
+    memset(winners.data, 0, (size_t)m * element);
     for (int i = 0; i < FUNCTIONS; i++) ((float *)weights.data)[i] = 0.5f * (float)i;
     for (int i = 0; i < FUNCTIONS * 320; i++) ((double *)values.data)[i] = i % 7 - 3.0;
+    for (int i = 0; i < FUNCTIONS * 352; i++) ((double *)slopes.data)[i] = i % 5 - 2.0;
     note(actzoo_pool_forward(type, threads, sizes, rows, columns, x.data, y.data, winners.data,
                              places.data, FUNCTIONS, weights.data, values.data, n % 2), m);
     for (int64_t i = 0; i < m; i++)
         if (((uint8_t *)places.data)[i] >= rows * columns) abort();
-    note(actzoo_pool_backward(type, threads, sizes, rows, columns, y.data, places.data, x.data), m);
+    note(actzoo_pool_backward(type, threads, sizes, rows, columns, y.data, NULL, places.data, x.data,
+                              0, NULL, NULL, 0), m);
+    note(actzoo_pool_backward(type, threads, sizes, rows, columns, y.data, winners.data, places.data,
+                              x.data, FUNCTIONS, weights.data, slopes.data, n % 2), m);
     release(x), release(y), release(winners), release(places);
-    release(weights), release(values);
+    release(weights), release(values), release(slopes);
 }
 
 static void pools(int type, int place, int outside, int one_thread)
@@ -191,9 +197,11 @@ static void pools(int type, int place, int outside, int one_thread)
                              outside, 1);
                     }
     const int64_t large[] = {5, 40, 61, 33}, planes[] = {160, 40, 61, 1};
+    const int64_t larger_than_caches[] = {3, 160, 121, 48};
     pool(type, place, large, 2, 2, 1, outside, 5);
     pool(type, place, planes, 2, 2, 1, outside, 5);
     pool(type, place, planes, 3, 3, 0, outside, 5);
+    pool(type, place, larger_than_caches, 2, 2, 1, outside, 5);
 }
 
 /* With an argument only what runs on several threads, for the sanitizer of data races. */

@@ -181,6 +181,28 @@ def test_functions_alone(kernel: str) -> None:
 
 
 @needs_table
+@pytest.mark.parametrize(("name", "own"), [
+    ("tanh", torch.tanh), ("gelu", torch.nn.functional.gelu), ("sin", torch.sin),
+])  # fmt: skip
+def test_one_operator_of_torch_serves_a_small_input_alone(name: str, own: Any) -> None:
+    x, other = (made(128 * 128).requires_grad_() for _ in range(2))
+    (slope,) = torch.autograd.grad(actzoo.Mixture([name])(x).sum(), x, create_graph=True)
+    (expected,) = torch.autograd.grad(own(other).sum(), other, create_graph=True)
+    assert torch.equal(slope, expected)
+    second = [torch.autograd.grad(s.sum(), of)[0] for s, of in ((slope, x), (expected, other))]
+    assert torch.equal(*second)
+
+
+@needs_table
+def test_a_function_of_many_operators_takes_its_table_sooner() -> None:
+    x = made(128 * 128)
+    rule = actzoo.get("mish")
+    with torch.no_grad():
+        by_auto, by_table = (alone(rule, x, rule.parameters, k) for k in ("auto", "table"))
+    if actzoo.kernels.plan((rule,), x.device, x.dtype, "auto").name == "table":  # AVX-512
+        assert torch.equal(by_auto, by_table) and not torch.equal(by_auto, rule.fn(x))
+
+
 def test_threads_agree() -> None:
     x, w = made(1_000_000), torch.tensor([0.3, 0.7], requires_grad=True)
     before = torch.get_num_threads()

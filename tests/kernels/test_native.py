@@ -69,13 +69,13 @@ def draw(n: int, dtype: torch.dtype, offset: int = 0, seed: int = 0) -> tuple[Te
 
 
 @dtypes
-@pytest.mark.parametrize("widening", (False, True))
+@pytest.mark.parametrize("widening", (0, 1, 2, 3))
 @pytest.mark.parametrize("offset", (0, 1, 3))
 def test_values_and_gradients(
-    library: Native, dtype: torch.dtype, offset: int, widening: bool
+    library: Native, dtype: torch.dtype, offset: int, widening: int
 ) -> None:
     k = 3
-    tables = Tables.random(k)
+    tables = Tables.random(k, widening=widening)
     for n in SIZES:
         x, grad = draw(n, dtype, offset)
         x64, grad64 = x.double().numpy(), grad.double().numpy()
@@ -183,10 +183,11 @@ def test_every_16_bit_number_is_read_and_rounded_as_torch_does(
 @dtypes
 @pytest.mark.parametrize("n", (1, 15, 16, 17, 1000, 1025, 70_001))
 @pytest.mark.parametrize("threads", (1, 2))
+@pytest.mark.parametrize("widening", (0, 1))
 def test_elements_outside_are_listed_and_poison_nothing(
-    library: Native, dtype: torch.dtype, n: int, threads: int
+    library: Native, dtype: torch.dtype, n: int, threads: int, widening: int
 ) -> None:
-    tables = Tables.random(2)
+    tables = Tables.random(2, widening=widening)
     x, grad = draw(n, dtype)
     clean = x.clone()
     rng = np.random.default_rng(n)
@@ -195,9 +196,9 @@ def test_elements_outside_are_listed_and_poison_nothing(
     x[places] = odd[np.arange(len(places)) % len(odd)].to(dtype)
     kept = np.setdiff1d(np.arange(n), places)
     y, expected = torch.empty_like(x), torch.empty_like(x)
-    outside = library.forward(x, y, tables.weights, tables.values, threads)
+    outside = library.forward(x, y, tables.weights, tables.values, threads, widening=widening)
     assert outside.tolist() == places.tolist()
-    library.forward(clean, expected, tables.weights, tables.values, threads)
+    library.forward(clean, expected, tables.weights, tables.values, threads, widening=widening)
     assert torch.equal(y[kept], expected[kept])
 
     at_outside = grad.clone()
@@ -205,22 +206,23 @@ def test_elements_outside_are_listed_and_poison_nothing(
     grad[places] = 0
     rest = (tables.weights, tables.values, tables.slopes, threads)
     sums, grad_x = torch.empty(2, 2, dtype=torch.float64), torch.empty(2, n, dtype=dtype)
-    assert library.backward(grad, clean, grad_x[0], sums[0], *rest).numel() == 0
-    outside = library.backward(at_outside, x, grad_x[1], sums[1], *rest)
+    assert library.backward(grad, clean, grad_x[0], sums[0], *rest, widening=widening).numel() == 0
+    outside = library.backward(at_outside, x, grad_x[1], sums[1], *rest, widening=widening)
     assert outside.tolist() == places.tolist()
     assert torch.equal(sums[0], sums[1])
     assert torch.equal(grad_x[0][kept], grad_x[1][kept])
-    outside = library.backward(at_outside, x, grad_x[1], None, *rest)
+    outside = library.backward(at_outside, x, grad_x[1], None, *rest, widening=widening)
     assert outside.tolist() == places.tolist()
     assert torch.equal(grad_x[0][kept], grad_x[1][kept])
 
 
-def test_numbers_just_inside_are_inside(library: Native) -> None:
+@pytest.mark.parametrize("widening", (0, 1, 2, 3))
+def test_numbers_just_inside_are_inside(library: Native, widening: int) -> None:
     edge = torch.nextafter(torch.tensor(16.0), torch.tensor(0.0))
     x = torch.stack([edge, -edge, torch.tensor(16.0), torch.tensor(-16.0)])
-    tables = Tables.random(1)
-    y = torch.empty_like(x)
-    assert library.forward(x, y, tables.weights, tables.values, 1).tolist() == [2, 3]
+    tables, y = Tables.random(1, widening=widening), torch.empty_like(x)
+    given = (tables.weights, tables.values, 1)
+    assert library.forward(x, y, *given, widening=widening).tolist() == [2, 3]
 
 
 @pytest.mark.parametrize("threads", (1, 2))
@@ -308,19 +310,21 @@ def test_many_functions(library: Native) -> None:
         assert abs(sums[i].item() - (grad64 * own).sum()) <= room
 
 
-def test_instruction_sets_agree_to_rounding() -> None:
+@pytest.mark.parametrize("widening", (0, 1, 2, 3))
+def test_instruction_sets_agree_to_rounding(widening: int) -> None:
     found = native.load()
     if found is None:
         pytest.skip(native.absent())
-    tables = Tables.random(3)
+    tables = Tables.random(3, widening=widening)
     x, _ = draw(10_001, torch.float32)
-    _, error = tables.value(x.double().numpy())
+    _, error = tables.value(x.double().numpy(), widening)
     results = []
     try:
         for isa in ISAS:
             if found.use(isa):
                 results.append(torch.empty_like(x))
-                found.forward(x, results[-1], tables.weights, tables.values, 1)
+                given = (tables.weights, tables.values, 1)
+                found.forward(x, results[-1], *given, widening=widening)
     finally:
         found.use(None)
     for y in results[1:]:
@@ -348,3 +352,21 @@ def test_sizes_that_do_not_belong_together_are_refused(library: Native, wrong: s
     if wrong != "grad_weights":
         with pytest.raises(ValueError, match="belong together"):
             library.forward(x, y, tables.weights, values, 1)
+
+
+def test_what_holds_torch_to_fewer_instructions_holds_the_table(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    known = native.load()
+    if known is None:
+        pytest.skip(native.absent())
+    try:
+        for word, isa in (("avx2", "avx2"), ("default", "portable"), ("avx512", None), ("", None)):
+            there = known.use(isa)
+            known.use(isa if there else None)
+            expected = known.isa
+            monkeypatch.setenv("ATEN_CPU_CAPABILITY", word)
+            found, _ = native.find.__wrapped__(native.LIBRARY)
+            assert found is not None and found.isa == expected
+    finally:
+        known.use(None)

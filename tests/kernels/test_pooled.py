@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 import actzoo
-from actzoo.kernels import plan
+from actzoo.kernels import plan, pooled_plan
 from actzoo.kernels.table import native
 from actzoo.kernels.table.native import ISAS
+from actzoo.kernels.table.native_pool import NativePool, PoolShape
 from actzoo.mixture.fuse import FusedSequential
 from tests.kernels.conftest import CERTIFIED, needs_table
 
@@ -102,6 +103,49 @@ def test_every_window(isa: str, window: Any, dtype: torch.dtype, last: bool) -> 
     for names, ceil in ((SET, False), (SET, True), (WIDENING, True)):
         for shape in ((2, 32, 12, 12), (2, 17, 7, 5), (3, 3, 9, 10), (2, 1, 5, 67), (1, 40, 4, 4)):
             agree(pair(names, window, ceil), made(shape, dtype, last))
+
+
+@pytest.mark.parametrize("activation", CERTIFIED, ids=lambda a: a.name)
+def test_tables_of_every_degree_and_grid(isa: str, activation: actzoo.Activation) -> None:
+    for dtype in DTYPES:
+        if pooled_plan((activation,), CPU, dtype, "table") is not None:
+            agree(pair((activation.name,), ceil=True), made((2, 35, 5, 6), dtype, True))
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+def test_images_that_caches_do_not_hold(isa: str, dtype: torch.dtype) -> None:
+    """Of 40 channels only some vectors of gradients begin where a line of the cache does."""
+    x = made((2, 40, 180, 150), dtype, True)
+    assert x.numel() * x.element_size() > 2**22
+    agree(pair(), x)
+
+
+@pytest.mark.parametrize("last", (False, True), ids=("contiguous", "channels_last"))
+def test_gradients_are_those_of_differences(isa: str, last: bool) -> None:
+    x = torch.linspace(-3, 3, 2 * 16 * 4 * 5)
+    x = x[torch.randperm(x.numel(), generator=torch.Generator().manual_seed(0))]
+    x = x.view(2, 16, 4, 5)
+    if last:
+        x = x.contiguous(memory_format=torch.channels_last)
+    # It rises everywhere, so a step smaller than what lies between any two x changes no winner.
+    model = actzoo.fuse(pair(("identity", "tanh"))).requires_grad_(False)
+    step = 6 / x.numel() / 4
+    x.requires_grad_()
+    y = model(x)
+    assert is_pooled(y)
+    weights = torch.randn(y.shape, generator=torch.Generator().manual_seed(1))
+    (own,) = torch.autograd.grad((y * weights).sum(), x)
+    with torch.no_grad():
+        slope = torch.zeros_like(x)
+        for place in range(x[0].numel()):
+            moved = x.detach().clone(memory_format=torch.preserve_format)
+            index = (slice(None), *torch.unravel_index(torch.tensor(place), x.shape[1:]))
+            moved[index] += step
+            above = (model(moved).double() * weights).sum((1, 2, 3))
+            moved[index] -= 2 * step
+            below = (model(moved).double() * weights).sum((1, 2, 3))
+            slope[index] = ((above - below) / (2 * step)).float()
+    torch.testing.assert_close(own, slope, rtol=0.02, atol=0.02)
 
 
 @settings(max_examples=150, deadline=None)
@@ -267,9 +311,10 @@ def test_a_batch_of_gradients() -> None:
 
 @pytest.mark.parametrize("wrong", ("y", "dtype", "places", "values"))
 def test_sizes_that_do_not_belong_together_are_refused(wrong: str) -> None:
-    library = native.load()
-    assert library is not None
-    shape = native.PoolShape(2, 4, 4, 16, 2, 2, (2, 2))
+    loaded = native.load()
+    assert loaded is not None
+    library = NativePool(loaded)
+    shape = PoolShape(2, 4, 4, 16, 2, 2, (2, 2))
     x, y, winners = torch.zeros(512), torch.zeros(128), torch.zeros(128)
     places, values = torch.zeros(128, dtype=torch.uint8), torch.zeros(1, 10, 32).double()
     match wrong:

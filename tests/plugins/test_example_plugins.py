@@ -35,8 +35,10 @@ def module_of(name):
     return module
 
 
-def test_there_are_four():
-    assert EXAMPLES == ["actzoo-entmax", "actzoo-leaky-tanh", "actzoo-spirals", "actzoo-waves"]
+def test_there_are_five():
+    assert EXAMPLES == [
+        "actzoo-entmax", "actzoo-leaky-tanh", "actzoo-products", "actzoo-spirals", "actzoo-waves",
+    ]  # fmt: skip
 
 
 def test_a_task_takes_less_than_60_lines():
@@ -69,7 +71,13 @@ def test_their_own_tests_pass(installed):
     overlay, folder = installed
     done = overlay.run("pytest", "-v", "-p", "no:cacheprovider", *EXAMPLES, cwd=folder)
     assert done.returncode == 0, done.stdout
-    for test in ("leaky_tanh", "spirals", "waves", *(["entmax"] if find_spec("entmax") else [])):
+    for test in (
+        "leaky_tanh",
+        "products",
+        "spirals",
+        "waves",
+        *(["entmax"] if find_spec("entmax") else []),
+    ):
         assert re.search(rf"test_{test}\.py::\S+ PASSED", done.stdout), done.stdout
     if not find_spec("entmax"):
         pytest.skip("the package entmax is not installed: its example was not tested")

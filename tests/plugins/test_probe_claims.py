@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+from actzoo.report.claims.findings import judge
 from tests.plugins.probe.installed import check_public, install, python
+from tests.report.made_up import Made, study
 
 PROBE = "actzoo_claims_probe"
 
@@ -38,3 +43,18 @@ def test_a_report_judges_it(tmp_path):
     (row,) = (line for line in text.splitlines() if line.startswith("| broken"))
     assert "not run" in row and "its code raised KeyError" in text
     assert "Which claims stand?" in text and "What did the networks choose?" not in text
+
+
+def test_the_claim_on_the_page_is_judged(tmp_path):
+    page = Path(__file__).parents[2] / "docs" / "reproducing-the-paper.md"
+    (text,) = re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+    names: dict[str, Any] = {}
+    exec(text, names)
+    (claim,) = names["actzoo_claims"]()
+    correct = [900, 905, 910, 903, 907, 902]
+    better = [count + 5 + n % 2 for n, count in enumerate(correct)]
+    sets = Made(("silu",), correct=better), Made(("relu",), correct=correct)
+    (found,) = judge(study(tmp_path, *sets), [claim])
+    assert found.verdict == "holds"
+    assert found.effect.mean == pytest.approx(np.mean(np.subtract(better, correct)) / 10)
+    assert judge(study(tmp_path / "none", Made(("relu",))), [claim]) == []

@@ -32,6 +32,7 @@ FUNCTIONS: dict[str, Callable[[Any], Any]] = {
     "relu": lambda x: np.maximum(x, 0),
     "tanh": np.tanh,
     "sin": np.sin,
+    "silu": lambda x: x / (1 + np.exp(-x)),
 }
 Correct = Mapping[str, "list[int | None]"]
 """By label: correct test images out of 1000, one a seed; None for a failed cell."""

@@ -34,7 +34,8 @@ class Made:
         members, control: As of a cell.
         end, start: P by seed, layer and function; None for thirds.
         correct: Correct test images by seed, None for a cell that has not run.
-        within: Values arrive at every layer evenly between plus and minus this.
+        within: Values arrive at every layer evenly between plus and minus this; one for all
+            seeds, or one each.
         objective: What the scores are.
     """
 
@@ -43,7 +44,7 @@ class Made:
     end: Any = None
     start: Any = None
     correct: Sequence[int | None] = (900, 905, 910, 903, 907, 902)
-    within: float = 2.0
+    within: float | Sequence[float] = 2.0
     objective: StoredObjective = OF_IMAGES
 
 
@@ -107,7 +108,8 @@ def output(spec: CellSpec, made: Made, n: int) -> CellOutput:
         for m, (a, b) in enumerate(zip(start, end, strict=True), start=1)
     ]
     curves = {f"start_{k}": v for k, v in arrays(start, made.members, 1).items() if k[0] == "A"}
-    curves |= arrays(end, made.members, made.within)
+    within = np.broadcast_to(made.within, SEEDS)[n]
+    curves |= arrays(end, made.members, within)
     result = replace(whole.result, layers=layers, objective=made.objective)
     return replace(whole, result=result, layers=curves)
 

@@ -14,12 +14,14 @@ from scipy import stats
 
 from actzoo import Measurement, NotRunError, PaperClaim
 from actzoo.errors import DeclarationError
+from actzoo.files import write_json
 from actzoo.plugins.registry import default
 from actzoo.report.claims import CLAIMS
 from actzoo.report.claims.estimate import blocked, jackknifed
 from actzoo.report.claims.findings import judge
 from actzoo.report.content import Report
 from actzoo.report.figures import Figures
+from actzoo.report.figures.overview import drawn_out
 from actzoo.report.markdown import render, write
 from actzoo.report.sections import claims
 from actzoo.report.sections.preference import beside_the_paper, chosen
@@ -86,12 +88,57 @@ def test_the_first_screen_has_the_answers(tmp_path):
     end = wobbling(*LAYERS)
     made = study(tmp_path, Made(start=random_p(), end=end, correct=list(range(950, 956))))
     screen = text_of(made, tmp_path).partition("\n## ")[0]
-    assert "900 images trained, 6 seeds" in screen
+    assert "mnist, paper_cnn: 900 images train and 100 are held out; 1,000 test; 6 seeds" in screen
     assert "A1 `relu` 0.80, " in screen and "A3 `sin` 0.80, " in screen
     mean = np.mean([950, 951, 952, 953, 954, 955]) - np.mean([900, 905, 910, 903, 907, 902])
     assert f"accuracy +{mean / 10:.2f} points beside `relu`, 95% interval [+" in screen
     assert ": better. A training step takes a time that was not measured." in screen
     assert "- holds: 1 ReLU leads in A1" in screen and "- not run: " in screen
+
+
+def with_starts_of_one_seed(folder):
+    """A mixture, its control and relu at six seeds, and three more starts of w at one of them."""
+    end = wobbling(*LAYERS)
+    frozen = Made(control="frozen", start=end, end=end)
+    wide = study(folder / "wide", Made(start=random_p(), end=end), frozen)
+    starts = [
+        Made(control=f"w-start-{n}", start=random_p(draw=n), end=random_p(draw=9 + n))
+        for n in (1, 2, 3)
+    ]
+    narrow = study(folder / "narrow", *starts, seeds=1)
+    (group,), (other,) = wide.groups, narrow.groups
+    few = tuple(v for v in other.variants if v.control)
+    run = replace(wide.run, control="frozen,w-start-1,w-start-2,w-start-3")
+    return replace(wide, run=run, groups=(replace(group, variants=(*group.variants, *few)),))
+
+
+def test_starts_of_w_at_fewer_seeds_are_in_the_claims_alone(tmp_path):
+    made = with_starts_of_one_seed(tmp_path)
+    text = text_of(made, tmp_path)
+    assert "(w-start-" not in text and "| 6c starts of w meet   | undecided" in text
+    assert "3 other starts of w of `relu + tanh + sin` on mnist, paper_cnn." in text
+    alike = text_of(study(tmp_path / "3", Made(), Made(control="w-start-1")), tmp_path)
+    assert "`relu + tanh + sin (w-start-1)`" in alike and "In no table" not in alike
+
+
+def test_of_a_control_there_is_p_and_no_more(tmp_path):
+    text = text_of(with_starts_of_one_seed(tmp_path), tmp_path)
+    own = text.partition("### relu + tanh + sin (frozen)")[2].partition("\n## ")[0]
+    assert "| mnist     | A1 " in own and "```math" not in own
+    assert "Did the end follow" not in own  # it is the start
+    assert text.count("### relu + tanh + sin") == 3  # P, P of the control, and the shape
+
+
+def test_the_first_screen_has_the_cost_where_it_was_measured(tmp_path):
+    made = study(tmp_path, Made(end=wobbling(*LAYERS)))
+    ratio = {"median": 1.25, "low": 1.125, "high": 1.5, "count": 40}
+    row = {"dataset": "mnist", "model": "paper_cnn", "members": ["relu", "tanh", "sin"]}
+    conditions = {"threads": 1, "device": "cpu", "batch_size": 128, "precision": "fp32"}
+    measured = {"format": 1, "run": {**conditions, "kernel": "auto"}, "environment": {}}
+    write_json(tmp_path / "cost.json", {**measured, "costs": [{**row, "ratio": ratio}]})
+    screen = text_of(made, tmp_path).partition("\n## ")[0]
+    said = "A training step takes 1.25 times as long as ReLU's (quartiles 1.12 and 1.50)."
+    assert said in screen
 
 
 def test_another_experiment_has_no_such_section_and_screen(tmp_path):
@@ -107,6 +154,20 @@ def test_the_figures_over_datasets_and_of_the_claims(tmp_path):
     for kind in ("claims", "figure-1-paper-cnn", "figure-2-paper-cnn"):
         assert text.count(f"(figures/{kind}.png)") == 1
         assert (tmp_path / "figures" / f"{kind}.png").stat().st_size > 10_000
+
+
+@pytest.mark.slow
+def test_controls_are_drawn_in_grey_and_change_no_name_of_a_figure(tmp_path):
+    controls = ["frozen", "joint", "joint-long", "equal-start", "shuffled", "w-scale"]
+    sets = [Made(), Made(("tanh",)), Made(("sin",)), *(Made(control=name) for name in controls)]
+    report = Report(study(tmp_path / "cells", *sets, seeds=2), tmp_path, keep_order=True)
+    text = write(report).read_text(encoding="utf-8")
+    assert "Of so many sets those that are no controls are drawn out" in text
+    assert "(figures/curves-mnist-paper-cnn.png)" in text and "mixture-1" not in text
+    (group,), (rows,) = report.study.groups, report.comparisons
+    out = drawn_out(group, rows, group.variants)
+    assert list(out) == ["relu + tanh + sin", "tanh", "sin", "relu"]
+    assert "baseline" in out["relu"]
 
 
 def test_table_1_has_the_distance_in_standard_deviations(tmp_path):

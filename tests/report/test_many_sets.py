@@ -177,3 +177,21 @@ def test_of_many_mixtures_the_best_and_the_worst_are_drawn(make_store: Make) -> 
     }  # fmt: skip
     assert "only the most and the least accurate one are drawn" in text
     assert text.count("\n### relu + x + 1: ") == 1 or "relu + x + 1" in text
+
+
+def test_sets_of_fewer_epochs_cut_none_of_the_others(make_store: Make) -> None:
+    """The control that leaves w alone has no phase of w."""
+    mixture = "relu + tanh"
+    counts = {"relu": [900], mixture: [905], f"{mixture} (frozen)": [901]}
+    options = {"sets": (("relu", "tanh"),), "members": False, "control": "frozen"}
+    (group,) = read_study(make_store(counts, **options)).groups
+    few = training.trained(group)
+    losses, norms = training.collect_training(few), training.collect_gradients(few)
+    stops = [panel.phases[-1].stop for panel in losses]
+    assert stops[-1] < max(stops)
+    with style.styled():
+        for figure in (
+            training.draw_training(losses, losses, IMAGES), training.draw_gradients(norms, norms),
+        ):  # fmt: skip
+            drawn = [axes for axes in figure.axes if axes.axison]
+            assert len(drawn) >= len(few) and all(a.get_xlim()[1] >= max(stops) for a in drawn)

@@ -9,6 +9,7 @@ import pytest
 from scipy import stats
 
 from actzoo.report.statistics import (
+    combined,
     fit_bend,
     holm,
     r_squared,
@@ -40,6 +41,30 @@ def test_no_interval_without_a_spread(values: list[float]) -> None:
     found = t_interval(values)
     assert math.isnan(found.half)
     assert math.isnan(found.p)
+
+
+def test_seeds_that_share_rows_by_hand() -> None:
+    # 1 test row for 4 that train: the variance is 1 · (1/3 + 1/4), the quantile as above.
+    found = t_interval([1.0, 2.0, 3.0], 1 / 4)
+    assert found.half == pytest.approx(4.302653 * math.sqrt(7 / 12), rel=1e-6)
+    assert found.p == pytest.approx(2 * stats.t.sf(2 / math.sqrt(7 / 12), 2), rel=1e-9)
+    alone = combined([[1.0, 2.0, 3.0]], [False], [1 / 4])
+    assert (alone.half, alone.p) == pytest.approx((found.half, found.p))
+    both = combined([[1.0, 2.0, 3.0]] * 2, [False, False], [1 / 4, 0.0])
+    assert both.error == pytest.approx(math.sqrt(7 / 12 + 1 / 3) / 2)
+    assert smallest_detectable(1.0, 3, shared=1 / 4) == pytest.approx(
+        smallest_detectable(1.0, 3) * math.sqrt((7 / 12) / (1 / 3))
+    )
+
+
+def test_size_where_seeds_share_rows() -> None:
+    # A fifth is for the test: what is common to all seeds is a fifth of the variance.
+    rng = np.random.default_rng(11)
+    common, own = rng.normal(size=(4000, 1)), rng.normal(size=(4000, 8))
+    draws = math.sqrt(0.2) * common + math.sqrt(0.8) * own
+    wrong = np.mean([t_interval(d, 0.2 / 0.8).p < 0.05 for d in draws])
+    assert 0.035 < wrong < 0.065
+    assert np.mean([t_interval(d).p < 0.05 for d in draws]) > 0.15  # as if they were independent
 
 
 def test_coverage_of_three_seeds() -> None:

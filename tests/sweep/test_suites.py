@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 import sys
 from importlib.metadata import EntryPoint
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import actzoo
 from actzoo import Suite
 from actzoo.cli import group
 from actzoo.errors import ActzooError, UsageError
@@ -22,7 +24,7 @@ from actzoo.report.statistics import combined, holm, task_unit
 from actzoo.report.suite import SuiteReport
 from actzoo.report.text import ends, signed
 from actzoo.sweep.config import to_run
-from actzoo.sweep.rows import find_suite, refuse_twins, seconds_of, settings_of
+from actzoo.sweep.rows import find_suite, read_record, refuse_twins, seconds_of, settings_of
 
 TINY = """
 description = "two rows"
@@ -82,7 +84,7 @@ def test_every_suite_that_is_offered(suite: Suite) -> None:
         assert len(found.seeds) > 1
         assert seconds_of(suite, name) > 0
         assert len(found.grid["lr_network"]) == 3  # for every function alike, on seeds of their own
-        assert found.sets == (("relu",), ("gelu",), ("silu",), ("tanh",))
+        assert {("relu",), ("gelu",), ("silu",), ("tanh",)} <= set(found.sets)
 
 
 @pytest.mark.parametrize(
@@ -124,8 +126,14 @@ def test_seconds_are_a_number(value: object) -> None:
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (["--suite", "FILE", "--dataset", "mnist"], "--dataset does not go with --suite"),
-        (["--suite", "FILE", "--model", "mlp"], "--model does not go with --suite"),
+        (
+            ["--suite", "FILE", "--dataset", "mnist"],
+            "a dataset does not go with a suite: each row of tiny",
+        ),
+        (
+            ["--suite", "FILE", "--model", "mlp"],
+            "a model does not go with a suite: each row of tiny",
+        ),
         (["--suite", "FILE", "--config", "FILE"], "give one of them"),
         (["--suite", "quik"], "no suite is called 'quik'; did you mean quick"),
         (["--suite", "none.toml"], "cannot read none.toml"),
@@ -195,6 +203,62 @@ def test_a_suite_goes_on_and_is_written_again(
     assert again[:cut] == text[:cut]
     with pytest.raises(UsageError, match="holds a suite"):
         run("report", str(folder), "--out", str(folder / "other"))
+
+
+def test_the_function_finds_the_cells_of_the_command(folder: Path) -> None:
+    kinds: list[str] = []
+    results = actzoo.bench(
+        ["x*tanh(exp(x))", "relu", "gelu", "silu", "tanh"],
+        suite=str(folder.parent / "tiny.toml"),
+        out=folder,
+        show=lambda event: kinds.append(event.kind),
+    )
+    assert kinds == ["kept"] * 45  # with those that tune
+    assert (results.folder, results.failed, len(results.rows)) == (folder, 0, 5 * (2 + 3))
+    assert {row["model"] for row in results.rows} == {"mlp(width=16)", "mlp(depth=3, width=16)"}
+
+
+def test_a_suite_as_a_value_brings_its_sets(tmp_path: Path) -> None:
+    row = {"datasets": ["digits"], "models": ["mlp(width=4)"], "limit": 100, "seeds": [3]}
+    suite = Suite(name="mine", rows={"one": row}, common={"sets": ["tanh"], "epochs": 1})
+    results = actzoo.bench(suite=suite, limit=60, out=tmp_path)
+    assert [(r["set"], r["seed"], r["status"]) for r in results.rows] == [
+        ("tanh", 3, "ok"), ("relu", 3, "ok"),
+    ]  # fmt: skip
+    assert read_record(tmp_path).command == "actzoo.bench(suite='mine', limit=60)"
+    assert SuiteReport(tmp_path).study.run.seeds == (3,)
+
+
+def test_what_the_function_refuses(tmp_path: Path) -> None:
+    suite = Suite(name="mine", rows={"one": ROW})
+    for given, message in (
+        ({"suite": suite, "sets": "relu", "tasks": "digits"}, "a dataset does not go with a suite"),
+        ({"suite": suite}, "no sets were given"),
+        ({}, "no sets were given"),
+    ):
+        with pytest.raises(UsageError, match=message):
+            actzoo.bench(**given, out=tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_status_of_a_suite(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    copied = tmp_path / "copied"
+    shutil.copytree(folder, copied)
+    shutil.rmtree(copied / "depth")  # as it is before that row begins
+    run("status", str(copied), "--json")
+    found = json.loads(capsys.readouterr().out)
+    facts = ("row", "done", "waiting", "failed", "total")
+    assert [tuple(row[fact] for fact in facts) for row in found["rows"]] == [
+        ("images", 20, 0, 0, 20), ("depth", 0, 25, 0, 25),
+    ]  # fmt: skip
+    assert (found["count"]["done"], len(found["cells"])) == (20, 45)
+    run("status", str(copied))
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[:3] == [
+        "20 of 45 cells done", "images: 20 of 20 cells done", "depth: 0 of 25 cells done",
+    ]  # fmt: skip
 
 
 def test_what_the_report_says(folder: Path) -> None:

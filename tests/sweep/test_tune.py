@@ -4,8 +4,10 @@ import csv
 import itertools
 import json
 import statistics
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from math import inf, nan
 from pathlib import Path
 from typing import NamedTuple
 
@@ -222,8 +224,19 @@ class TestTheChoice:
             ([[(0.9, 1), "failed"], [(0.6, 1), (0.6, 1)], [(0.5, 1), (0.5, 1)]], 1),
             ([["failed", "failed"], [(0.1, 1), "failed"], ["failed", "failed"]], 1),
             ([["failed", "failed"], ["failed", "failed"], ["failed", "failed"]], 0),
+            ([[(0.9, 1), (0.9, 1)], [(inf, 1), (0.1, 1)], [(0.8, 1), (0.8, 1)]], 1),
+            ([[(-inf, 1), (0.9, 1)], [(0.1, 1), (0.1, 1)], [(nan, 1), (0.9, 1)]], 1),
         ],
-        ids=["accuracy", "loss", "order", "a failure", "fewer failures", "failures only"],
+        ids=[
+            "accuracy",
+            "loss",
+            "order",
+            "a failure",
+            "fewer failures",
+            "failures only",
+            "a perfect score",
+            "scores that are none",
+        ],
     )
     def test_is_by(self, pick, outcomes, picked):
         assert pick(outcomes) == picked
@@ -321,6 +334,23 @@ def test_a_run_says_what_it_will_tune(quick):
         "1 mixture of 2, its 2 members, 2 seeds: 6 cells, after 24 cells that tune lr_network, "
         "batch_size (4 settings, 2 seeds)"
     )
+
+
+def test_a_control_that_sets_the_start_tries_no_other(quick, tmp_path):
+    options = {**quick, "grid": {"init": ("random", "equal"), "lr_network": (1e-3, 1e-2)}}
+    run = Run(sets=(("relu", "tanh"),), members=False, control="equal-start,joint", **options)
+    plan = make_plan(run, tmp_path)[0]
+    tried = Counter(trial.subject.control or trial.subject.members for trial in plan.trials)
+    seeds = len(run.tune_seeds)
+    assert tried == {
+        ("relu", "tanh"): 4 * seeds, ("relu",): 4 * seeds, "joint": 4 * seeds,
+        "equal-start": 2 * seeds,
+    }  # fmt: skip
+    assert len({trial.spec.key for trial in plan.trials}) == len(plan.trials)
+    assert {
+        trial.setting["init"] for trial in plan.trials if trial.subject.control == "equal-start"
+    } == {"equal"}
+    assert f"after {len(plan.trials)} cells that tune" in run.summary()
 
 
 def test_controls_are_tuned_on_their_own(quick, tmp_path):

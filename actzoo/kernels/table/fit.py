@@ -14,57 +14,21 @@ import torch
 from torch import Tensor
 
 from actzoo.activation import Activation
+from actzoo.kernels.table.grid import COLUMNS, SMALLER, UNITS, WIDENING, Grid
 
 Function = Callable[[Tensor], Tensor]
 
 DEGREE = 9
-INTERVALS = 16
-"""Intervals of |x| on each side of 0: see `Grid`."""
-COLUMNS = 2 * INTERVALS
-"""0 to 15 for x >= 0, 16 to 31 for x < 0, both by |x|."""
-
 VALUE_BOUND = 4e-7
 SLOPE_BOUND = 2e-6
 """How far a table may be off, in units of max(1, |f|) and max(1, |f'|), for float32."""
-DEGREES = (2, 4, 5, 6, 8, DEGREE)
+DEGREES = (2, 3, 4, 5, 6, 7, DEGREE)
 """The C library has code for these; a table takes the lowest that meets its bounds."""
-WIDER = 3
-"""What it costs to find an element among intervals that widen, in degrees."""
-ENOUGH = 10
-"""A table on units of this cost or less has none that is cheaper."""
-
-
-class Grid(NamedTuple):
-    """Where the intervals of a table lie.
-
-    Attributes:
-        shift: The table is of t = |x| * 2**shift, for t < 16.
-        widening: Whether the intervals of t widen from 0 on, where most functions bend; they are
-            units otherwise.
-    """
-
-    shift: int = 0
-    widening: bool = False
-
-    @property
-    def begins(self) -> Tensor:
-        """Where each interval of t begins, float64 (16,)."""
-        quarters = [0, 1, 2, 3, 4, 6, 8, 10, 12, 16, 20, 24, 28, 36, 44, 52]
-        if not self.widening:
-            return torch.arange(INTERVALS, dtype=torch.float64)
-        return torch.tensor(quarters, dtype=torch.float64) / 4
-
-    @property
-    def widths(self) -> Tensor:
-        """How long each interval of t is, float64 (16,)."""
-        end = torch.tensor([float(INTERVALS)], dtype=torch.float64)
-        return torch.diff(self.begins, append=end)
-
-
-UNITS, WIDENING = Grid(), Grid(widening=True)
-SMALLER = (Grid(1), Grid(1, True), Grid(2))
-"""For smaller |x|, and so for functions that are constant further out, or have no other table."""
-
+FINER = (4, 0, 0, 2)
+"""What it costs to pick from the 32 intervals of units and of the last widening grid, in degrees of
+both polynomials; the others have 16."""
+ENOUGH = 12
+"""A table of this cost or less is taken without a look for a cheaper one."""
 _WHAT = ("value", "slope")
 _AGREE = 1e-9
 _TINY = 1e-30
@@ -83,7 +47,7 @@ def bounds(dtype: torch.dtype) -> tuple[float, float]:
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """An activation as a piecewise polynomial in u, which is t less its interval's beginning.
+    """An activation as a piecewise polynomial in u: how far into its interval x or t lies.
 
     Attributes:
         values: float64 (10, 32), row d the coefficients of u**d; row 0 is f at the knots. The
@@ -123,9 +87,9 @@ class Table:
         return value, slope
 
     @property
-    def is_piecewise_linear(self) -> bool:
-        """Whether the slope is constant on every interval."""
-        return bool((self.slopes[1 : DEGREE + 1].abs() < 1e-12).all())
+    def is_quadratic(self) -> bool:
+        """Whether the degree is two or less on every interval, as of relu and hard_swish."""
+        return not self.refused and self.degrees[0] <= DEGREES[0]
 
 
 @contextmanager
@@ -148,33 +112,33 @@ def table(
     Args:
         activation: The function.
         dtype: Of x.
-        grid: Where the intervals are to lie. Left out, unit intervals if a low degree does there,
-            else the grid of the lowest cost, |x| < 16 before smaller ones.
+        grid: Where the intervals are to lie. Left out, the grid of the lowest cost, those for
+            |x| < 16 before smaller ones.
     """
     return _own(activation, dtype) if grid is None else _on(activation, dtype, grid)
 
 
 @functools.lru_cache(maxsize=4096)
 def _own(activation: Activation, dtype: torch.dtype) -> Table:
-    first = best = _on(activation, dtype, UNITS)
-    if _unfit(activation) or _is_enough(first):
-        return first
-    for grid in (WIDENING, *SMALLER):
+    best = _on(activation, dtype, WIDENING[0])
+    if _unfit(activation):
+        return best
+    for grid in (*WIDENING[1:], UNITS, *SMALLER):
+        if _is_enough(best):
+            break
         found = _on(activation, dtype, grid)
         # Where it is not constant further out, elements beyond a smaller grid are slow.
         unfit = grid in SMALLER and not found.flat and (grid != SMALLER[0] or not best.refused)
         if not found.refused and not unfit and (best.refused or cost((found,)) < cost((best,))):
             best = found
-        if _is_enough(best):
-            break
     return best
 
 
 def cost(tables: Sequence[Table]) -> int:
     """Return how much time tables that are one pass take, in degrees of both polynomials."""
     degrees = [table.degrees for table in tables]
-    wider = WIDER * any(table.grid.widening for table in tables)
-    return max(v for v, _ in degrees) + max(s for _, s in degrees) + wider
+    finer = max(FINER[table.grid.widening] for table in tables)
+    return max(v for v, _ in degrees) + max(s for _, s in degrees) + finer
 
 
 def _is_enough(found: Table) -> bool:
@@ -200,9 +164,10 @@ def _on(activation: Activation, dtype: torch.dtype, grid: Grid) -> Table:
         )
         reason = value.reason or slope.reason
         at_knots = _at_knots(activation.derivative, grid)
+        at_knots[0, grid.below] = slope.rows[0, grid.below]  # never looked up
     return Table(
-        values=value.rows,
-        slopes=torch.cat([slope.rows, at_knots]),
+        values=_filled(value.rows),
+        slopes=_filled(torch.cat([slope.rows, at_knots])),
         grid=grid,
         flat=flat,
         value_error=value.error,
@@ -210,6 +175,11 @@ def _on(activation: Activation, dtype: torch.dtype, grid: Grid) -> Table:
         refused=reason or _off_the_formula(activation),
         seconds=time.perf_counter() - started,
     )
+
+
+def _filled(rows: Tensor) -> Tensor:
+    """Return coefficients with as many columns as every table has."""
+    return torch.nn.functional.pad(rows, (0, COLUMNS - rows.shape[1]))
 
 
 class _Fitted(NamedTuple):
@@ -234,9 +204,8 @@ def _nodes(count: int) -> Tensor:
 
 
 def _places(share: Tensor, grid: Grid = UNITS) -> Tensor:
-    """Return x at each share of each column's interval: (len(share), 32)."""
-    size = (grid.begins + share.double().unsqueeze(1) * grid.widths) / 2**grid.shift
-    return torch.cat([size, -size], dim=1)
+    """Return x at each share of each column's interval: (len(share), columns)."""
+    return grid.origins + share.double().unsqueeze(1) * grid.steps
 
 
 def _at(of: Function, x: Tensor) -> Tensor:
@@ -245,9 +214,9 @@ def _at(of: Function, x: Tensor) -> Tensor:
 
 
 def _at_knots(of: Function, grid: Grid) -> Tensor:
-    """Return the function at the knot of each column, (1, 32)."""
+    """Return the function at the origin of each column, (1, columns)."""
     knots = _places(torch.zeros(1, dtype=torch.float64), grid)
-    knots[0, INTERVALS] = 0.0  # minus zero is looked up on the side of x >= 0
+    knots[0, grid.below] = 0.0  # minus zero is looked up on the side of x >= 0
     return _at(of, knots)
 
 
@@ -256,12 +225,11 @@ def _fit(of: Function, grid: Grid, bound: float, flat: bool, what: str) -> _Fitt
     at_knots = _at_knots(of, grid)
     for degree in DEGREES:
         powers = torch.arange(degree + 1, dtype=torch.float64).unsqueeze(1)
-        rows = _polynomials(of, grid, degree, at_knots, bound) / grid.widths.repeat(2) ** powers
+        rows = _polynomials(of, grid, degree, at_knots, bound) / grid.widths**powers
         if flat:
-            ends = torch.tensor([INTERVALS - 1, COLUMNS - 1])
-            rows[:, ends] = 0.0
-            rows[0, ends] = at_knots[0, ends]
-        higher = torch.zeros(DEGREE - degree, COLUMNS, dtype=torch.float64)
+            rows[:, grid.ends] = 0.0
+            rows[0, grid.ends] = at_knots[0, grid.ends]
+        higher = rows.new_zeros(DEGREE - degree, rows.shape[1])
         rows = torch.cat([rows, higher])
         found = _certify(of, rows, at_knots, grid, bound, what)
         if not found.reason:
@@ -275,7 +243,7 @@ def _polynomials(of: Function, grid: Grid, degree: int, at_knots: Tensor, bound:
     smooth = (rows[0] - at_knots[0]).abs() < bound / 4
     rows[0, smooth] = at_knots[0, smooth]
     # Beside 0 the relative error counts.
-    near = torch.tensor([0, INTERVALS])
+    near = torch.tensor(grid.beside_0)
     u = _nodes_beside_0(degree)
     through = _through(at_knots[0, near], _at(of, _places(u, grid)[:, near]), u)
     continuous = (rows[0, near] - at_knots[0, near]).abs() < bound
@@ -286,7 +254,7 @@ def _polynomials(of: Function, grid: Grid, degree: int, at_knots: Tensor, bound:
 def _is_flat(activation: Activation, grid: Grid) -> bool:
     """Return whether in float32 f has the same value from the last interval on, and no slope."""
     far = 2.0 ** torch.linspace(0, 120, 121, dtype=torch.float64)
-    start = float(grid.begins[-1]) / 2**grid.shift
+    start = grid.outermost
     sizes = torch.cat([torch.linspace(start, 2 * start, 257).double(), start * far])
     ends = torch.tensor([torch.inf], dtype=torch.float64)
     for x in (torch.cat([sizes, ends]), -torch.cat([sizes, ends])):
@@ -334,15 +302,17 @@ def _certify(
     inner = torch.linspace(0, 1, _POINTS + 1, dtype=torch.float64)[1:-1]
     ends = torch.tensor([2.0**-20, 2.0**-12, 1 - 2.0**-12, 1 - 2.0**-20], dtype=torch.float64)
     x = _places(torch.cat([inner, ends]), grid).float().double()  # what float32 can hold
+    if grid.widening:  # the other end of this interval belongs to it
+        x[-1, grid.below] = grid.steps[grid.below]
     if not torch.isfinite(rows).all():
         return _Fitted(rows, math.nan, "it is not finite on all of (-16, 16)")
     right = _at(of, x)
-    u = x.abs() * 2**grid.shift - grid.begins.repeat(2)
+    u = (x - grid.origins) * (grid.widths / grid.steps)
     off = (_horner(rows.float(), u).double() - right).abs()
     off /= right.abs().clamp_min(1)
     if what == _WHAT[0]:  # at the knots themselves; of the slopes those are kept apart
         off_knot = (rows[:1].float().double() - at_knots).abs() / at_knots.abs().clamp_min(1)
-        off_knot[0, INTERVALS] = 0.0  # never looked up
+        off_knot[0, grid.below] = 0.0  # never looked up
         off = torch.cat([off, off_knot])
         x = torch.cat([x, _places(torch.zeros(1), grid)])
     error = float(off.max())

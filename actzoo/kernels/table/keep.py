@@ -13,7 +13,8 @@ from torch import Tensor
 from actzoo.activation import Activation
 from actzoo.kernels.kernel import Declined
 from actzoo.kernels.table import native
-from actzoo.kernels.table.fit import DEGREE, INTERVALS, SLOPE_BOUND, Grid, neutral
+from actzoo.kernels.table.fit import DEGREE, SLOPE_BOUND, neutral
+from actzoo.kernels.table.grid import Grid
 from actzoo.kernels.table.run import Tables, flat, loaded
 
 LEVELS = 255
@@ -51,8 +52,8 @@ class Keeping(NamedTuple):
     Attributes:
         tables: The tables; their float32 ones serve x of 16 bits as well, whose own would be too
             coarse for a slope that is found from the value.
-        hull: float64 (k, 320): numbers between whose least and largest all slopes lie, also of
-            a sum of the functions when they are summed alike.
+        hull: float64 (k, 10 for each interval): numbers between whose least and largest all
+            slopes lie, also of a sum of the functions when they are summed alike.
         off: float64 (k,): how far at most the slope of a table's values is from the declared one.
     """
 
@@ -71,25 +72,25 @@ def keeping(tables: Tables) -> Keeping:
         [[math.comb(j, i) / math.comb(n, i) for i in range(n + 1)] for j in range(n + 1)],
         dtype=torch.float64,
     )
-    at_knots = tables.slopes[:, DEGREE + 1 :]
+    grid = Grid(tables.shift, tables.widening)
+    at_knots = tables.slopes[:, DEGREE + 1 :, : len(grid.origins)]
     hull = torch.cat([bernstein @ slopes, at_knots], dim=1).flatten(1)
     share = torch.linspace(0, 1, POINTS + 2, dtype=torch.float64)[1:-1].unsqueeze(1)
     found = share ** torch.arange(DEGREE, dtype=torch.float64) @ slopes
-    grid = Grid(tables.shift, tables.widening)
-    x = (grid.begins + share * grid.widths) / 2**tables.shift
-    x = torch.cat([x, -x], dim=1)
+    x = grid.origins + share * grid.steps
     declared = torch.stack([a.derivative(x) for a in tables.activations])
     return Keeping(tables, hull, (found - declared).abs().flatten(1).amax(1))
 
 
 def _slopes(tables: Tables) -> Tensor:
-    """Return the slopes of the values as polynomials in the share of an interval, (k, 9, 32)."""
+    """Return the slopes of the values as polynomials in the share of an interval.
+
+    (k, 9, intervals): the last u of an interval is its width, and u and x rise by these together.
+    """
+    grid = Grid(tables.shift, tables.widening)
     powers = torch.arange(1, DEGREE + 1, dtype=torch.float64).unsqueeze(1)
-    widths = Grid(tables.shift, tables.widening).widths.repeat(2)
-    sign = torch.ones(2 * INTERVALS, dtype=torch.float64)
-    sign[INTERVALS:] = -1  # u falls where x < 0
-    slopes: Tensor = tables.exact[:, 1:] * powers * widths ** (powers - 1) * sign * 2**tables.shift
-    return slopes
+    rises: Tensor = powers * grid.widths**powers / grid.steps
+    return tables.exact[:, 1:, : len(grid.origins)] * rises
 
 
 def refusal(keeping: Keeping, which: int) -> str:

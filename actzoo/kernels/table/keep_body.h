@@ -22,25 +22,25 @@ TARGET static INLINE void ISA(store_kept)(const int type, const Job *job, int64_
     ISA(store_codes)(keep->codes + i, count, level + chance);
 }
 
-TARGET static INLINE int ISA(keep_step)(const int type, const int rows, const Job *job,
+TARGET static INLINE int ISA(keep_step)(const int type, const int rows, const Job *job, const Grid *grid,
                                         const ISA(Table) *table, VEC chance, int64_t i, int count)
 {
-    const ISA(Place) place = ISA(locate)(ISA(load)(type, job->x, i, count), &job->grid);
+    const ISA(Place) place = ISA(locate)(ISA(load)(type, job->x, i, count), grid);
     VEC value, slope;
-    ISA(value_and_slope)(table, rows, &job->grid, place, &value, &slope);
+    ISA(value_and_slope)(table, rows, grid, place, &value, &slope);
     if (job->kinks) slope = ISA(or_knot)(table, place, slope);
     ISA(store_kept)(type, job, i, count, value, slope, chance);
     return ISA(any)(place);
 }
 
 /* The elements from i on, and those that share their hashes. */
-TARGET static INLINE int ISA(keep_pair)(const int type, const int rows, const Job *job,
+TARGET static INLINE int ISA(keep_pair)(const int type, const int rows, const Job *job, const Grid *grid,
                                         const ISA(Table) *table, CELL hashes, int64_t i)
 {
-    const ISA(Place) a = ISA(locate)(ISA(load)(type, job->x, i, LANES), &job->grid);
-    const ISA(Place) b = ISA(locate)(ISA(load)(type, job->x, i + HALF, LANES), &job->grid);
+    const ISA(Place) a = ISA(locate)(ISA(load)(type, job->x, i, LANES), grid);
+    const ISA(Place) b = ISA(locate)(ISA(load)(type, job->x, i + HALF, LANES), grid);
     VEC value[2], slope[2];
-    ISA(values_and_slopes)(table, rows, &job->grid, a, b, value, slope);
+    ISA(values_and_slopes)(table, rows, grid, a, b, value, slope);
     if (job->kinks) {
         slope[0] = ISA(or_knot)(table, a, slope[0]);
         slope[1] = ISA(or_knot)(table, b, slope[1]);
@@ -56,22 +56,33 @@ TARGET static INLINE CELL ISA(hashes_at)(const Keep *keep, int64_t i)
     return ISA(hashes)(counter * HASH_STEP + keep->seed);
 }
 
-TARGET static INLINE void ISA(keep)(const int type, const int rows, const Job *job, Chunk *chunk)
+/* The elements of [i, stop), which are few: by code for any of them, whatever the type and rows. */
+TARGET static APART int ISA(keep_rest)(int type, const Job *job, int64_t i, int64_t stop)
 {
-    const ISA(Table) table = ISA(load_table)(job->table, rows, 1);
+    const ISA(Table) table = ISA(load_table)(job->table, ROWS, 1);
+    int outside = 0;
+    for (; i < stop; i += LANES) {
+        const CELL hashes = ISA(hashes_at)(job->keep, i);
+        const VEC chance = i % (2 * HALF) < HALF ? ISA(upper)(hashes) : ISA(lower)(hashes);
+        outside |= ISA(keep_step)(type, ROWS, job, &job->grid, &table, chance, i, (int)least(LANES, stop - i));
+    }
+    return outside;
+}
+
+TARGET static INLINE void ISA(keep)(const int type, const int rows, const int quick, const Job *job, Chunk *chunk)
+{
+    const ISA(Table) table = ISA(narrowed)(ISA(load_table)(job->table, rows, 1), quick);
+    const Grid grid = ISA(made_quick)(&job->grid, quick);
     for (int64_t begin = chunk->begin; begin < chunk->end; begin += ISA(BLOCK)) {
         const int64_t stop = begin + least(chunk->end - begin, ISA(BLOCK));
         int64_t i = begin;
-        int outside = 0;
+        int outside = 0, found = 0;
         for (; i + 2 * HALF <= stop; i += 2 * HALF) {
             for (int64_t at = i; at < i + HALF; at += LANES)
-                outside |= ISA(keep_pair)(type, rows, job, &table, ISA(hashes_at)(job->keep, at), at);
+                found |= ISA(keep_pair)(type, rows, job, &grid, &table, ISA(hashes_at)(job->keep, at), at);
         }
-        for (; i < stop; i += LANES) {
-            const CELL hashes = ISA(hashes_at)(job->keep, i);
-            const VEC chance = i % (2 * HALF) < HALF ? ISA(upper)(hashes) : ISA(lower)(hashes);
-            outside |= ISA(keep_step)(type, rows, job, &table, chance, i, (int)least(LANES, stop - i));
-        }
+        outside = quick ? ISA(exceeds)(type, job, begin, i) : found; /* quicker by themselves */
+        if (i < stop) outside |= ISA(keep_rest)(type, job, i, stop);
         if (outside && !list_outside(job, type, chunk, begin, stop)) return;
     }
 }
@@ -90,23 +101,3 @@ TARGET static INLINE void ISA(recall)(const int type, const Job *job, Chunk *chu
     for (; i + LANES <= chunk->end; i += LANES) ISA(recall_step)(type, job, i, LANES);
     if (i < chunk->end) ISA(recall_step)(type, job, i, (int)(chunk->end - i));
 }
-
-#ifndef KEEP_RUNNERS
-#define KEEP_RUNNERS(isa)                                                                          \
-    TYPES_OF(keep, isa), {recall_0_##isa, recall_1_##isa, recall_2_##isa}
-#define KEEP_OF(type, rows)                                                                        \
-    TARGET static void ISA(keep_##type##_##rows)(const Job *job, Chunk *chunk)                     \
-    {                                                                                              \
-        ISA(keep)(type, rows, job, chunk);                                                         \
-    }
-#define KEEP_ALL(type)                                                                             \
-    KEEP_OF(type, 3) KEEP_OF(type, 5) KEEP_OF(type, 6) KEEP_OF(type, 7) KEEP_OF(type, 9)           \
-    KEEP_OF(type, 10)                                                                              \
-    TARGET static void ISA(recall_##type)(const Job *job, Chunk *chunk)                            \
-    {                                                                                              \
-        ISA(recall)(type, job, chunk);                                                             \
-    }
-#endif
-KEEP_ALL(0)
-KEEP_ALL(1)
-KEEP_ALL(2)

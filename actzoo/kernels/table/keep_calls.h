@@ -5,7 +5,7 @@ EXPORT int64_t actzoo_keep_forward(int type, int threads, int64_t n, const void 
                                    const double *slopes, int shift, int flat, int widening,
                                    float low, float step, uint32_t seed)
 {
-    const Code *code = &codes[isa];
+    const Code *code = codes[isa];
     const Keep keep = keep_of(kept, low, step, seed);
     ALIGNED(64) float table[TABLE_FLOATS], of_slopes[TABLE_FLOATS];
     Job job;
@@ -13,8 +13,9 @@ EXPORT int64_t actzoo_keep_forward(int type, int threads, int64_t n, const void 
     code->combine(slopes, weights, k, ROWS + 1, of_slopes);
     job.kinks = code->has_kinks(of_slopes);
     code->copy_knots(of_slopes, table);
-    job.run = code->keep[type][length_of(values, k, ROWS)];
+    job.rows = rows_of(values, k, ROWS);
     job.grid = grid_of(shift, flat, widening);
+    job.run = loop_for(code->keep, kind_of(&job.grid), type, job.rows);
     job.x = x;
     job.grad = NULL;
     job.result = y;
@@ -32,7 +33,7 @@ EXPORT int64_t actzoo_keep_backward(int type, int threads, int64_t n, const void
 {
     const Keep keep = keep_of((uint8_t *)(uintptr_t)kept, low, step, 0); /* only read */
     Job job;
-    job.run = codes[isa].recall[type];
+    job.run = codes[isa]->recall[type];
     job.x = NULL;
     job.grad = grad;
     job.result = grad_x;

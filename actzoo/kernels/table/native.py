@@ -8,6 +8,7 @@ would spin against the first.
 from __future__ import annotations
 
 import ctypes
+import os
 import sys
 from collections.abc import Iterator
 from ctypes import c_int, c_int64, c_void_p
@@ -20,11 +21,13 @@ from torch import Tensor
 
 from actzoo.kernels.kernel import Declined
 
-INTERFACE = 5
+INTERFACE = 6
 """The number that table.c gives its exported functions; another one means an old build."""
 
 LIBRARY = "actzoo.kernels.table._table"
 ISAS = ("portable", "avx2", "avx512")
+HELD = {"avx2": "avx2", "default": "portable"}
+"""What the table runs on where torch is held to less by its own variable."""
 TYPES = {torch.float32: 0, torch.bfloat16: 1, torch.float16: 2}
 POOL = ("GOMP_parallel", "omp_get_thread_num", "omp_get_num_threads")
 TOO_MANY, NO_MEMORY = -1, -2
@@ -32,32 +35,6 @@ TOO_MANY, NO_MEMORY = -1, -2
 
 class TooManyOutside(Declined):
     """More elements lie outside the table than are worth doing one by one."""
-
-
-class PoolShape:
-    """Windows that tile images, and how both lie in memory.
-
-    Args:
-        images, height, width, channels: Of x; channels are side by side. A contiguous tensor is
-            (N * C, H, W, 1), one in the channels-last layout (N, H, W, C).
-        out_height, out_width: Of the result.
-        window: Rows and columns of a window; at most 16 elements.
-    """
-
-    def __init__(
-        self,
-        images: int,
-        height: int,
-        width: int,
-        channels: int,
-        out_height: int,
-        out_width: int,
-        window: tuple[int, int],
-    ) -> None:
-        self.elements = images * height * width * channels
-        self.outputs = images * out_height * out_width * channels
-        self.window = window
-        self.sizes = (c_int64 * 6)(images, height, width, channels, out_height, out_width)
 
 
 class Native:
@@ -87,21 +64,14 @@ class Native:
             *(c_int, c_int, c_int64, *pointers, *pointers),
             *(c_int, *pointers, c_void_p, c_int, c_int, c_int),
         )
-        self._pool_forward = library.actzoo_pool_forward
-        self._pool_forward.restype = c_int64
-        self._pool_forward.argtypes = (
-            *(c_int, c_int, c_void_p, c_int, c_int),
-            *(*pointers, *pointers, c_int, *pointers, c_int),
-        )
-        self._pool_backward = library.actzoo_pool_backward
-        self._pool_backward.restype = c_int64
-        self._pool_backward.argtypes = (c_int, c_int, c_void_p, c_int, c_int, *pointers, c_void_p)
         self._free = library.actzoo_table_free
         self._free.restype = None
         self._free.argtypes = (c_void_p,)
         self._isa = library.actzoo_table_isa
         self._use = library.actzoo_table_use
-        self.use(None)
+        held = HELD.get(os.environ.get("ATEN_CPU_CAPABILITY", ""))
+        if not self.use(held):
+            self.use(None)
         pool = next(_pools(), None)
         self.threaded = pool is not None
         if pool is not None:
@@ -126,7 +96,7 @@ class Native:
         threads: int,
         shift: int = 0,
         flat: bool = False,
-        widening: bool = False,
+        widening: int = 0,
     ) -> Tensor:
         """Write the weighted sum of the tables' functions at x to y.
 
@@ -137,7 +107,7 @@ class Native:
             values: (k, 10, 32) float64; for each function, power of u and cell a coefficient
             threads: at most so many; the result does not depend on it
             shift: the table is of x * 2**shift
-            widening: whether intervals widen from 0 on, instead of being units
+            widening: which of the grids that widen from 0 on, 0 for units; see `grid.Grid`
             flat: whether the last intervals are constant and stand for all beyond them
 
         Returns:
@@ -154,7 +124,7 @@ class Native:
             or y.numel() != n
             or values.numel() != 320 * k
         ):
-            raise ValueError(_sizes(x, y=y, weights=weights, values=values))
+            raise ValueError(sizes(x, y=y, weights=weights, values=values))
         found = self._forward(
             *(TYPES[x.dtype], threads, n, x.data_ptr(), y.data_ptr(), k),
             *(weights.data_ptr(), values.data_ptr(), shift, flat, widening),
@@ -173,7 +143,7 @@ class Native:
         threads: int,
         shift: int = 0,
         flat: bool = False,
-        widening: bool = False,
+        widening: int = 0,
     ) -> Tensor:
         """Write the gradients for x and for the weights, or one of the two.
 
@@ -209,7 +179,7 @@ class Native:
         ):
             given = {"grad_x": grad_x, "grad_weights": grad_weights}
             raise ValueError(
-                _sizes(x, grad=grad, weights=weights, values=values, slopes=slopes, **given)
+                sizes(x, grad=grad, weights=weights, values=values, slopes=slopes, **given)
             )
         found = self._backward(
             *(TYPES[x.dtype], threads, n, grad.data_ptr(), x.data_ptr()),
@@ -218,73 +188,6 @@ class Native:
             *(k, weights.data_ptr(), values.data_ptr(), slopes.data_ptr(), shift, flat, widening),
         )
         return self.listed(found)
-
-    def pool(
-        self,
-        x: Tensor,
-        shape: PoolShape,
-        y: Tensor,
-        winners: Tensor,
-        places: Tensor,
-        weights: Tensor,
-        values: Tensor,
-        threads: int,
-        widening: bool = False,
-    ) -> Tensor:
-        """Write the largest weighted sum of each window, the x that has it, and its place.
-
-        Of equal values the first in a window counts.
-
-        Args:
-            x: All elements, in the order that the shape tells
-            shape: How they lie, and the windows
-            y, winners: overwritten, of x's dtype
-            places: uint8, overwritten; a window's elements are counted row by row
-            weights, values, threads, widening: as in `forward`
-
-        Returns:
-            The outputs in whose windows an element lies outside the table, ascending, int64.
-            They are to be overwritten in all three.
-
-        Raises:
-            TooManyOutside: Or a weight is not finite. The three are then incomplete.
-        """
-        k, n = weights.numel(), shape.outputs
-        sizes = (x.numel(), y.numel(), winners.numel(), places.numel(), values.numel())
-        if (
-            sizes != (shape.elements, n, n, n, 320 * k)
-            or x.dtype not in TYPES
-            or not (x.dtype == y.dtype == winners.dtype and places.dtype == torch.uint8)
-        ):
-            given = {"y": y, "winners": winners, "places": places}
-            raise ValueError(_sizes(x, weights=weights, values=values, **given))
-        found = self._pool_forward(
-            *(TYPES[x.dtype], threads, shape.sizes, *shape.window, x.data_ptr(), y.data_ptr()),
-            *(winners.data_ptr(), places.data_ptr(), k, weights.data_ptr(), values.data_ptr()),
-            widening,
-        )
-        return self.listed(found)
-
-    def unpool(
-        self, grad: Tensor, places: Tensor, grad_x: Tensor, shape: PoolShape, threads: int
-    ) -> None:
-        """Write each gradient to the element that won, and 0 to the others in its window.
-
-        Args:
-            grad: Of the winners, one an output
-            places: As `pool` wrote them
-            grad_x: Laid out like x; what lies in no window is left as it is
-            shape: As in `pool`
-            threads: at most so many
-        """
-        n = shape.outputs
-        sizes = (grad.numel(), places.numel(), grad_x.numel())
-        if sizes != (n, n, shape.elements) or grad.dtype not in TYPES or grad_x.dtype != grad.dtype:
-            raise ValueError(_sizes(grad_x, grad=grad, places=places))
-        self._pool_backward(
-            *(TYPES[grad.dtype], threads, shape.sizes, *shape.window, grad.data_ptr()),
-            *(places.data_ptr(), grad_x.data_ptr()),
-        )
 
     def listed(self, found: int) -> Tensor:
         """Return the places that a call has listed, from what it returned.
@@ -308,7 +211,8 @@ class Native:
 _NONE = torch.empty(0, dtype=torch.int64, device="cpu")
 
 
-def _sizes(x: Tensor, **others: Tensor | None) -> str:
+def sizes(x: Tensor, **others: Tensor | None) -> str:
+    """Return what to say of tensors that do not belong together."""
     given = {"x": x, **{name: tensor for name, tensor in others.items() if tensor is not None}}
     shapes = ", ".join(f"{name} {tuple(t.shape)} {t.dtype}" for name, t in given.items())
     return f"sizes or dtypes that do not belong together: {shapes}; see the docstring"

@@ -5,6 +5,9 @@
  *   first, better        the first tap; another one, which wins if it is greater
  *   rounded              a value as the type holds it, since such values are what is compared
  *   store_places
+ *   put                  WIDE gradients to the taps of their windows
+ *   settle               after it, before another thread reads
+ *   pool_32, spread_pairs   where there is such (BY_32, BY_PAIRS), quicker ways
  *
  * A window's taps are its elements, row by row. Where the edge of the image cuts a window, its
  * first tap stands for those that are missing: an equal value does not win. */
@@ -88,135 +91,151 @@ TARGET static INLINE int64_t ISA(stage)(const int type, const Job *job, Spot *sp
     return done;
 }
 
-/* The values of some elements, as the type holds them. */
-TARGET static INLINE int ISA(value_step)(const int type, const ISA(Table) *table, const Grid *grid,
-                                         const char *from, float *values, int64_t i, int count)
+/* Of `count` windows side by side, whose taps are given, the largest values, their x and places;
+ * whether an element of them is outside. Two taps at a time: see `values`. */
+TARGET static INLINE int ISA(pool_step)(const int type, const int length, const int taps, const Job *job,
+                                        const Grid *grid, const ISA(Table) *table, const char *const *tap, int64_t i,
+                                        int64_t output, int count)
 {
-    const ISA(Place) place = ISA(locate)(ISA(load)(type, from, i, count), grid);
-    const VEC value = ISA(rounded)(type, ISA(value)(table, ROWS, place.cell, place.u));
-    ISA(store)(FLOAT32, values, i, count, value);
-    return ISA(any)(place);
-}
-
-TARGET static INLINE int ISA(values_of_tap)(const int type, const ISA(Table) *table,
-                                            const Grid *grid, const char *from, float *values, int64_t count)
-{
-    int64_t i = 0;
+    ISA(Best) best = ISA(first)(ISA(zero)(), ISA(zero)());
     int outside = 0;
-    for (; i + 2 * LANES <= count; i += 2 * LANES) {
-        const ISA(Place) a = ISA(locate)(ISA(load)(type, from, i, LANES), grid);
-        const ISA(Place) b = ISA(locate)(ISA(load)(type, from, i + LANES, LANES), grid);
-        VEC at_a, at_b;
-        ISA(values)(table, ROWS, a, b, &at_a, &at_b);
-        ISA(store)(FLOAT32, values, i, LANES, ISA(rounded)(type, at_a));
-        ISA(store)(FLOAT32, values, i + LANES, LANES, ISA(rounded)(type, at_b));
+    for (int t = 0; t < taps; t += 2) {
+        const int next = t + 1 < taps ? t + 1 : t;
+        const VEC x = ISA(load)(type, tap[t], i, count), next_x = ISA(load)(type, tap[next], i, count);
+        const ISA(Place) a = ISA(locate)(x, grid), b = ISA(locate)(next_x, grid);
+        VEC value, next_value;
+        ISA(values)(table, length, a, b, &value, &next_value);
         outside |= ISA(any)(a) | ISA(any)(b);
+        if (t == 0) best = ISA(first)(ISA(rounded)(type, value), x);
+        else ISA(better)(&best, ISA(rounded)(type, value), x, t);
+        if (next > t) ISA(better)(&best, ISA(rounded)(type, next_value), next_x, next);
     }
-    for (; i < count; i += LANES)
-        outside |= ISA(value_step)(type, table, grid, from, values, i, (int)least(LANES, count - i));
+    ISA(store)(type, job->result, output, count, best.value);
+    ISA(store)(type, job->winners, output, count, best.x);
+    ISA(store_places)(job->places + output, count, best.place);
     return outside;
 }
 
-TARGET static INLINE void ISA(best_step)(const int type, const int taps, const Job *job,
-                                         const char *const *tap, const float *values, int64_t i,
-                                         int64_t output, int count)
+TARGET static INLINE void ISA(pool)(const int type, const int length, const int quick, const int rows,
+                                       const int columns, const Job *job, Chunk *chunk)
 {
-    ISA(Best) best = ISA(first)(ISA(load)(FLOAT32, values, i, count), ISA(load)(type, tap[0], i, count));
-    for (int t = 1; t < taps; t++)
-        ISA(better)(&best, ISA(load)(FLOAT32, values + t * STAGED, i, count),
-                    ISA(load)(type, tap[t], i, count), t);
-    ISA(store)(type, job->result, output + i, count, best.value);
-    ISA(store)(type, job->winners, output + i, count, best.x);
-    ISA(store_places)(job->places + output + i, count, best.place);
-}
-
-TARGET static INLINE void ISA(pool_of_shape)(const int type, const int rows, const int columns,
-                                             const Job *job, Chunk *chunk)
-{
-    const ISA(Table) table = ISA(load_table)(job->table, ROWS, 0);
+    const ISA(Table) table = ISA(narrowed)(ISA(load_table)(job->table, length, 0), quick);
+    const Grid grid = ISA(made_quick)(&job->grid, quick);
     const Pool *pool = job->pool;
     const int taps = rows * columns;
+    const int64_t ahead = bytes_ahead(pool, size_of(type));
     ALIGNED(64) uint32_t staged[MAX_TAPS * STAGED];
-    ALIGNED(64) float values[MAX_TAPS * STAGED];
     const char *tap[MAX_TAPS];
     Spot spot = spot_of(pool, chunk->begin);
     for (int64_t output = chunk->begin; output < chunk->end;) {
         const int64_t left = chunk->end - output;
-        int64_t count, i;
+        int64_t count, i = 0;
         int outside = 0;
         if (pool->channels >= WIDE) {
-            count = least(least(left, STAGED), pool->channels - spot.channel);
+            count = least(left, pool->channels - spot.channel);
             ISA(taps_at)(type, job, &spot, tap, rows, columns);
             advance(pool, &spot, count);
+            for (int64_t byte = 0; byte < count * size_of(type); byte += LINE)
+                for (int t = 0; t < taps; t++) PREFETCH((uintptr_t)tap[t] + (uintptr_t)(byte + ahead));
         } else {
             count = ISA(stage)(type, job, &spot, left, staged, rows, columns);
             for (int t = 0; t < taps; t++) tap[t] = (const char *)staged + t * STAGED * size_of(type);
         }
-        for (int t = 0; t < taps; t++)
-            outside |= ISA(values_of_tap)(type, &table, &job->grid, tap[t], values + t * STAGED, count);
-        for (i = 0; i + LANES <= count; i += LANES)
-            ISA(best_step)(type, taps, job, tap, values, i, output, LANES);
-        if (i < count) ISA(best_step)(type, taps, job, tap, values, i, output, (int)(count - i));
+#ifdef BY_32
+        if (type != FLOAT32)
+            for (; i + 32 <= count; i += 32)
+                outside |= ISA(pool_32)(type, length, taps, job, &grid, &table, tap, i, output + i);
+#endif
+        for (; i + LANES <= count; i += LANES)
+            outside |= ISA(pool_step)(type, length, taps, job, &grid, &table, tap, i, output + i, LANES);
+        if (i < count)
+            outside |= ISA(pool_step)(type, length, taps, job, &grid, &table, tap, i, output + i, (int)(count - i));
         if (outside && !list_windows(type, chunk, output, count, tap, taps)) return;
         output += count;
     }
 }
 
-TARGET static INLINE void ISA(unpool_of_shape)(const int type, const int rows, const int columns,
-                                               const Job *job, Chunk *chunk)
+/* The gradients of so many x that won, as the type holds them; whether one of them is outside. */
+TARGET static INLINE int ISA(pull_some)(const int type, const int length, const Job *job, const Grid *grid,
+                                        const ISA(Table) *table,
+                                   int64_t output, int64_t count, void *to)
+{
+    const char *x = (const char *)job->x + output * size_of(type);
+    const char *grad = (const char *)job->grad + output * size_of(type);
+    int outside = 0;
+    for (int64_t i = 0; i < count; i += LANES) {
+        const int some = (int)least(LANES, count - i);
+        const ISA(Place) place = ISA(locate)(ISA(load)(type, x, i, some), grid);
+        const VEC slope = ISA(slope)(table, length, place.cell, place.u);
+        ISA(store)(type, to, i, some, ISA(load)(type, grad, i, some) * slope);
+        outside |= ISA(any)(place);
+    }
+    return outside;
+}
+
+/* Gives each gradient to the tap that won and 0 to the others. Of a length other than 0, it is
+ * multiplied by the slope on the way: step by step, so that arithmetic fills the time of stores. */
+TARGET static INLINE void ISA(pull)(const int type, const int length, const int quick, const int rows,
+                                    const int columns, const Job *job, Chunk *chunk)
 {
     const Pool *pool = job->pool;
     const int64_t point = pool->channels, line = pool->width * point;
+    const ISA(Table) table = ISA(narrowed)(ISA(load_table)(job->table, length, 1), quick);
+    const Grid grid = ISA(made_quick)(&job->grid, quick);
+    ALIGNED(64) uint32_t pulled[STAGED];
+    Moves moves;
+    moves.past = pool->images * pool->height * line * size_of(type) >= PAST_CACHES;
     Spot spot = spot_of(pool, chunk->begin);
     for (int64_t output = chunk->begin; output < chunk->end;) {
         const int64_t left = chunk->end - output, corner = corner_of(pool, &spot);
         const int rows_here = rows_in(pool, &spot), columns_here = columns_in(pool, &spot);
-        const uint8_t *place = job->places + output;
-        int64_t count;
-        if (pool->channels >= WIDE) {
-            Moves moves = {(const char *)job->grad + output * size_of(type), place, {NULL}};
-            int64_t i = 0;
-            count = least(left, pool->channels - spot.channel);
-            for (int a = 0; a < rows_here; a++)
-                for (int b = 0; b < columns_here; b++)
+        const char *grad = (const char *)job->grad + output * size_of(type);
+        int64_t count, i = 0;
+        int outside = 0;
+        if (point >= WIDE) {
+            count = least(left, point - spot.channel);
+            for (int a = 0; a < rows; a++)
+                for (int b = 0; b < columns; b++)
                     moves.tap[a * columns + b] =
-                        (char *)job->result + (corner + a * line + b * point) * size_of(type);
-            for (; i + WIDE <= count; i += WIDE) ISA(put)(type, &moves, i, rows * columns);
-            for (; i < count; i++)
-                for (int t = 0; t < rows * columns; t++)
-                    if (moves.tap[t] != NULL) move(type, &moves, i, t);
-        } else {
-            count = run_from(pool, &spot, left);
-            for (int a = 0; a < rows_here; a++) {
-                const int64_t to = corner + a * line;
-                if (type == FLOAT32)
-                    ISA(spread_Four)((Four *)job->result + to, (const Four *)job->grad + output,
-                                     place, count, point, columns, columns_here, a * columns);
+                        a < rows_here && b < columns_here
+                            ? (char *)job->result + (corner + a * line + b * point) * size_of(type)
+                            : NULL;
+            for (; i < count; i += WIDE) {
+                const int some = (int)least(WIDE, count - i);
+                if (length) outside |= ISA(pull_some)(type, length, job, &grid, &table, output + i, some, pulled);
+                moves.grad = length ? (const char *)pulled : grad + i * size_of(type);
+                moves.places = job->places + output + i;
+                if (some == WIDE) ISA(put)(type, &moves, rows * columns);
                 else
-                    ISA(spread_Two)((Two *)job->result + to, (const Two *)job->grad + output, place,
-                                    count, point, columns, columns_here, a * columns);
+                    for (int w = 0; w < some; w++)
+                        for (int t = 0; t < rows * columns; t++) move(type, &moves, w, t);
+                for (int t = 0; t < rows * columns; t++)
+                    if (moves.tap[t] != NULL) moves.tap[t] += WIDE * size_of(type);
+            }
+        } else {
+            count = run_from(pool, &spot, least(left, STAGED));
+            if (length) outside = ISA(pull_some)(type, length, job, &grid, &table, output, count, pulled);
+            for (int a = 0; a < rows_here; a++) {
+                const void *from = length ? (const void *)pulled : grad;
+                const uint8_t *place = job->places + output;
+                const int64_t to = corner + a * line;
+#ifdef BY_PAIRS
+                if (point == 1 && columns == 2 && columns_here == 2) {
+                    ISA(spread_pairs)(type, (char *)job->result + to * size_of(type), from, place, count, a * 2);
+                    continue;
+                }
+#endif
+                if (type == FLOAT32)
+                    ISA(spread_Four)((Four *)job->result + to, from, place, count, point, columns,
+                                     columns_here, a * columns);
+                else
+                    ISA(spread_Two)((Two *)job->result + to, from, place, count, point, columns,
+                                    columns_here, a * columns);
             }
         }
+        if (outside && !list_outside(job, type, chunk, output, output + count)) break;
         output += count;
         advance(pool, &spot, count);
     }
+    ISA(settle)();
 }
-
-#ifndef POOL_RUNNERS
-#define POOL_RUNNERS(isa)                                                                          \
-    {pool_0_##isa, pool_1_##isa, pool_2_##isa}, {unpool_0_##isa, unpool_1_##isa, unpool_1_##isa}
-/* A call with the shape of the window known to the compiler, for the most usual ones. */
-#define OF_SHAPE(what, type)                                                                       \
-    TARGET static void ISA(what##_##type)(const Job *job, Chunk *chunk)                            \
-    {                                                                                              \
-        const int rows = job->pool->rows, columns = job->pool->columns;                            \
-        if (rows == 2 && columns == 2) ISA(what##_of_shape)(type, 2, 2, job, chunk);               \
-        else if (rows == 3 && columns == 3) ISA(what##_of_shape)(type, 3, 3, job, chunk);          \
-        else ISA(what##_of_shape)(type, rows, columns, job, chunk);                                \
-    }
-#endif
-OF_SHAPE(pool, 0)
-OF_SHAPE(pool, 1)
-OF_SHAPE(pool, 2)
-OF_SHAPE(unpool, 0)
-OF_SHAPE(unpool, 1)

@@ -84,14 +84,24 @@ static INLINE int64_t run_from(const Pool *pool, const Spot *spot, int64_t most)
     return least(whole, most / pool->channels) * pool->channels;
 }
 
+/* How far before an element is needed it is fetched: the same place of the next row of windows, if
+ * that is not so far that it would be gone again. The processor's own guesses end at each page. */
+static INLINE int64_t bytes_ahead(const Pool *pool, int size)
+{
+    const int64_t row = pool->rows * pool->width * pool->channels * size;
+    return row <= 32768 ? row : 4096;
+}
+
 /* Elements are moved as whole numbers of their size. */
 #if defined(__GNUC__)
+#define PREFETCH(address) __builtin_prefetch((const void *)(address))
 typedef uint64_t __attribute__((may_alias, aligned(4))) PairOfFour;
 typedef uint32_t __attribute__((may_alias)) Four;
 typedef uint32_t __attribute__((may_alias, aligned(2))) PairOfTwo;
 typedef uint16_t __attribute__((may_alias)) Two;
 #define LITTLE_ENDIAN_PAIRS (__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__)
 #else
+#define PREFETCH(address) (void)(address)
 typedef uint64_t PairOfFour;
 typedef uint32_t Four, PairOfTwo;
 typedef uint16_t Two;
@@ -116,15 +126,20 @@ static int list_windows(int type, Chunk *chunk, int64_t output, int64_t count,
 
 /* Gradients on their way to the taps of windows whose channels are side by side. */
 typedef struct {
-    const void *grad;
+    const char *grad;
     const uint8_t *places;
     char *tap[MAX_TAPS]; /* NULL for one beyond the edge */
+    int past;            /* whether to write past the caches, where that can be done */
 } Moves;
+
+/* Of a gradient that the caches do not hold anyway, whole lines need not be read to be written. */
+enum { PAST_CACHES = 1 << 22 };
 
 /* To one tap of one window the gradient if it won, else 0. */
 static INLINE void move(const int type, const Moves *moves, int64_t i, int tap)
 {
     const int won = moves->places[i] == tap;
+    if (moves->tap[tap] == NULL) return;
     if (type == FLOAT32)
         ((Four *)moves->tap[tap])[i] = won ? ((const Four *)moves->grad)[i] : 0;
     else

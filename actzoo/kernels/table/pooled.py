@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from actzoo.kernels.table.native import PoolShape
+from actzoo.kernels.table.native_pool import NativePool, PoolShape
 from actzoo.kernels.table.run import Tables, flat, loaded
 
 MOST_TAPS = 16
@@ -84,7 +85,7 @@ def forward(tables: Tables, x: Tensor, window: Window, weights: Tensor) -> Poole
     found = Pooled(*(empty_result(x, window, d) for d in (x.dtype, x.dtype, torch.uint8)))
     threads = torch.get_num_threads()
     given = (weights, tables.values, threads)
-    outside = loaded().pool(x, shape, *found, *given, widening=tables.widening)
+    outside = _calls().pool(x, shape, *found, *given, widening=tables.widening)
     if outside.numel():
         at, there = _taps(shape, outside)
         taps = flat(x)[at]
@@ -96,17 +97,61 @@ def forward(tables: Tables, x: Tensor, window: Window, weights: Tensor) -> Poole
     return found
 
 
+def backward(
+    tables: Tables,
+    grad: Tensor,
+    winners: Tensor,
+    places: Tensor,
+    x_shape: torch.Size,
+    window: Window,
+    weights: Tensor,
+) -> Tensor:
+    """Return the gradient of x from that of the largest values, which lies like they do.
+
+    Args:
+        tables: Of the functions.
+        grad: Of y.
+        winners, places: What `forward` found beside y.
+        x_shape: (N, C, H, W).
+        window: As in `forward`.
+        weights: One a member.
+
+    Raises:
+        TooManyOutside: As in `forward`.
+    """
+    weights = weights.resolve_neg().float().contiguous()
+    grad_x, shape = _empty_gradient(grad, places, x_shape, window)
+    outside = _calls().pull(
+        *(grad, winners, places, grad_x, shape),
+        *(weights, tables.slopes, torch.get_num_threads(), tables.widening),
+    )
+    if outside.numel():
+        at, _ = _taps(shape, outside)
+        own = at.gather(1, flat(places)[outside].long().unsqueeze(1)).squeeze(1)
+        x, g = flat(winners)[outside].float(), flat(grad)[outside].float()
+        terms = zip(weights.unbind(), tables.activations, strict=True)
+        slope = sum(w * a.derivative(x) for w, a in terms)
+        flat(grad_x)[own] = (g * slope).to(grad_x.dtype)
+    return grad_x
+
+
 def unpool(grad: Tensor, places: Tensor, x_shape: torch.Size, window: Window) -> Tensor:
     """Return the gradient of x from that of the winners, which is dense, like places."""
+    grad_x, shape = _empty_gradient(grad, places, x_shape, window)
+    _calls().unpool(grad, places, grad_x, shape, torch.get_num_threads())
+    return grad_x
+
+
+def _empty_gradient(
+    grad: Tensor, places: Tensor, x_shape: torch.Size, window: Window
+) -> tuple[Tensor, PoolShape]:
+    """Return a tensor for the gradient of x, 0 in what lies in no window, and how it lies."""
     layout = memory_format(places)
     shape = shape_of(x_shape, layout, window)
     h, w = x_shape[2:]
     covered = window.ceil or (h % window.rows == 0 and w % window.columns == 0)
     grad_x = torch.empty(x_shape, dtype=grad.dtype, device="cpu", memory_format=layout)
-    if not covered:
-        grad_x.zero_()
-    loaded().unpool(grad, places, grad_x, shape, torch.get_num_threads())
-    return grad_x
+    return grad_x if covered else grad_x.zero_(), shape
 
 
 def _taps(shape: PoolShape, outputs: Tensor) -> tuple[Tensor, Tensor]:
@@ -146,3 +191,9 @@ def _winner(values: Tensor, there: Tensor) -> Tensor:
     first = torch.where(largest, order, values.shape[1] - 1).amin(1)
     last_nan = torch.where(nan, order, -1).amax(1)
     return torch.where(last_nan >= 0, last_nan, first)
+
+
+@functools.cache
+def _calls() -> NativePool:
+    """Return the C library's calls that pool."""
+    return NativePool(loaded())

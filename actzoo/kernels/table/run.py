@@ -14,7 +14,8 @@ from actzoo.activation import Activation
 from actzoo.activation.functions import arguments
 from actzoo.kernels.kernel import Gradients, Request
 from actzoo.kernels.table import cuda, native
-from actzoo.kernels.table.fit import ENOUGH, UNITS, WIDENING, Grid, cost, neutral, table
+from actzoo.kernels.table.fit import cost, neutral, table
+from actzoo.kernels.table.grid import UNITS, WIDENING, Grid
 
 
 class Tables(NamedTuple):
@@ -26,7 +27,7 @@ class Tables(NamedTuple):
         slopes: float64 (k, 11, 32), on the device.
         exact: Like values, for the gradients of the weights: those are float32 whatever x is.
         shift: They are of x * 2**shift.
-        widening: Whether their intervals widen from 0 on.
+        widening: Which of the grids that widen from 0 on, 0 for units.
         flat: Whether the tables serve every x but nan.
     """
 
@@ -36,7 +37,7 @@ class Tables(NamedTuple):
     exact: Tensor
     shift: int
     flat: bool
-    widening: bool
+    widening: int
 
 
 def absent(device: torch.device) -> str:
@@ -62,8 +63,9 @@ def refusal(activation: Activation, request: Request) -> str:
     if activation.training_fn is not None:
         return "it is another function while it trains"
     alone = len(request.activations) == 1 and not request.by_name
-    if alone and not request.pooled and found.is_piecewise_linear and is_one_operator(activation):
-        return "it is piecewise linear, and cheap"
+    simple = alone and not request.pooled and table(activation).is_quadratic
+    if simple and is_one_operator(activation):
+        return "it is one operator of comparisons and products, and cheap"
     return cuda.refusal(activation) if on_cuda else ""
 
 
@@ -107,9 +109,7 @@ def _shared(activations: tuple[Activation, ...], dtype: torch.dtype) -> Grid | N
         found = [t for a in with_table if not (t := table(a, dtype, grid)).refused]
         return len(found), -cost(found) if found else 0
 
-    if suits(UNITS) >= (len(with_table), -ENOUGH):
-        return UNITS
-    return max((UNITS, WIDENING), key=suits)
+    return max((*WIDENING, UNITS), key=suits)
 
 
 def prepare(activations: tuple[Activation, ...], request: Request) -> Tables:

@@ -1,9 +1,9 @@
 /* A weighted sum of functions as one piecewise polynomial: see native.py for what the calls mean.
  *
- * With t = |x| * 2^shift, t < 16 is cut into 16 intervals for each sign, 32 cells in all:
- * cells 0..15 for x >= 0 and -0.0, cells 16..31 for x < 0. They are unit intervals, or widen from 0
- * on: four of a quarter, four of a half, four of 1, three of 2 and the last of 3. In each the sum is
- * a polynomial of degree 9 or less in u, which is t less the interval's beginning, and exact.
+ * With t = |x| * 2^shift, t < 16 is cut into 16 unit intervals for each sign, 32 cells in all:
+ * cells 0..15 for x >= 0 and -0.0, cells 16..31 for x < 0. Or else -16 <= x < 16 is cut into 16 or
+ * 32 cells that widen from 0 on (`begins`). In each the sum is a polynomial of degree 9 or less in u,
+ * which is t less the interval's beginning, or x less the cell's origin, and exact.
  * Everything else is "outside": such elements are listed. Only nan is, where the last cells are constant and stand for all beyond them.
  *
  * The loops are written once, in table_body.h (those that pool in pool_body.h, those that keep slopes
@@ -32,21 +32,21 @@
 #if defined(_MSC_VER) && !defined(__clang__)
 #define INLINE __forceinline
 #define RESTRICT __restrict
+#define APART __declspec(noinline)
 #define ALIGNED(bytes) __declspec(align(bytes))
 #else
 #define INLINE inline __attribute__((always_inline))
 #define RESTRICT restrict
+#define APART __attribute__((noinline))
 #define ALIGNED(bytes) __attribute__((aligned(bytes)))
 #endif
 
 /* Raised with every change of the exported functions; native.py asks for the same number. */
-#define INTERFACE 5
+#define INTERFACE 6
 
 enum { CELLS = 32, ROWS = 10, KNOT = 10, STRIDE = 16, TABLE_FLOATS = CELLS * STRIDE };
 enum { MAX_THREADS = 256, GRAIN = 32768, UNIT = 1024, LINE = 64 };
 enum { FLOAT32, BFLOAT16, FLOAT16, TYPES };
-enum { LENGTHS = 6 }; /* 3, 5, 6, 7, 9 or 10 rows: for as many there is code */
-enum { FORWARD, BACKWARD_X, BACKWARD_WEIGHTS, BACKWARD_BOTH, KINDS };
 enum { PORTABLE, AVX2, AVX512, ISAS };
 enum { TOO_MANY = -1, NO_MEMORY = -2 };
 
@@ -57,24 +57,13 @@ typedef struct {
     double *sums; /* of g * f_i(x), one for each function */
 } Chunk;
 
-/* Where cells lie: t = |x| * scale, and elements are inside whose t has fewer bits than the limit. */
-typedef struct {
-    float scale;
-    uint32_t limit;
-    int shift, flat, widening;
-} Grid;
-
-/* Of 1 + t the highest bits number the widening intervals: two behind the point for each exponent. */
-#define WIDE_FIRST 0x3f800000
-#define WIDE_LAST 0x417fffff
-#define WIDE_BITS 21
-/* What is left of t has few enough bits for 1 + t to lie on the right side of each beginning. */
-#define WIDE_KEPT 0x7ffff000
+#include "table_grid.h"
 
 typedef struct Pool Pool;
 typedef struct Keep Keep;
 typedef struct Job Job;
 typedef void Runner(const Job *, Chunk *);
+typedef void SumUp(const Job *, Chunk *, const void *, int);
 struct Job {
     Runner *run;
     const void *x, *grad;
@@ -82,7 +71,9 @@ struct Job {
     Grid grid;
     const float *table;   /* of the sum, in the layout that the instruction set likes */
     const float *tables;  /* of each function, TABLE_FLOATS apart */
+    int rows, sum_rows;   /* of the one, 0 if it is not needed, and of the others */
     int functions, chunks, kinks;
+    SumUp *sum_up;        /* of calls with functions */
     const Pool *pool;     /* of calls that pool, else NULL: what is cut into chunks are outputs */
     void *winners;        /* of each output the x that won */
     uint8_t *places;      /* and its place in its window */
@@ -132,41 +123,54 @@ static int list_outside(const Job *job, int type, Chunk *chunk, int64_t begin, i
 
 static INLINE int size_of(int type) { return type == FLOAT32 ? 4 : 2; }
 
+typedef void Combine(const double *, const float *, int, int, float *);
+typedef Runner *Loops[GRIDS][TYPES][ROWS + 1]; /* by rows; NULL where others serve */
+typedef struct {
+    Combine *combine;
+    int (*has_kinks)(const float *);
+    void (*copy_knots)(const float *, float *);
+    Loops forward, backward_x, backward_weights;
+    SumUp *sum_up[ROWS + 1];
+    Loops pool, pull, keep;
+    Runner *recall[TYPES];
+} Code;
+
+/* The loop for the least rows that are enough, on that grid or else on any. */
+static Runner *loop_for(const Loops loops, int grid, int type, int rows)
+{
+    for (int enough = rows; enough <= ROWS; enough++)
+        if (loops[grid][type][enough] != NULL) return loops[grid][type][enough];
+    return loop_for(loops, ANY, type, rows);
+}
+
 #include "pool_window.h"
 #include "keep.h"
 #include "table_portable.h"
 #include "table_body.h"
 #include "pool_body.h"
 #include "keep_body.h"
+#include "table_loops.h"
 #include "table_undefine.h"
 #if X86
 #include "table_avx2.h"
 #include "table_body.h"
 #include "pool_body.h"
 #include "keep_body.h"
+#include "table_loops.h"
 #include "table_undefine.h"
 #include "table_avx512.h"
+#include "pool_avx512.h"
 #include "table_body.h"
 #include "pool_body.h"
 #include "keep_body.h"
+#include "table_loops.h"
 #include "table_undefine.h"
 #endif
 
-typedef void Combine(const double *, const float *, int, int, float *);
-typedef struct {
-    Combine *combine;
-    int (*has_kinks)(const float *);
-    void (*copy_knots)(const float *, float *);
-    Runner *run[KINDS][TYPES][LENGTHS];
-    Runner *pool[TYPES], *unpool[TYPES];
-    Runner *keep[TYPES][LENGTHS], *recall[TYPES];
-} Code;
-
-static const Code codes[] = {
-    {combine_portable, has_kinks_portable, copy_knots_portable, RUNNERS(portable), POOL_RUNNERS(portable), KEEP_RUNNERS(portable)},
+static const Code *const codes[] = {
+    &code_portable,
 #if X86
-    {combine_avx2, has_kinks_avx2, copy_knots_avx2, RUNNERS(avx2), POOL_RUNNERS(avx2), KEEP_RUNNERS(avx2)},
-    {combine_avx512, has_kinks_avx512, copy_knots_avx512, RUNNERS(avx512), POOL_RUNNERS(avx512), KEEP_RUNNERS(avx512)},
+    &code_avx2, &code_avx512,
 #endif
 };
 
@@ -274,33 +278,26 @@ EXPORT void actzoo_table_pool(void *start, void *number, void *size)
 
 EXPORT void actzoo_table_free(void *list) { free(list); }
 
-/* Which of the lengths the longest of k tables needs. */
-static int length_of(const double *tables, int k, int rows)
+/* How many rows the longest of k tables has. */
+static int rows_of(const double *tables, int k, int rows)
 {
-    static const int lengths[] = {3, 5, 6, 7, 9};
-    int longest = 0, length = 0;
+    int longest = 1;
     for (int i = 0; i < k; i++)
         for (int e = longest * CELLS; e < ROWS * CELLS; e++)
             if (tables[(size_t)i * (size_t)(rows * CELLS) + (size_t)e] != 0) longest = e / CELLS + 1;
-    while (length < LENGTHS - 1 && lengths[length] < longest) length++;
-    return length;
-}
-
-static Grid grid_of(int shift, int flat, int widening)
-{
-    const Grid grid = {(float)(1 << shift), flat ? 0x7f800001u : 0x41800000u, shift, flat, widening};
-    return grid;
+    return longest;
 }
 
 EXPORT int64_t actzoo_table_forward(int type, int threads, int64_t n, const void *x, void *y, int k,
                                     const float *weights, const double *values, int shift, int flat,
                                     int widening)
 {
-    const Code *code = &codes[isa];
+    const Code *code = codes[isa];
     ALIGNED(64) float table[TABLE_FLOATS];
     Job job;
-    job.run = code->run[FORWARD][type][length_of(values, k, ROWS)];
+    job.rows = rows_of(values, k, ROWS);
     job.grid = grid_of(shift, flat, widening);
+    job.run = loop_for(code->forward, kind_of(&job.grid), type, job.rows);
     job.x = x;
     job.grad = NULL;
     job.result = y;
@@ -318,15 +315,17 @@ EXPORT int64_t actzoo_table_backward(int type, int threads, int64_t n, const voi
                                      const float *weights, const double *values,
                                      const double *slopes, int shift, int flat, int widening)
 {
-    const Code *code = &codes[isa];
+    const Code *code = codes[isa];
     ALIGNED(64) float table[TABLE_FLOATS];
     Job job;
-    int kind = grad_weights == NULL ? BACKWARD_X : grad_x == NULL ? BACKWARD_WEIGHTS : BACKWARD_BOTH;
     void *memory = NULL;
-    int length = grad_x == NULL ? 0 : length_of(slopes, k, ROWS + 1);
-    if (grad_weights != NULL && length_of(values, k, ROWS) > length) length = length_of(values, k, ROWS);
-    job.run = code->run[kind][type][length];
+    job.rows = grad_x == NULL ? 0 : rows_of(slopes, k, ROWS + 1);
+    job.sum_rows = rows_of(values, k, ROWS);
     job.grid = grid_of(shift, flat, widening);
+    job.run = loop_for(grad_weights == NULL ? code->backward_x : code->backward_weights,
+                       kind_of(&job.grid), type, job.rows);
+    for (int enough = ROWS; enough >= job.sum_rows; enough--)
+        if (code->sum_up[enough] != NULL) job.sum_up = code->sum_up[enough];
     job.x = x;
     job.grad = grad;
     job.result = grad_x;
@@ -361,58 +360,7 @@ EXPORT int64_t actzoo_table_backward(int type, int threads, int64_t n, const voi
     return found;
 }
 
-/* Cuts the outputs of a pooling and runs it. */
-static int64_t run_pool(Job *job, const Pool *pool, int threads, int widening)
-{
-    if (outputs_of(pool) == 0) return 0; /* no spot to begin at */
-    job->pool = pool;
-    job->grid = grid_of(0, 0, widening);
-    job->tables = NULL;
-    job->functions = 0;
-    cut(job, outputs_of(pool), threads, taps_of(pool));
-    for (int c = 0; c < job->chunks; c++) /* as many as of its elements without pooling */
-        job->chunk[c].room = (job->chunk[c].end - job->chunk[c].begin) * taps_of(pool) / 256 + 64;
-    return run(job, threads);
-}
-
-/* sizes: images, height, width, channels, and the height and width of the result. */
-EXPORT int64_t actzoo_pool_forward(int type, int threads, const int64_t *sizes, int rows,
-                                   int columns, const void *x, void *y, void *winners,
-                                   uint8_t *places, int k, const float *weights,
-                                   const double *values, int widening)
-{
-    const Code *code = &codes[isa];
-    const Pool pool = pool_of(sizes, rows, columns);
-    ALIGNED(64) float table[TABLE_FLOATS];
-    Job job;
-    code->combine(values, weights, k, ROWS, table);
-    for (int i = 0; i < k; i++) /* torch's pooling has its own rule for where all is nan */
-        if (!(fabsf(weights[i]) < INFINITY)) return TOO_MANY;
-    job.run = code->pool[type];
-    job.x = x;
-    job.grad = NULL;
-    job.result = y;
-    job.winners = winners;
-    job.places = places;
-    job.table = table;
-    return run_pool(&job, &pool, threads, widening);
-}
-
-EXPORT int64_t actzoo_pool_backward(int type, int threads, const int64_t *sizes, int rows,
-                                    int columns, const void *grad, const uint8_t *places,
-                                    void *grad_x)
-{
-    const Pool pool = pool_of(sizes, rows, columns);
-    Job job;
-    job.run = codes[isa].unpool[type];
-    job.x = NULL;
-    job.grad = grad;
-    job.result = grad_x;
-    job.winners = NULL;
-    job.places = (uint8_t *)(uintptr_t)places; /* only read */
-    job.table = NULL;
-    return run_pool(&job, &pool, threads, 0);
-}
+#include "pool_calls.h"
 
 #include "keep_calls.h"
 

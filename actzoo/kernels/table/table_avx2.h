@@ -9,6 +9,21 @@
 #define ACC __m256
 #define AT(row, cell) ((cell) * STRIDE + (row))
 
+/* What there is code for: see table_loops.h. Coefficients are read by fours. */
+#define KNOWN(rows, found) (rows)
+#define LOOPS(X, what)                                                                             \
+    X(what, 0, 0, 4) X(what, 0, 0, 8) X(what, 0, 0, 10)                                            \
+    X(what, 1, 0, 4) X(what, 1, 0, 8) X(what, 1, 0, 10)                                            \
+    X(what, 2, 0, 10)
+#define WEIGHTS(X, what)                                                                           \
+    X(what, 0, 0, 0) X(what, 0, 0, 10) X(what, 1, 0, 0) X(what, 1, 0, 10)                          \
+    X(what, 2, 0, 0) X(what, 2, 0, 10)
+#define SUMS(X) X(4) X(8) X(10)
+#define POOLS(X, what)                                                                             \
+    X(what, 0, 0, 8) X(what, 0, 0, 10) X(what, 1, 0, 4) X(what, 1, 0, 10) X(what, 2, 0, 10)
+#define PULLS(X, what) POOLS(X, what) X(what, 0, 0, 0) X(what, 1, 0, 0)
+#define KEEPS(X, what) X(what, 0, 0, 8) X(what, 0, 0, 10) X(what, 1, 0, 8) X(what, 1, 0, 10) X(what, 2, 0, 10)
+
 typedef struct {
     const float *rows;
 } Table_avx2;
@@ -68,26 +83,39 @@ TARGET static INLINE void store_pair_avx2(const int type, void *to, int64_t i, _
     store_avx2(type, to, i + LANES, LANES, b);
 }
 
+/* Of cells that widen. */
+TARGET static INLINE Place_avx2 locate_wide_avx2(__m256 x, const Grid *grid)
+{
+    Place_avx2 place;
+    ALIGNED(32) int cell[LANES];
+    ALIGNED(32) float origin[LANES];
+    const __m256 minus = _mm256_and_ps(x, _mm256_set1_ps(-0.0f));
+    const __m256i bits = _mm256_castps_si256(_mm256_andnot_ps(_mm256_set1_ps(-0.0f), x));
+    place.outside = _mm256_cmpgt_epi32(bits, _mm256_set1_epi32((int)grid->limit - 1));
+    const __m256i held = _mm256_min_epi32(bits, _mm256_set1_epi32(LAST_INSIDE));
+    x = _mm256_or_ps(minus, _mm256_castsi256_ps(_mm256_andnot_si256(place.outside, held)));
+    const __m256 half = _mm256_add_ps(_mm256_floor_ps(_mm256_add_ps(x, x)), _mm256_set1_ps(32.0f));
+    _mm256_store_si256((__m256i *)cell, _mm256_cvttps_epi32(half));
+    for (int lane = 0; lane < LANES; lane++) {
+        cell[lane] = grid->holder[cell[lane]];
+        origin[lane] = grid->origin[cell[lane]];
+    }
+    place.cell = _mm256_load_si256((const __m256i *)cell);
+    place.u = _mm256_sub_ps(x, _mm256_load_ps(origin));
+    return place;
+}
+
 TARGET static INLINE Place_avx2 locate_avx2(__m256 x, const Grid *grid)
 {
+    if (grid->widening) return locate_wide_avx2(x, grid);
     Place_avx2 place;
     const __m256i scaled = _mm256_castps_si256(_mm256_mul_ps(x, _mm256_set1_ps(grid->scale)));
     const __m256i bits = _mm256_and_si256(scaled, _mm256_set1_epi32(0x7fffffff));
     place.outside = _mm256_cmpgt_epi32(bits, _mm256_set1_epi32((int)grid->limit - 1));
-    const __m256i held = _mm256_min_epi32(bits, _mm256_set1_epi32(0x417fffff));
+    const __m256i held = _mm256_min_epi32(bits, _mm256_set1_epi32(LAST_INSIDE));
     const __m256 size = _mm256_castsi256_ps(_mm256_andnot_si256(place.outside, held));
-    __m256i cell;
-    if (grid->widening) {
-        const __m256i kept = _mm256_and_si256(_mm256_castps_si256(size), _mm256_set1_epi32(WIDE_KEPT));
-        const __m256 more = _mm256_add_ps(_mm256_castsi256_ps(kept), _mm256_set1_ps(1.0f));
-        const __m256i above = _mm256_min_epi32(_mm256_castps_si256(more), _mm256_set1_epi32(WIDE_LAST));
-        const __m256i begin = _mm256_and_si256(above, _mm256_set1_epi32(-(1 << WIDE_BITS)));
-        place.u = _mm256_sub_ps(size, _mm256_sub_ps(_mm256_castsi256_ps(begin), _mm256_set1_ps(1.0f)));
-        cell = _mm256_srli_epi32(_mm256_sub_epi32(above, _mm256_set1_epi32(WIDE_FIRST)), WIDE_BITS);
-    } else {
-        cell = _mm256_cvttps_epi32(size);
-        place.u = _mm256_sub_ps(size, _mm256_cvtepi32_ps(cell));
-    }
+    const __m256i cell = _mm256_cvttps_epi32(size);
+    place.u = _mm256_sub_ps(size, _mm256_cvtepi32_ps(cell));
     const __m256i negative =
         _mm256_castps_si256(_mm256_cmp_ps(x, _mm256_setzero_ps(), _CMP_LT_OQ));
     place.cell = _mm256_add_epi32(cell, _mm256_and_si256(negative, _mm256_set1_epi32(16)));
@@ -113,6 +141,12 @@ TARGET static INLINE Table_avx2 load_table_avx2(const float *table, const int ro
     (void)rows;
     (void)knots;
     return loaded;
+}
+
+TARGET static INLINE Table_avx2 narrowed_avx2(Table_avx2 table, const int quick)
+{
+    (void)quick;
+    return table;
 }
 
 /* Four neighbouring coefficients of two cells. */
@@ -242,29 +276,35 @@ TARGET static INLINE void store_places_avx2(uint8_t *to, int count, __m256i plac
     memcpy(to, bytes, count == LANES ? LANES : (size_t)count);
 }
 
-/* To each tap of WIDE windows the gradient where it won, else 0. */
-TARGET static INLINE void put_avx2(const int type, const Moves *moves, int64_t i, const int taps)
+TARGET static INLINE void place_avx2(char *to, __m256i all, int past)
 {
-    const __m128i place = _mm_loadu_si128((const __m128i_u *)(moves->places + i));
-    const char *grad = (const char *)moves->grad + size_of(type) * i;
+    if (past && (uintptr_t)to % 32 == 0) _mm256_stream_si256((__m256i *)to, all);
+    else _mm256_storeu_si256((__m256i_u *)to, all);
+}
+
+/* To each tap of WIDE windows the gradient where it won, else 0. */
+TARGET static INLINE void put_avx2(const int type, const Moves *moves, const int taps)
+{
+    const __m128i place = _mm_loadu_si128((const __m128i_u *)moves->places);
     for (int t = 0; t < taps; t++) {
         const __m128i won = _mm_cmpeq_epi8(place, _mm_set1_epi8((char)t));
         if (moves->tap[t] == NULL) continue;
         if (type == FLOAT32) {
-            char *to = moves->tap[t] + 4 * i;
+            char *to = moves->tap[t];
             const __m256i low = _mm256_cvtepi8_epi32(won);
             const __m256i high = _mm256_cvtepi8_epi32(_mm_srli_si128(won, 8));
-            const __m256i *from = (const __m256i *)grad;
-            _mm256_storeu_si256((__m256i_u *)to, _mm256_and_si256(low, _mm256_loadu_si256(from)));
-            _mm256_storeu_si256((__m256i_u *)(to + 32),
-                                _mm256_and_si256(high, _mm256_loadu_si256(from + 1)));
+            const __m256i *from = (const __m256i *)moves->grad;
+            place_avx2(to, _mm256_and_si256(low, _mm256_loadu_si256(from)), moves->past);
+            place_avx2(to + 32, _mm256_and_si256(high, _mm256_loadu_si256(from + 1)), moves->past);
         } else {
             const __m256i mask = _mm256_cvtepi8_epi16(won);
-            const __m256i all = _mm256_loadu_si256((const __m256i_u *)grad);
-            _mm256_storeu_si256((__m256i_u *)(moves->tap[t] + 2 * i), _mm256_and_si256(mask, all));
+            const __m256i all = _mm256_loadu_si256((const __m256i_u *)moves->grad);
+            place_avx2(moves->tap[t], _mm256_and_si256(mask, all), moves->past);
         }
     }
 }
+
+TARGET static INLINE void settle_avx2(void) { _mm_sfence(); }
 
 TARGET static INLINE __m256 every_avx2(float number) { return _mm256_set1_ps(number); }
 
@@ -280,6 +320,8 @@ TARGET static INLINE void value_and_slope_avx2(const Table_avx2 *table, const in
         sum = _mm256_fmadd_ps(sum, place.u, coefficient[d]);
     }
     *value = sum;
+    *slope = rise;
+    if (grid->widening) return;
     rise = _mm256_mul_ps(rise, _mm256_set1_ps(grid->scale));
     /* u falls where x < 0, which is the cell's fifth bit. */
     const __m256i sign = _mm256_slli_epi32(_mm256_srli_epi32(place.cell, 4), 31);

@@ -8,8 +8,33 @@
 #define ACC __m512
 #define AT(row, cell) ((row) * CELLS + (cell))
 
+/* What there is code for: see table_loops.h. The rows that functions and mixtures have, most of
+ * all on the narrow grids; gradients of weights need float32's tables whatever the type. */
+#define KNOWN(rows, found) (rows)
+#define LOOPS(X, what)                                                                             \
+    X(what, 0, 1, 3) X(what, 0, 1, 5) X(what, 0, 1, 6) X(what, 0, 1, 7) X(what, 0, 1, 8)           \
+    X(what, 0, 2, 6) X(what, 0, 2, 8) X(what, 0, 0, 6) X(what, 0, 0, 10)                           \
+    X(what, 1, 1, 3) X(what, 1, 1, 4) X(what, 1, 1, 5) X(what, 1, 1, 6) X(what, 1, 1, 8)           \
+    X(what, 1, 2, 5) X(what, 1, 2, 8) X(what, 1, 0, 4) X(what, 1, 0, 10)                           \
+    X(what, 2, 1, 4) X(what, 2, 1, 6) X(what, 2, 0, 10)
+#define WEIGHTS(X, what)                                                                           \
+    X(what, 0, 0, 0) X(what, 0, 0, 7) X(what, 0, 0, 10)                                            \
+    X(what, 1, 0, 0) X(what, 1, 0, 5) X(what, 1, 0, 10)                                            \
+    X(what, 2, 0, 0) X(what, 2, 0, 10)
+#define SUMS(X) X(3) X(5) X(6) X(7) X(8) X(10)
+#define POOLS(X, what)                                                                             \
+    X(what, 0, 1, 4) X(what, 0, 1, 7) X(what, 0, 2, 7) X(what, 0, 0, 10)                           \
+    X(what, 1, 1, 4) X(what, 1, 1, 6) X(what, 1, 2, 6) X(what, 1, 0, 10)                           \
+    X(what, 2, 0, 10)
+#define PULLS(X, what) POOLS(X, what) X(what, 0, 0, 0) X(what, 1, 0, 0)
+#define KEEPS(X, what)                                                                             \
+    X(what, 0, 1, 7) X(what, 0, 2, 8) X(what, 0, 0, 10)                                            \
+    X(what, 1, 1, 7) X(what, 1, 2, 8) X(what, 1, 0, 10)                                            \
+    X(what, 2, 0, 10)
+
 typedef struct {
     __m512 positive[ROWS + 1], negative[ROWS + 1];
+    int narrow; /* whether only the positive are of use */
 } Table_avx512;
 
 typedef struct {
@@ -68,49 +93,57 @@ TARGET static INLINE void load_pair_avx512(const int type, const void *from, int
     *b = load_avx512(type, from, i + LANES, LANES);
 }
 
-/* The bits of a value with those of bfloat16 above, rounded; no nan has all of its bits set. */
-TARGET static INLINE __m512i rounded_bits_avx512(__m512 value)
-{
-    const __m512i bits = _mm512_castps_si512(value);
-    const __m512i even = _mm512_and_epi32(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
-    return _mm512_add_epi32(_mm512_add_epi32(bits, _mm512_set1_epi32(0x7fff)), even);
-}
-
 TARGET static INLINE void store_pair_avx512(const int type, void *to, int64_t i, __m512 a, __m512 b)
 {
-    if (type == BFLOAT16) {
-        const __m512i even = _mm512_srli_epi32(rounded_bits_avx512(a), 16);
-        const __m512i odd = rounded_bits_avx512(b), upper = _mm512_set1_epi32((int)0xffff0000);
-        /* The upper bits of odd, else even. */
-        _mm512_storeu_si512((char *)to + 2 * i, _mm512_ternarylogic_epi32(odd, even, upper, 0xe4));
+    if (type == BFLOAT16) { /* of both the upper and the lower halves side by side; no nan has all bits set */
+        const __m512i even = _mm512_castps_si512(a), odd = _mm512_castps_si512(b);
+        const __m512i upper = _mm512_set1_epi32((int)0xffff0000), one = _mm512_set1_epi16(1);
+        const __m512i high = _mm512_ternarylogic_epi32(odd, _mm512_srli_epi32(even, 16), upper, 0xe4);
+        const __m512i low = _mm512_ternarylogic_epi32(_mm512_slli_epi32(odd, 16), even, upper, 0xe4);
+        /* Up from above the middle, and from the middle where that makes it even. */
+        const __m512i past = _mm512_adds_epu16(low, _mm512_and_si512(high, one));
+        const __mmask32 up = _mm512_cmpgt_epu16_mask(past, _mm512_set1_epi16((short)0x8000));
+        _mm512_storeu_si512((char *)to + 2 * i, _mm512_mask_add_epi16(high, up, high, one));
         return;
     }
     store_avx512(type, to, i, LANES, a);
     store_avx512(type, to, i + LANES, LANES, b);
 }
 
+/* Of cells that widen. */
+TARGET static INLINE Place_avx512 locate_wide_avx512(__m512 x, const Grid *grid)
+{
+    Place_avx512 place;
+    const __m512i bits = _mm512_and_epi32(_mm512_castps_si512(x), _mm512_set1_epi32(0x7fffffff));
+    place.inside = _mm512_cmplt_epi32_mask(bits, _mm512_set1_epi32((int)grid->limit));
+    if (!grid->quick) x = _mm512_maskz_mov_ps(place.inside, x); /* a finite u everywhere */
+    if (!grid->quick || grid->flat)
+        x = _mm512_range_ps(x, _mm512_castsi512_ps(_mm512_set1_epi32(LAST_INSIDE)), 2);
+    /* Numbers around this one are halves, so the lowest bits say how many x is above -16. */
+    const __m512 above = _mm512_add_round_ps(x, _mm512_set1_ps(6291472.0f), _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC);
+    const __m512i *holder = (const __m512i *)grid->holder;
+    place.cell = _mm512_permutex2var_epi16(_mm512_load_si512(holder), _mm512_castps_si512(above),
+                                           _mm512_load_si512(holder + 1));
+    const __m512 low = _mm512_load_ps(grid->origin);
+    if (grid->quick == NARROW) place.u = _mm512_sub_ps(x, _mm512_permutexvar_ps(place.cell, low));
+    else place.u = _mm512_sub_ps(x, _mm512_permutex2var_ps(low, place.cell, _mm512_load_ps(grid->origin + 16)));
+    return place;
+}
+
 TARGET static INLINE Place_avx512 locate_avx512(__m512 x, const Grid *grid)
 {
+    if (grid->widening) return locate_wide_avx512(x, grid);
     Place_avx512 place;
     __m512 t = _mm512_add_ps(x, _mm512_setzero_ps()); /* minus zero becomes zero */
     if (grid->shift) t = _mm512_mul_ps(t, _mm512_set1_ps(grid->scale));
     __m512i bits = _mm512_and_epi32(_mm512_castps_si512(t), _mm512_set1_epi32(0x7fffffff));
     place.inside = _mm512_cmplt_epi32_mask(bits, _mm512_set1_epi32((int)grid->limit));
-    bits = _mm512_maskz_min_epi32(place.inside, bits, _mm512_set1_epi32(0x417fffff));
+    bits = _mm512_maskz_min_epi32(place.inside, bits, _mm512_set1_epi32(LAST_INSIDE));
     const __m512 size = _mm512_castsi512_ps(bits);
-    __m512i number;
-    if (grid->widening) {
-        const __m512 more = _mm512_add_round_ps(size, _mm512_set1_ps(1.0f), _MM_FROUND_TO_ZERO | _MM_FROUND_NO_EXC);
-        const __m512i above = _mm512_min_epi32(_mm512_castps_si512(more), _mm512_set1_epi32(WIDE_LAST));
-        const __m512i begin = _mm512_and_epi32(above, _mm512_set1_epi32(-(1 << WIDE_BITS)));
-        place.u = _mm512_sub_ps(size, _mm512_sub_ps(_mm512_castsi512_ps(begin), _mm512_set1_ps(1.0f)));
-        number = _mm512_srli_epi32(_mm512_sub_epi32(above, _mm512_set1_epi32(WIDE_FIRST)), WIDE_BITS);
-    } else {
-        place.u = _mm512_reduce_ps(size, 0x0b); /* what truncation leaves */
-        /* Of a number from 16 to 32 the four highest bits behind the point say which it is. */
-        const __m512 above = _mm512_add_round_ps(size, _mm512_set1_ps(16.0f), _MM_FROUND_TO_ZERO | _MM_FROUND_NO_EXC);
-        number = _mm512_srli_epi32(_mm512_castps_si512(above), 19);
-    }
+    place.u = _mm512_reduce_ps(size, 0x0b); /* what truncation leaves */
+    /* Of a number from 16 to 32 the four highest bits behind the point say which it is. */
+    const __m512 above = _mm512_add_round_ps(size, _mm512_set1_ps(16.0f), _MM_FROUND_TO_ZERO | _MM_FROUND_NO_EXC);
+    const __m512i number = _mm512_srli_epi32(_mm512_castps_si512(above), 19);
     const __m512i sign = _mm512_srli_epi32(_mm512_castps_si512(t), 27);
     /* Only the lowest five bits count: the number's, and above them the sign. */
     place.cell = _mm512_ternarylogic_epi32(number, sign, _mm512_set1_epi32(16), 0xd8);
@@ -131,6 +164,7 @@ TARGET static INLINE Table_avx512 load_table_avx512(const float *table, const in
                                                            const int knots)
 {
     Table_avx512 loaded;
+    loaded.narrow = 0;
     for (int row = 0; row < ROWS + knots; row++) {
         if (row >= rows && row != KNOT) continue;
         loaded.positive[row] = _mm512_load_ps(table + AT(row, 0));
@@ -139,8 +173,16 @@ TARGET static INLINE Table_avx512 load_table_avx512(const float *table, const in
     return loaded;
 }
 
+/* Tables of 16 cells are picked from by a permutation of one register, which is quicker. */
+TARGET static INLINE Table_avx512 narrowed_avx512(Table_avx512 table, const int quick)
+{
+    table.narrow = quick == NARROW;
+    return table;
+}
+
 TARGET static INLINE __m512 pick_avx512(const Table_avx512 *table, int row, __m512i cell)
 {
+    if (table->narrow) return _mm512_permutexvar_ps(cell, table->positive[row]);
     return _mm512_permutex2var_ps(table->positive[row], cell, table->negative[row]);
 }
 
@@ -189,68 +231,12 @@ TARGET static INLINE double total_avx512(__m512 sum)
            _mm512_reduce_add_pd(_mm512_cvtps_pd(_mm512_extractf32x8_ps(sum, 1)));
 }
 
-/* Of a value that is not nan. */
-TARGET static INLINE __m512 rounded_avx512(const int type, __m512 value)
-{
-    if (type == FLOAT32) return value;
-    if (type == FLOAT16)
-        return _mm512_cvtph_ps(_mm512_cvtps_ph(value, _MM_FROUND_TO_NEAREST_INT));
-    const __m512i bits = _mm512_castps_si512(value), half = _mm512_srli_epi32(bits, 16);
-    const __m512i even = _mm512_and_epi32(half, _mm512_set1_epi32(1));
-    const __m512i carry = _mm512_add_epi32(even, _mm512_set1_epi32(0x7fff));
-    const __m512i kept = _mm512_set1_epi32((int)0xffff0000);
-    return _mm512_castsi512_ps(_mm512_and_epi32(_mm512_add_epi32(bits, carry), kept));
-}
-
-typedef struct {
-    __m512 value, x;
-    __m512i place;
-} Best_avx512;
-
-TARGET static INLINE Best_avx512 first_avx512(__m512 value, __m512 x)
-{
-    const Best_avx512 best = {value, x, _mm512_setzero_si512()};
-    return best;
-}
-
-TARGET static INLINE void better_avx512(Best_avx512 *best, __m512 value, __m512 x, int place)
-{
-    const __mmask16 greater = _mm512_cmp_ps_mask(value, best->value, _CMP_GT_OQ);
-    best->value = _mm512_mask_mov_ps(best->value, greater, value);
-    best->x = _mm512_mask_mov_ps(best->x, greater, x);
-    best->place = _mm512_mask_mov_epi32(best->place, greater, _mm512_set1_epi32(place));
-}
-
-TARGET static INLINE void store_places_avx512(uint8_t *to, int count, __m512i place)
-{
-    const __m128i bytes = _mm512_cvtepi32_epi8(place);
-    if (count == LANES) _mm_storeu_si128((__m128i_u *)to, bytes);
-    else _mm_mask_storeu_epi8(to, (__mmask16)((1u << count) - 1), bytes);
-}
-
-/* To each tap of WIDE windows the gradient where it won, else 0. */
-TARGET static INLINE void put_avx512(const int type, const Moves *moves, int64_t i, const int taps)
-{
-    const __m128i place = _mm_loadu_si128((const __m128i_u *)(moves->places + i));
-    const char *grad = (const char *)moves->grad + size_of(type) * i;
-    for (int t = 0; t < taps; t++) {
-        const __mmask16 won = _mm_cmpeq_epi8_mask(place, _mm_set1_epi8((char)t));
-        if (moves->tap[t] == NULL) continue;
-        if (type == FLOAT32) {
-            const __m512i four = _mm512_loadu_si512(grad);
-            _mm512_storeu_si512(moves->tap[t] + 4 * i, _mm512_maskz_mov_epi32(won, four));
-        } else {
-            const __m256i two = _mm256_loadu_si256((const __m256i_u *)grad);
-            _mm256_storeu_si256((__m256i_u *)(moves->tap[t] + 2 * i), _mm256_maskz_mov_epi16(won, two));
-        }
-    }
-}
-
 TARGET static INLINE __m512 every_avx512(float number) { return _mm512_set1_ps(number); }
 
-/* From how the value rises with u; u falls where x < 0. */
+/* From how the value rises with u, which of cells that do not widen falls where x < 0. */
 TARGET static INLINE __m512 turned_avx512(Place_avx512 place, const Grid *grid, __m512 rise)
 {
+    if (grid->widening) return rise;
     const __m512i highest = _mm512_set1_epi32((int)0x80000000), bits = _mm512_castps_si512(
         grid->shift ? _mm512_mul_ps(rise, _mm512_set1_ps(grid->scale)) : rise);
     return _mm512_castsi512_ps(_mm512_ternarylogic_epi32(bits, _mm512_castps_si512(place.t), highest, 0x78));

@@ -28,11 +28,11 @@ TARGET static void ISA(combine)(const double *tables, const float *weights, int 
                                        ? (float)sums[row * CELLS + cell] : NAN;
 }
 
-/* Whether at some knot another slope is declared than the polynomial has; minus zero is zero. */
+/* Whether at some knot another slope is declared than the polynomial has. */
 static int ISA(has_kinks)(const float *table)
 {
     for (int cell = 0; cell < CELLS; cell++)
-        if (cell != 16 && !(table[AT(KNOT, cell)] == table[AT(0, cell)])) return 1;
+        if (!(table[AT(KNOT, cell)] == table[AT(0, cell)])) return 1;
     return 0;
 }
 
@@ -40,6 +40,37 @@ static int ISA(has_kinks)(const float *table)
 static void ISA(copy_knots)(const float *from, float *to)
 {
     for (int cell = 0; cell < CELLS; cell++) to[AT(KNOT, cell)] = from[AT(KNOT, cell)];
+}
+
+/* The grid of a loop that the compiler makes for its kind; elements beyond the cells may have any u. */
+TARGET static INLINE Grid ISA(made_quick)(const Grid *grid, const int quick)
+{
+    Grid made = *grid;
+    made.quick = quick;
+    if (quick) made.widening = 1;
+    return made;
+}
+
+/* Whether some element of [begin, stop) lies in no cell. */
+TARGET static INLINE int ISA(exceeds)(const int type, const Job *job, int64_t begin, int64_t stop)
+{
+    uint32_t least = first_outside(type, &job->grid);
+    if (type == FLOAT32) {
+        const Four *RESTRICT bits = (const Four *)job->x;
+        uint32_t most = 0;
+        for (int64_t i = begin; i < stop; i++) {
+            const uint32_t size = bits[i] & 0x7fffffffu;
+            most = size > most ? size : most;
+        }
+        return most >= least;
+    }
+    const Two *RESTRICT bits = (const Two *)job->x;
+    uint16_t most = 0;
+    for (int64_t i = begin; i < stop; i++) {
+        const uint16_t size = bits[i] & 0x7fffu;
+        most = size > most ? size : most;
+    }
+    return most >= least;
 }
 
 TARGET static INLINE int ISA(forward_step)(const int type, const int rows, const Job *job, const ISA(Table) *table,
@@ -52,28 +83,39 @@ TARGET static INLINE int ISA(forward_step)(const int type, const int rows, const
 
 /* 2 * LANES elements, in whatever order suits their type. */
 TARGET static INLINE int ISA(forward_pair)(const int type, const int rows, const Job *job,
-                                           const ISA(Table) *table, int64_t i)
+                                           const ISA(Table) *table, const Grid *grid, int64_t i)
 {
     VEC a, b, at_a, at_b;
     ISA(load_pair)(type, job->x, i, &a, &b);
-    const ISA(Place) place_a = ISA(locate)(a, &job->grid), place_b = ISA(locate)(b, &job->grid);
+    const ISA(Place) place_a = ISA(locate)(a, grid), place_b = ISA(locate)(b, grid);
     ISA(values)(table, rows, place_a, place_b, &at_a, &at_b);
     ISA(store_pair)(type, job->result, i, at_a, at_b);
     return ISA(any)(place_a) | ISA(any)(place_b);
 }
 
-TARGET static INLINE void ISA(forward)(const int type, const int rows, const Job *job, Chunk *chunk)
+/* The elements of [i, stop), which are few: by code for any of them, whatever the type and rows. */
+TARGET static APART int ISA(forward_rest)(int type, const Job *job, int64_t i, int64_t stop)
 {
-    const ISA(Table) table = ISA(load_table)(job->table, rows, 0);
+    const ISA(Table) table = ISA(load_table)(job->table, ROWS, 0);
+    int outside = 0;
+    for (; i < stop; i += LANES)
+        outside |= ISA(forward_step)(type, ROWS, job, &table, i, stop - i < LANES ? (int)(stop - i) : LANES);
+    return outside;
+}
+
+TARGET static INLINE void ISA(forward)(const int type, const int rows, const int quick, const Job *job,
+                                     Chunk *chunk)
+{
+    const ISA(Table) table = ISA(narrowed)(ISA(load_table)(job->table, rows, 0), quick);
+    const Grid grid = ISA(made_quick)(&job->grid, quick);
     for (int64_t begin = chunk->begin; begin < chunk->end; begin += ISA(BLOCK)) {
         const int64_t left = chunk->end - begin, stop = begin + (left < ISA(BLOCK) ? left : ISA(BLOCK));
         int64_t i = begin;
-        int outside = 0;
+        int outside = 0, found = 0;
         for (; i + 2 * LANES <= stop; i += 2 * LANES)
-            outside |= ISA(forward_pair)(type, rows, job, &table, i);
-        for (; i + LANES <= stop; i += LANES)
-            outside |= ISA(forward_step)(type, rows, job, &table, i, LANES);
-        if (i < stop) outside |= ISA(forward_step)(type, rows, job, &table, i, (int)(stop - i));
+            found |= ISA(forward_pair)(type, rows, job, &table, &grid, i);
+        outside = quick ? ISA(exceeds)(type, job, begin, i) : found; /* quicker by themselves */
+        if (i < stop) outside |= ISA(forward_rest)(type, job, i, stop);
         if (outside && !list_outside(job, type, chunk, begin, stop)) return;
     }
 }
@@ -88,12 +130,12 @@ TARGET static INLINE int ISA(backward_step)(const int type, const int rows, cons
 }
 
 TARGET static INLINE int ISA(backward_pair)(const int type, const int rows, const Job *job,
-                                            const ISA(Table) *table, int64_t i)
+                                            const ISA(Table) *table, const Grid *grid, int64_t i)
 {
     VEC a, b, grad_a, grad_b, at_a, at_b;
     ISA(load_pair)(type, job->x, i, &a, &b);
     ISA(load_pair)(type, job->grad, i, &grad_a, &grad_b);
-    const ISA(Place) place_a = ISA(locate)(a, &job->grid), place_b = ISA(locate)(b, &job->grid);
+    const ISA(Place) place_a = ISA(locate)(a, grid), place_b = ISA(locate)(b, grid);
     ISA(values)(table, rows, place_a, place_b, &at_a, &at_b);
     if (job->kinks) {
         at_a = ISA(or_knot)(table, place_a, at_a);
@@ -103,18 +145,29 @@ TARGET static INLINE int ISA(backward_pair)(const int type, const int rows, cons
     return ISA(any)(place_a) | ISA(any)(place_b);
 }
 
-TARGET static INLINE void ISA(backward_x)(const int type, const int rows, const Job *job, Chunk *chunk)
+/* The elements of [i, stop), which are few: by code for any of them, whatever the type and rows. */
+TARGET static APART int ISA(backward_rest)(int type, const Job *job, int64_t i, int64_t stop)
 {
-    const ISA(Table) table = ISA(load_table)(job->table, rows, 1);
+    const ISA(Table) table = ISA(load_table)(job->table, ROWS, 1);
+    int outside = 0;
+    for (; i < stop; i += LANES)
+        outside |= ISA(backward_step)(type, ROWS, job, &table, i, stop - i < LANES ? (int)(stop - i) : LANES);
+    return outside;
+}
+
+TARGET static INLINE void ISA(backward_x)(const int type, const int rows, const int quick, const Job *job,
+                                     Chunk *chunk)
+{
+    const ISA(Table) table = ISA(narrowed)(ISA(load_table)(job->table, rows, 1), quick);
+    const Grid grid = ISA(made_quick)(&job->grid, quick);
     for (int64_t begin = chunk->begin; begin < chunk->end; begin += ISA(BLOCK)) {
         const int64_t left = chunk->end - begin, stop = begin + (left < ISA(BLOCK) ? left : ISA(BLOCK));
         int64_t i = begin;
-        int outside = 0;
+        int outside = 0, found = 0;
         for (; i + 2 * LANES <= stop; i += 2 * LANES)
-            outside |= ISA(backward_pair)(type, rows, job, &table, i);
-        for (; i + LANES <= stop; i += LANES)
-            outside |= ISA(backward_step)(type, rows, job, &table, i, LANES);
-        if (i < stop) outside |= ISA(backward_step)(type, rows, job, &table, i, (int)(stop - i));
+            found |= ISA(backward_pair)(type, rows, job, &table, &grid, i);
+        outside = quick ? ISA(exceeds)(type, job, begin, i) : found; /* quicker by themselves */
+        if (i < stop) outside |= ISA(backward_rest)(type, job, i, stop);
         if (outside && !list_outside(job, type, chunk, begin, stop)) return;
     }
 }
@@ -138,11 +191,29 @@ TARGET static INLINE int ISA(weights_step)(const int type, const int rows, const
     return ISA(any)(place);
 }
 
-/* Blocks keep u and cell, so that each function in turn finds its coefficients in registers. */
-TARGET static INLINE void ISA(backward_weights)(const int type, const int rows, const int for_x, const Job *job,
+/* To the sums of each function what a block has, whose coefficients stay in registers. */
+TARGET static INLINE void ISA(sum_up)(const int rows, const Job *job, Chunk *chunk, const ISA(Block) *block, int vecs)
+{
+    for (int f = 0; f < job->functions; f++) {
+        const ISA(Table) own = ISA(load_table)(job->tables + (size_t)f * TABLE_FLOATS, rows, 0);
+        ACC even = ISA(no_sum)(), odd = ISA(no_sum)();
+        for (int at = 0; at < vecs; at += 2) {
+            even = ISA(accumulate)(even, block->grad[at],
+                                   ISA(value)(&own, rows, block->cell[at], block->u[at]));
+            odd = ISA(accumulate)(odd, block->grad[at + 1],
+                                  ISA(value)(&own, rows, block->cell[at + 1], block->u[at + 1]));
+        }
+        chunk->sums[f] += ISA(total)(even) + ISA(total)(odd);
+    }
+}
+
+/* Also of x, where rows are more than 0. */
+TARGET static INLINE void ISA(backward_weights)(const int type, const int rows, const int quick, const Job *job,
                                                 Chunk *chunk)
 {
+    const int for_x = rows > 0;
     ISA(Block) block;
+    (void)quick;
     for (int64_t begin = chunk->begin; begin < chunk->end; begin += ISA(BLOCK)) {
         const int64_t left = chunk->end - begin, stop = begin + (left < ISA(BLOCK) ? left : ISA(BLOCK));
         const ISA(Table) table = ISA(load_table)(job->table, rows, for_x);
@@ -157,53 +228,7 @@ TARGET static INLINE void ISA(backward_weights)(const int type, const int rows, 
             block.u[vecs] = block.u[0];
             block.grad[vecs++] = ISA(zero)();
         }
-        for (int f = 0; f < job->functions; f++) {
-            const ISA(Table) own = ISA(load_table)(job->tables + (size_t)f * TABLE_FLOATS, rows, 0);
-            ACC even = ISA(no_sum)(), odd = ISA(no_sum)();
-            for (int at = 0; at < vecs; at += 2) {
-                even = ISA(accumulate)(even, block.grad[at],
-                                       ISA(value)(&own, rows, block.cell[at], block.u[at]));
-                odd = ISA(accumulate)(odd, block.grad[at + 1],
-                                      ISA(value)(&own, rows, block.cell[at + 1], block.u[at + 1]));
-            }
-            chunk->sums[f] += ISA(total)(even) + ISA(total)(odd);
-        }
+        job->sum_up(job, chunk, &block, vecs);
         if (outside && !list_outside(job, type, chunk, begin, stop)) return;
     }
 }
-
-#ifndef RUNNERS
-#define LENGTHS_OF(what, type, isa)                                                             \
-    {what##_##type##_3_##isa, what##_##type##_5_##isa, what##_##type##_6_##isa,                    \
-     what##_##type##_7_##isa, what##_##type##_9_##isa, what##_##type##_10_##isa}
-#define TYPES_OF(what, isa)                                                                        \
-    {LENGTHS_OF(what, 0, isa), LENGTHS_OF(what, 1, isa), LENGTHS_OF(what, 2, isa)}
-#define RUNNERS(isa)                                                                               \
-    {TYPES_OF(forward, isa), TYPES_OF(backward_x, isa), TYPES_OF(backward_weights, isa),           \
-     TYPES_OF(backward_both, isa)}
-/* A loop with its type and rows (and whether x wants a gradient) known to the compiler. */
-#define SPECIALISE(type, rows)                                                                     \
-    TARGET static void ISA(forward_##type##_##rows)(const Job *job, Chunk *chunk)                  \
-    {                                                                                              \
-        ISA(forward)(type, rows, job, chunk);                                                      \
-    }                                                                                              \
-    TARGET static void ISA(backward_x_##type##_##rows)(const Job *job, Chunk *chunk)               \
-    {                                                                                              \
-        ISA(backward_x)(type, rows, job, chunk);                                                   \
-    }                                                                                              \
-    TARGET static void ISA(backward_weights_##type##_##rows)(const Job *job, Chunk *chunk)         \
-    {                                                                                              \
-        ISA(backward_weights)(type, rows, 0, job, chunk);                                          \
-    }                                                                                              \
-    TARGET static void ISA(backward_both_##type##_##rows)(const Job *job, Chunk *chunk)            \
-    {                                                                                              \
-        ISA(backward_weights)(type, rows, 1, job, chunk);                                          \
-    }
-#define SPECIALISE_ALL(rows) SPECIALISE(0, rows) SPECIALISE(1, rows) SPECIALISE(2, rows)
-#endif
-SPECIALISE_ALL(3)
-SPECIALISE_ALL(5)
-SPECIALISE_ALL(6)
-SPECIALISE_ALL(7)
-SPECIALISE_ALL(9)
-SPECIALISE_ALL(10)

@@ -7,6 +7,15 @@
 #define ACC double
 #define AT(row, cell) ((cell) * STRIDE + (row))
 
+/* What there is code for: see table_loops.h. It asks for the rows at run time. */
+#define KNOWN(rows, found) (found)
+#define LOOPS(X, what) X(what, 0, 0, 10) X(what, 1, 0, 10) X(what, 2, 0, 10)
+#define WEIGHTS(X, what) LOOPS(X, what)
+#define SUMS(X) X(10)
+#define POOLS(X, what) LOOPS(X, what)
+#define PULLS(X, what) LOOPS(X, what)
+#define KEEPS(X, what) LOOPS(X, what)
+
 typedef struct {
     const float *rows;
 } Table_portable;
@@ -96,17 +105,17 @@ static INLINE Place_portable locate_portable(float x, const Grid *grid)
     Place_portable place;
     float size = fabsf(x * grid->scale);
     place.outside = as_bits(size) >= grid->limit;
-    size = place.outside ? 0 : size < 16.0f ? size : as_float(0x417fffffu);
+    size = place.outside ? 0 : size < 16.0f ? size : as_float(LAST_INSIDE);
     if (grid->widening) {
-        uint32_t above = as_bits(as_float(as_bits(size) & WIDE_KEPT) + 1.0f);
-        if (above > WIDE_LAST) above = WIDE_LAST;
-        place.cell = (int)((above - WIDE_FIRST) >> WIDE_BITS);
-        place.u = size - (as_float(above >> WIDE_BITS << WIDE_BITS) - 1.0f);
+        const float held = as_float(as_bits(size) | (as_bits(x) & 0x80000000u));
+        const int below = (int)(held + held); /* towards 0 */
+        place.cell = grid->holder[32 + below - ((float)below > held + held)];
+        place.u = held - grid->origin[place.cell];
     } else {
         place.cell = (int)size;
         place.u = size - (float)place.cell;
+        place.cell += (x < 0) << 4; /* no branch: signs cannot be predicted */
     }
-    place.cell += (x < 0) << 4; /* no branch: signs cannot be predicted */
     return place;
 }
 
@@ -126,6 +135,12 @@ static INLINE Table_portable load_table_portable(const float *table, const int r
     (void)rows;
     (void)knots;
     return loaded;
+}
+
+static INLINE Table_portable narrowed_portable(Table_portable table, const int quick)
+{
+    (void)quick;
+    return table;
 }
 
 static INLINE float value_portable(const Table_portable *table, const int rows, int cell, float u)
@@ -194,13 +209,13 @@ static INLINE void store_places_portable(uint8_t *to, int count, int place)
 }
 
 /* To each tap of WIDE windows the gradient where it won, else 0. */
-static INLINE void put_portable(const int type, const Moves *moves, int64_t i, const int taps)
+static INLINE void put_portable(const int type, const Moves *moves, const int taps)
 {
-    for (int t = 0; t < taps; t++) {
-        if (moves->tap[t] == NULL) continue;
-        for (int64_t n = i; n < i + WIDE; n++) move(type, moves, n, t);
-    }
+    for (int t = 0; t < taps; t++)
+        for (int i = 0; i < WIDE; i++) move(type, moves, i, t);
 }
+
+static INLINE void settle_portable(void) {}
 
 static INLINE float every_portable(float number) { return number; }
 
@@ -215,7 +230,8 @@ static INLINE void value_and_slope_portable(const Table_portable *table, const i
         sum = sum * place.u + row[d];
     }
     *value = sum;
-    *slope = place.cell < 16 ? rise * grid->scale : -rise * grid->scale; /* u falls where x < 0 */
+    /* Of cells that do not widen u falls where x < 0. */
+    *slope = grid->widening || place.cell < 16 ? rise * grid->scale : -rise * grid->scale;
 }
 
 static INLINE void values_and_slopes_portable(const Table_portable *table, const int rows,

@@ -6,3 +6,5 @@
 #undef CELL
 #undef ACC
 #undef AT
+#undef BY_32
+#undef BY_PAIRS

@@ -96,8 +96,8 @@ class Figures:
         """Draw a figure and write it; without a group it is of the whole study."""
         known = self.paths.setdefault(_place(kind, group, mixture), [])
         words = [kind] if group is None else [kind, group.slug]
-        if group is not None and mixture is not None and len(group.mixtures) > 1:
-            words.append(f"mixture-{group.mixtures.index(mixture) + 1}")
+        if group is not None and mixture is not None and len(group.own_mixtures) > 1:
+            words.append(f"mixture-{group.own_mixtures.index(mixture) + 1}")
         if known:
             words.append(str(len(known) + 1))
         stem = slug("-".join(words))
@@ -154,7 +154,7 @@ def write_figures(
 
 def mixtures_to_draw(group: Group) -> tuple[Variant, ...]:
     """Return the mixtures to draw: all but controls, or of many the best and the worst."""
-    mixtures = tuple(mixture for mixture in group.mixtures if not mixture.control)
+    mixtures = group.own_mixtures
     if len(mixtures) <= overview.MANY:
         return mixtures
     scored = [mixture for mixture in mixtures if mixture.score] or mixtures
@@ -200,7 +200,7 @@ def _of_many(
     figures.write(partial(overview.draw_overview, losses, out, group.objective), "training", group)
     few = sorted((v for v in trained if v.name in out), key=lambda v: list(out).index(v.name))
     norms = [
-        norm._replace(name=f"{norm.name} ({out[norm.name]})")
+        norm._replace(name=f"{norm.name} ({out[norm.name]})") if out[norm.name] else norm
         for norm in training.collect_gradients(few)
     ]
     figures.write(partial(training.draw_gradients, norms, norms), "gradients", group)

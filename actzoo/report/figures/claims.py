@@ -16,7 +16,7 @@ from matplotlib.patches import Patch
 from actzoo.report.claims.findings import Finding
 from actzoo.report.figures.style import COLOURS, GREY, MARKERS, SHADES, label, new
 
-MEAN = "mean of all runs, 95% interval"
+MEAN = "mean of all runs, 95% interval if there are several"
 ROW = 0.52
 """Inches of a claim."""
 

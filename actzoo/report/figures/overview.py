@@ -1,4 +1,7 @@
-"""Many sets in one figure: the best, the worst and the baseline drawn out, the others grey."""
+"""Many sets in one figure: the best, the worst and the baseline drawn out, the others grey.
+
+Where only the controls make them so many, all that are none are drawn out.
+"""
 
 from __future__ import annotations
 
@@ -32,14 +35,18 @@ MANY = 8
 def drawn_out(
     group: Group, comparisons: Sequence[Comparison], among: Sequence[Variant]
 ) -> dict[str, str]:
-    """Return the sets to draw out, by their names: the best, the worst, the baseline.
+    """Return the sets to draw out, by their names, with what to say of them.
+
+    They are the best, the worst and the baseline, none of them a control; or all that are no
+    control, if these are not too many.
 
     Args:
         group: The group.
         comparisons: Of the group.
         among: The sets that can be drawn.
     """
-    scores = {c.variant.name: c.score.mean for c in comparisons if c.variant in among}
+    plain = [variant for variant in among if not variant.control]
+    scores = {c.variant.name: c.score.mean for c in comparisons if c.variant in plain}
     scores = {name: score for name, score in scores.items() if math.isfinite(score)}
     words: dict[str, list[str]] = {}
     if scores:
@@ -48,9 +55,16 @@ def drawn_out(
         for word, pick in best_first.items():
             name = pick(scores, key=lambda name: scores[name])
             words.setdefault(name, []).append(f"{word} {group.metric.words}")
-    if group.baseline in among:
+    if group.baseline in plain:
         words.setdefault(group.baseline.name, []).append("baseline")
+    if only_controls_are_many(among):
+        return {v.name: ", ".join(words.get(v.name, [])) for v in plain}
     return {name: ", ".join(what) for name, what in words.items()}
+
+
+def only_controls_are_many(variants: Sequence[Variant]) -> bool:
+    """Return whether there are too many sets to draw out each, but not without the controls."""
+    return sum(not variant.control for variant in variants) <= MANY < len(variants)
 
 
 def draw_overview(
@@ -102,4 +116,5 @@ def _draw(axes: Axes, bands: dict[str, Band], out: dict[str, str]) -> None:
     for number, (name, what) in enumerate(out.items()):
         if name in bands:
             style = {**line_style(number), "linewidth": 2.0}
-            draw_band(axes, bands[name], label=f"{label(name, 70)} ({what})", **style)
+            said = f" ({what})" if what else ""
+            draw_band(axes, bands[name], label=f"{label(name, 70)}{said}", **style)

@@ -153,6 +153,15 @@ def shade(axes: Axes, phases: Sequence[Span], trained: Floats, *, named: bool = 
             axes.text(
                 middle, 0.5, "nothing to train", va="center", fontsize=6.5, rotation=90, **words
             )
+    scale_epochs(axes, phases)
+
+
+def scale_epochs(axes: Axes, phases: Sequence[Span]) -> None:
+    """Make the x axis that of the epochs of some phases.
+
+    Axes that share it with others of fewer epochs need it once more after those are shaded.
+    """
+    total = phases[-1].stop
     axes.set_xlim(0, 1.015 * total)  # so that the last point is whole
     ends = [0, *(span.stop for span in phases)]
     if len(ends) <= 5 and min(b - a for a, b in itertools.pairwise(ends)) > 0.1 * total:

@@ -21,6 +21,7 @@ from actzoo.report.figures.style import (
     log_scale,
     margin,
     new,
+    scale_epochs,
     shade,
 )
 from actzoo.report.series import Band, Span, along, spans
@@ -111,6 +112,7 @@ def draw_training(
                 draw_band(grid[line, column], band, color=COLOURS[0], marker=".", markersize=3)
         grid[0, column].set_title(label(panel.name, 24 if columns > 3 else 30), pad=11)
         grid[-1, column].set_xlabel("epoch")
+    scale_epochs(grid[0, 0], longest(everyone))
     losses = [p.loss for p in everyone]
     if min(float(np.nanmin(b.low)) for b in losses) > 0:
         log_scale(grid[0, 0], *reach(losses))
@@ -123,6 +125,11 @@ def draw_training(
     for axes in grid[:, len(panels) :].flat:
         axes.set_axis_off()
     return figure
+
+
+def longest(panels: Sequence[Panel]) -> Sequence[Span]:
+    """Return the phases of the panel of most epochs."""
+    return max((panel.phases for panel in panels), key=lambda phases: phases[-1].stop)
 
 
 def reach(bands: Sequence[Band]) -> tuple[float, float]:
@@ -168,6 +175,7 @@ def draw_gradients(panels: Sequence[Gradients], everyone: Sequence[Gradients]) -
         shade(axes, panel.phases, panel.layers[0][1].x[1:])
         axes.set_title(label(panel.name, 24 if columns > 3 else 30), pad=11)
         axes.set_xlabel("epoch")
+    scale_epochs(grid[0, 0], longest(everyone))
     bands = [band for panel in everyone for _, band in panel.layers]
     there = [band for band in bands if np.isfinite(band.lines).any()]
     if there:

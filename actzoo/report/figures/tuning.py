@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
@@ -67,7 +68,7 @@ def collect_sensitivity(pairs: Pairs) -> list[Panel]:
     """Return one panel a hyper-parameter; each value with the best of the others beside it."""
     panels = []
     for name in pairs[0][1].setting if pairs else ():
-        values = list(dict.fromkeys(o.setting[name] for o in pairs[0][1].outcomes))
+        values = list(dict.fromkeys(o.setting[name] for _, tuned in pairs for o in tuned.outcomes))
         if not any(isinstance(value, str) for value in values):
             values.sort()
         lines = tuple(
@@ -83,8 +84,9 @@ def collect_sensitivity(pairs: Pairs) -> list[Panel]:
 
 
 def _best(tuned: Tuned, name: str, value: Value) -> float:
+    """Return the best score with a value; nan where a control did not try it."""
     some = [o for o in tuned.outcomes if o.setting[name] == value]
-    return min(some, key=lambda o: o.rank).mean
+    return min(some, key=lambda o: o.rank).mean if some else math.nan
 
 
 def figures_of(panels: Sequence[Panel]) -> Iterator[list[Panel]]:

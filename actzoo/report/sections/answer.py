@@ -111,7 +111,8 @@ def _fairness(study: Study) -> list[str]:
             "column in the next section before comparing them."
         )
     of_text: dict[str, list[str]] = {}
-    for name in study.run.controls:
+    seen = {variant.control for group in study.groups for variant in group.variants}
+    for name in filter(seen.__contains__, study.run.controls):
         of_text.setdefault(CONTROLS[name].says, []).append(f"({name})")
     lines += [
         f"Sets marked {listed(names)} are a control: {text}" for text, names in of_text.items()

@@ -58,6 +58,11 @@ class Preference(NamedTuple):
         return bool(np.allclose(self.start, self.start.flat[0], atol=1e-6))
 
     @property
+    def stayed(self) -> bool:
+        """Whether w did not train, so that the end is the start."""
+        return bool(np.allclose(self.start, self.end, atol=1e-6))
+
+    @property
     def followed(self) -> float:
         """r² of end and start over seeds, layers and functions; nan for equal starts."""
         if self.started_equal:
@@ -266,8 +271,10 @@ def render(found: Preferred) -> str:
             f"{markdown(p.group.title)}, r² between first and last P is **{number(p.followed)}**: "
             f'that share of the variance in what "the network preferred" was there before training.'
             for p in some
-            if not math.isnan(p.followed)
+            if not math.isnan(p.followed) and not p.stayed
         ]
+        if some[0].variant.control:
+            continue
         if paper := beside_the_paper(study, some):
             parts += [
                 f"Beside the paper's published values ({SOURCE}; it gives one number each, without "

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from actzoo.escaping import markdown
 from actzoo.report.content import Report
 from actzoo.report.sections.section import Section, joined, note
+from actzoo.report.shown import left_out
 from actzoo.report.text import UNKNOWN, code, duration, listed, plural, significant, table
 from actzoo.report.unlike import Mixed, mixed
 from actzoo.report.view import Study
@@ -250,6 +251,8 @@ def render(found: WhatRan) -> str:
     """Return it as markdown."""
     study = found.report.study
     parts = [protocol(study), settings(study), datasets(study)]
+    if others := left_out(found.report.whole):
+        parts.append(f"In no table, since only claims ask for them: {listed(others)}.")
     if found.differing:
         parts.append(note("WARNING", f"**The cells differ in {listed(found.differing)}.**"))
     if found.mixed:

@@ -37,13 +37,13 @@ def _table(group: Group, comparisons: Sequence[Comparison]) -> str:
             rows.append((code(v.name), ok(v), *unknown))
             continue
         size = v.results[0].parameters
-        loss = t_interval(v.numbers(lambda r: r.test.loss))
+        loss = t_interval(v.numbers(lambda r: r.test.loss), group.shared)
         rows.append(
             (
                 code(v.name),
                 ok(v),
                 with_half(c.score, group.decimals),
-                *(_of_metric(v, metric) for metric in others),
+                *(_of_metric(v, metric, group.shared) for metric in others),
                 *([cost(v, measured)] if measured else []),
                 with_half(loss, 4),
                 f"{size.network:,} + {size.activations:,} + {size.mixture:,}",
@@ -67,11 +67,11 @@ def _table(group: Group, comparisons: Sequence[Comparison]) -> str:
     return table(headers, rows)
 
 
-def _of_metric(variant: Variant, metric: Metric) -> str:
+def _of_metric(variant: Variant, metric: Metric, shared: float) -> str:
     """Return a metric beside the score, over the seeds."""
     values = variant.numbers(lambda result: result.test.metrics[metric.name])
     values = values[np.isfinite(values)]
-    return with_half(t_interval(values), decimals_for(metric, values))
+    return with_half(t_interval(values, shared), decimals_for(metric, values))
 
 
 def network_updates(variant: Variant) -> int:

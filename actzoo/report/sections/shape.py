@@ -92,7 +92,10 @@ def loudest(variant: Variant) -> str:
 
 @dataclass(frozen=True)
 class Shapes:
-    """What the section shows: the mixtures whose layers are curves, each with its group."""
+    """What the section shows: the mixtures whose layers are curves, each with its group.
+
+    Controls are not among them: the claims compare with them, and the tables of P have them.
+    """
 
     report: Report
     mixtures: list[tuple[Group, Variant]]
@@ -100,7 +103,7 @@ class Shapes:
 
 def collect(report: Report) -> Shapes | None:
     """Return the mixtures; None without any."""
-    mixtures = [(group, m) for group in report.study.groups for m in group.mixtures]
+    mixtures = [(group, m) for group in report.study.groups for m in group.own_mixtures]
     curved = [(group, mixture) for group, mixture in mixtures if mixture.has_curves]
     return Shapes(report, curved) if mixtures else None
 

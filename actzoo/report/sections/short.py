@@ -9,7 +9,7 @@ import numpy as np
 from actzoo.escaping import markdown
 from actzoo.report.claims.findings import counts
 from actzoo.report.content import Report
-from actzoo.report.cost import cost, costs
+from actzoo.report.cost import costs
 from actzoo.report.sections.section import joined
 from actzoo.report.text import UNKNOWN, code, ends, listed, number, plural, signed
 from actzoo.report.verdicts import Comparison
@@ -32,7 +32,10 @@ def in_short(report: Report) -> str:
     if rows := list(_mixtures(report)):
         mean = "" if report.one_seed else ", mean over the seeds"
         baseline = code(report.study.run.baseline)
+        groups = {group.title: group for group, _ in rows}.values()
         parts += [
+            "**On what?**",
+            "\n".join(map(_data, groups)),
             f"**What did the networks choose?** P after training{mean}:",
             "\n".join(_chosen(group, row.variant) for group, row in rows),
             f"**Is it better than {baseline} alone, by how much, and at what cost?**",
@@ -52,11 +55,23 @@ def _mixtures(report: Report) -> Iterator[tuple[Group, Comparison]]:
         yield from ((group, row) for row in mixtures[:MOST] if row.variant.done)
 
 
+def _data(group: Group) -> str:
+    """Return how much of a dataset trains and tests, and how many seeds there are."""
+    result = group.mixtures[0].results[0]
+    train, held_out = result.train_examples, result.validation_examples
+    parts = [f"{train:,} {group.things} train"]
+    if held_out:
+        parts.append(f"{held_out:,} are held out")
+    of = f", of {group.about['train']:,}" if train + held_out < group.about["train"] else ""
+    seeds = len({cell.seed for variant in group.variants for cell in variant.cells})
+    return (
+        f"- {markdown(group.title)}: {' and '.join(parts)}{of}; {group.about['test']:,} test; "
+        f"{plural(seeds, 'seed')}"
+    )
+
+
 def _place(group: Group, variant: Variant) -> str:
-    result = variant.results[0]
-    trained = f"{result.train_examples:,} {group.things} trained"
-    seeds = plural(len(variant.done), "seed")
-    return f"{code(variant.name)} on {markdown(group.title)} ({trained}, {seeds})"
+    return f"{code(variant.name)} on {markdown(group.title)}"
 
 
 def _chosen(group: Group, variant: Variant) -> str:
@@ -75,11 +90,18 @@ def _better(group: Group, row: Comparison) -> str:
     unit = markdown(group.metric.difference_unit)
     unit = f" {'points' if unit == '%' else unit}" if unit else ""
     interval = ends(row.difference, group.decimals)
-    spent = cost(row.variant, costs(group))
     return (
         f"- {_place(group, row.variant)}: {markdown(group.metric.words)} "
         f"{signed(row.difference.mean, group.decimals)}{unit} beside {code(group.baseline.name)}"
         + (f", 95% interval {interval}" if interval != UNKNOWN else "")
-        + f": {row.verdict}. A training step takes "
-        + (f"{spent} as long as ReLU's." if spent != UNKNOWN else "a time that was not measured.")
+        + f": {row.verdict}. {_spent(group, row.variant)}"
     )
+
+
+def _spent(group: Group, variant: Variant) -> str:
+    """Return what a training step costs, in a sentence."""
+    ratio = costs(group).get(variant.members, {}).get("ratio")
+    if not ratio:
+        return "A training step takes a time that was not measured."
+    median, low, high = (number(ratio[name]) for name in ("median", "low", "high"))
+    return f"A training step takes {median} times as long as ReLU's (quartiles {low} and {high})."

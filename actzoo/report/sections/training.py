@@ -5,7 +5,7 @@ from __future__ import annotations
 from actzoo.escaping import markdown, markdown_code
 from actzoo.report.content import Report
 from actzoo.report.figures.depth import MANY as MANY_LAYERS
-from actzoo.report.figures.overview import MANY
+from actzoo.report.figures.overview import MANY, only_controls_are_many
 from actzoo.report.figures.training import FEW_SEEDS
 from actzoo.report.sections.section import Section, images, joined
 
@@ -38,10 +38,12 @@ def render(report: Report) -> str:
 def _legend(report: Report) -> str:
     study, words = report.study, report.metrics
     many = any(len(group.variants) > MANY for group in study.groups)
-    some = (
-        f"Of so many sets the {report.extremes} and the baseline are drawn out; the others are "
-        f"grey. "
+    which = (
+        "those that are no controls"
+        if all(only_controls_are_many(group.variants) for group in study.groups)
+        else f"the {report.extremes} and the baseline"
     )
+    some = f"Of so many sets {which} are drawn out; the others are grey. "
     lines = (
         f"Lines are means over the seeds, bands from least to largest; with {FEW_SEEDS} seeds or "
         f"fewer P has a thin line for each. "

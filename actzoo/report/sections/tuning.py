@@ -114,8 +114,8 @@ def _costs(outcomes: Sequence[Outcome]) -> tuple[int, int, str, int]:
 
 
 def _alike(pairs: Pairs) -> str:
-    """Return whether all got the same budget."""
-    costs = [_costs(tuned.outcomes) for _, tuned in pairs]
+    """Return whether all got the same budget; a control that sets `init` tries no other."""
+    costs = [_costs(tuned.outcomes) for variant, tuned in pairs if not variant.control]
     if len({cells for cells, *_ in costs}) > 1:
         return "**The sets did not get the same number of tuning cells.**"
     if len({epochs for _, epochs, *_ in costs}) == 1:
@@ -143,7 +143,7 @@ def _at_the_edge(pairs: Pairs) -> list[str]:
 
 
 def _grid(pairs: Pairs) -> dict[str, Sequence[Any]]:
-    outcomes = pairs[0][1].outcomes if pairs else ()
+    outcomes = [outcome for _, tuned in pairs for outcome in tuned.outcomes]
     names = list(outcomes[0].setting) if outcomes else []
     return {name: list(dict.fromkeys(o.setting[name] for o in outcomes)) for name in names}
 

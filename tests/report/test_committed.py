@@ -1,0 +1,89 @@
+"""The committed reports on the paper are what the committed code writes from their cells."""
+
+from __future__ import annotations
+
+import re
+import runpy
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from actzoo.files import csv_bytes
+from actzoo.report.figures import style
+from actzoo.report.markdown import write_merged, write_report
+from actzoo.results.store import Store
+from actzoo.sweep.events import cell_row
+
+ROOT = Path(__file__).parents[2]
+MAKE = runpy.run_path(str(ROOT / "docs" / "make_paper.py"))
+PAPER: Path = MAKE["PAPER"]
+RUNS: list[Path] = MAKE["runs"]()
+
+
+def named(folder: Path) -> str:
+    return str(folder.relative_to(PAPER.parent))
+
+
+@pytest.fixture
+def undrawn(monkeypatch):
+    """Figures are empty files: their names are in the text, and drawing takes long."""
+
+    def leave_empty(path: Path, draw: Any) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"")
+
+    monkeypatch.setattr(style, "write", leave_empty)
+
+
+def in_a_copy(folder: Path, copy: Path) -> Path:
+    """A folder of links to the files of a run, in which a report may be written."""
+    copy.mkdir()
+    for path in folder.iterdir():
+        if path.name not in ("report.md", "figures", ".figures.json"):
+            (copy / path.name).symlink_to(path, target_is_directory=path.is_dir())
+    return copy
+
+
+def test_there_are_runs_of_each_kind():
+    kinds = {named(folder).partition("/")[0] for folder in RUNS}
+    assert kinds >= {"paper", "paper-choices", "paper-future"}
+    size = sum(path.stat().st_size for path in ROOT.glob("reports/paper*/**/*") if path.is_file())
+    assert size < 40e6
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("folder", RUNS, ids=named)
+def test_the_report_of_a_run_is_that_of_its_cells(folder, tmp_path, undrawn):
+    path = write_report(in_a_copy(folder, tmp_path / folder.name))
+    assert path.read_text(encoding="utf-8") == (folder / "report.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.slow
+def test_the_report_on_the_paper_is_that_of_its_runs(tmp_path, undrawn):
+    path = write_merged(MAKE["parts"](), tmp_path / "paper")
+    assert path.read_text(encoding="utf-8") == (PAPER / "report.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("folder", RUNS, ids=named)
+def test_the_table_of_a_run_is_that_of_its_cells(folder):
+    store = Store(folder)
+    rows = [cell_row(store, store.result(key).spec) for key in store.spec()["keys"]]
+    assert csv_bytes(rows) == (folder / "results.csv").read_bytes()
+
+
+@pytest.mark.parametrize("folder", [*RUNS, PAPER], ids=named)
+def test_every_figure_of_a_report_is_there_and_no_other(folder):
+    shown = set(re.findall(r"\]\(figures/([^)]+)\)", (folder / "report.md").read_text("utf-8")))
+    assert shown and shown == {path.name for path in (folder / "figures").iterdir()}
+
+
+def test_the_page_shows_what_was_measured():
+    text = MAKE["PAGE"].read_text(encoding="utf-8")
+    assert text == MAKE["page"](), "run `python docs/make_paper.py` and commit what it writes"
+
+
+def test_no_report_has_a_path_of_the_machine_that_made_it():
+    for path in ROOT.glob("reports/paper*/**/*"):
+        if path.suffix in (".md", ".json", ".toml", ".csv"):
+            assert not re.search(r"[\"'\s`]/(home|root|tmp|work|Users)/", path.read_text("utf-8"))
