@@ -105,8 +105,7 @@ class Native:
         self._free.argtypes = (c_void_p,)
         self._isa = library.actzoo_table_isa
         self._use = library.actzoo_table_use
-        held = HELD.get(os.environ.get("ATEN_CPU_CAPABILITY", ""))
-        if not self.use(held):
+        if not self.use(HELD.get(os.environ.get("ATEN_CPU_CAPABILITY", ""))):
             self.use(None)
         pool = next(_pools(), None)
         self.threaded = pool is not None
@@ -256,9 +255,8 @@ class Native:
         Raises:
             TooManyOutside: Or a weight is not finite. The three are then incomplete.
         """
-        k = weights.numel()
         _agree(shape, x, y=y, winners=winners, places=places)
-        if values.numel() != 320 * k:
+        if values.numel() != 320 * (k := weights.numel()):
             raise ValueError(_sizes(x, weights=weights, values=values))
         found = self._pool_forward(
             *(TYPES[x.dtype], threads, shape.sizes, *shape.window, x.data_ptr(), y.data_ptr()),
@@ -313,15 +311,12 @@ class Native:
         Raises:
             TooManyOutside: grad_x is then incomplete.
         """
-        k = weights.numel()
         _agree(shape, grad_x, grad=grad, winners=winners, places=places)
-        if slopes.numel() != 352 * k:
+        if slopes.numel() != 352 * (k := weights.numel()):
             raise ValueError(_sizes(grad_x, weights=weights, slopes=slopes))
-        found = self._pool_backward(
-            *(TYPES[grad.dtype], threads, shape.sizes, *shape.window, grad.data_ptr()),
-            *(winners.data_ptr(), places.data_ptr(), grad_x.data_ptr(), k),
-            *(weights.data_ptr(), slopes.data_ptr(), widening),
-        )
+        call = (TYPES[grad.dtype], threads, shape.sizes, *shape.window, grad.data_ptr())
+        taken = (winners.data_ptr(), places.data_ptr(), grad_x.data_ptr(), k)
+        found = self._pool_backward(*call, *taken, weights.data_ptr(), slopes.data_ptr(), widening)
         return self._outside(found) if found else _NONE
 
     def _outside(self, found: int) -> Tensor:
