@@ -27,7 +27,7 @@ INTERFACE = 5
 LIBRARY = "actzoo.kernels.table._table"
 ISAS = ("portable", "avx2", "avx512")
 HELD = {"avx2": "avx2", "default": "portable"}
-"""What the table runs on where torch is held to less than the processor has, by its own variable."""
+"""What the table runs on where torch is held to less than the processor has, by its variable."""
 TYPES = {torch.float32: 0, torch.bfloat16: 1, torch.float16: 2}
 POOL = ("GOMP_parallel", "omp_get_thread_num", "omp_get_num_threads")
 TOO_MANY, NO_MEMORY = -1, -2
