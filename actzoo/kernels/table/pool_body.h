@@ -116,11 +116,11 @@ TARGET static INLINE int ISA(pool_step)(const int type, const int length, const 
     return outside;
 }
 
-TARGET static INLINE void ISA(pool_on)(const int type, const int length, const int quick, const int rows,
-                                       const int columns, const Job *job, Chunk *chunk)
+TARGET static INLINE void ISA(pool_of_shape)(const int type, const int length, const int rows,
+                                             const int columns, const Job *job, Chunk *chunk)
 {
-    const ISA(Table) table = ISA(narrowed)(ISA(load_table)(job->table, length, 0), quick);
-    const Grid grid = ISA(made_quick)(&job->grid, quick);
+    const ISA(Table) table = ISA(load_table)(job->table, length, 0);
+    const Grid grid = job->grid; /* once more: stores cannot change it */
     const Pool *pool = job->pool;
     const int taps = rows * columns;
     const int64_t ahead = bytes_ahead(pool, size_of(type));
@@ -153,13 +153,6 @@ TARGET static INLINE void ISA(pool_on)(const int type, const int length, const i
         if (outside && !list_windows(type, chunk, output, count, tap, taps)) return;
         output += count;
     }
-}
-
-TARGET static INLINE void ISA(pool_of_shape)(const int type, const int length, const int rows,
-                                             const int columns, const Job *job, Chunk *chunk)
-{
-    if (length < ROWS && job->grid.widening) ISA(pool_on)(type, length, 1, rows, columns, job, chunk);
-    else ISA(pool_on)(type, length, 0, rows, columns, job, chunk);
 }
 
 /* The gradients of so many x that won, as the type holds them; whether one of them is outside. */
