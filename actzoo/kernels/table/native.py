@@ -27,7 +27,7 @@ INTERFACE = 6
 LIBRARY = "actzoo.kernels.table._table"
 ISAS = ("portable", "avx2", "avx512")
 HELD = {"avx2": "avx2", "default": "portable"}
-"""What the table runs on where torch is held to less by its own variable."""
+"""What the table runs on where torch is held to less than the processor has, by its variable."""
 TYPES = {torch.float32: 0, torch.bfloat16: 1, torch.float16: 2}
 POOL = ("GOMP_parallel", "omp_get_thread_num", "omp_get_num_threads")
 TOO_MANY, NO_MEMORY = -1, -2
@@ -69,8 +69,7 @@ class Native:
         self._free.argtypes = (c_void_p,)
         self._isa = library.actzoo_table_isa
         self._use = library.actzoo_table_use
-        held = HELD.get(os.environ.get("ATEN_CPU_CAPABILITY", ""))
-        if not self.use(held):
+        if not self.use(HELD.get(os.environ.get("ATEN_CPU_CAPABILITY", ""))):
             self.use(None)
         pool = next(_pools(), None)
         self.threaded = pool is not None
