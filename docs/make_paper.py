@@ -38,7 +38,11 @@ CHANGED = {
     "batch-512": "batch size 512",
 }
 """What differs from the run as it is: controls of it, then runs in folders of that name."""
-TITLES = {"digits": "digits", "cifar10": "CIFAR-10 as JPEG", "friedman1": "friedman1"}
+TITLES = {
+    "digits": "digits",
+    "cifar10": "CIFAR-10, compressed again as JPEG",
+    "friedman1": "friedman1",
+}
 PRODUCTS = ("digits", "friedman1")
 LARGEST = 4
 NEAR = (1e-2, 1e-4, 1e-8)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import sys
 from typing import TYPE_CHECKING, Any
@@ -32,6 +33,7 @@ def command(context: click.Context, /, **options: Any) -> int:
     of the paper: the model, then the mixture weights alone, then the model again. Finished
     cells do not run again.
     """
+    _let_threads_sleep()
     as_json = options["as_json"]
     screen = console(stderr=as_json or options["dry_run"], outlives=not options["dry_run"])
     with busy(screen, "loading torch"):
@@ -74,6 +76,17 @@ def command(context: click.Context, /, **options: Any) -> int:
         say(screen, "not all cells finished; the same command goes on")
     screen.settle()
     return 1 if results.failed else 0
+
+
+def _let_threads_sleep() -> None:
+    """Have OpenMP threads that wait sleep, unless the user says how: torch is not loaded yet.
+
+    Threads that wait in a loop keep a core from the one they wait for when it is not theirs alone.
+    """
+    if not any(
+        name in os.environ for name in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")
+    ):
+        os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
 
 
 def _dry_run(plan: Plan, loaded: Loaded, where: Chosen, as_json: bool, screen: Screen) -> int:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -100,6 +101,18 @@ def test_a_run_works_with_its_own_number_of_threads(run, tiny_npz, tmp_path):
         torch.set_num_threads(before)
     assert set(seen.read_text().split()) == {"1"}
     assert after == 2
+
+
+@pytest.mark.parametrize("own", [{}, {"OMP_WAIT_POLICY": "ACTIVE"}, {"GOMP_SPINCOUNT": "5"}])
+def test_threads_that_wait_sleep_unless_the_user_says_how(run, monkeypatch, own):
+    names = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")
+    for name in names:
+        monkeypatch.setenv(name, own.get(name, ""))
+        if name not in own:
+            monkeypatch.delenv(name)
+    assert run("bench", "--set", "rellu").returncode == 2
+    expected = own or {"OMP_WAIT_POLICY": "PASSIVE"}
+    assert {name: os.environ[name] for name in names if name in os.environ} == expected
 
 
 def test_version(run):
