@@ -33,7 +33,7 @@ def losses(folder: Path) -> np.ndarray[Any, Any]:
     rows = [
         [float(row["loss"]) for row in store.history(key)]
         for key in store.spec()["keys"]
-        if len((store.result(key) or {"spec": {"members": []}})["spec"]["members"]) > 1
+        if (result := store.result(key)) is not None and len(result.spec.members) > 1
     ]
     return np.asarray(rows)
 

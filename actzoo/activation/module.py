@@ -27,7 +27,7 @@ class ActivationLayer(nn.Module):
         keep: What is kept for the backward pass: "x", or "8bit" for 8 bits of its slope.
     """
 
-    kernel: str = "reference"
+    kernel: str = "auto"
     keep: Literal["x", "8bit"] = "x"
 
     @property
@@ -65,8 +65,8 @@ class ActivationLayer(nn.Module):
         return [self(x)]
 
     def kernel_used(self, device: torch.device | str, dtype: torch.dtype) -> str:
-        """Return what computes it for such an input: plain torch, for a function alone."""
-        return "reference"
+        """Return what computes it for such an input, as `Mixture.kernel_used` does."""
+        raise NotImplementedError
 
 
 class ActivationModule(ActivationLayer):
@@ -179,10 +179,21 @@ class ActivationModule(ActivationLayer):
         x = act.domain(x)
         if self.training and act.training_fn is not None:
             return act.training_fn(x, **self.parameters_for(x))
-        fixed = self._is_constant and act.kind == "elementwise" and not x.is_complex()
-        if fixed and not torch.compiler.is_compiling():
-            return _kernels().alone(act, x, act.parameters, keep=self.keep)  # type: ignore[no-any-return]
+        if self._is_fixed and not x.is_complex() and not torch.compiler.is_compiling():
+            return _kernels().alone(act, x, act.parameters, self.kernel, keep=self.keep)  # type: ignore[no-any-return]
         return act.fn(x, **self.parameters_for(x))
+
+    @property
+    def _is_fixed(self) -> bool:
+        """Whether a kernel may compute it."""
+        return self._is_constant and self.activation.kind == "elementwise"
+
+    def kernel_used(self, device: torch.device | str, dtype: torch.dtype) -> str:
+        """Return what computes it for such an input, unless that is small: "table", "reference"."""
+        if not self._is_fixed:
+            return "reference"
+        asked = ((self.activation,), torch.device(device), dtype, self.kernel, self.keep)
+        return _kernels().used(*asked)  # type: ignore[no-any-return]
 
     def extra_repr(self) -> str:
         """Return the activation's name, for `print(model)`."""
