@@ -81,7 +81,7 @@ def test_the_quicker_one_serves(slow: SLOW, which: str) -> None:
 def test_a_layer_is_torchs_own_operator_where_that_is_quicker(slow: SLOW, name: str) -> None:
     slow("table")
     own = {"silu": F.silu, "sigmoid": torch.sigmoid, "elu": F.elu, "gelu": F.gelu}
-    x = torch.linspace(-5, 5, 20000)
+    x = torch.linspace(-5, 5, 70000)
     layer = actzoo.get(name).module()
     assert torch.equal(layer(x), own.get(name, F.hardswish)(x))
 
@@ -236,10 +236,10 @@ def test_a_kernel_that_fails_or_is_wrong_is_said_and_not_used(
 
 def test_env_shows_what_was_found(slow: SLOW) -> None:
     slow("table")
-    actzoo.get("silu").module()(torch.ones(20000))
+    actzoo.get("silu").module()(torch.ones(70000))
     measured.forget()
     runner = CliRunner()
-    assert "silu float32, 16384 elements" in runner.invoke(command, []).stdout
+    assert "silu float32, 65536 elements" in runner.invoke(command, []).stdout
     (row,) = json.loads(runner.invoke(command, ["--json"]).stdout)["auto"]["measured"]
     assert (row["functions"], row["pays"]) == ("silu", False)
 
