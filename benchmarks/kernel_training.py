@@ -31,7 +31,7 @@ def losses(folder: Path) -> np.ndarray[Any, Any]:
     """Training loss of the mixture, one row a seed and one column an epoch."""
     store = Store(folder)
     rows = [
-        [float(row["loss"]) for row in store.history(key)]
+        [row.loss for row in store.history(key)]
         for key in store.spec()["keys"]
         if (result := store.result(key)) is not None and len(result.spec.members) > 1
     ]

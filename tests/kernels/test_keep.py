@@ -295,6 +295,24 @@ def test_the_kernel_is_told() -> None:
 
 
 @pytest.mark.parametrize(
+    ("name", "keep", "kernel"),
+    [
+        ("silu", "x", "table"),
+        ("silu", "8bit", "table, 8-bit slopes"),
+        ("relu", "x", "reference"),
+        ("softmax", "x", "reference"),
+        ("prelu", "x", "reference"),
+    ],
+)
+def test_a_function_alone_tells_its_kernel(name: str, keep: str, kernel: str) -> None:
+    layer = actzoo.get(name).module(channels=3, keep=keep)  # type: ignore[arg-type]
+    assert layer.kernel_used("cpu", torch.float32) == kernel
+    x = draw(3, 3, 20_000).requires_grad_()
+    ours = "KeepingSlopes" if keep == "8bit" else "WeightedSum"
+    assert (ours in type(layer(x).grad_fn).__name__) == (kernel != "reference")
+
+
+@pytest.mark.parametrize(
     ("make", "said"),
     [
         (lambda: actzoo.get("squared_relu").module(keep="8bit"), "squared_relu: its slope goes"),

@@ -13,19 +13,19 @@
 #define KNOWN(rows, found) (rows)
 #define LOOPS(X, what)                                                                             \
     X(what, 0, 1, 3) X(what, 0, 1, 5) X(what, 0, 1, 6) X(what, 0, 1, 7) X(what, 0, 1, 8)           \
-    X(what, 0, 2, 6) X(what, 0, 2, 8) X(what, 0, 0, 6) X(what, 0, 0, 10)                           \
+    X(what, 0, 2, 6) X(what, 0, 2, 7) X(what, 0, 2, 8) X(what, 0, 0, 6) X(what, 0, 0, 10)          \
     X(what, 1, 1, 3) X(what, 1, 1, 4) X(what, 1, 1, 5) X(what, 1, 1, 6) X(what, 1, 1, 8)           \
     X(what, 1, 2, 5) X(what, 1, 2, 8) X(what, 1, 0, 4) X(what, 1, 0, 10)                           \
-    X(what, 2, 1, 4) X(what, 2, 1, 6) X(what, 2, 0, 10)
+    X(what, 2, 1, 4) X(what, 2, 1, 6) X(what, 2, 2, 6) X(what, 2, 0, 10)
 #define WEIGHTS(X, what)                                                                           \
-    X(what, 0, 0, 0) X(what, 0, 0, 7) X(what, 0, 0, 10)                                            \
+    X(what, 0, 0, 0) X(what, 0, 0, 3) X(what, 0, 0, 7) X(what, 0, 0, 10)                           \
     X(what, 1, 0, 0) X(what, 1, 0, 5) X(what, 1, 0, 10)                                            \
     X(what, 2, 0, 0) X(what, 2, 0, 10)
 #define SUMS(X) X(3) X(5) X(6) X(7) X(8) X(10)
 #define POOLS(X, what)                                                                             \
     X(what, 0, 1, 4) X(what, 0, 1, 7) X(what, 0, 2, 7) X(what, 0, 0, 10)                           \
     X(what, 1, 1, 4) X(what, 1, 1, 6) X(what, 1, 2, 6) X(what, 1, 0, 10)                           \
-    X(what, 2, 0, 10)
+    X(what, 2, 2, 6) X(what, 2, 0, 10)
 #define PULLS(X, what) POOLS(X, what) X(what, 0, 0, 0) X(what, 1, 0, 0)
 #define KEEPS(X, what)                                                                             \
     X(what, 0, 1, 7) X(what, 0, 2, 8) X(what, 0, 0, 10)                                            \
