@@ -8,6 +8,8 @@ import pytest
 
 # On processors that nobody has measured, tests are of the rule, and leave no file in the home.
 os.environ["ACTZOO_MEASURE"] = "0"
+# Several processes of tests share the cores: threads that wait for each other let the others work.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
