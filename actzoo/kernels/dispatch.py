@@ -234,8 +234,7 @@ def alone(
     if chosen.name == "reference":
         return activation.fn(x, **parameters)
     if chosen.sole is None or x.numel() == 0 or not _is_declared(activation, parameters):
-        one = torch.ones(1, dtype=torch.float32, device=x.device)
-        return weighted_sum((activation,), one, x, (parameters,), kernel)
+        return weighted_sum((activation,), _one(x.device), x, (parameters,), kernel)
     result: Tensor = WeightedSum.apply(chosen, {}, (), x, _one(x.device))
     return result
 
