@@ -60,7 +60,8 @@ class WeightedSum(torch.autograd.Function):
         wanted = ctx.needs_input_grad[3:]
         # Where a graph of the backward pass is wanted, or a batch of gradients arrives at once.
         if torch.is_grad_enabled() or not is_plain(grad):
-            return None, None, None, *_differentiable(ctx, grad, wanted)
+            asked = (ctx.plan, ctx.given, ctx.names, ctx.saved_tensors, grad, wanted)
+            return None, None, None, *_differentiable(*asked)
         if ctx.plan.sole is not None:
             with suppress(Declined):
                 return (
@@ -71,6 +72,41 @@ class WeightedSum(torch.autograd.Function):
                 )
         given = _filled(ctx.given, ctx.names, tensors)
         return None, None, None, *gradients(ctx.plan, given, ctx.names, x, weights, grad, wanted)
+
+
+class WeightedSumOfOne(torch.autograd.Function):
+    """A function alone, whose weight is 1: as `WeightedSum`, with less on the way."""
+
+    @staticmethod
+    def forward(ctx: Any, plan: KernelPlan, x: Tensor) -> Tensor:
+        """Return the value; keeps x.
+
+        Args:
+            ctx: Autograd's.
+            plan: What computes it; has an `alone`.
+            x: Any shape and layout.
+        """
+        ctx.plan = plan
+        ctx.save_for_backward(x)
+        assert plan.alone is not None
+        try:
+            return plan.alone.forward(dense(x))
+        except Declined:
+            return _forward(plan, {}, x, x.new_ones(1, dtype=torch.float32))
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[None, Tensor | None]:
+        """Return the gradient of x."""
+        (x,), plan = ctx.saved_tensors, ctx.plan
+        if not torch.is_grad_enabled() and is_plain(grad):
+            x = dense(x)
+            try:
+                return None, plan.alone.backward(x, like(grad, x))
+            except Declined:
+                one = x.new_ones(1, dtype=torch.float32)
+                return None, gradients(plan, {}, (), x, one, grad, (True, False))[0]
+        one = x.new_ones(1, dtype=torch.float32)
+        return None, _differentiable(plan, {}, (), (x, one), grad, (True, False))[0]
 
 
 def _gradients_of_sole(
@@ -91,15 +127,21 @@ def _filled(given: Given, names: Names, tensors: Sequence[Tensor]) -> Given:
     return filled
 
 
-def _differentiable(ctx: Any, grad: Tensor, wanted: Sequence[bool]) -> list[Tensor | None]:
+def _differentiable(
+    plan: KernelPlan,
+    given: Given,
+    names: Names,
+    saved: Sequence[Tensor],
+    grad: Tensor,
+    wanted: Sequence[bool],
+) -> list[Tensor | None]:
     """Return the gradients by the reference, as functions of grad, x, weights and tensors again."""
-    plan: KernelPlan = ctx.plan
     with torch.enable_grad():
         # Views, because one input may be a function of another: what is asked for is the
         # derivative along this use alone.
-        saved = [t.view_as(t) for t in ctx.saved_tensors]
+        saved = [t.view_as(t) for t in saved]
         x, weights, *tensors = saved
-        given = _filled(ctx.given, ctx.names, tensors)
+        given = _filled(given, names, tensors)
         parameters = given_to(plan.whole, given, x)
         y = reference.weighted_sum(plan.activations, weights, x, parameters)
         inputs = [t for t, want in zip(saved, wanted, strict=True) if want]

@@ -13,7 +13,7 @@ from actzoo.activation import Activation
 from actzoo.errors import KernelError
 from actzoo.kernels import watched
 from actzoo.kernels.entries import AUTO, KERNEL_NAMES, REFERENCE, TRIED, order
-from actzoo.kernels.kernel import Kernel, Request
+from actzoo.kernels.kernel import Alone, Kernel, Request
 from actzoo.kernels.table.fit import neutral
 
 
@@ -62,6 +62,13 @@ class KernelPlan:
         """The part that computes all members from x and the weights alone, if there is one."""
         alone = len(self.parts) == 1 and not self.parts[0].kernel.takes_parameters
         return self.parts[0] if alone else None
+
+    @functools.cached_property
+    def alone(self) -> Alone | None:
+        """What computes a function alone with less on the way, if there is such a thing."""
+        if self.sole is None or len(self.activations) > 1:
+            return None
+        return self.sole.kernel.alone(self.sole.prepared)
 
     @property
     def compiles(self) -> bool:

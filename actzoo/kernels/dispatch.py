@@ -15,7 +15,7 @@ from actzoo.errors import UsageError
 from actzoo.formula.inputs import real
 from actzoo.kernels import keep as keeping
 from actzoo.kernels import measured, reference
-from actzoo.kernels.autograd import WeightedSum
+from actzoo.kernels.autograd import WeightedSum, WeightedSumOfOne
 from actzoo.kernels.choice import KernelPlan, plan
 from actzoo.kernels.entries import AUTO, REFERENCE, TRIED
 from actzoo.kernels.table.fit import neutral
@@ -233,9 +233,9 @@ def alone(
     chosen = _chosen((activation,), x, kernel)
     if chosen.name == "reference":
         return activation.fn(x, **parameters)
-    if chosen.sole is None or x.numel() == 0 or not _is_declared(activation, parameters):
+    if chosen.alone is None or x.numel() == 0 or not _is_declared(activation, parameters):
         return weighted_sum((activation,), _one(x.device), x, (parameters,), kernel)
-    result: Tensor = WeightedSum.apply(chosen, {}, (), x, _one(x.device))
+    result: Tensor = WeightedSumOfOne.apply(chosen, x)
     return result
 
 

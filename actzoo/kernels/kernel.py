@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -39,6 +39,20 @@ class Request:
     pooled: bool = False
 
 
+class Alone(Protocol):
+    """A function of weight 1, for a dense x; both may raise Declined."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return f(x)."""
+
+    def backward(self, x: Tensor, grad: Tensor) -> Tensor:
+        """Return grad · f'(x), for a grad laid out like x."""
+
+
+def _nothing(prepared: Any) -> None:
+    return None
+
+
 def _never(*_: object) -> str:
     return ""
 
@@ -67,6 +81,8 @@ class Kernel:
         group: What functions of a request must share to be computed in one pass.
         how: What it runs on here, in words.
         dtypes: Of x; x of others goes through plain torch. None stands for all.
+        alone: What computes one function of weight 1 with less on the way, from what `prepare`
+            returned; None where nothing does.
         takes_parameters: Whether it can be called with other parameters than the declared.
         compiles: Whether the first call of a set takes seconds.
     """
@@ -80,5 +96,6 @@ class Kernel:
     group: Callable[[Activation, Request], Hashable] = _alike
     how: Callable[[], str] = _never
     dtypes: tuple[torch.dtype, ...] | None = None
+    alone: Callable[[Any], Alone | None] = _nothing
     takes_parameters: bool = True
     compiles: bool = False

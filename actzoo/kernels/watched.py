@@ -26,6 +26,7 @@ _ASKED = (
     "_C._len_torch_dispatch_stack",
 )
 _legacy_batched, _transform, _modes = map(_private, _ASKED)
+_OWN = (Tensor, nn.Parameter)
 
 
 def absent() -> str:
@@ -45,18 +46,22 @@ def is_plain(*tensors: Tensor) -> bool:
         return False
     if _legacy_batched is None or _transform is None or _modes is None:
         return False
-    return (
-        all(type(t) in (Tensor, nn.Parameter) and _has_values(t) for t in tensors)
-        and not any(_legacy_batched(t) for t in tensors)
-        and not torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]
-        and _transform() is None
-        and _modes() == 0
-        and not any(_has_tangent(t) for t in tensors)
-    )
+    # Every call of a layer comes through here, so this is written to be short, not to be pretty.
+    for t in tensors:
+        if type(t) not in _OWN or t.layout is not torch.strided or t.is_meta or t.is_nested:
+            return False
+        if _legacy_batched(t):
+            return False
+    if _transform() is not None or _modes() != 0:
+        return False
+    if torch.jit.is_tracing():  # type: ignore[attr-defined, no-untyped-call]
+        return False
+    return not _carries_tangents() or not any(map(_has_tangent, tensors))
 
 
-def _has_values(tensor: Tensor) -> bool:
-    return tensor.layout == torch.strided and not tensor.is_meta and not tensor.is_nested
+def _carries_tangents() -> bool:
+    """Return whether derivatives may travel forward now; true where this torch does not tell."""
+    return getattr(forward_ad, "_current_level", 0) >= 0
 
 
 def _has_tangent(tensor: Tensor) -> bool:

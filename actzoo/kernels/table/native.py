@@ -45,22 +45,25 @@ class Native:
     this is checked but the sizes and the dtypes.
 
     Attributes:
+        isa: The instruction set that calls run on: "avx512", "avx2" or "portable".
         threaded: whether torch's pool of threads was found; if not, calls use one thread.
         library: what was loaded.
     """
 
+    isa: str
+
     def __init__(self, library: ctypes.CDLL) -> None:
         self.library = library
         pointers = (c_void_p, c_void_p)
-        self._forward = library.actzoo_table_forward
-        self._forward.restype = c_int64
-        self._forward.argtypes = (
+        self.call_forward = library.actzoo_table_forward
+        self.call_forward.restype = c_int64
+        self.call_forward.argtypes = (
             *(c_int, c_int, c_int64, *pointers, c_int, *pointers),
             *(c_int, c_int, c_int),
         )
-        self._backward = library.actzoo_table_backward
-        self._backward.restype = c_int64
-        self._backward.argtypes = (
+        self.call_backward = library.actzoo_table_backward
+        self.call_backward.restype = c_int64
+        self.call_backward.argtypes = (
             *(c_int, c_int, c_int64, *pointers, *pointers),
             *(c_int, *pointers, c_void_p, c_int, c_int, c_int),
         )
@@ -77,14 +80,11 @@ class Native:
             library.actzoo_table_pool.restype = None
             library.actzoo_table_pool(*pool)
 
-    @property
-    def isa(self) -> str:
-        """The instruction set that calls run on: "avx512", "avx2" or "portable"."""
-        return ISAS[self._isa()]
-
     def use(self, isa: str | None) -> bool:
         """Run on this instruction set from now on, the best if None; False if it is absent."""
-        return bool(self._use(-1 if isa is None else ISAS.index(isa)))
+        done = bool(self._use(-1 if isa is None else ISAS.index(isa)))
+        self.isa = ISAS[self._isa()]
+        return done
 
     def forward(
         self,
@@ -124,7 +124,7 @@ class Native:
             or values.numel() != 320 * k
         ):
             raise ValueError(sizes(x, y=y, weights=weights, values=values))
-        found = self._forward(
+        found = self.call_forward(
             *(TYPES[x.dtype], threads, n, x.data_ptr(), y.data_ptr(), k),
             *(weights.data_ptr(), values.data_ptr(), shift, flat, widening),
         )
@@ -180,7 +180,7 @@ class Native:
             raise ValueError(
                 sizes(x, grad=grad, weights=weights, values=values, slopes=slopes, **given)
             )
-        found = self._backward(
+        found = self.call_backward(
             *(TYPES[x.dtype], threads, n, grad.data_ptr(), x.data_ptr()),
             None if grad_x is None else grad_x.data_ptr(),
             None if grad_weights is None else grad_weights.data_ptr(),

@@ -146,10 +146,15 @@ def forward(
         *(tables.shift, tables.flat, tables.widening),
     )
     if outside.numel():
-        at = flat(x)[outside].float()
-        terms = zip(weights.unbind(), tables.activations, strict=True)
-        flat(y)[outside] = sum(w * a(at) for w, a in terms).to(y.dtype)  # type: ignore[union-attr]
+        answer_values(tables, weights, x, y, outside)
     return y
+
+
+def answer_values(tables: Tables, weights: Tensor, x: Tensor, y: Tensor, outside: Tensor) -> None:
+    """Write what the functions themselves say at these places of x to y."""
+    at = flat(x)[outside].float()
+    terms = zip(weights.unbind(), tables.activations, strict=True)
+    flat(y)[outside] = sum(w * a(at) for w, a in terms).to(y.dtype)  # type: ignore[union-attr]
 
 
 def backward(
@@ -196,15 +201,23 @@ def backward(
         *(threads, tables.shift, tables.flat, tables.widening),
     )
     if outside.numel():
-        at, g = flat(x)[outside].float(), flat(grad)[outside].float()
         if grad_x is not None:
-            terms = zip(weights.unbind(), tables.activations, strict=True)
-            slope = sum(w * a.derivative(at) for w, a in terms)
-            flat(grad_x)[outside] = (g * slope).to(grad_x.dtype)
+            answer_slopes(tables, weights, x, grad, grad_x, outside)
         if grad_weights is not None:
+            at, g = flat(x)[outside].float(), flat(grad)[outside].float()
             own = [(g * a(at)).double().sum() for a in tables.activations]
             grad_weights += torch.stack(own)
     return grad_x, grad_weights, nothing
+
+
+def answer_slopes(
+    tables: Tables, weights: Tensor, x: Tensor, grad: Tensor, grad_x: Tensor, outside: Tensor
+) -> None:
+    """Write grad times the slope that the functions declare at these places of x to grad_x."""
+    at, g = flat(x)[outside].float(), flat(grad)[outside].float()
+    terms = zip(weights.unbind(), tables.activations, strict=True)
+    slope = sum(w * a.derivative(at) for w, a in terms)
+    flat(grad_x)[outside] = (g * slope).to(grad_x.dtype)
 
 
 def loaded() -> native.Native:
