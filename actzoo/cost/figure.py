@@ -11,6 +11,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from actzoo.cost.dots import dots, draw_dots
 from actzoo.cost.operators import MODES, OURS
 from actzoo.report.figures.style import COLOURS, GREY, drawn, line_style, log_scale, new, write
 
@@ -23,20 +24,30 @@ _APART = 0.075
 """Of an axis' height: how far labels stay from each other."""
 
 
-def write_figures(document: dict[str, Any], folder: Path) -> list[str]:
-    """Return a figure for each dtype and number of threads; the names of the files, in `folder`."""
-    cases = document.get("operator", [])
-    names = []
+def write_figures(document: dict[str, Any], folder: Path) -> dict[str, str]:
+    """Write all figures of a document into a folder.
 
+    Returns:
+        By the name of each file what it shows, in a line.
+    """
+    shown = {}
+    for case, found in _by_place(document.get("operator", [])).items():
+        threads, dtype = case
+        name = f"speed-{dtype}-{threads}-thread{'' if threads == 1 else 's'}.png"
+        write(folder / name, lambda found=found: draw(found))  # type: ignore[misc]
+        shown[name] = "Time over that of a copy, against the number of elements"
+    for plot in dots(document):
+        name = f"{plot.name}.png"
+        write(folder / name, lambda plot=plot: draw_dots(plot))  # type: ignore[misc]
+        shown[name] = plot.what
+    return shown
+
+
+def _by_place(cases: list[dict[str, Any]]) -> dict[tuple[int, str], list[dict[str, Any]]]:
     def place(case: dict[str, Any]) -> tuple[int, str]:
         return case["threads"], case["dtype"]
 
-    for (threads, dtype), found in groupby(sorted(cases, key=place), key=place):
-        name = f"speed-{dtype}-{threads}-thread{'' if threads == 1 else 's'}.png"
-        chosen = list(found)
-        write(folder / name, lambda chosen=chosen: draw(chosen))  # type: ignore[misc]
-        names.append(name)
-    return names
+    return {at: list(found) for at, found in groupby(sorted(cases, key=place), key=place)}
 
 
 def draw(cases: list[dict[str, Any]]) -> Figure:

@@ -10,8 +10,7 @@ from typing import Any
 from actzoo.cost import functions, operators, pooling, step
 from actzoo.cost.case import Planned, Show
 from actzoo.cost.compiling import compile_times
-from actzoo.cost.network_memory import network_memory
-from actzoo.cost.pooled_memory import MODEL, pooled_memory
+from actzoo.cost.model_memory import model_memory
 from actzoo.cost.runner import clock_for
 from actzoo.cost.saved_memory import kept
 from actzoo.cost.settings import Settings
@@ -36,8 +35,8 @@ def measure(settings: Settings, command: str, show: Show = lambda *_: None) -> d
         Plain JSON values: `environment` and `settings` for provenance; under `operator`,
         `functions`, `pooling` and `step` one entry a case, with one row a contestant, either
         `seconds` and `ratio` (median, low and high quartile, count; for functions also `beside`,
-        over F.relu) or `refused`; under `kept`, `networks`, `certificates`, `compile` and
-        `step_kept` flat rows. A table that was not asked for is absent.
+        over F.relu) or `refused`; under `kept`, `certificates`, `compile` and `step_kept`
+        flat rows. A table that was not asked for is absent.
     """
     document: dict[str, Any] = {
         "format": FORMAT,
@@ -67,8 +66,6 @@ def measure(settings: Settings, command: str, show: Show = lambda *_: None) -> d
             for chosen in settings.sets
             for row in kept(settings, dtype, chosen)
         ]
-        with isolated(1):
-            document["networks"] = network_memory(settings.sets)
         if settings.compile_times:
             document["compile"] = _compile(settings, show)
     if "functions" in settings.tables:
@@ -85,13 +82,13 @@ def measure(settings: Settings, command: str, show: Show = lambda *_: None) -> d
         document["step"] = _run(
             "training steps", step.cases(settings), settings, seconds, show, step.WARM
         )
-        if MODEL in settings.models:
-            with isolated(1):
-                document["step_kept"] = [
-                    row
-                    for dtype in step.dtypes(settings)
-                    for row in pooled_memory(settings.step_sets, dtype, settings.device)
-                ]
+        with isolated(1):
+            document["step_kept"] = [
+                row
+                for model in settings.models
+                for dtype in step.dtypes(settings)
+                for row in model_memory(model, settings.step_sets, dtype, settings.device)
+            ]
     return document
 
 

@@ -12,7 +12,7 @@ from actzoo.cost.compute import what_runs
 from actzoo.cost.runner import Contestant
 from actzoo.cost.sample import sample_for
 from actzoo.cost.settings import Functions, Settings, named
-from actzoo.kernels import KERNELS
+from actzoo.kernels import KERNELS, Keep
 from actzoo.plugins.registry import default, get
 from actzoo.tasks.objective import Objective
 from actzoo.tasks.task import Examples
@@ -54,14 +54,18 @@ def stepper(
 
 
 def network(
-    names: tuple[str, ...], kernel: str, device: torch.device, model: str = "paper_cnn"
+    names: tuple[str, ...],
+    kernel: str,
+    device: torch.device,
+    model: str = "paper_cnn",
+    keep: Keep = "x",
 ) -> Built:
     """Return a model with these functions."""
     sample = sample_for(model)
     built = build(
         *default().model(model), [get(name) for name in names], sample.shape, sample.outputs,
-        init="equal", kernel=kernel, example=sample.batch(torch.device("cpu")).inputs[:2],
-        network_seed=0, mixture_seed=0,
+        init="equal", kernel=kernel, keep=keep,
+        example=sample.batch(torch.device("cpu")).inputs[:2], network_seed=0, mixture_seed=0,
     )  # fmt: skip
     built.model.to(device)
     return built

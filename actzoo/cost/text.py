@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Any
@@ -54,8 +54,13 @@ def plain(document: dict[str, Any]) -> str:
     return "\n\n".join(parts)
 
 
-def markdown(document: dict[str, Any], figures: Sequence[str] = ()) -> str:
-    """Return all tables, figures and where they come from, as a page."""
+def markdown(document: dict[str, Any], figures: Mapping[str, str] | None = None) -> str:
+    """Return all tables and where they come from, as a page.
+
+    Args:
+        document: What was measured.
+        figures: By the name of each file what it shows.
+    """
     parts = ["# What activations cost", _provenance(document)]
     for section in sections(document):
         parts.append(f"## {escaping.markdown(section.title)}")
@@ -63,8 +68,8 @@ def markdown(document: dict[str, Any], figures: Sequence[str] = ()) -> str:
         parts.append(section.note)
         if section.reasons:
             parts.append("\n".join(f"- {escaping.markdown(r)}" for r in section.reasons))
-    for path in figures:
-        parts.append(f"![Time over that of a copy, against the number of elements]({path})")
+    for path, what in (figures or {}).items():
+        parts.append(f"![{escaping.markdown(what)}]({path})")
     return "\n\n".join(parts) + "\n"
 
 
@@ -83,7 +88,6 @@ def sections(document: dict[str, Any]) -> Iterator[CostTable]:
     yield from _operator(document.get("operator", []))
     if "kept" in document:
         yield from _kept(document["kept"])
-        yield from _networks(document.get("networks", []))
     if "compile" in document:
         yield _compile(document["compile"])
     yield from _functions(document.get("functions", []))
@@ -290,40 +294,25 @@ def _step(cases: list[dict[str, Any]]) -> Iterator[CostTable]:
         )
 
 
-def _networks(rows: list[dict[str, Any]]) -> Iterator[CostTable]:
-    for model, of_model in groupby(rows, key=lambda row: row["model"]):
-        found = list(of_model)
-        relu = found[0].get("bytes", math.nan)
-        lines = [
-            (row["name"], f"{row['bytes'] / 1e6:.2f}", _number(row["bytes"] / relu))
-            if "bytes" in row
-            else (row["name"], NONE, NONE)
-            for row in found
-        ]
-        yield CostTable(
-            f"Kept by {model} for the backward pass, batch {found[0]['batch']}, float32 on the CPU",
-            ("", "MB", "/ relu"),
-            lines,
-            "All tensors that a forward pass leaves for the backward pass, but parameters and the "
-            "input; weights of mixtures do not train, as in phases 1 and 3.",
-            [f"{row['name']}: {row['refused']}" for row in found if row.get("refused")],
-        )
-
-
 def _step_kept(rows: list[dict[str, Any]]) -> Iterator[CostTable]:
-    for dtype, of_dtype in groupby(rows, key=lambda row: row["dtype"]):
-        found = list(of_dtype)
+    for (model, dtype), of_model in groupby(rows, key=lambda row: (row["model"], row["dtype"])):
+        found = list(of_model)
         base = found[0]
-        lines = [
-            (row["name"], *(_megabytes(row.get(key), base[key]) for key in ("kept", "network")))
-            for row in found
-        ]
+        columns = {
+            key: title
+            for key, title in (("kept", "activations and pooling"), ("network", "whole network"))
+            if key in base
+        }
+        beside = " What other layers keep is in the second column only."
         yield CostTable(
-            f"Kept by {base['model']} for the backward pass, batch {base['batch']}, {dtype}",
-            ("", "activations and pooling", "whole network"),
-            lines,
-            "Megabytes, and in brackets in units of the first row. What convolutions and linear "
-            "layers keep is in the second column only; of weights only copies in bfloat16 count.",
+            f"Kept by {model} for the backward pass, batch {base['batch']}, {dtype}",
+            ("", *columns.values()),
+            [
+                (row["name"], *(_megabytes(row.get(key), base[key]) for key in columns))
+                for row in found
+            ],
+            "Megabytes, and in brackets in units of the first row. Inputs and weights do not "
+            f"count, but copies of weights in bfloat16 do.{beside if len(columns) > 1 else ''}",
             [f"{row['name']}: {row['refused']}" for row in found if row.get("refused")],
         )
 

@@ -13,7 +13,7 @@ from actzoo.activation import Activation
 from actzoo.errors import KernelError
 from actzoo.kernels import watched
 from actzoo.kernels.entries import AUTO, KERNEL_NAMES, REFERENCE, TRIED, order
-from actzoo.kernels.kernel import Alone, Kernel, Request
+from actzoo.kernels.kernel import FunctionAlone, Kernel, Request
 from actzoo.kernels.table.fit import neutral
 
 
@@ -64,7 +64,7 @@ class KernelPlan:
         return self.parts[0] if alone else None
 
     @functools.cached_property
-    def alone(self) -> Alone | None:
+    def alone(self) -> FunctionAlone | None:
         """What computes a function alone with less on the way, if there is such a thing."""
         if self.sole is None or len(self.activations) > 1:
             return None

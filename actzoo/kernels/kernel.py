@@ -39,7 +39,7 @@ class Request:
     pooled: bool = False
 
 
-class Alone(Protocol):
+class FunctionAlone(Protocol):
     """A function of weight 1, for a dense x; both may raise Declined."""
 
     def forward(self, x: Tensor) -> Tensor:
@@ -96,6 +96,6 @@ class Kernel:
     group: Callable[[Activation, Request], Hashable] = _alike
     how: Callable[[], str] = _never
     dtypes: tuple[torch.dtype, ...] | None = None
-    alone: Callable[[Any], Alone | None] = _nothing
+    alone: Callable[[Any], FunctionAlone | None] = _nothing
     takes_parameters: bool = True
     compiles: bool = False

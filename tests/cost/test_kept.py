@@ -9,8 +9,7 @@ import torch
 import torch.nn.functional as F
 
 from actzoo.cost.compute import eager_sum
-from actzoo.cost.network_memory import network_memory
-from actzoo.cost.pooled_memory import pooled_memory
+from actzoo.cost.model_memory import model_memory
 from actzoo.cost.sample import KINDS
 from actzoo.cost.saved_memory import bytes_kept, kept
 from actzoo.cost.settings import named, preset
@@ -48,12 +47,16 @@ def test_eager_sum_of_three(x: torch.Tensor) -> None:
 @pytest.mark.skipif(bool(native.absent()), reason=native.absent() or "there")
 def test_networks_without_pooling_keep_less() -> None:
     """Relu keeps what the next layer keeps; a mixture beside that its x, or a quarter of it."""
-    rows = {(r["model"], r["name"]): r["bytes"] for r in network_memory((named("3"),))}
+    names, cpu = ("gpt(layers=2, width=64)", "resnet(depth=8)"), torch.device("cpu")
+    gpt, resnet = (
+        {r["name"]: r["network"] for r in model_memory(name, (named("3"),), "float32", cpu)}
+        for name in names
+    )
     blocks, tokens, hidden = 2, 32 * 128, 4 * 64
     elements, weights = blocks * tokens * hidden, blocks * 3 * 4
-    assert rows["gpt", "3, auto"] - rows["gpt", "relu"] == 4 * elements + weights
-    assert rows["gpt", "3, auto, 8-bit"] - rows["gpt", "relu"] == elements
-    assert rows["resnet", "relu"] < rows["resnet", "3, auto, 8-bit"] < rows["resnet", "3, auto"]
+    assert gpt["3, auto"] - gpt["relu"] == 4 * elements + weights
+    assert gpt["3, auto, 8-bit"] - gpt["relu"] == elements
+    assert resnet["relu"] < resnet["3, auto, 8-bit"] < resnet["3, auto"]
 
 
 def test_rows_in_sizes_of_x() -> None:
@@ -74,7 +77,7 @@ def test_the_papers_network_counted_by_hand(
 ) -> None:
     monkeypatch.setitem(KINDS, "images", replace(KINDS["images"], size=2))
     cpu = torch.device("cpu")
-    rows = {row["name"]: row for row in pooled_memory((named("3"),), dtype, cpu)}
+    rows = {row["name"]: row for row in model_memory("paper_cnn", (named("3"),), dtype, cpu)}
     first, second, third = 2 * 32 * 28 * 28, 2 * 64 * 14 * 14, 2 * 128
     pooled = (first + second) // 4
     relu = rows["relu, torch's pooling"]

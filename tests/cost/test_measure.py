@@ -17,6 +17,7 @@ from matplotlib.text import Annotation
 import actzoo
 from actzoo import escaping
 from actzoo.cost import compute, functions, operators, pooling, sample, settings, step
+from actzoo.cost.dots import dots, draw_dots
 from actzoo.cost.figure import draw, lines_of
 from actzoo.cost.measure import measure
 from actzoo.cost.settings import Settings, named, preset
@@ -121,11 +122,11 @@ def test_what_is_not_there_is_a_row_with_its_reason(document: dict[str, Any]) ->
 
 def test_the_page_and_the_terminal(document: dict[str, Any]) -> None:
     text = plain(document)
-    page = markdown(document, ["a.png"])
+    page = markdown(document, {"a.png": "what it shows"})
     for section in sections(document):
         assert section.title in text and f"## {section.title}" in page
         assert all(escaping.markdown(reason) in page for reason in section.reasons)
-    assert "`actzoo speed`" in page and "](a.png)" in page
+    assert "`actzoo speed`" in page and "![what it shows](a.png)" in page
     assert document["environment"]["processor"] in page
 
 
@@ -138,6 +139,30 @@ def test_the_figure_draws_what_is_there(document: dict[str, Any]) -> None:
     row = next(r for r in forward[0]["rows"] if r["name"] == "eager sum")["ratio"]
     assert lines["eager sum"].tolist() == [[64, row["median"], row["low"], row["high"]]]
     assert "torch.compile" not in lines
+
+
+def test_every_dot_stands_at_its_median(document: dict[str, Any]) -> None:
+    found = {plot.name: plot for plot in dots(document)}
+    assert set(found) == {
+        "functions-float32-1-thread", "pooling-float32-1-thread", "step-paper_cnn-float32-1-thread",
+    }  # fmt: skip
+    for plot in found.values():
+        (axes,) = draw_dots(plot).axes
+        names = [label.get_text() for label in axes.get_yticklabels()]
+        assert names == [name for name, _ in plot.rows]
+        for number, drawn in enumerate(axes.containers):
+            own = [spreads[number] for _, spreads in plot.rows]
+            expected = [(s["median"], at) for at, s in enumerate(own) if s is not None]
+            points = drawn.lines[0].get_xydata()
+            assert np.asarray(points).tolist() == [pytest.approx(pair) for pair in expected]
+
+
+def test_functions_stand_in_the_order_of_their_cost(document: dict[str, Any]) -> None:
+    plot = next(plot for plot in dots(document) if plot.kinds[0] == "ours")
+    medians = [ours["median"] for _, (ours, _) in plot.rows if ours is not None]
+    assert medians == sorted(medians)
+    names = {a.name for a in settings.fixed_functions()}
+    assert names - {"identity"} == {name for name, _ in plot.rows} - {"identity"}
 
 
 def test_names_stand_where_their_lines_end(document: dict[str, Any]) -> None:

@@ -50,11 +50,6 @@ def document() -> dict[str, Any]:
             {"set": "3", "dtype": "float32", "name": "eager sum", "ratio": 4.0},
             {"set": "3", "dtype": "float32", "name": "table", "refused": "it is not here"},
         ],
-        "networks": [
-            {"model": "gpt", "batch": 32, "name": "relu", "bytes": 20_000_000},
-            {"model": "gpt", "batch": 32, "name": "3, auto, 8-bit", "bytes": 25_000_000},
-            {"model": "gpt", "batch": 32, "name": "20, auto, 8-bit", "refused": "no compiler"},
-        ],
         "compile": [
             {"set": "3", "dtype": "float32", "name": "fused", "cold": 18.04, "warm": 4.0},
             {"set": "8", "dtype": "float32", "name": "fused", "refused": "took too long"},
@@ -94,6 +89,14 @@ def document() -> dict[str, Any]:
                 ("3, one pass", {"kept": 6_086_656, "network": 10_909_696}),
                 ("20, one pass", {"refused": "nothing computes these"}),
             )
+        ]
+        + [
+            {"model": "gpt", "batch": 32, "dtype": "float32", **found}
+            for found in (
+                {"name": "relu", "network": 20_000_000},
+                {"name": "3, auto, 8-bit", "network": 25_000_000},
+                {"name": "20, auto, 8-bit", "refused": "no compiler"},
+            )
         ],
     }  # fmt: skip
 
@@ -115,7 +118,7 @@ def test_cells_and_reasons(document: dict[str, Any]) -> None:
     assert "- auto of 3: ran as table + reference" in text
     assert text.count("F.mish 6.34 [5.71, 6.97] 6.34 [5.71, 6.97] –") == 1
     assert "eager sum 4.00" in text and "- table of 3: it is not here" in text
-    assert "3, auto, 8-bit 25.00 1.25" in text and "- 20, auto, 8-bit: no compiler" in text
+    assert "3, auto, 8-bit 25.00 (1.25)" in text and "- 20, auto, 8-bit: no compiler" in text
     assert "3 float32 fused 18.0 4.0" in text and "- fused of 8: took too long" in text
     assert "mish 1.25 1.20 [1.08, 1.32] 6.70 6.30 5.50" in text
     assert "- timm: timm has none: shifted_softplus" in text
@@ -130,7 +133,7 @@ def test_cells_and_reasons(document: dict[str, Any]) -> None:
 
 
 def test_the_page_says_where_it_comes_from(document: dict[str, Any]) -> None:
-    page = markdown(document, ["speed.png"])
+    page = markdown(document, {"speed.png": "what it shows"})
     for words in ("0123456789ab with uncommitted changes", "torch 2.14.1", "AVX512, 2 cores",
                   "processor time with 1 thread", "](speed.png)"):  # fmt: skip
         assert words in page
