@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -53,14 +54,18 @@ def dots(document: dict[str, Any]) -> Iterator[RatioPlot]:
         )
     for case in document.get("step", []):
         rows = {row["name"]: row.get("ratio") for row in case["rows"]}
-        names = [name for name in rows if not name.endswith(", phase 2") and rows[name]]
-        model = case["model"].partition("(")[0]
+        both = {
+            name: (found, rows.get(f"{name}, phase 2"))
+            for name, found in rows.items()
+            if not name.endswith(", phase 2")
+        }
+        model = re.sub(r"\W+", "-", case["model"]).strip("-")
         yield RatioPlot(
             f"step-{model}-{case['dtype']}-{_threads(case)}",
             f"Time of a training step of {case['model']} over that with {case['base']}",
             f"the step with {case['base']}",
             ("the network trains", "the weights of mixtures train"),
-            [(name, (rows[name], rows.get(f"{name}, phase 2"))) for name in names],
+            [(name, spreads) for name, spreads in both.items() if any(spreads)],
         )
 
 
@@ -78,7 +83,7 @@ def _functions(cases: list[dict[str, Any]]) -> Iterator[RatioPlot]:
         rows.sort(key=lambda row: row[1][0]["median"])
         yield RatioPlot(
             f"functions-{dtype}-{_threads(own[0])}",
-            f"Time of each function alone over that of {BESIDE}",
+            f"Time of each function alone that computes something over that of {BESIDE}",
             BESIDE,
             ("ours", "torch's own operator"),
             rows,

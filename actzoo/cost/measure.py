@@ -17,7 +17,7 @@ from actzoo.cost.settings import Settings
 from actzoo.environment import environment
 from actzoo.isolation import isolated
 
-FORMAT = 1
+FORMAT = 2
 """Version of the document; raised by hand when its form changes."""
 STEP_SHARE = 10
 """A training step takes so many times as long as the rounds of another case may."""

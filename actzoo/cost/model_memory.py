@@ -9,27 +9,29 @@ import torch
 from torch import Tensor, nn
 
 from actzoo.cost import step
+from actzoo.cost.compute import keeps_not
 from actzoo.cost.sample import sample_for
 from actzoo.cost.saved_memory import bytes_kept
 from actzoo.cost.settings import DTYPES, Functions, named
-from actzoo.errors import ActzooError
+from actzoo.errors import ActzooError, KernelError
 from actzoo.kernels import Keep
 from actzoo.mixture.fuse import pools, unfuse
 from actzoo.training.build import Built
 
 OTHERS = ("relu", "gelu")
-"""Functions that are counted beside every set."""
+"""Torch's own functions that are counted in a model without poolings."""
 
 
 def model_memory(
     model: str, sets: tuple[Functions, ...], dtype: str, device: torch.device
 ) -> list[dict[str, Any]]:
-    """Return a row for what a model would have without us, then for each set by each way.
+    """Return a row for the model with torch's own relu or gelu, then some for each set.
 
-    Where activations stand before poolings, both in one pass and apart; elsewhere with x and with
-    8 bits kept. A row has the bytes that the whole model keeps, as `network`, those that
-    activations and their poolings keep as `kept` where the model is a chain of layers; or why it
-    is `refused`. The weights of mixtures do not train, as in phases 1 and 3 of the paper.
+    Where activations stand before poolings a set has one row with both in one pass and one with
+    them apart; elsewhere one with x kept and one with 8 bits. A row has the bytes that the whole
+    model keeps, as `network`, and where the model is a chain of layers those that activations and
+    their poolings keep, as `kept`; or why it is `refused`. The weights of mixtures do not train,
+    as in phases 1 and 3 of the paper.
 
     Args:
         model: Its name, with options.
@@ -52,24 +54,26 @@ def model_memory(
         rows.append(row)
         try:
             built = step.network(tuple(functions.names), kernel, device, model, keep)
+            for w in built.mixture_weights():
+                w.requires_grad_(False)
+            if not together:
+                unfuse(built.model)
+            elif not pools(built.model, device, DTYPES[dtype]):
+                raise KernelError("nothing computes these and the pooling together here")
+            own = [inputs, *built.model.parameters(), *built.model.buffers()]
+            with autocast:
+                found = {"network": bytes_kept(lambda: built.model(inputs), own)}
+                if _is_chain(built):
+                    found["kept"] = _of_activations(built, inputs, own)
+            row.update(found)
         except ActzooError as error:
             row["refused"] = str(error)
-            return
-        for w in built.mixture_weights():
-            w.requires_grad_(False)
-        if not together:
-            unfuse(built.model)
-        elif not pools(built.model, device, DTYPES[dtype]):
-            row["refused"] = "nothing computes these and the pooling together here"
-            return
-        own = [inputs, *built.model.parameters(), *built.model.buffers()]
-        with autocast:
-            if isinstance(built.model, nn.Sequential):
-                row["kept"] = _of_activations(built, inputs, own)
-            row["network"] = bytes_kept(lambda: built.model(inputs), own)
+        except Exception as error:  # whatever stops it belongs in its row, as for steps
+            row["refused"] = f"{type(error).__name__}: {error}"
 
     base = named(f"actzoo:{sample.base}")
-    pooling = _has_poolings(step.network(tuple(base.names), "reference", device, model))
+    by_us = step.network(tuple(base.names), "auto", device, model)
+    pooling = _has_poolings(by_us) or pools(by_us.model, device, DTYPES[dtype])
     if pooling:
         add(f"{sample.base}, torch's pooling", base, "reference")
         add(f"{sample.base}, one pass", base, "auto", together=True)
@@ -77,15 +81,24 @@ def model_memory(
         for name in sorted(OTHERS, key=lambda name: name != sample.base):
             add(name, named(f"actzoo:{name}"), "reference")
     for functions in sets:
-        if functions.activations == base.activations:
-            continue
-        if pooling:
-            add(f"{functions.label}, one pass", functions, "auto", together=True)
-        add(f"{functions.label}, auto{', then pooling' if pooling else ''}", functions, "auto")
-        if not pooling:
-            add(f"{functions.label}, auto, 8-bit", functions, "auto", "8bit")
-        add(f"{functions.label}, reference", functions, "reference")
+        own = functions.label
+        if pooling and functions.activations != base.activations:
+            add(f"{own}, one pass", functions, "auto", together=True)
+            add(f"{own}, auto, then pooling", functions, "auto")
+        elif not pooling:
+            add(f"{own}, auto", functions, "auto")
+            inner = torch.empty(0, device=device, dtype=DTYPES[dtype])
+            if not keeps_not(functions.activations, inner):
+                add(f"{own}, auto, 8-bit", functions, "auto", "8bit")
+        if functions.activations != base.activations:
+            add(f"{own}, reference", functions, "reference")
     return rows
+
+
+def _is_chain(built: Built) -> bool:
+    """Return whether all activations are links of one chain of layers."""
+    own = {id(layer) for layer in built.layers}
+    return isinstance(built.model, nn.Sequential) and own <= {id(layer) for layer in built.model}
 
 
 def _has_poolings(built: Built) -> bool:

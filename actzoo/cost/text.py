@@ -303,7 +303,7 @@ def _step_kept(rows: list[dict[str, Any]]) -> Iterator[CostTable]:
             for key, title in (("kept", "activations and pooling"), ("network", "whole network"))
             if key in base
         }
-        beside = " What other layers keep is in the second column only."
+        beside = " What other layers keep is in the second column." if len(columns) > 1 else ""
         yield CostTable(
             f"Kept by {model} for the backward pass, batch {base['batch']}, {dtype}",
             ("", *columns.values()),
@@ -311,8 +311,8 @@ def _step_kept(rows: list[dict[str, Any]]) -> Iterator[CostTable]:
                 (row["name"], *(_megabytes(row.get(key), base[key]) for key in columns))
                 for row in found
             ],
-            "Megabytes, and in brackets in units of the first row. Inputs and weights do not "
-            f"count, but copies of weights in bfloat16 do.{beside if len(columns) > 1 else ''}",
+            "Megabytes, and in brackets in units of the first row, while the weights of mixtures "
+            f"do not train. Inputs and weights count only as copies in bfloat16.{beside}",
             [f"{row['name']}: {row['refused']}" for row in found if row.get("refused")],
         )
 

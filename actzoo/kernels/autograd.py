@@ -13,7 +13,7 @@ from torch import Tensor
 
 from actzoo.kernels import reference
 from actzoo.kernels.choice import KernelPlan, Part
-from actzoo.kernels.kernel import Declined, Gradients
+from actzoo.kernels.kernel import Declined, Gradients, weight_one
 from actzoo.kernels.layout import dense, like
 from actzoo.kernels.watched import is_plain
 
@@ -83,16 +83,16 @@ class WeightedSumOfOne(torch.autograd.Function):
 
         Args:
             ctx: Autograd's.
-            plan: What computes it; has an `alone`.
+            plan: What computes it; has a `bound`.
             x: Any shape and layout.
         """
         ctx.plan = plan
         ctx.save_for_backward(x)
-        assert plan.alone is not None
+        assert plan.bound is not None
         try:
-            return plan.alone.forward(dense(x))
+            return plan.bound.forward(dense(x))
         except Declined:
-            return _forward(plan, {}, x, x.new_ones(1, dtype=torch.float32))
+            return _forward(plan, {}, x, weight_one(x.device))
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[None, Tensor | None]:
@@ -101,11 +101,11 @@ class WeightedSumOfOne(torch.autograd.Function):
         if not torch.is_grad_enabled() and is_plain(grad):
             x = dense(x)
             try:
-                return None, plan.alone.backward(x, like(grad, x))
+                return None, plan.bound.backward(x, like(grad, x))
             except Declined:
-                one = x.new_ones(1, dtype=torch.float32)
+                one = weight_one(x.device)
                 return None, gradients(plan, {}, (), x, one, grad, (True, False))[0]
-        one = x.new_ones(1, dtype=torch.float32)
+        one = weight_one(x.device)
         return None, _differentiable(plan, {}, (), (x, one), grad, (True, False))[0]
 
 

@@ -13,7 +13,7 @@ from actzoo.activation import Activation
 from actzoo.errors import KernelError
 from actzoo.kernels import watched
 from actzoo.kernels.entries import AUTO, KERNEL_NAMES, REFERENCE, TRIED, order
-from actzoo.kernels.kernel import FunctionAlone, Kernel, Request
+from actzoo.kernels.kernel import Bound, Kernel, Request
 from actzoo.kernels.table.fit import neutral
 
 
@@ -64,11 +64,14 @@ class KernelPlan:
         return self.parts[0] if alone else None
 
     @functools.cached_property
-    def alone(self) -> FunctionAlone | None:
+    def bound(self) -> Bound | None:
         """What computes a function alone with less on the way, if there is such a thing."""
         if self.sole is None or len(self.activations) > 1:
             return None
-        return self.sole.kernel.alone(self.sole.prepared)
+        return self.sole.kernel.bind(self.sole.prepared)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> KernelPlan:
+        return self  # a frozen value needs no copy
 
     @property
     def compiles(self) -> bool:

@@ -18,6 +18,7 @@ from actzoo.kernels import measured, reference
 from actzoo.kernels.autograd import WeightedSum, WeightedSumOfOne
 from actzoo.kernels.choice import KernelPlan, plan
 from actzoo.kernels.entries import AUTO, REFERENCE, TRIED
+from actzoo.kernels.kernel import weight_one
 from actzoo.kernels.table.fit import neutral
 from actzoo.kernels.watched import is_plain
 
@@ -229,18 +230,13 @@ def alone(
     if keep != keeping.X:
         if keeping.keeping_plan((activation,), x.device, x.dtype, kernel) is None:
             return activation.fn(x, **parameters)
-        return weighted_sum((activation,), _one(x.device), x, (parameters,), kernel, keep=keep)
+        return weighted_sum(
+            (activation,), weight_one(x.device), x, (parameters,), kernel, keep=keep
+        )
     chosen = _chosen((activation,), x, kernel)
     if chosen.name == "reference":
         return activation.fn(x, **parameters)
-    if chosen.alone is None or x.numel() == 0 or not _is_declared(activation, parameters):
-        return weighted_sum((activation,), _one(x.device), x, (parameters,), kernel)
+    if chosen.bound is None or x.numel() == 0 or not _is_declared(activation, parameters):
+        return weighted_sum((activation,), weight_one(x.device), x, (parameters,), kernel)
     result: Tensor = WeightedSumOfOne.apply(chosen, x)
     return result
-
-
-@functools.cache
-@neutral()
-def _one(device: torch.device) -> Tensor:
-    """Return the weight of a function alone; nobody writes to it."""
-    return torch.ones(1, dtype=torch.float32, device=device)

@@ -10,7 +10,7 @@ from torch import Tensor
 from actzoo.activation import Activation
 from actzoo.kernels import reference
 from actzoo.kernels.kernel import Gradients, Kernel, Request
-from actzoo.kernels.table import alone, native, run
+from actzoo.kernels.table import bound, native, run
 
 
 def _fused_absent(device: torch.device) -> str:
@@ -59,7 +59,7 @@ TABLE = Kernel(
     group=run.grid,
     how=run.how,
     dtypes=tuple(native.TYPES),
-    alone=alone.bind,
+    bind=bound.bind,
     takes_parameters=False,
 )
 

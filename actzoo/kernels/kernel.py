@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -10,6 +11,7 @@ import torch
 from torch import Tensor
 
 from actzoo.activation import Activation
+from actzoo.kernels.table.fit import neutral
 
 Gradients = tuple[Tensor | None, Tensor | None, list[dict[str, Tensor]]]
 """Of x, of the weights, and for each function of its tensors by name."""
@@ -39,7 +41,7 @@ class Request:
     pooled: bool = False
 
 
-class FunctionAlone(Protocol):
+class Bound(Protocol):
     """A function of weight 1, for a dense x; both may raise Declined."""
 
     def forward(self, x: Tensor) -> Tensor:
@@ -47,6 +49,13 @@ class FunctionAlone(Protocol):
 
     def backward(self, x: Tensor, grad: Tensor) -> Tensor:
         """Return grad · f'(x), for a grad laid out like x."""
+
+
+@functools.cache
+@neutral()
+def weight_one(device: torch.device) -> Tensor:
+    """Return the weight of a function alone; nobody writes to it."""
+    return torch.ones(1, dtype=torch.float32, device=device)
 
 
 def _nothing(prepared: Any) -> None:
@@ -81,7 +90,7 @@ class Kernel:
         group: What functions of a request must share to be computed in one pass.
         how: What it runs on here, in words.
         dtypes: Of x; x of others goes through plain torch. None stands for all.
-        alone: What computes one function of weight 1 with less on the way, from what `prepare`
+        bind: What computes one function of weight 1 with less on the way, from what `prepare`
             returned; None where nothing does.
         takes_parameters: Whether it can be called with other parameters than the declared.
         compiles: Whether the first call of a set takes seconds.
@@ -96,6 +105,6 @@ class Kernel:
     group: Callable[[Activation, Request], Hashable] = _alike
     how: Callable[[], str] = _never
     dtypes: tuple[torch.dtype, ...] | None = None
-    alone: Callable[[Any], FunctionAlone | None] = _nothing
+    bind: Callable[[Any], Bound | None] = _nothing
     takes_parameters: bool = True
     compiles: bool = False

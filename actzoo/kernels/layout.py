@@ -7,7 +7,7 @@ from torch import Tensor
 
 
 def dense(x: Tensor) -> Tensor:
-    """Return x itself where its elements fill its memory once, else a copy of that kind."""
+    """Return x without its graph, copied unless its elements fill its memory, each once."""
     if not x.is_neg() and (x.is_contiguous() or _is_channels_last(x)):  # the usual ones, quickly
         return x.detach()
     x = x.detach().resolve_neg()

@@ -26,7 +26,7 @@ VARIABLE = "ACTZOO_MEASURE"
 """The environment variable that turns measuring off, by the value 0."""
 RULED = "avx512"
 """The instruction set for which the rule of "auto" was measured: see reports/speed."""
-_MEASURED = f"it was measured for {RULED}"
+_RULE_IS_MEASURED = f"it was measured for {RULED}"
 LEAST, MOST = 6, 18
 """Exponents of 2: the least and the most elements that are timed."""
 NOISE = 1.05
@@ -52,7 +52,7 @@ def unwanted(device: torch.device) -> str:
         if library is None:
             return "there is no kernel but plain torch to choose"
         if library.isa == RULED:
-            return _MEASURED
+            return _RULE_IS_MEASURED
     if is_isolated():
         return "in a cell the same seed gives the same bits"
     if torch.are_deterministic_algorithms_enabled():

@@ -18,7 +18,7 @@ def _private(path: str) -> Callable[..., Any] | None:
     return found if callable(found) else None
 
 
-# For these three questions torch has no public answer. Where one of them cannot be asked, every
+# For these questions torch has no public answer. Where one of these three cannot be asked, every
 # tensor counts as watched, which means plain torch.
 _ASKED = (
     "_C._functorch.is_legacy_batchedtensor",
@@ -50,7 +50,7 @@ def is_plain(*tensors: Tensor) -> bool:
     for t in tensors:
         if type(t) not in _OWN or t.layout is not torch.strided or t.is_meta or t.is_nested:
             return False
-        if _legacy_batched(t):
+        if _legacy_batched(t) or t._is_zerotensor():  # one of zeros without memory
             return False
     if _transform() is not None or _modes() != 0:
         return False

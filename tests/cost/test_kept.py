@@ -59,6 +59,12 @@ def test_networks_without_pooling_keep_less() -> None:
     assert resnet["relu"] < resnet["3, auto, 8-bit"] < resnet["3, auto"]
 
 
+def test_activations_are_counted_apart_only_where_none_is_missed() -> None:
+    cpu = torch.device("cpu")
+    assert all("kept" in row for row in model_memory("mlp(depth=2)", (), "float32", cpu))
+    assert not any("kept" in row for row in model_memory("resnet(depth=8)", (), "float32", cpu))
+
+
 def test_rows_in_sizes_of_x() -> None:
     rows = kept(preset("quick"), "float32", named("3"))
     found = {row["name"]: row for row in rows}

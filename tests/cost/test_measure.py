@@ -105,7 +105,7 @@ def test_what_ran_tells_that_the_pooling_was_in_the_same_pass(document: dict[str
 def test_provenance(document: dict[str, Any]) -> None:
     facts = document["environment"]
     assert facts["packages"]["torch"] == version("torch") and "commit" in facts
-    assert document["command"] == "actzoo speed" and document["format"] == 1
+    assert document["command"] == "actzoo speed" and document["format"] == 2
     assert document["clocks"] == ["processor time with 1 thread", "clock with 2 threads"]
 
 
@@ -155,6 +155,19 @@ def test_every_dot_stands_at_its_median(document: dict[str, Any]) -> None:
             expected = [(s["median"], at) for at, s in enumerate(own) if s is not None]
             points = drawn.lines[0].get_xydata()
             assert np.asarray(points).tolist() == [pytest.approx(pair) for pair in expected]
+
+
+def test_every_model_has_a_plot_of_its_own_and_no_measured_row_is_left_out() -> None:
+    spread = {"median": 2.0, "low": 1.0, "high": 3.0}
+    rows = [{"name": "3, fused", "refused": "late"}, {"name": "3, fused, phase 2", "ratio": spread}]
+    facts = {"dtype": "float32", "threads": 1, "base": "gelu", "rows": rows}
+    models = ("gpt(layers=2)", "gpt(layers=4)", "actzoo:gpt")
+    plots = list(dots({"step": [{**facts, "model": model} for model in models]}))
+    assert [plot.name.partition("-float32")[0] for plot in plots] == [
+        "step-gpt-layers-2", "step-gpt-layers-4", "step-actzoo-gpt",
+    ]  # fmt: skip
+    assert plots[0].rows == [("3, fused", (None, spread))]
+    assert draw_dots(plots[0]).axes
 
 
 def test_functions_stand_in_the_order_of_their_cost(document: dict[str, Any]) -> None:

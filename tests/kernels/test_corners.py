@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import fields
 from typing import Any
 
@@ -13,6 +14,7 @@ import actzoo
 from actzoo import Activation
 from actzoo.errors import KernelError, UsageError
 from actzoo.kernels import alone, weighted_sum
+from actzoo.kernels import plan as kernel_plan
 from actzoo.kernels.table.fit import table
 from tests.kernels.conftest import Exact, both_kernels, needs_table
 
@@ -99,6 +101,48 @@ def test_another_default_device_and_dtype_do_not_matter() -> None:
     with torch.device("meta"):
         y = weighted_sum(members, w, x, given)
     assert torch.allclose(y.double(), Exact(members, w, x, x).y, atol=1e-6)
+
+
+@needs_table
+@pytest.mark.parametrize("place", [torch.device("meta"), torch.inference_mode()], ids=str)
+def test_the_first_call_of_a_function_alone_may_be_anywhere(place: Any) -> None:
+    mish = fresh("mish")
+    x = made().requires_grad_()
+    with place:
+        y = alone(mish, x, mish.parameters, "table")
+    assert torch.allclose(y, torch.nn.functional.mish(x), atol=1e-6)
+    alone(mish, x, mish.parameters, "table").sum().backward()
+    assert x.grad is not None
+    assert torch.allclose(x.grad, mish.derivative(x.detach()), atol=2e-6)
+
+
+@needs_table
+@pytest.mark.parametrize("change", [lambda x: torch.cat([x, x]), lambda x: x.double()])
+def test_a_hook_that_returns_another_x_is_an_error(change: Any) -> None:
+    x = made().requires_grad_()
+    with torch.autograd.graph.saved_tensors_hooks(lambda t: t, change):
+        y = alone(TANH, x, TANH.parameters, "table")
+        with pytest.raises(ValueError, match="sizes or dtypes that do not belong together"):
+            y.backward(torch.ones(300))
+
+
+@needs_table
+def test_a_gradient_of_zeros_without_memory() -> None:
+    x = made().requires_grad_()
+    zeros = torch._efficientzerotensor(x.shape)
+    for y in (
+        alone(TANH, x, TANH.parameters, "table"),
+        weighted_sum(PAIR, torch.ones(2), x, GIVEN, "table"),
+    ):
+        (found,) = torch.autograd.grad(y, x, zeros)
+        assert not found.any()
+
+
+@needs_table
+def test_a_plan_that_was_used_can_be_copied() -> None:
+    alone(TANH, made(), TANH.parameters, "table")
+    plan = kernel_plan((TANH,), torch.device("cpu"), torch.float32, "table")
+    assert copy.deepcopy([plan])[0] is plan
 
 
 @needs_table

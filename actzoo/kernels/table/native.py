@@ -40,7 +40,8 @@ class TooManyOutside(Declined):
 class Native:
     """One loaded library.
 
-    Its calls release the GIL. Tensors are one-dimensional, contiguous and on the CPU; x, y,
+    Its calls release the GIL; `call_forward` and `call_backward` are the bare ones, which check
+    nothing at all. Tensors are one-dimensional, contiguous and on the CPU; x, y,
     grad and grad_x share one dtype (float32, bfloat16 or float16) and do not overlap. None of
     this is checked but the sizes and the dtypes.
 

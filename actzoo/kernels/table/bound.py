@@ -9,20 +9,21 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from actzoo.kernels.kernel import weight_one
 from actzoo.kernels.table import run
-from actzoo.kernels.table.native import TYPES
+from actzoo.kernels.table.native import TYPES, sizes
 
 
-class Alone:
+class BoundTable:
     """f(x) and its gradient, as `run` computes them for one function of weight 1.
 
     Args:
-        tables: Of the one function, on the CPU.
+        tables: Of the one function, on the CPU. Their memory must stay where it is.
     """
 
     def __init__(self, tables: run.Tables) -> None:
         self._tables = tables
-        self._weight = torch.ones(1, dtype=torch.float32)
+        self._weight = weight_one(tables.values.device)
         self._library = run.loaded()
         weight, values, slopes = self._weight, tables.values, tables.slopes
         where = (tables.shift, tables.flat, tables.widening)
@@ -35,7 +36,10 @@ class Alone:
 
         Raises:
             TooManyOutside: As `run.forward`.
+            ValueError: x is of a dtype that the library does not take.
         """
+        if x.dtype not in TYPES:
+            raise ValueError(sizes(x))
         y = torch.empty_like(x)
         found = self._library.call_forward(
             *(TYPES[x.dtype], torch.get_num_threads(), x.numel(), x.data_ptr(), y.data_ptr()),
@@ -50,7 +54,11 @@ class Alone:
 
         Raises:
             TooManyOutside: As `run.backward`.
+            ValueError: x and grad have not one shape and one dtype that the library takes: what a
+                hook on saved tensors returned is another x.
         """
+        if x.dtype not in TYPES or grad.dtype is not x.dtype or grad.shape != x.shape:
+            raise ValueError(sizes(x, grad=grad))
         grad_x = torch.empty_like(x)
         found = self._library.call_backward(
             *(TYPES[x.dtype], torch.get_num_threads(), x.numel()),
@@ -62,7 +70,7 @@ class Alone:
         return grad_x
 
 
-def bind(tables: run.Tables) -> Alone | None:
+def bind(tables: run.Tables) -> BoundTable | None:
     """Return what computes a function alone, where that is the C library."""
     is_one = len(tables.activations) == 1 and tables.values.device.type == "cpu"
-    return Alone(tables) if is_one else None
+    return BoundTable(tables) if is_one else None
