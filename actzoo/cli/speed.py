@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import sys
 import time
@@ -16,6 +17,7 @@ from actzoo.cli.output import Screen, console, json_option, print_json, say
 from actzoo.cli.streams import echo
 from actzoo.errors import UsageError
 
+HELD = "ATEN_CPU_CAPABILITY"
 LINE_SECONDS = 20.0
 """The seconds between two lines of progress outside a terminal."""
 
@@ -63,7 +65,7 @@ def command(**options: Any) -> None:
 
     settings = _settings(options)
     with _Shown(screen) as shown:
-        document = measure(settings, shlex.join(["actzoo", *sys.argv[1:]]), shown.show)
+        document = measure(settings, _command(), shown.show)
     folder = options["out"]
     write_json(folder / "speed.json", document)
     figures = write_figures(document, folder)
@@ -75,6 +77,13 @@ def command(**options: Any) -> None:
         echo()
     say(screen, f"report: {folder / 'speed.md'}")
     shown.settle()
+
+
+def _command() -> str:
+    """Return what repeats this run; torch is held to older instructions by a variable."""
+    held = os.environ.get(HELD)
+    words = shlex.join(["actzoo", *sys.argv[1:]])
+    return f"{HELD}={shlex.quote(held)} {words}" if held else words
 
 
 def _settings(options: dict[str, Any]) -> Any:

@@ -77,6 +77,16 @@ def test_a_step_in_bfloat16_beside_those_in_float32(
     assert ratios["relu in float32"] > 0 and ratios["relu+tanh in float32, auto"] > 0
 
 
+def test_the_command_says_what_torch_was_held_to(
+    run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ATEN_CPU_CAPABILITY", "avx2")
+    words = ("speed", "--quick", "--table", "operator", "--set", "relu,tanh", "--sizes", "64")
+    run(*words, "--out", str(tmp_path))
+    command = json.loads((tmp_path / "speed.json").read_text())["command"]
+    assert command.startswith("ATEN_CPU_CAPABILITY=avx2 actzoo ")
+
+
 def test_a_line_now_and_then(run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     words = ("speed", "--quick", "--table", "operator", "--set", "relu,tanh", "--sizes", "64")
     _, _, err = run(*words, "--out", str(tmp_path))
