@@ -47,7 +47,7 @@ def dots(document: dict[str, Any]) -> Iterator[RatioPlot]:
     for case in document.get("pooling", []):
         yield RatioPlot(
             f"pooling-{case['dtype']}-{_threads(case)}",
-            f"Time of activation and 2x2 max-pooling over that of {case['base']}",
+            f"Time of activation and 2x2 max-pooling over that of {case['base']}, {case['dtype']}",
             case["base"],
             ("forward + backward",),
             [(row["name"], (row.get("ratio"),)) for row in case["rows"] if "ratio" in row],
@@ -62,7 +62,8 @@ def dots(document: dict[str, Any]) -> Iterator[RatioPlot]:
         model = re.sub(r"\W+", "-", case["model"]).strip("-")
         yield RatioPlot(
             f"step-{model}-{case['dtype']}-{_threads(case)}",
-            f"Time of a training step of {case['model']} over that with {case['base']}",
+            f"Time of a training step of {case['model']} over that with {case['base']}, "
+            f"{case['dtype']}",
             f"the step with {case['base']}",
             ("the network trains", "the weights of mixtures train"),
             [(name, spreads) for name, spreads in both.items() if any(spreads)],
@@ -83,7 +84,7 @@ def _functions(cases: list[dict[str, Any]]) -> Iterator[RatioPlot]:
         rows.sort(key=lambda row: row[1][0]["median"])
         yield RatioPlot(
             f"functions-{dtype}-{_threads(own[0])}",
-            f"Time of each function alone that computes something over that of {BESIDE}",
+            f"Time of each function alone that computes something over that of {BESIDE}, {dtype}",
             BESIDE,
             ("ours", "torch's own operator"),
             rows,
