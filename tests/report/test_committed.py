@@ -12,6 +12,7 @@ import pytest
 from actzoo.files import csv_bytes
 from actzoo.report.figures import style
 from actzoo.report.markdown import write_merged, write_report
+from actzoo.report.suite import write_suite
 from actzoo.results.store import Store
 from actzoo.sweep.events import cell_row
 
@@ -43,6 +44,18 @@ def in_a_copy(folder: Path, copy: Path) -> Path:
         if path.name not in ("report.md", "figures", ".figures.json"):
             (copy / path.name).symlink_to(path, target_is_directory=path.is_dir())
     return copy
+
+
+@pytest.mark.slow
+def test_the_leaderboard_is_that_of_its_cells(tmp_path, undrawn):
+    folder = ROOT / "reports" / "leaderboard"
+    assert sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) < 20e6
+    report = write_suite(in_a_copy(folder, tmp_path / folder.name))
+    assert (report.folder / "report.md").read_text("utf-8") == (folder / "report.md").read_text(
+        "utf-8"
+    )
+    sets, seeds = report.study.run.sets, report.study.run.seeds
+    assert len(sets) >= 24 and len(seeds) >= 5
 
 
 def test_there_are_runs_of_each_kind():
