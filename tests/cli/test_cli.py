@@ -75,6 +75,7 @@ def test_the_first_command_imports_little(tmp_path):
     assert not loaded & {"pandas", "sklearn", "torchvision", "scipy.optimize", "scipy.stats"}
 
 
+@pytest.mark.slow
 def test_a_run_works_with_its_own_number_of_threads(run, tiny_npz, tmp_path):
     # Two threads wait for each other, and on a busy machine each of them for its turn.
     seen, model, before = tmp_path / "seen.txt", tmp_path / "net.py", torch.get_num_threads()

@@ -35,6 +35,7 @@ def pool(name, **options):
     return default().executors.find(name)[0].open(ExecutorOptions(**options))
 
 
+@pytest.mark.slow
 def test_two_workers_give_the_numbers_of_none_though_one_is_killed(tmp_path, quick, plain, killing):
     quick = {**quick, "protocol": LONG, "seeds": (0,)}
     whole = actzoo.bench(["relu,tanh"], out=tmp_path / "whole", **quick)

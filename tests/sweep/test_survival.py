@@ -17,6 +17,7 @@ SEED = 20
 @pytest.mark.skipif(
     not Path("/proc/self/fd").exists(), reason="forks, and asks the system which file is which"
 )
+@pytest.mark.slow
 def test_killed_at_twenty_random_moments_and_at_every_kind_of_write(tmp_path, tiny_npz):
     words = [sys.executable, KILLING, tmp_path, tiny_npz, "20", str(SEED)]
     done = subprocess.run(
