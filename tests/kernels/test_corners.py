@@ -104,7 +104,9 @@ def test_another_default_device_and_dtype_do_not_matter() -> None:
 
 
 @needs_table
-@pytest.mark.parametrize("place", [torch.device("meta"), torch.inference_mode()], ids=str)
+@pytest.mark.parametrize(
+    "place", [torch.device("meta"), torch.inference_mode()], ids=["meta", "inference"]
+)
 def test_the_first_call_of_a_function_alone_may_be_anywhere(place: Any) -> None:
     mish = fresh("mish")
     x = made().requires_grad_()
