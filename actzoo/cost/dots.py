@@ -46,7 +46,7 @@ def dots(document: dict[str, Any]) -> Iterator[RatioPlot]:
     yield from _functions(document.get("functions", []))
     for case in document.get("pooling", []):
         yield RatioPlot(
-            f"pooling-{case['dtype']}-{_threads(case)}",
+            f"pooling-{place_name(case['threads'], case['dtype'])}",
             f"Time of activation and 2x2 max-pooling over that of {case['base']}, {case['dtype']}",
             case["base"],
             ("forward + backward",),
@@ -61,7 +61,7 @@ def dots(document: dict[str, Any]) -> Iterator[RatioPlot]:
         }
         model = re.sub(r"\W+", "-", case["model"]).strip("-")
         yield RatioPlot(
-            f"step-{model}-{case['dtype']}-{_threads(case)}",
+            f"step-{model}-{place_name(case['threads'], case['dtype'])}",
             f"Time of a training step of {case['model']} over that with {case['base']}, "
             f"{case['dtype']}",
             f"the step with {case['base']}",
@@ -70,12 +70,22 @@ def dots(document: dict[str, Any]) -> Iterator[RatioPlot]:
         )
 
 
-def _functions(cases: list[dict[str, Any]]) -> Iterator[RatioPlot]:
+def by_place(cases: list[dict[str, Any]]) -> dict[tuple[int, str], list[dict[str, Any]]]:
+    """Return the cases of each number of threads and dtype."""
+
     def place(case: dict[str, Any]) -> tuple[int, str]:
         return case["threads"], case["dtype"]
 
-    for (_, dtype), found in groupby(sorted(cases, key=place), key=place):
-        own = list(found)
+    return {at: list(found) for at, found in groupby(sorted(cases, key=place), key=place)}
+
+
+def place_name(threads: int, dtype: str) -> str:
+    """Return the part of a file's name that says in what it was measured."""
+    return f"{dtype}-{threads}-thread{'' if threads == 1 else 's'}"
+
+
+def _functions(cases: list[dict[str, Any]]) -> Iterator[RatioPlot]:
+    for (threads, dtype), own in by_place(cases).items():
         rows = []
         for case in own:
             beside = {row["name"]: row.get("beside") for row in case["rows"]}
@@ -83,16 +93,12 @@ def _functions(cases: list[dict[str, Any]]) -> Iterator[RatioPlot]:
                 rows.append((case["function"], (ours, beside.get("torch"))))
         rows.sort(key=lambda row: row[1][0]["median"])
         yield RatioPlot(
-            f"functions-{dtype}-{_threads(own[0])}",
+            f"functions-{place_name(threads, dtype)}",
             f"Time of each function alone that computes something over that of {BESIDE}, {dtype}",
             BESIDE,
             ("ours", "torch's own operator"),
             rows,
         )
-
-
-def _threads(case: dict[str, Any]) -> str:
-    return f"{case['threads']}-thread{'' if case['threads'] == 1 else 's'}"
 
 
 def draw_dots(plot: RatioPlot) -> Figure:
@@ -102,7 +108,6 @@ def draw_dots(plot: RatioPlot) -> Figure:
     axes.axvline(1, color=GREY, linewidth=0.8, zorder=0)
     places = range(len(plot.rows))
     shown: list[float] = [1.0]
-    several = any(spreads[1:] != (None,) * (len(spreads) - 1) for _, spreads in plot.rows)
     for number, kind in enumerate(plot.kinds):
         found = [(at, s) for at, (_, all_) in zip(places, plot.rows, strict=True)
                  if (s := all_[number])]  # fmt: skip
@@ -126,7 +131,7 @@ def draw_dots(plot: RatioPlot) -> Figure:
     axes.set_yticks(list(places), [drawn(name) for name, _ in plot.rows], fontsize=7)
     axes.set_ylim(len(plot.rows) - 0.4, -0.6)
     axes.grid(axis="y", color="#e8e8e8", linewidth=0.5)
-    if several:
+    if len(axes.containers) > 1:
         figure.legend(loc="outside upper center", ncols=len(plot.kinds))
     return figure
 

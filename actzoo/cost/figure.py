@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from actzoo.cost.dots import dots, draw_dots
+from actzoo.cost.dots import by_place, dots, draw_dots, place_name
 from actzoo.cost.operators import MODES, OURS
 from actzoo.report.figures.style import COLOURS, GREY, drawn, line_style, log_scale, new, write
 
@@ -31,9 +30,8 @@ def write_figures(document: dict[str, Any], folder: Path) -> dict[str, str]:
         By the name of each file what it shows, in a line.
     """
     shown = {}
-    for case, found in _by_place(document.get("operator", [])).items():
-        threads, dtype = case
-        name = f"speed-{dtype}-{threads}-thread{'' if threads == 1 else 's'}.png"
+    for place, found in by_place(document.get("operator", [])).items():
+        name = f"speed-{place_name(*place)}.png"
         write(folder / name, lambda found=found: draw(found))  # type: ignore[misc]
         shown[name] = "Time over that of a copy, against the number of elements"
     for plot in dots(document):
@@ -41,13 +39,6 @@ def write_figures(document: dict[str, Any], folder: Path) -> dict[str, str]:
         write(folder / name, lambda plot=plot: draw_dots(plot))  # type: ignore[misc]
         shown[name] = plot.what
     return shown
-
-
-def _by_place(cases: list[dict[str, Any]]) -> dict[tuple[int, str], list[dict[str, Any]]]:
-    def place(case: dict[str, Any]) -> tuple[int, str]:
-        return case["threads"], case["dtype"]
-
-    return {at: list(found) for at, found in groupby(sorted(cases, key=place), key=place)}
 
 
 def draw(cases: list[dict[str, Any]]) -> Figure:

@@ -98,14 +98,13 @@ class WeightedSumOfOne(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[None, Tensor | None]:
         """Return the gradient of x."""
         (x,), plan = ctx.saved_tensors, ctx.plan
+        one = weight_one(x.device)
         if not torch.is_grad_enabled() and is_plain(grad):
             x = dense(x)
             try:
                 return None, plan.bound.backward(x, like(grad, x))
             except Declined:
-                one = weight_one(x.device)
                 return None, gradients(plan, {}, (), x, one, grad, (True, False))[0]
-        one = weight_one(x.device)
         return None, _differentiable(plan, {}, (), (x, one), grad, (True, False))[0]
 
 
