@@ -264,7 +264,7 @@ def as_function(
                 f"{function.name} {why}, so this mixture is not one function of x; "
                 f"prune it away first, or leave the mixture as it is"
             )
-        named = {own: f"{own}_{number}" for own in function.parameters}
+        named = names_in_sum(function, number)
         values = {**function.parameters}
         for own, learnt in member.learned.items():
             held = member._ranges[own].clamp(learnt) if own in member._ranges else learnt
@@ -283,6 +283,22 @@ def as_function(
         derivative=_Sum(parts, "derivative"),  # members know theirs to more digits than autograd
         parameters=parameters,
     )
+
+
+def names_in_sum(function: Activation, number: int) -> dict[str, str]:
+    """Return what a member's parameters are called in the sum: `a` of the second one is `a_2`.
+
+    Args:
+        function: The member.
+        number: Its place, from 1; `p_2` is the share of the second one.
+    """
+    names: dict[str, str] = {}
+    for own in function.parameters:
+        name = f"{own}_{number}"
+        while name == f"p_{number}" or name in names.values():
+            name = f"own_{name}"
+        names[own] = name
+    return names
 
 
 def freeze(layer: Layer, name: str | None = None) -> Activation:

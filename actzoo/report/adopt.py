@@ -167,7 +167,7 @@ def _function(result: CellResult, layer: LayerResult, name: str, source: str) ->
             reference=source,
         ),
         tuple(
-            (f"p_{n}", default().full_name(m), {own: f"{own}_{n}" for own in m.parameters})
+            (f"p_{n}", default().full_name(m), names_in_sum(m, n))
             for n, m in enumerate(members, start=1)
         ),
     )
