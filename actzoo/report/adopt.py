@@ -13,7 +13,7 @@ import torch
 from actzoo.activation import Activation
 from actzoo.errors import ActzooError, UsageError
 from actzoo.mixture import Mixture
-from actzoo.mixture.prune import as_function
+from actzoo.mixture.prune import as_function, names_in_sum
 from actzoo.plugins.registry import default, get
 from actzoo.report.reading import read_study
 from actzoo.training.fingerprint import of_activation

@@ -113,6 +113,27 @@ def test_frozen_is_the_same_function_at_once(names: list[str], rule: Any) -> Non
     torch.testing.assert_close(torch.load(buffer, weights_only=False)(x), made(x))
 
 
+FREEZABLE = [
+    a.name
+    for a in map(actzoo.get, actzoo.names())
+    if a.kind == "elementwise" and a.formula and "channel" not in a.learnable.values()
+]
+
+
+@pytest.mark.parametrize(
+    "name", [*FREEZABLE, "x + sin(p*x), p=2", "own_p*tanh(p*x), p=layer(2), own_p=0.5"]
+)
+def test_a_second_member_keeps_its_own_numbers(name: str) -> None:
+    made = actzoo.Mixture(["relu", name]).double()
+    x = torch.linspace(-4, 4, 201, dtype=torch.float64)
+    before = made.eval()(x).detach()
+    function = made.freeze()
+    torch.testing.assert_close(function(x), before, rtol=1e-9, atol=1e-9)
+    exact = [float(v) for v in function.parsed().reference([0.5, 3.0], function.parameters)]
+    at = torch.tensor([0.5, 3.0], dtype=torch.float64)
+    np.testing.assert_allclose(exact, function(at).numpy(), rtol=1e-9)
+
+
 def test_frozen_costs_one_function() -> None:
     made = mixture(["relu", "sin", "tanh"], [1, 2, 3])
     made.freeze()
