@@ -130,12 +130,19 @@ def _proportions(w: Tensor, temperature: float, entropy: float) -> Tensor:
 class _Pressure(torch.autograd.Function):
     """w as it is, whose gradient is as if the entropy of P were a part of the loss."""
 
+    generate_vmap_rule = True
+
     @staticmethod
-    def forward(ctx: Any, w: Tensor, temperature: float, entropy: float) -> Tensor:
+    def forward(w: Tensor, temperature: float, entropy: float) -> Tensor:
         """Return w."""
-        ctx.save_for_backward(w)
-        ctx.options = temperature, entropy
         return w.view_as(w)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, float, float], output: Tensor) -> None:
+        """Keep what the entropy is made of."""
+        w, *options = inputs
+        ctx.save_for_backward(w)
+        ctx.options = options
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> Any:
@@ -158,7 +165,9 @@ def softmax(temperature: float = 1.0, entropy: float = 0.0) -> Rule:
             the same step of w a larger step of P. Above 0.
         entropy: Training acts as if this times the entropy of P, in nats, of every mixture layer
             (of weights for each channel the mean of theirs) were added to the loss. A positive
-            number drives P to few functions, a negative one to equal shares.
+            number drives P to few functions, a negative one to equal shares. It is added once for
+            each pass through the layer, and does not see what the loss is multiplied by: with a
+            loss scaled by s give s times as much, with n passes a step an n-th of it.
 
     Raises:
         DeclarationError: An option is outside what is said above.

@@ -40,6 +40,26 @@ def test_it_is_the_entropy_in_the_loss(temperature: float, pressure: float, scop
     torch.testing.assert_close(mixture.w.grad, w.grad)
 
 
+def test_functional_gradients_have_the_entropy_too() -> None:
+    mixture = actzoo.Mixture(["relu", "tanh"], rule=actzoo.softmax(0.5, 0.3)).double()
+    x = torch.randn(3, 5, dtype=torch.float64)
+
+    def loss(state: dict[str, torch.Tensor], x: torch.Tensor) -> torch.Tensor:
+        return torch.func.functional_call(mixture, state, (x,)).square().mean()
+
+    state = {"w": torch.tensor([0.2, -0.4], dtype=torch.float64)}
+    found = torch.func.vmap(torch.func.grad(loss), in_dims=(None, 0))(state, x)["w"]
+    for row, gradient in zip(x, found, strict=True):
+        w = state["w"].clone().requires_grad_()
+        p = (w / 0.5).exp() / (w / 0.5).exp().sum()
+        y = p[0] * row.relu() + p[1] * row.tanh()
+        (y.square().mean() + 0.3 * entropy(w, 0.5)).backward()
+        torch.testing.assert_close(gradient, w.grad)
+    slope = torch.func.vmap(torch.func.jacrev(mixture))(x.flatten())
+    by_hand = (torch.where(x > 0, 1.0, 0.0) + 1 - x.tanh().square()).flatten() / 2
+    torch.testing.assert_close(slope, by_hand)
+
+
 def test_pressure_drives_p_to_few_functions_or_to_equal_shares() -> None:
     ends = []
     for pressure in (1.0, -1.0):
