@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import operator
+import sys
+import warnings
 from collections import Counter
 from collections.abc import Collection, Mapping
 from contextlib import suppress
@@ -10,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
+import torch.utils.checkpoint
 from torch import Tensor, nn
 from torch.nn.modules.module import (
     register_module_forward_hook,
@@ -45,6 +48,8 @@ class Seen:
         self.of_functions: dict[tuple[int, str, int], tuple[nn.Module, Any]] = {}
         self.writes = {n: writes(layer) for n, layer in layers.items()}
         self.in_place: set[Place] = set()
+        self.run_again: set[Any] = set()  # places of layers and of functions
+        self.methods: dict[tuple[int, str, int], str] = {}
         self.written: dict[Any, tuple[Any, Place]] = {}
 
     def enter(self, module: nn.Module, x: Any = None) -> Place | None:
@@ -60,6 +65,8 @@ class Seen:
             caller.calls[id(module)] += 1
             place = (id(module), id(caller.module), number)
             self.of_layers.setdefault(place, (caller.module, _shape(x)))
+            if _is_run_again(of_layer=True):
+                self.run_again.add(place)
             if not self.writes[id(module)]:
                 place = None
         # A layer made in forward, as in nn.ReLU()(x), is a call of the module around it.
@@ -90,7 +97,42 @@ class Seen:
         number = run.calls[key]
         run.calls[key] += 1
         call = (function, args, named)
-        self.of_functions.setdefault((id(run.module), key, number), (run.module, call))
+        place = (id(run.module), key, number)
+        self.of_functions.setdefault(place, (run.module, call))
+        if _is_run_again(of_layer=False):
+            self.run_again.add(place)
+        self.methods.setdefault(place, _method(run.module))
+
+
+def _is_run_again(of_layer: bool) -> bool:
+    """Return whether a call is within `torch.utils.checkpoint` of the module's own forward.
+
+    The backward pass then makes it again, and only it: the forward around it does not run, so
+    that nobody knows the number of the call.
+    """
+    frame = sys._getframe(2)
+    while of_layer and frame.f_code.co_filename != _MODULE and frame.f_back is not None:
+        frame = frame.f_back
+    while of_layer and frame.f_code.co_filename == _MODULE and frame.f_back is not None:
+        frame = frame.f_back
+    while frame.f_code.co_filename not in (_MODULE, _CHECKPOINT) and frame.f_back is not None:
+        frame = frame.f_back
+    return frame.f_code.co_filename == _CHECKPOINT
+
+
+def _method(module: nn.Module) -> str:
+    """Return which method of a module, called by its forward, makes a call; "" if forward does."""
+    frame = sys._getframe(2)
+    while frame.f_code.co_filename != _MODULE and frame.f_back is not None:
+        name = frame.f_code.co_name
+        if frame.f_locals.get("self") is module and hasattr(type(module), name):
+            return "" if name == "forward" else name
+        frame = frame.f_back
+    return ""
+
+
+_MODULE = nn.Module.__call__.__code__.co_filename  # type: ignore[attr-defined]
+_CHECKPOINT = torch.utils.checkpoint.__file__
 
 
 class _Watch(TorchFunctionMode):
@@ -159,7 +201,9 @@ def run(model: nn.Module, example: Any, seen: Seen) -> None:
 def _call(model: nn.Module, example: Any, seen: Seen) -> None:
     seen.stack.clear()
     seen.written.clear()
-    with torch.no_grad(), _Watch(seen), _Use(seen):
+    with warnings.catch_warnings(), torch.no_grad(), _Watch(seen), _Use(seen):
+        # torch.utils.checkpoint says so of every run without gradients
+        warnings.filterwarnings("ignore", "None of the inputs have requires_grad")
         if isinstance(example, Mapping):
             result = model(**example)
         else:

@@ -17,6 +17,7 @@ from actzoo.surgery.calls import SITES, TYPES, InPlace, InTurn
 from actzoo.surgery.observe import Seen, run, trace
 from actzoo.surgery.recognise import is_activation, why_no_site, writes
 
+_RUN_AGAIN = "torch.utils.checkpoint, which runs it again outside of forward"
 _RECURRENT = (nn.RNNBase, nn.RNNCellBase)
 
 
@@ -35,6 +36,8 @@ class Site:
         key: Of a function, what `calls` knows it by; "" of a layer.
         number: Which of the calls in one run of the calling module, from 0.
         reason: Why it is no site unless it is named; "" of a site.
+        fixed: Why this call alone cannot be replaced, whoever names it; "" where it can.
+        method: Of a function, the method that calls it if it is not forward itself.
         caller: The module that calls it, where that was seen.
         shape: The shape of the input there, where the example told.
         in_place: Whether the result must be written into the input: a layer does, and the model
@@ -49,6 +52,8 @@ class Site:
     key: str = ""
     number: int = 0
     reason: str = ""
+    fixed: str = ""
+    method: str = ""
     caller: nn.Module | None = None
     shape: tuple[int, ...] | None = None
     in_place: bool = False
@@ -137,6 +142,9 @@ def _sites(names: dict[int, str], layers: dict[int, nn.Module], seen: Seen) -> l
             one == place or (one[0] == layer_id and len(callers[layer_id]) > 1)
             for one in seen.in_place
         )
+        calls = [one for one in seen.of_layers if one[:2] == place[:2]]
+        if len(callers[layer_id]) == 1 < len(calls) and seen.run_again.intersection(calls):
+            site.fixed = f"called several times, in {_RUN_AGAIN}; shared=True replaces them as one"
         sites.append(site)
     called = {layer_id for layer_id, _, _ in seen.of_layers}
     for layer_id, layer in layers.items():
@@ -144,7 +152,8 @@ def _sites(names: dict[int, str], layers: dict[int, nn.Module], seen: Seen) -> l
             site = _of_layer(names[layer_id], layer, 0, None, None)
             site.in_place = writes(layer)
             sites.append(site)
-    for (_, key, number), (module, (function, args, named)) in seen.of_functions.items():
+    for call, (module, (function, args, named)) in seen.of_functions.items():
+        _, key, number = call
         base = key.removeprefix(".")
         name = f"{names[id(module)]}:{key}#{number + 1}"
         sites.append(
@@ -157,6 +166,8 @@ def _sites(names: dict[int, str], layers: dict[int, nn.Module], seen: Seen) -> l
                 key=key,
                 number=number,
                 reason=why_no_site(name, TYPES[base], None),
+                fixed=f"in {_RUN_AGAIN}; make it a layer" if call in seen.run_again else "",
+                method=seen.methods[call],
                 caller=module,
                 shape=args[0],
             )
@@ -221,7 +232,12 @@ def _unshared(model: nn.Module) -> Iterator[None]:
 def _as_it_was(model: nn.Module) -> Iterator[None]:
     """Yield modes, buffers and torch's random state come back afterwards."""
     modes = [(m, m.training) for m in model.modules()]
-    buffers = [(b, b.detach().clone()) for b in model.buffers()]
+    buffers = [
+        (m, name, b, b.detach().clone())
+        for m in model.modules()
+        for name, b in m._buffers.items()
+        if b is not None
+    ]
     try:
         with torch.random.fork_rng({p.device for p in model.parameters() if p.is_cuda}):
             yield
@@ -229,5 +245,5 @@ def _as_it_was(model: nn.Module) -> Iterator[None]:
         for module, mode in modes:
             module.training = mode
         with torch.no_grad():
-            for buffer, value in buffers:
-                buffer.copy_(value)
+            for module, name, buffer, value in buffers:
+                module._buffers[name] = buffer.copy_(value)  # forward may have put another there

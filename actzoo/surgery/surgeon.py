@@ -32,12 +32,15 @@ class Replaced:
         layer: What is called now.
         start: How far the outputs of old and new function differ at first, where the start was
             to be warm: "the same", or the largest difference on [-4, 4].
+        method: Of a call of a function, the method that makes it if it is not forward itself:
+            called directly, it computes what it always did.
     """
 
     name: str
     was: str
     layer: nn.Module
     start: str = ""
+    method: str = ""
 
     @property
     def now(self) -> str:
@@ -75,6 +78,12 @@ class Make:
         functions = self.check(wanted)
         shape = site.shape
         channels = shape[1] if shape is not None and len(shape) > 1 else None
+        learns = [f.name for f in functions if "channel" in f.learnable.values()]
+        if learns and channels is None:
+            raise UsageError(
+                f"{learns[0]} learns a value for each channel, and how many {site.name} has is not "
+                f"known: give example= an input that reaches it, or leave it out by where="
+            )
         is_one = len(functions) == 1 and not isinstance(wanted, (list, tuple))
         if is_one:
             return functions[0].module(channels, self.keep)
@@ -124,7 +133,7 @@ class Surgeon:
             new, start = self._made(wanted, site, owner)
             self.undo.append(partial(silence, owner))
             put(owner, site.key, site.number, new)
-            return [Replaced(site.name, site.was, new, start)]
+            return [Replaced(site.name, site.was, new, start, site.method)]
         path, _, name = site.path.rpartition(".")
         parent = self.model.get_submodule(path)
         old: nn.Module = parent._modules[name]  # type: ignore[assignment]

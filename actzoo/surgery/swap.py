@@ -25,14 +25,8 @@ from actzoo.surgery.surgeon import Make, Replaced, Surgeon
 
 Model = TypeVar("Model", bound=nn.Module)
 Wanted = str | Activation | Callable[[Tensor], Tensor] | Iterable[Any]
-Where = (
-    type[nn.Module]
-    | tuple[type[nn.Module], ...]
-    | str
-    | int
-    | Iterable[int | str]
-    | Callable[[str, nn.Module, int], Any]
-)
+Named = type[nn.Module] | str | int
+Where = Named | Iterable[Named] | Callable[[str, nn.Module, int], Any]
 
 
 @dataclass(frozen=True)
@@ -73,7 +67,8 @@ class Swap(Generic[Model]):
         """Give the new parameters to an optimiser and attach the mixtures.
 
         Mixture weights and what activations learn are parameter groups of their own, without
-        weight decay. Parameters that the optimiser holds already stay where they are.
+        weight decay, and with the optimiser's first learning rate: make a scheduler afterwards.
+        Parameters that the optimiser holds already stay where they are.
         """
         held = {id(p) for group in optimizer.param_groups for p in group["params"]}
         weights = [m.w for m in self.mixtures if len(m.members) > 1]
@@ -100,10 +95,7 @@ class Swap(Generic[Model]):
 
     def __str__(self) -> str:
         rows = [("place", "was", "now")]
-        rows += [
-            (r.name, r.was, r.now + (f" (start: {r.start})" if r.start else ""))
-            for r in self.replaced
-        ]
+        rows += [(r.name, r.was, _now(r)) for r in self.replaced]
         rows += [(m.name, m.was, f"not replaced: {m.reason}") for m in self.missed]
         rows = [(*map(one_line, row),) for row in rows]  # type: ignore[misc]
         first, second = (max(len(row[n]) for row in rows) for n in (0, 1))
@@ -131,15 +123,17 @@ def swap(
     `F.relu(x)`, `torch.relu(x)` or `x.relu()`. A layer that is called several times is a place
     for each call. Gates (functions with values in [0, 1], GLU), softmax and the tanh of a layer
     called pooler are none, unless `where` names them by their type, by the last part of their
-    name, or by a function that returns an activation for them.
+    name, or by a function that returns an activation for them. A call of a function is replaced
+    within its module's forward alone: a method that makes it computes, called directly, what it
+    always did, which the table says.
 
     Args:
         model: Any module.
         activation: A name, a formula, an Activation or a function of a tensor; or several, in a
             list or as a set's name or "relu,tanh", which become one mixture at each place.
-        where: Which places. A layer's class or several (the function of such a layer counts as
-            well); a pattern of names ("layer1.*", "*.act"); an index in the table or several; or
-            a function of (name, module, index) that returns an activation, True for the one
+        where: Which places. A layer's class (the function of such a layer counts as well), a
+            pattern of names ("layer1.*", "*.act"), an index in the table, several of these; or a
+            function of (name, module, index) that returns an activation, True for the one
             given, or None to leave the place as it is. Left out: all of them.
         example: An input, a tuple of inputs, or a dict of named ones. The model runs on it, and so
             every call is seen. It also tells per-channel functions the number of channels.
@@ -159,7 +153,7 @@ def swap(
         The model, what was replaced and what was not, and `undo()`.
 
     Raises:
-        UsageError: The model cannot be swapped, or `where` matches nothing.
+        UsageError: The model cannot be swapped, or a name in `where` is none of the model's.
         UnknownNameError: No activation has that name.
         KernelError: 8 bits cannot hold the slopes of a function.
     """
@@ -169,10 +163,15 @@ def swap(
     make = activation if isinstance(activation, Make) else Make(rule, keep)
     make.check(activation)
     found = find(model, example)
-    chosen, missed = _choose(model, found.sites, where, activation)
+    chosen, missed = _choose(model, found.sites, where, activation, shared)
     surgeon = Surgeon(model, found.sites, make, shared, warm)
-    replaced = [one for group in _groups(chosen) for one in surgeon.replace(group)]
-    surgeon.hide(found.sites)
+    try:
+        replaced = [one for group in _groups(chosen) for one in surgeon.replace(group)]
+        surgeon.hide(found.sites)
+    except BaseException:
+        while surgeon.undo:  # half a swap would have no way back
+            surgeon.undo.pop()()
+        raise
     order = {site.name: n for n, site in enumerate(found.sites)}
     missed += [Missed(*one) for one in found.opaque]
     if found.unseen:
@@ -184,6 +183,15 @@ def swap(
     if optimizer is not None:
         result.attach(optimizer)
     return result
+
+
+def _now(place: Replaced) -> str:
+    words = place.now
+    if place.start:
+        words += f" (start: {place.start})"
+    if place.method:
+        words += f" (where forward calls {place.method}; {place.method}() alone is as before)"
+    return words
 
 
 def _refuse(model: Any, in_place: bool, optimizer: Any) -> None:
@@ -211,24 +219,49 @@ def _refuse(model: Any, in_place: bool, optimizer: Any) -> None:
 
 
 def _choose(
-    model: nn.Module, sites: list[Site], where: Any, activation: Any
+    model: nn.Module, sites: list[Site], where: Any, activation: Any, shared: bool
 ) -> tuple[list[tuple[Site, Any]], list[Missed]]:
+    if where is not None and (isinstance(where, type) or not callable(where)):
+        where = _listed(where)
     chosen: list[tuple[Site, Any]] = []
     missed = []
     index = 0
+    used: set[Any] = set()
     for site in sites:
         module = model.get_submodule(site.path)
         wanted, reason = _wanted(site, module, index, where, activation)
+        if isinstance(where, tuple):
+            used.update(one for one in where if _names(one, site, index))
         index += not site.reason
+        if site.fixed and (site.key or not shared):
+            wanted, reason = None, site.fixed
         if wanted is None:
             missed.append(Missed(site.name, site.was, reason))
         else:
             chosen.append((site, wanted))
-    is_pattern = isinstance(where, type) or not callable(where)
-    if where is not None and is_pattern and not chosen:
-        there = ", ".join(f"{s.name} ({s.was})" for s in sites[:20]) or "none was found"
-        raise UsageError(f"where={where!r} names no activation of the model; it has: {there}")
+    if isinstance(where, tuple):
+        # Of several classes a model may lack some; a name or an index is a mistake.
+        unused = [w for w in where if w not in used and not (used and isinstance(w, type))]
+        if unused or not where:
+            said = ", ".join(w.__name__ if isinstance(w, type) else repr(w) for w in unused)
+            there = ", ".join(f"{s.name} ({s.was})" for s in sites[:20]) or "none was found"
+            raise UsageError(
+                f"where: {said or where} names no activation of the model; it has: {there}"
+            )
     return chosen, missed
+
+
+def _listed(where: Any) -> tuple[Any, ...]:
+    """Return the classes, patterns and indices that are meant."""
+    is_one = isinstance(where, (type, str)) or not isinstance(where, Iterable)
+    listed = (where,) if is_one else tuple(where)
+    for one in listed:
+        if isinstance(one, bool) or not isinstance(one, (int, str, type)):
+            raise UsageError(
+                f"where={one!r}; expected a class of layers, a pattern of names, an index, "
+                f"several of them, or a function of (name, module, index)"
+            )
+    return listed
 
 
 def _wanted(
@@ -238,31 +271,23 @@ def _wanted(
     if where is None:
         return (None, site.reason) if site.reason else (activation, "")
     other = site.reason or "where does not name it"
-    if isinstance(where, type) or (
-        isinstance(where, tuple) and where and all(isinstance(w, type) for w in where)
-    ):
-        return (activation, "") if issubclass(site.kind, where) else (None, other)
-    if callable(where):
-        answer = where(site.name, module, -1 if site.reason else index)
-        if answer is None or answer is False or (answer is True and site.reason):
-            return None, other
-        return (activation if answer is True else answer), ""
-    if isinstance(where, (str, int)):
-        where = (where,)
-    for one in where:
-        if isinstance(one, bool) or not isinstance(one, (int, str)):
-            raise UsageError(
-                f"where={one!r}; expected a class of layers, a pattern of names, an index, "
-                f"several of them, or a function of (name, module, index)"
-            )
-        if isinstance(one, int):
-            if not site.reason and one == index:
-                return activation, ""
-        elif any(fnmatchcase(name, one) for name in (site.name, site.name.partition("#")[0])) and (
-            not site.reason or _last(one) == _last(site.name)
-        ):
-            return activation, ""
-    return None, other
+    if isinstance(where, tuple):
+        is_named = any(_names(one, site, index) for one in where)
+        return (activation, "") if is_named else (None, other)
+    answer = where(site.name, module, -1 if site.reason else index)
+    if answer is None or answer is False or (answer is True and site.reason):
+        return None, other
+    return (activation if answer is True else answer), ""
+
+
+def _names(one: type | str | int, site: Site, index: int) -> bool:
+    """Return whether a class, a pattern of names or an index means a site."""
+    if isinstance(one, type):
+        return issubclass(site.kind, one)
+    if isinstance(one, int):
+        return not site.reason and one == index
+    is_like = any(fnmatchcase(name, one) for name in (site.name, site.name.partition("#")[0]))
+    return is_like and (not site.reason or _last(one) == _last(site.name))
 
 
 def _last(name: str) -> str:

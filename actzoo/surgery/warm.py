@@ -61,7 +61,8 @@ def _values(function: Callable[[Tensor], Tensor], layer: nn.Module) -> Tensor | 
     try:
         if is_layer:
             function.eval()  # type: ignore[attr-defined]
-        y = function(x.clone()).to("cpu", torch.float32)
+        # without the hooks of others, which expect what the model gives
+        y = getattr(function, "forward", function)(x.clone()).to("cpu", torch.float32)
     except Exception:  # a function for tensors of one shape alone
         return None
     finally:

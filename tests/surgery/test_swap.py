@@ -125,6 +125,8 @@ def test_a_shared_block_stays_shared() -> None:
         (":tanh*", {":tanh#1"}),
         (0, {"act"}),
         ([0, 1], {"act", "act#2"}),
+        ([nn.Tanh, nn.SELU, ":leaky*"], {":tanh#1", ":.tanh#1", ":leaky_relu#1"}),
+        ((n for n in (":tanh*", 0)), {":tanh#1", "act"}),
         (lambda name, module, index: index == 1 or None, {"act#2"}),
     ],
 )
@@ -138,6 +140,12 @@ def test_where(where: Any, expected: set[str]) -> None:
 def test_where_that_names_nothing_says_what_there_is() -> None:
     with pytest.raises(actzoo.ActzooError, match=r"'nothing' names no activation.*act \(ReLU\)"):
         actzoo.swap(Twice(), "sin", where="nothing")
+    with pytest.raises(actzoo.ActzooError, match=r"where: 'layr1.\*', 99 names no activation"):
+        actzoo.swap(Twice(), "sin", where=["act", "layr1.*", 99])
+    with pytest.raises(actzoo.ActzooError, match=r"where: SELU names no activation"):
+        actzoo.swap(Twice(), "sin", where=[nn.SELU])
+    with pytest.raises(actzoo.ActzooError, match=r"where=True; expected a class of layers"):
+        actzoo.swap(Twice(), "sin", where=True)
 
 
 class Gated(nn.Module):

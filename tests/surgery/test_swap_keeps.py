@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 import io
 from collections.abc import Callable
 from typing import Any
@@ -58,6 +59,26 @@ def test_per_channel_functions_are_told_the_channels() -> None:
     assert [p.shape for p in swapped.layers[0].parameters()] == [(6,)]
 
 
+def test_a_layer_of_unknown_channels_is_named_and_nothing_stays_swapped() -> None:
+    class Never(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.never = nn.ReLU(), nn.ReLU()
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.first(x)
+
+    model, x = Never(), torch.randn(2, 3)
+    with pytest.raises(actzoo.ActzooError, match=r"prelu .* how many never has .* give example="):
+        actzoo.swap(model, "prelu", example=x)
+    assert [type(m) for m in model.children()] == [nn.ReLU, nn.ReLU]
+    given = iter(["mish", "mishh"])
+    with pytest.raises(actzoo.ActzooError, match="mishh"):
+        actzoo.swap(model, "relu", where=lambda *_: next(given), example=x)
+    assert [type(m) for m in model.children()] == [nn.ReLU, nn.ReLU]
+    torch.testing.assert_close(model(x), x.relu())
+
+
 def test_hooks_mode_dtype_and_weights_survive() -> None:
     model = nn.Sequential(nn.Linear(2, 2), nn.ReLU()).double().eval()
     seen: list[Any] = []
@@ -84,6 +105,34 @@ def test_buffers_modes_and_random_state_are_as_before() -> None:
     assert torch.equal(torch.get_rng_state(), state)
     assert [m.training for m in model] == [True, False, True, True]
     assert all(torch.equal(v, before[k]) for k, v in model.state_dict().items())
+
+
+def test_a_buffer_that_forward_replaces_is_as_before() -> None:
+    class Counts(nn.Module):
+        count: Tensor
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.register_buffer("count", torch.tensor(0))
+
+        def forward(self, x: Tensor) -> Tensor:
+            self.count = self.count + 1
+            return x.relu()
+
+    model = Counts()
+    actzoo.swap(model, "sin", example=torch.ones(2))
+    assert model.count == 0
+    model(torch.ones(2))
+    assert model.count == 1
+
+
+def test_a_warm_start_calls_no_hooks_of_others() -> None:
+    seen: list[Any] = []
+    model = nn.Sequential(nn.Conv2d(1, 2, 1), nn.ReLU())
+    model[1].register_forward_hook(lambda m, a, y: seen.append(len(y.shape)))
+    swapped = actzoo.swap(model, ["relu", "sin"], warm=True)
+    assert swapped.replaced[0].start == "the same"
+    assert not seen
 
 
 def test_the_optimiser_gets_what_is_new_without_weight_decay() -> None:
@@ -208,3 +257,65 @@ def test_checkpointing_runs_the_same_layers_again() -> None:
     (plain,) = torch.autograd.grad(model(x).sum(), x)
     (again,) = torch.autograd.grad(checkpoint(model, x, use_reentrant=False).sum(), x)
     torch.testing.assert_close(plain, again)
+
+
+def test_calls_by_methods_that_others_may_call_are_said() -> None:
+    class Coder(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.a, self.b = nn.Linear(4, 4), nn.Linear(4, 4)
+
+        def encode(self, x: Tensor) -> Tensor:
+            return F.relu(self.a(x))
+
+        def decode(self, z: Tensor) -> Tensor:
+            return self.b(z).relu()
+
+        def forward(self, x: Tensor) -> Tensor:
+            return torch.tanh(self.decode(self.encode(x)))
+
+    model, x = Coder(), torch.randn(5, 4)
+    swapped = actzoo.swap(model, "sin", example=x)
+    assert {r.name: r.method for r in swapped.replaced} == {
+        ":relu#1": "encode", ":.relu#1": "decode", ":tanh#1": "",
+    }  # fmt: skip
+    assert "sin (where forward calls decode; decode() alone is as before)" in str(swapped)
+    torch.testing.assert_close(model(x), model.b(model.a(x).sin()).sin().sin())
+    torch.testing.assert_close(model.encode(x), model.a(x).relu())
+
+
+class Segments(nn.Module):
+    """Segments of forward that are computed again for the backward pass."""
+
+    def __init__(self, reentrant: bool) -> None:
+        super().__init__()
+        self.a, self.b, self.act, self.one = nn.Linear(4, 4), nn.Linear(4, 4), nn.ReLU(), nn.ReLU()
+        self.reentrant = reentrant
+
+    def forward(self, x: Tensor) -> Tensor:
+        from torch.utils.checkpoint import checkpoint
+
+        again = functools.partial(checkpoint, use_reentrant=self.reentrant)
+        x = again(lambda x: F.relu(self.a(x)) + self.act(x), x)
+        x = torch.tanh(again(lambda x: self.act(self.b(x)), x))
+        return again(self.one, x - 0.1) * x
+
+
+@pytest.mark.parametrize("shared", [False, True])
+@pytest.mark.parametrize("reentrant", [False, True])
+def test_what_a_checkpoint_runs_again_is_replaced_or_said(reentrant: bool, shared: bool) -> None:
+    model, x = Segments(reentrant), torch.randn(5, 4, requires_grad=True)
+    swapped = actzoo.swap(model, ["silu", "sin"], example=x, shared=shared)
+    layers = {"act", "act#2"}
+    missed = {":relu#1", *(() if shared else layers)}
+    assert {r.name for r in swapped.replaced} == {":tanh#1", "one", *(layers if shared else ())}
+    assert {m.name for m in swapped.missed} == missed
+    assert all("torch.utils.checkpoint" in m.reason for m in swapped.missed)
+    model(x).sum().backward()
+    act, tanh, one = (
+        model.act, {r.name: r.layer for r in swapped.replaced}[":tanh#1"], model.one,
+    )  # fmt: skip
+    y = F.relu(model.a(x)) + act(x)
+    y = tanh(act(model.b(y)))
+    (plain,) = torch.autograd.grad((one(y - 0.1) * y).sum(), x)
+    torch.testing.assert_close(x.grad, plain)
