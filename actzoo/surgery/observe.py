@@ -131,7 +131,7 @@ def _method(module: nn.Module) -> str:
     return ""
 
 
-_MODULE = nn.Module.__call__.__code__.co_filename  # type: ignore[attr-defined]
+_MODULE = nn.Module.__call__.__code__.co_filename
 _CHECKPOINT = torch.utils.checkpoint.__file__
 
 
