@@ -48,7 +48,7 @@ def check_task(
     Raises:
         UnknownNameError: `only` names no check.
     """
-    checks = {**TASK_CHECKS, REPEATABLE: partial(_is_repeatable, load=load)}
+    checks: Checks = {**TASK_CHECKS, REPEATABLE: partial(_is_repeatable, load=load)}
     chosen = asked(only, checks, checks)
     task = load()
     return _results(task.name, checks, chosen, task)
