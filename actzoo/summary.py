@@ -23,7 +23,7 @@ def describe(activation: Activation) -> dict[str, Any]:
         "latex": activation.latex or activation.parsed().latex(),
         "parameters": dict(activation.parameters),
         "learnable": {n: f"one per {s}" for n, s in activation.learnable.items()},
-        "ranges": {n: f"in {text}" for n, text in activation.ranges.items()},
+        "ranges": {n: _range(text) for n, text in activation.ranges.items()},
         "kind": activation.kind,
         "role": activation.role + (f" ({activation.task})" if activation.task else ""),
     }
@@ -55,6 +55,11 @@ def describe(activation: Activation) -> dict[str, Any]:
     facts["reference"] = activation.reference
     facts["provider"] = f"{origin.distribution} {origin.version}" if origin else "none"
     return facts
+
+
+def _range(text: str) -> str:
+    """Return an interval for reading after "="; of whole numbers it says so itself."""
+    return text if text.startswith("integers") else f"in {text}"
 
 
 def _number(value: float) -> str:

@@ -7,7 +7,8 @@ import pickle
 import pytest
 import torch
 
-from actzoo import Activation, Claims, get
+from actzoo import Activation, Claims, Mixture, get
+from actzoo.activation.names_in_state import name_in_state
 from actzoo.errors import DeclarationError
 
 
@@ -82,6 +83,47 @@ def test_variants_carry_their_parameters_in_their_name():
     assert get("leaky_relu").with_parameters(slope=0.01) is get("leaky_relu")
     with pytest.raises(DeclarationError, match=r"no parameter 'slop'.*slope=0\.01"):
         get("leaky_relu").with_parameters(slop=1.0)
+
+
+FORMULAS = {
+    "x*sigmoid(b*x), b=1": {"b": 2},
+    "x*sigmoid(b*x)+1, b=1": {"b": 2.0},
+    "sigmoid(b*x), b=layer(1)": {"b": -0.5},
+    " max(a, x) *b,a = 0, b=channel( 2 )": {"a": 1e-05},
+    "(a if x > 0 else b)*x, a=1, b=0": {"a": 3.0, "b": 1e12},
+    "a[0] + a[1]*x, a=(1, 2)": {"a": (3, 4.5)},
+    "b*a[0] + a[1]*x, a=layer(1, 2), b=1": {"a": (3.0, -4.5)},
+    "a[0]*x, a=channel(1,)": {"a": (7.0,)},
+    "leaky_relu(slope=0.3)": {"slope": 0.2},
+    "swish": {"beta": 2.0},
+}
+
+
+@pytest.mark.parametrize(("text", "values"), FORMULAS.items())
+def test_get_takes_the_name_of_a_variant(text, values):
+    first = get(text)
+    one = first.with_parameters(**values)
+    other = get(one.name)
+    x = torch.linspace(-3, 3, 13, dtype=torch.float64)
+    for made in (one, other, other.with_parameters(**values)):
+        assert made.name == one.name and made.formula == first.formula
+        assert dict(made.parameters) == {**first.parameters, **values}
+        assert made.learnable == first.learnable
+        assert torch.equal(made(x), first(x, **values))
+        assert torch.equal(made.derivative(x), first.derivative(x, **values))
+    assert repr(dict(one.parameters)) == repr(dict(other.parameters))  # as fingerprints have them
+    assert name_in_state(one) == name_in_state(other)
+    assert one.with_parameters(**{n: first.parameters[n] for n in values})(x).equal(first(x))
+
+
+def test_variants_of_two_formulas_have_two_names():
+    one, other = (get(f"{f}, b=1").with_parameters(b=2.0) for f in ("x*sigmoid(b*x)", "x*tanh(b)"))
+    assert one.name == "x*sigmoid(b*x), b=2.0" and other.name == "x*tanh(b), b=2.0"
+    first, second = Mixture([one, "relu"]), Mixture([other, "relu"])
+    with pytest.raises(RuntimeError, match=r"the state is of .*x\*sigmoid"):
+        second.load_state_dict(first.state_dict())
+    with pytest.raises(DeclarationError, match=r"x\*sigmoid\(b\*x\), b=2.0: b='3' is not a number"):
+        one.with_parameters(b="3")
 
 
 def test_a_declaration_is_frozen():

@@ -10,6 +10,8 @@ import pytest
 
 import actzoo
 from actzoo.cli import COMMANDS
+from actzoo.cli.bench_options import GROUPS
+from actzoo.cli.card import command as card
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
@@ -37,6 +39,15 @@ def test_readme_python_runs(monkeypatch, tmp_path):
     monkeypatch.setattr(actzoo, "bench", lambda *a, **k: ran.append(k) or Frame(), raising=False)
     exec(code, {})
     assert ran == [{"tasks": ["digits"], "seeds": (0, 1, 2)}]
+
+
+def test_what_a_card_takes_of_bench_is_said_in_its_help_and_on_the_page():
+    taken = {option.name for option in card.params}
+    left_out = {o.opts[0] for group in GROUPS.values() for o in group if o.name not in taken}
+    page = (ROOT / "docs/running-sweeps.md").read_text(encoding="utf-8")
+    for text in (page.partition("## The card of")[2].partition("\n## ")[0], card.help):
+        said = text.partition("Options are those")[2]
+        assert set(re.findall(r"--[a-z-]+", said)) - {"--suite"} == left_out
 
 
 class Frame:

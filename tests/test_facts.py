@@ -56,6 +56,23 @@ def test_gain_against_scipy(name):
         ("1/x", math.inf),
         ("hardshrink(threshold=0.7)", math.inf),
         ("binary_step", math.inf),
+        # |f'| tends to its supremum for large x, or has it there
+        ("bent_identity", 1.5),
+        ("squareplus", 1.0),
+        ("sqrt(x**2+1)", 1.0),
+        ("x*atan(x)", math.pi / 2),
+        ("x*atan(x/100)", math.pi / 2),
+        ("x*abs(x)/(1+abs(x))", 1.0),
+        ("x*sigmoid(x/1000)", 1.0998393201),
+        ("x*exp(x)/(1+exp(x))", 1.0998393201),
+        # it grows without end, however slowly
+        ("x*log(1+x**2)", math.inf),
+        ("x*log(1+log(1+abs(x)))", math.inf),
+        ("x*sin(x)", math.inf),
+        # at a kink it has an end, or none
+        ("x/(0.01+abs(x))", 100.0),
+        ("x*log(abs(x))", math.inf),
+        ("sqrt(abs(x))", math.inf),
     ],
 )
 def test_lipschitz(name, constant):

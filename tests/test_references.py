@@ -55,6 +55,20 @@ def test_a_file_attribute(mine):
     assert torch.equal(pickle.loads(pickle.dumps(bump))(X), bump(X))
 
 
+def test_an_activation_of_a_file_takes_other_values(mine):
+    variant = actzoo.get(f"{mine}:wave").with_parameters(a=3.0)
+    again = actzoo.get(variant.name)
+    assert variant.name == again.name == f"{mine}:wave(a=3.0)"
+    for wave in (variant, again, pickle.loads(pickle.dumps(again))):
+        assert torch.allclose(wave(X), X * torch.sin(3 * X))
+    with pytest.raises(UsageError, match=r"expected values by name; write .*:wave\(a=2\.0\)"):
+        actzoo.get(f"{mine}:wave(3.0)")
+    with pytest.raises(ActzooError, match="has no parameter 'b'"):
+        actzoo.get(f"{mine}:wave(b=3.0)")
+    with pytest.raises(UsageError, match="is no class, so it takes no arguments"):
+        actzoo.get(f"{mine}:bump(a=3.0)")
+
+
 def test_an_edited_file_is_read_again(mine):
     before = actzoo.get(f"{mine}:bump")(X)
     mine.write_text(MINE.replace("-x * x", "-x * x / 2"))

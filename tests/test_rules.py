@@ -197,6 +197,15 @@ def test_contributions_are_the_terms_alone(rule, scope, x):
 
 
 @EVERY
+def test_contributions_of_whole_numbers_are_those_of_the_same_floats(rule):
+    mixture, at = made(rule).float(), torch.arange(-4, 4).reshape(2, 4)
+    for one, other in zip(
+        mixture.contributions(at), mixture.contributions(at.float()), strict=True
+    ):
+        assert torch.equal(one, other)
+
+
+@EVERY
 def test_one_function_is_that_function_under_any_rule(rule, x):
     mixture = Mixture(["tanh"], rule=rule, scope="channel", channels=4).double()
     assert torch.equal(mixture(x), x.tanh()) and not mixture.w.requires_grad

@@ -33,20 +33,48 @@ def gain(f: Callable[[Tensor], Tensor]) -> float | None:
 def lipschitz(
     f: Callable[[Tensor], Tensor], slope: Callable[[Tensor], Tensor], kinks: Sequence[float]
 ) -> float:
-    """Return sup |f'| from a refined grid; inf at a jump, or if |f'| still grows for large x."""
+    """Return sup |f'| from a refined grid; inf at a jump or pole, or if |f'| grows without end.
+
+    Where |f'| tends to its supremum for large x, that is its value by |x| = 1e12.
+    """
+    sides = torch.tensor([-1.0, 1.0], dtype=torch.float64)
     for place in kinks:
-        beside = torch.tensor([place - 1e-9, place + 1e-9], dtype=torch.float64)
-        if abs(float(f(beside).diff())) > 1e-6:
+        if abs(float(f(place + sides * 1e-9).diff())) > 1e-6:
+            return math.inf
+        if _grows([float(slope(place + sides * d).abs().max()) for d in (1e-5, 1e-8, 1e-11)]):
             return math.inf
     x = torch.linspace(-40.0, 40.0, 80_001, dtype=torch.float64)
-    sides = [k + side for k in kinks for side in (-1e-9, 1e-9)]
-    x = torch.cat([x, torch.tensor(sides, dtype=torch.float64)])
+    x = torch.cat([x, *(place + sides * 1e-9 for place in kinks)])
     size = slope(x).abs()
-    place, best = float(x[size.argmax()]), float(size.max())
-    step = 1e-3
-    for _ in range(6):  # zoom in on the largest
-        near = torch.linspace(place - step, place + step, 201, dtype=torch.float64)
-        size = slope(near).abs()
-        place, best, step = float(near[size.argmax()]), max(best, float(size.max())), step / 50
-    far = slope(torch.tensor([-1e6, -1e4, -1e3, 1e3, 1e4, 1e6], dtype=torch.float64)).abs()
-    return math.inf if float(far.max()) > best * (1 + 1e-6) or best > _POLE else best
+    near = _zoomed(slope, float(x[size.argmax()]), float(size.max()), 1e-3)
+    x = torch.logspace(math.log10(40.0), 12.0, 20_001, dtype=torch.float64)
+    x = torch.cat([-x, x])
+    size = slope(x).abs().nan_to_num(nan=0.0, posinf=0.0)  # what overflows; inf was large before
+    place = float(x[size.argmax()])  # the next of x is 0.12% away
+    far = _zoomed(slope, place, float(size.max()), 2e-3 * abs(place))
+    best = max(near[-1], far[-1])
+    within = [max(near[-1], float(size[x.abs() <= end].max())) for end in (1e3, 1e6, 1e9, 1e12)]
+    return math.inf if best > _POLE or any(map(_grows, (near, far, within))) else best
+
+
+def _zoomed(
+    slope: Callable[[Tensor], Tensor], place: float, best: float, step: float
+) -> list[float]:
+    """Return the largest |f'| known before, and after each of six finer looks around a place."""
+    found = [best]
+    for _ in range(6):
+        x = torch.linspace(place - step, place + step, 201, dtype=torch.float64)
+        size = slope(x).abs()
+        place, step = float(x[size.argmax()]), step / 50
+        found.append(max(found[-1], float(size.max())))
+    return found
+
+
+def _grows(largest: Sequence[float]) -> bool:
+    """Return whether maxima at distances that grow, or shrink, by a factor have no limit.
+
+    The last step then adds as much as the one before, as log(x) does, or more, and at least half
+    as much if they grow as slowly as log(log(x)).
+    """
+    *_, first, second, third = largest
+    return third - second > max(1e-6 * third, 0.5 * (second - first))

@@ -14,6 +14,7 @@ from actzoo.activation.claims import Claims
 from actzoo.activation.functions import Derivative, Value, complete
 from actzoo.activation.module import ActivationModule
 from actzoo.activation.ranges import Range, check
+from actzoo.activation.variant import base_of, formula_with, is_formula, name_with
 from actzoo.errors import DeclarationError, FormulaError
 from actzoo.formula import Formula
 from actzoo.formula.inputs import real
@@ -31,7 +32,8 @@ class Activation:
 
     Attributes:
         name: Its name in lower_snake_case, for `actzoo.get`. The name of a variant made by
-            `with_parameters` includes the values: `leaky_relu(slope=0.2)`.
+            `with_parameters` includes the values: `leaky_relu(slope=0.2)`, or of a formula
+            `x*sigmoid(b*x), b=2.0`.
         aliases: Other names; look-up ignores case, `-` and `_`.
         formula: The definition as text in `x` and the parameters, e.g. `"x/(1 + exp(-x))"`.
             None if there is no closed form; `fn` and `latex` are then needed.
@@ -153,7 +155,7 @@ class Activation:
                     f"learnable {name!r} has the range {one.text}; a learnt value is held at its "
                     f"ends, so each must be infinite or a number that belongs to it"
                 )
-        check(self.name.partition("(")[0], self.parameters, self.parameters, allowed)
+        check(base_of(self.name, self.parameters), self.parameters, self.parameters, allowed)
 
     def parsed(self) -> Formula:
         """Return the formula as a `Formula`, for LaTeX, derivatives and exact values.
@@ -219,7 +221,7 @@ class Activation:
             raise DeclarationError(
                 f"{self.name} has no parameter {unknown[0]!r}; its parameters: {has}"
             )
-        base = self.name.partition("(")[0]
+        base = base_of(self.name, self.parameters)
         for name, value in values.items():
             self._compare_with_declared(f"{base}: {name}={value!r}", value, self.parameters[name])
         if all(self.parameters[name] == value for name, value in values.items()):
@@ -227,8 +229,11 @@ class Activation:
         parts = {f.name: getattr(self, f.name) for f in fields(self)}
         merged = {**self.parameters, **_plain(values)}
         check(base, values, merged, self.allowed())
-        text = ", ".join(f"{n}={v!r}" for n, v in merged.items())
-        parts.update(name=f"{base}({text})", aliases=(), parameters=merged, claims=Claims())
+        name = name_with(base, merged)
+        if is_formula(self.name, self.formula, self.parameters, self.learnable):
+            merged = {n: _as_floats(v) for n, v in merged.items()}
+            name = formula_with(str(self.formula), merged, self.learnable)
+        parts.update(name=name, aliases=(), parameters=merged, claims=Claims())
         return Activation(**parts)
 
     def _compare_with_declared(self, what: str, value: Any, declared: Value) -> None:
@@ -306,6 +311,11 @@ class Activation:
 
 def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _as_floats(value: Value) -> Value:
+    """Return numbers as `actzoo.get` reads them in a formula."""
+    return tuple(map(float, value)) if isinstance(value, tuple) else float(value)
 
 
 def _plain(parameters: Mapping[str, Any]) -> dict[str, Any]:

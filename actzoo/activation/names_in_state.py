@@ -17,6 +17,7 @@ from typing import Any, Protocol, cast
 import torch
 from torch import Tensor, nn
 
+from actzoo.activation.variant import base_of
 from actzoo.naming import is_plain_name
 
 KEY = "_extra_state"
@@ -59,8 +60,7 @@ def name_in_state(activation: Identified) -> str:
 
     `swish` and `swish(b=2.0)`, whose b trains, are the same function here.
     """
-    everything = ", ".join(f"{n}={v!r}" for n, v in activation.parameters.items())
-    base = activation.name.removesuffix(f"({everything})")
+    base = base_of(activation.name, activation.parameters)
     if not is_plain_name(base):  # a formula includes its values, a Python function has none
         return activation.name + _carried(activation.fn)
     fixed = [

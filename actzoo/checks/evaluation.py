@@ -23,7 +23,7 @@ class Candidate:
 
     Attributes:
         activation: The activation under test.
-        thorough: Whether the grid has 10,000 more points and slow checks do more.
+        thorough: Whether the grid has more points (`grid.points`) and slow checks do more.
     """
 
     def __init__(self, activation: Activation, *, thorough: bool = False) -> None:

@@ -46,7 +46,8 @@ def points(dtype: torch.dtype, kinks: tuple[float, ...], *, thorough: bool) -> l
     Args:
         dtype: The dtype of the points.
         kinks: Places around which neighbouring numbers of the dtype are added.
-        thorough: Whether to add about 10,000 points.
+        thorough: Whether to add points: about 10,000 in float64 and float32, about 1,500 in
+            half precision.
     """
     found: set[float] = set()
     for narrower in _WITHIN[dtype]:

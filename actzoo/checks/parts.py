@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from actzoo.activation import Activation
-from actzoo.checks.result import CheckResult, Failed, Skip
+from actzoo.checks.result import CheckResult, Failed, Skip, asked
 from actzoo.isolation import isolated
 from actzoo.models.model import Model
 from actzoo.plugins.registry import get
@@ -35,32 +36,46 @@ Checks = Mapping[str, Callable[..., None]]
 
 
 @isolated()
-def check_task(load: Callable[[], Task]) -> tuple[CheckResult, ...]:
+def check_task(
+    load: Callable[[], Task], *, only: Collection[str] | None = None
+) -> tuple[CheckResult, ...]:
     """Return the results of all checks of a task.
 
     Args:
         load: Function that loads it, as a worker of its own does.
+        only: Names of checks, or one of them; None means all.
+
+    Raises:
+        UnknownNameError: `only` names no check.
     """
+    checks: Checks = {**TASK_CHECKS, REPEATABLE: partial(_is_repeatable, load=load)}
+    chosen = asked(only, checks, checks)
     task = load()
-    checks = {**TASK_CHECKS, "repeatable": lambda task: _is_repeatable(task, load)}
-    return _results(task.name, checks, task)
+    return _results(task.name, checks, chosen, task)
 
 
 @isolated()
-def check_model(model: Model, options: Mapping[str, Any]) -> tuple[CheckResult, ...]:
-    """Return the results of all checks of a model with these options."""
-    return _results(model.name, MODEL_CHECKS, model, options)
+def check_model(
+    model: Model, options: Mapping[str, Any], *, only: Collection[str] | None = None
+) -> tuple[CheckResult, ...]:
+    """Return the results of all checks of a model with these options; `only` as for a task."""
+    chosen = asked(only, MODEL_CHECKS, MODEL_CHECKS)
+    return _results(model.name, MODEL_CHECKS, chosen, model, options)
 
 
 @isolated()
-def check_rule(rule: Rule) -> tuple[CheckResult, ...]:
-    """Return the results of all checks of a rule of mixtures."""
-    return _results(rule.name, RULE_CHECKS, rule)
+def check_rule(rule: Rule, *, only: Collection[str] | None = None) -> tuple[CheckResult, ...]:
+    """Return the results of all checks of a rule of mixtures; `only` as for a task."""
+    return _results(rule.name, RULE_CHECKS, asked(only, RULE_CHECKS, RULE_CHECKS), rule)
 
 
-def _results(name: str, checks: Checks, *given: Any) -> tuple[CheckResult, ...]:
+def _results(
+    name: str, checks: Checks, chosen: Collection[str], *given: Any
+) -> tuple[CheckResult, ...]:
     found = []
     for check, look in checks.items():
+        if check not in chosen:
+            continue
         status, message = "passed", ""
         try:
             with torch.random.fork_rng(devices=()):
@@ -190,6 +205,8 @@ TASK_CHECKS: Checks = {
     "measure": _measures_alike,
     "direction": _improves,
 }
+REPEATABLE = "repeatable"
+"""The check of a task that needs what loads it."""
 
 
 # ---- models
@@ -369,3 +386,10 @@ RULE_CHECKS: Checks = {
     "channels": _keeps_channels_apart,
     "scale": _knows_no_scale,
 }
+
+NAMES_OF: Mapping[str, tuple[str, ...]] = {
+    "task": (*TASK_CHECKS, REPEATABLE),
+    "model": tuple(MODEL_CHECKS),
+    "rule": tuple(RULE_CHECKS),
+}
+"""The names of the checks of each kind."""

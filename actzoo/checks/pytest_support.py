@@ -68,13 +68,14 @@ def parametrize(
 
     Args:
         activations: Names, formulas or Activation values.
-        only: Names of checks ("value") or ids ("value-float16"); None means all.
+        only: As for `run`.
         expected_failures: More expected failures than the activations declare: a mapping
             from id ("gelu-value-float16", or "value-float16" for every activation) to reason.
         thorough: As for `run`.
 
     Raises:
         UsageError: No activation is given, or `expected_failures` names no check.
+        UnknownNameError: `only` names no check, or there is no activation of a name.
     """
     import pytest
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, NamedTuple
+
+from actzoo.errors import UnknownNameError
 
 Status = Literal["passed", "failed", "skipped", "expected"]
 
@@ -62,6 +65,28 @@ class CheckResult:
 def key_of(check: str, dtype: str) -> str:
     """Return a check's id without the activation."""
     return f"{check}-{dtype}" if dtype else check
+
+
+def asked(
+    only: Collection[str] | None, known: Collection[str], names: Collection[str]
+) -> Collection[str]:
+    """Return which checks are asked for.
+
+    Args:
+        only: Names of checks, or one as a text; None means all.
+        known: What `only` may name.
+        names: What a message tells of that.
+
+    Raises:
+        UnknownNameError: `only` names no check.
+    """
+    if only is None:
+        return known
+    only = {only} if isinstance(only, str) else only
+    for name in only:
+        if name not in known:
+            raise UnknownNameError(f"no check is called {name!r}; there are: {', '.join(names)}")
+    return only
 
 
 def _plain(number: float) -> float | str:

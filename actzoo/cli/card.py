@@ -30,7 +30,9 @@ def command(context: click.Context, /, **options: Any) -> int:
 
     It checks the numerics contract, finds the nearest functions, and runs a suite (quick, unless
     --suite names another) with the function against relu, gelu, silu and tanh. card.md has the
-    answer. Finished cells do not run again. All other options are those of `actzoo bench`.
+    answer. Finished cells do not run again. Options are those of `actzoo bench`, without those that
+    the suite and the card decide: --config, --set, --dataset, --model, --mixture, --members,
+    --control and --baseline.
     """
     as_json, name = options["as_json"], options.pop("name")
     screen = console(stderr=as_json or options["dry_run"], outlives=not options["dry_run"])

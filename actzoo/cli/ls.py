@@ -33,13 +33,14 @@ def command(
 ) -> None:
     """List activations (or sets, datasets, models, rules), all or those that match WORD.
 
-    WORD is searched in the name, the aliases, the formula, the family and the source.
+    WORD is searched in the name, the aliases, the formula, the family and the source; of what is
+    no activation in the name and the description.
     """
     wanted = {"family": family, "kind": kind}
     rows = [
         row
         for row in _rows(what)
-        if (not word or word.lower() in str(row).lower())
+        if (not word or any(word.lower() in text.lower() for text in _searched(row)))
         and all(value is None or row.get(key) == value for key, value in wanted.items())
         and (role is None or row.get("role") in (role, "both"))
         and (plugin is None or plugin in (row.get("family"), row["provider"].split()[0]))
@@ -58,6 +59,12 @@ def command(
     for row in rows:
         table.add_row(*(visible(row[c] or "") for c in shown))
     screen.print(table)
+
+
+def _searched(row: dict[str, Any]) -> list[str]:
+    """Return the texts in which a word is looked for."""
+    keys = ("name", "formula", "family", "reference", "description")
+    return [*row.get("aliases", ()), *(row[key] for key in keys if row.get(key))]
 
 
 def _rows(what: str | None) -> list[dict[str, Any]]:

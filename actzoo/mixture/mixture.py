@@ -255,6 +255,7 @@ class Mixture(ActivationLayer):
 
     def contributions(self, x: Tensor) -> list[Tensor]:
         """Return what each term adds to A(x): A(x) with every other proportion 0."""
+        x = real(x, "a mixture")
         p = self.proportions.to(x.dtype)
         if self.rule.is_weighted_sum or len(self.members) == 1:
             each = along_channels(p, x)

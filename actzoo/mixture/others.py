@@ -44,7 +44,7 @@ def register_into(
         The names that were added, in their order.
 
     Raises:
-        DeclarationError: One that was named needs the number of channels.
+        DeclarationError: One that was named changes the number of channels, or needs it.
         UnknownNameError: There is no activation of that name.
     """
     chosen = [get(one) for one in (names() if which is None else which)]
@@ -53,13 +53,23 @@ def register_into(
         if activation.kind == "gated" or "channel" in activation.learnable.values():
             if which is None:
                 continue
-            why = "changes" if activation.kind == "gated" else "learns one value for each of"
-            raise DeclarationError(
-                f"{activation.name} {why} the channels, and a table of names cannot tell it how "
-                f"many there are; use actzoo.swap(model, {activation.name!r}, example=...)"
-            )
+            raise DeclarationError(_refused(activation))
         for name in (activation.name, *activation.aliases):
             if name not in table:
                 table[name] = Factory(activation)
                 added.append(name)
     return tuple(added)
+
+
+def _refused(activation: Activation) -> str:
+    """Return why a table of names cannot have it, and what to do."""
+    name = activation.name
+    if activation.kind == "gated":
+        return (
+            f"{name} changes the number of channels, which models that look up a name do not "
+            f"expect; put a layer of actzoo.get({name!r}).module() where the next one expects that"
+        )
+    return (
+        f"{name} learns one value for each of the channels, and a table of names cannot tell it "
+        f"how many there are; use actzoo.swap(model, {name!r}, example=...)"
+    )

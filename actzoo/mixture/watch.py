@@ -9,6 +9,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from actzoo.activation.module import ActivationLayer
+from actzoo.errors import UsageError
+
 HALF = 10.0
 BINS = 400
 
@@ -18,6 +21,10 @@ class Watch:
 
     Only calls in training mode count. It costs one histogram of the input every so many calls.
 
+    Args:
+        layer: A `Mixture`, or what `Activation.module()` returns.
+        every: Every how many calls it looks, at least 1.
+
     Attributes:
         counts: How many inputs fell in each of `BINS` equal bins of [-10, 10].
         outside: How many fell outside of it.
@@ -25,9 +32,22 @@ class Watch:
         proportions: P at these calls, shape (calls, terms), or (calls, terms, channels) where each
             channel has weights of its own.
         every: Every how many calls it looks.
+
+    Raises:
+        UsageError: It is another layer, or `every` is no whole number from 1.
     """
 
     def __init__(self, layer: nn.Module, every: int = 1) -> None:
+        if not isinstance(layer, ActivationLayer):
+            raise UsageError(
+                f"Watch({type(layer).__name__}): expected a layer that has proportions, an "
+                f"actzoo.Mixture or what actzoo.get(NAME).module() returns; actzoo.swap puts such "
+                f"layers into a model"
+            )
+        if isinstance(every, bool) or not isinstance(every, int) or every < 1:
+            raise UsageError(
+                f"every={every!r}; expected a whole number from 1, as 10 to look at each tenth call"
+            )
         self.counts: NDArray[np.float64] = np.zeros(BINS)
         self.outside = 0
         self.steps: list[int] = []

@@ -65,6 +65,8 @@ def load(text: str) -> Activation:
     where, attribute, given = parsed(text)
     value = attribute_of(text)
     name = f"{where}:{attribute}"
+    if given and isinstance(value, Activation):
+        return _named(value, name).with_parameters(**_values(value, name, given))
     if given:
         value, said = _called(value, name, given)
         name = f"{name}({said})"
@@ -113,18 +115,7 @@ def _called(value: Any, name: str, given: str) -> tuple[Any, str]:
         raise UsageError(
             f"{name}{given}: {name} is no class, so it takes no arguments; leave {given}"
         )
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            call = ast.parse(f"f{given}", mode="eval").body
-        assert isinstance(call, ast.Call) and all(k.arg for k in call.keywords)
-        positional = [ast.literal_eval(argument) for argument in call.args]
-        keywords = {str(k.arg): ast.literal_eval(k.value) for k in call.keywords}
-    except (SyntaxError, ValueError, TypeError, AssertionError, RecursionError, MemoryError):
-        raise UsageError(
-            f"the arguments of {name}{given} cannot be read; expected numbers, texts, True, False, "
-            f"None or tuples of these, such as {name}(key=1)"
-        ) from None
+    positional, keywords = _arguments(name, given)
     try:
         names = dict(inspect.signature(value).parameters)
         inspect.signature(value).bind(*positional, **keywords)
@@ -137,6 +128,33 @@ def _called(value: Any, name: str, given: str) -> tuple[Any, str]:
         positional, keywords = [], {n: keywords[n] for n in names if n in keywords}
     said = [*map(repr, positional), *(f"{k}={v!r}" for k, v in keywords.items())]
     return _made(value, name, positional, keywords), ", ".join(said)
+
+
+def _values(activation: Activation, name: str, given: str) -> dict[str, Any]:
+    """Return the values of parameters that are given to an activation."""
+    positional, keywords = _arguments(name, given)
+    if positional:
+        own = ", ".join(f"{n}={v!r}" for n, v in activation.parameters.items())
+        example = f"write {name}({own})" if own else f"{name} has no parameters; leave {given}"
+        raise UsageError(f"{name}{given}: expected values by name; {example}")
+    return keywords
+
+
+def _arguments(name: str, given: str) -> tuple[list[Any], dict[str, Any]]:
+    """Return the literal arguments that a text in brackets holds, without names and with them."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            call = ast.parse(f"f{given}", mode="eval").body
+        assert isinstance(call, ast.Call) and all(k.arg for k in call.keywords)
+        positional = [ast.literal_eval(argument) for argument in call.args]
+        keywords = {str(k.arg): ast.literal_eval(k.value) for k in call.keywords}
+    except (SyntaxError, ValueError, TypeError, AssertionError, RecursionError, MemoryError):
+        raise UsageError(
+            f"the arguments of {name}{given} cannot be read; expected numbers, texts, True, False, "
+            f"None or tuples of these, such as {name}(key=1)"
+        ) from None
+    return positional, keywords
 
 
 @isolated()

@@ -48,6 +48,17 @@ ALSO: Mapping[str, str] = {"controls": "control"}
 """Other names of keys."""
 WITH_EXECUTOR = ("workers", "address", "executor_options")
 """Those of them that only an executor takes."""
+_OF_REPORT = "the function writes no report; `actzoo report FOLDER` takes {}"
+_INSTEAD: Mapping[str, str] = {
+    **dict.fromkeys(
+        WITH_EXECUTOR, "the function takes any concurrent.futures.Executor as executor"
+    ),
+    "figure_format": _OF_REPORT.format("--figure-format"),
+    "keep_order": _OF_REPORT.format("--keep-order"),
+    "no_cost": "the function times no costs; leave it out",
+    "note": "the function shows no text before it runs; leave it out",
+}
+"""What to do about those that `actzoo.bench` does not take."""
 _OF_RUN = {"phase" if k == "protocol" else k: kind for k, kind in OF_FIELDS.items()}
 KEYS: Mapping[str, Any] = {**_OF_RUN, **OF_PHASES, **ELSEWHERE}
 _PHASE = get_type_hints(Phase)
@@ -114,10 +125,9 @@ def from_python(options: Mapping[str, Any]) -> Settings:
     options = _renamed(options, "")
     names = [*(name for name in OF_FIELDS if name != "sets"), *OF_PHASES]
     for name, value in options.items():
-        if name in ELSEWHERE:
+        if name in _INSTEAD:
             raise UsageError(
-                f"{name}={value!r}: that is for the command `actzoo bench`; the function runs "
-                f"cells and stores them, and takes any concurrent.futures.Executor as executor"
+                f"{name}={value!r}: that is for the command `actzoo bench`; {_INSTEAD[name]}"
             )
         if name not in names:
             raise UsageError(f"actzoo.bench: {unknown(name, names)}")

@@ -147,7 +147,8 @@ def actzoo_activations() -> tuple[Activation, ...]:
             ranges={"a": "[0.01, inf)", "b": "[0.01, inf)"},
             claims=Claims(lower=-1.0, upper=inf, monotone=True, limits=(-1.0, inf), smoothness=1),
             problems="a and b have to stay above 0: one that training moves below 0.01 "
-            "acts as 0.01.",
+            "acts as 0.01. That floor is ours: the authors' code resets one of 0.1 or less to "
+            "0.11.",
             reference="Trottier, Giguere & Chaib-draa 2016, arXiv:1605.09332",
         ),
         Activation(

@@ -163,7 +163,8 @@ def actzoo_activations() -> tuple[Activation, ...]:
             fn=_golu,
             derivative=_golu_derivative,
             claims=_below_zero_at(-0.09726013122763941),
-            problems="Its left tail is exactly 0 from x = -7 on, and so is its gradient.",
+            problems="Its left tail is exactly 0 from x = -4.65 on in float32 and from "
+            "x = -6.62 on in float64, and so is its gradient.",
             reference="Das et al. 2025, arXiv:2502.03654",
         ),
         Activation(

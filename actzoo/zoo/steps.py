@@ -68,6 +68,8 @@ def actzoo_activations() -> tuple[Activation, ...]:
             ),
             problems="The binary step with a derivative that is not its own: 1 for |x| <= 1, "
             "else 0, so that gradient descent has something to follow.",
-            reference="Bengio, Leonard & Courville 2013, arXiv:1308.3432",
+            reference="Straight-through: Bengio, Leonard & Courville 2013, arXiv:1308.3432, who "
+            "pass the gradient unchanged; the window |x| <= 1: Courbariaux, Hubara et al. 2016, "
+            "Binarized Neural Networks, arXiv:1602.02830",
         ),
     )

@@ -93,11 +93,29 @@ def test_no_name_is_all_of_them(run):
 
 
 @pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("--rule ratio --only scale", ["ratio-scale"]),
+        ("--model mlp --only rows --only shapes", ["mlp-shapes", "mlp-rows"]),
+        ("--task friedman1 --only seeds", ["friedman1-seeds"]),
+        ("relu --rule ratio --only pickle --only start", ["relu-pickle", "ratio-start"]),
+        ("relu --rule ratio --model mlp --only start", ["mlp-start", "ratio-start"]),
+    ],
+)
+def test_only_these_checks_run_of_whatever_has_them(run, words, expected):
+    code, out, _ = run(*words.split(), "--json")
+    assert (code, [result["id"] for result in json.loads(out)["results"]]) == (0, expected)
+
+
+@pytest.mark.parametrize(
     ("words", "message"),
     [
         (["rellu"], "did you mean relu"),
         (["relu", "--only", "valu"], "no check is called 'valu'"),
         (["x*("], "formula"),
+        (["--rule", "ratio", "--only", "value"], "no check is called 'value'; there are: start,"),
+        (["--task", "digits", "--only", "nonsense"], "there are: prepare, separate, seeds,"),
+        (["relu", "--model", "mlp", "--only", "scale"], "no check is called 'scale'"),
     ],
 )
 def test_bad_usage_is_exit_code_2(run, words, message):

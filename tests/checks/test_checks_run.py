@@ -6,7 +6,7 @@ import math
 import pytest
 import torch
 
-from actzoo import Activation, Claims, checks
+from actzoo import RATIO, Activation, Claims, checks
 from actzoo.checks import CheckResult, Worst
 from actzoo.errors import UnknownNameError, UsageError
 
@@ -90,10 +90,20 @@ def test_what_is_not_there_to_check_is_skipped_with_the_reason():
 def test_unknown_checks_are_refused():
     with pytest.raises(UnknownNameError, match="no check is called 'valu'; there are: declaration"):
         checks.run(make(), only=["valu"])
+    with pytest.raises(UnknownNameError, match="no check is called 'valu'"):
+        checks.run(make(), only="valu")
+    with pytest.raises(UnknownNameError, match="no check is called 'valu'"):
+        checks.parametrize(make(), only="valu")
     with pytest.raises(UsageError, match="'relu-valu' is no check"):
         checks.parametrize("relu", expected_failures={"relu-valu": "why"})
     with pytest.raises(UsageError, match="at least one"):
         checks.parametrize()
+
+
+def test_one_check_may_be_named_by_a_text_alone():
+    assert [result.key for result in checks.run(make(), only="value-float16")] == ["value-float16"]
+    assert len(checks.parametrize(make(), only="value").args[1]) == 4
+    assert [r.check for r in checks.check_rule(RATIO, only="scale")] == ["scale"]
 
 
 def test_ids_and_selection():

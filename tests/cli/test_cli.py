@@ -210,6 +210,34 @@ def test_ls_and_show_tell_every_activation(run, tmp_path):
     assert facts["formula"] == "max(0, x)" and facts["provider"].startswith("actzoo")
 
 
+@pytest.mark.parametrize(
+    ("word", "names"),
+    [
+        ("heaviside", {"binary_step"}),  # an alias
+        ("ERFC", {"gelu", "laplace"}),  # a formula
+        ("bumps", {"gaussian"}),  # a family
+        ("1606.08415", {"gelu", "gelu_tanh", "quick_gelu"}),  # a source
+        ("bent_", {"bent_identity"}),
+        *((key, set()) for key in ("reference", "aliases", "learnable", "provider", "None", "[]")),
+    ],
+)
+def test_ls_looks_for_a_word_in_the_texts_that_the_help_names(run, word, names):
+    assert {row["name"] for row in json.loads(run("ls", word, "--json").stdout)} == names
+
+
+def test_ls_looks_for_a_word_in_names_and_descriptions_of_models(run):
+    found = json.loads(run("ls", "--models", "--json", "SIREN").stdout)
+    assert [row["name"] for row in found] == ["coordinate_mlp"]
+    assert not json.loads(run("ls", "--models", "--json", "provider").stdout)
+
+
+def test_a_range_is_shown_as_a_sentence_has_it(run):
+    assert json.loads(run("show", "softmax", "--json").stdout)["ranges"] == {
+        "dim": "integers in (-inf, inf)"
+    }
+    assert json.loads(run("show", "celu", "--json").stdout)["ranges"] == {"alpha": "in [0, inf)"}
+
+
 def test_without_a_set_every_named_set_runs(run):
     done = run("bench", "--dry-run", "--seeds", "0")
     sets = [s for s, _ in default().sets.entries]

@@ -53,3 +53,29 @@ def test_what_is_no_function_of_x_is_refused() -> None:
     for name, message in (("softmax", "no formula of x alone"), ("leaky_relu(slope=0.3)", "name")):
         with pytest.raises(actzoo.DeclarationError, match=message):
             actzoo.module_source(actzoo.get(name))
+
+
+NAMES = ["mine", "my_own", "match", "tan_h", "_private", "mine2", "MINE"]
+REFUSED = [
+    "lambda", "class", "true", "none", "Mine", "_", "_1", "__mine", "x", "self",
+    "torch", "nn", "math", "f", "tensor", "any", "a-b",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_function_and_layer_are_two_things_that_compute_the_same(name: str) -> None:
+    function = actzoo.Mixture(["relu", "tanh"]).freeze(name)
+    names = in_module(function)
+    (kind,) = [n for n, v in names.items() if isinstance(v, type) and v.__module__ != "typing"
+               and issubclass(v, torch.nn.Module)]  # fmt: skip
+    x = torch.linspace(-3, 3, 13)
+    wanted = (torch.relu(x) + torch.tanh(x)) / 2
+    for y in (names[name](x), names[kind]()(x)):
+        torch.testing.assert_close(y, wanted)
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_a_name_that_would_hide_something_is_refused(name: str) -> None:
+    function = actzoo.Mixture(["relu", "tanh"]).freeze(name)
+    with pytest.raises(actzoo.DeclarationError, match=f"^{name!r} cannot name .* another name"):
+        actzoo.module_source(function)

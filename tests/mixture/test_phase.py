@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 import warnings
 from typing import Any
 
@@ -149,10 +150,26 @@ def test_transformers_takes_our_names() -> None:
 
 
 def test_a_table_cannot_tell_channels() -> None:
-    with pytest.raises(actzoo.ActzooError, match="prelu learns one value for each"):
+    with pytest.raises(actzoo.ActzooError, match="prelu learns one value for each") as refused:
         actzoo.register_into({}, ["prelu"])
-    with pytest.raises(actzoo.ActzooError, match="glu changes the channels"):
-        actzoo.register_into({}, ["glu"])
+    assert "actzoo.swap(model, 'prelu', example=...)" in str(refused.value)
+    x = torch.randn(2, 4, 3, 3)
+    model = nn.Sequential(nn.Conv2d(4, 4, 1), nn.ReLU())
+    actzoo.swap(model, "prelu", example=x)
+    assert model(x).shape == x.shape
+
+
+@pytest.mark.parametrize("name", ["glu", "maxout", "crelu"])
+def test_a_table_has_no_gated_function_and_the_advice_works(name: str) -> None:
+    with pytest.raises(actzoo.ActzooError, match="changes the number of channels") as refused:
+        actzoo.register_into({}, [name])
+    assert "swap" not in str(refused.value)
+    (advised,) = re.findall(r"actzoo\.get\('(\w+)'\)\.module\(\)", str(refused.value))
+    layer = actzoo.get(advised).module()
+    assert layer(torch.randn(2, 4)).shape == (2, actzoo.get(name).channels_after(4))
+
+
+def test_what_the_table_has_keeps_its_meaning() -> None:
     table: dict[str, Any] = {"mish": 1}
     assert "mish" not in actzoo.register_into(table, ["mish", "sin"])
     assert table["mish"] == 1

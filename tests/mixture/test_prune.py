@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 import io
 import math
 from typing import Any
@@ -13,6 +14,7 @@ import torch
 from torch import nn
 
 import actzoo
+from actzoo.errors import UsageError
 
 RULES = [actzoo.RATIO, actzoo.SOFTMAX]
 
@@ -151,6 +153,17 @@ def test_what_is_not_one_function_is_not_frozen() -> None:
         mixture(["relu", "prelu"], [1, 1]).freeze()
 
 
+def test_contributions_of_whole_numbers_by_hand() -> None:
+    made = mixture(["relu", "tanh"], [3, 1])
+    at = torch.arange(-2, 4)
+    parts = made.contributions(at)
+    torch.testing.assert_close(parts[0], 0.75 * torch.tensor([0.0, 0.0, 0.0, 1.0, 2.0, 3.0]))
+    torch.testing.assert_close(parts[1], 0.25 * at.float().tanh())
+    torch.testing.assert_close(sum(parts), made(at))
+    with pytest.raises(UsageError, match="a mixture takes real numbers"):
+        made.contributions(at + 1j)
+
+
 def test_watch_counts_what_arrives_in_training() -> None:
     made = mixture(["relu", "tanh"], [3, 1])
     watch = made.watch(every=2)
@@ -168,6 +181,30 @@ def test_watch_counts_what_arrives_in_training() -> None:
     shares = made.prune(1).shares
     by_hand = [3 * (0.025 + 5.025), math.tanh(0.025) + math.tanh(5.025)]
     assert shares["relu"] == pytest.approx(by_hand[0] / sum(by_hand), rel=1e-5)
+
+
+def test_a_function_alone_is_watched_too() -> None:
+    made = actzoo.get("swish").module()
+    with actzoo.Watch(made) as watch:
+        made(torch.tensor([0.01, 20.0]))
+    assert (watch.counts.sum(), watch.outside, watch.proportions.tolist()) == (1, 1, [[1.0]])
+
+
+@pytest.mark.parametrize("every", [0, -1, 1.5, True, "2", None])
+def test_a_watch_looks_every_so_many_calls(every: Any) -> None:
+    made = mixture(["relu", "tanh"], [3, 1])
+    for watch in (made.watch, functools.partial(actzoo.Watch, made)):
+        with pytest.raises(UsageError, match=rf"every={every!r}; expected a whole number from 1"):
+            watch(every=every)
+    assert made.watched is None
+    made(torch.ones(3))
+
+
+def test_what_has_no_proportions_is_not_watched() -> None:
+    layer = nn.ReLU()
+    with pytest.raises(UsageError, match=r"Watch\(ReLU\): expected .* an actzoo\.Mixture or"):
+        actzoo.Watch(layer)
+    assert layer(torch.tensor([-1.0, 2.0])).tolist() == [0, 2]
 
 
 def test_plot_draws_members_sum_density_and_course() -> None:

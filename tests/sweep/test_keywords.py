@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import fields
 
 import numpy as np
@@ -9,8 +10,9 @@ import pytest
 
 import actzoo
 from actzoo.cli.bench_options import GROUPS
+from actzoo.cli.report import command as report
 from actzoo.errors import UsageError
-from actzoo.sweep.config import ELSEWHERE, checked, from_python, to_run
+from actzoo.sweep.config import ELSEWHERE, WITH_EXECUTOR, checked, from_python, to_run
 from actzoo.sweep.grid import OF_PHASES, TUNABLE
 from actzoo.sweep.plan import Run
 from actzoo.training.protocol import PAPER
@@ -81,8 +83,11 @@ def test_a_value_that_makes_no_sense_is_refused(name, value, tmp_path, tiny_npz)
 
 @pytest.mark.parametrize("name", [name for name in ELSEWHERE if name not in OWN])
 def test_what_only_the_command_takes_is_said(name, tmp_path):
-    with pytest.raises(UsageError, match=f"{name}=1: that is for the command `actzoo bench`"):
+    with pytest.raises(UsageError, match=f"{name}=1: that is for the command `actzoo bench`") as no:
         actzoo.bench(["tanh"], out=tmp_path / "out", **{name: 1})
+    assert ("Executor as executor" in str(no.value)) == (name in WITH_EXECUTOR)
+    for flag in re.findall(r"`actzoo report FOLDER` takes (--[a-z-]+)", str(no.value)):
+        assert flag in {option for one in report.params for option in one.opts}
 
 
 @pytest.mark.parametrize("name", ["lr_netwrk", "lr", "seed", "model", "dataset", "protocl", "é"])

@@ -98,6 +98,16 @@ def test_what_is_no_tensor_is_refused_with_what_to_write(activation, x):
             fn(x)
 
 
+@pytest.mark.parametrize(("dtype", "place"), [(torch.float32, -4.65), (torch.float64, -6.62)])
+def test_the_tail_of_golu_is_0_from_where_its_declaration_says(dtype, place):
+    golu = get("golu")
+    assert f"x = {place} on in {str(dtype).removeprefix('torch.')}" in golu.problems
+    tail = torch.tensor([place, place - 1, -30.0], dtype=dtype)
+    before = torch.tensor([place + 0.02], dtype=dtype)
+    for f in (golu, golu.derivative):
+        assert not f(tail).any() and f(before).all()
+
+
 def test_a_formula_alone_promotes():
     f = Formula("x/3").torch_function()
     assert torch.equal(f(torch.arange(4)), torch.arange(4) / 3)
