@@ -179,7 +179,8 @@ def actzoo_activations() -> tuple[Activation, ...]:
                 smoothness=0,
             ),
             problems="In training each negative slope is drawn from U(lower, upper); the "
-            "function here is the evaluation form, with their mean.",
+            "function here is the evaluation form, with their mean. This is torch's form: the "
+            "paper divides by a number from U(3, 8), and by their mean in evaluation.",
             reference="Xu, Wang, Chen & Li 2015, arXiv:1505.00853",
         ),
         Activation(

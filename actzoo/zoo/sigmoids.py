@@ -217,8 +217,8 @@ def actzoo_activations() -> tuple[Activation, ...]:
             parameters={"mu": 0.707107, "sigma": 0.282095},
             ranges={"sigma": "(0, inf)"},
             claims=Claims(lower=0.0, upper=1.0, monotone=True, limits=(0.0, 1.0), smoothness=inf),
-            problems="A Gaussian distribution function, named for its use in place of the "
-            "Laplace kernel; steep, and flat outside (0, 1.5).",
+            problems="A Gaussian distribution function, in Mega's attention the bounded stand-in "
+            "for squared_relu, which it touches at 1/sqrt(2); steep, and flat outside (0, 1.5).",
             reference="Ma et al. 2022, arXiv:2209.10655",
         ),
     )
