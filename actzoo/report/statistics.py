@@ -148,8 +148,8 @@ def combined(
     """Return the mean over tasks, blocked by task: each task's spread is that of its own seeds.
 
     The degrees of freedom are Satterthwaite's. Where the differences of a set are equal at every
-    seed, their spread is taken to be the unit: few seeds say nothing of it. One difference on a task
-    has no spread, and then the mean has no error.
+    seed, their spread is taken to be the unit: few seeds say nothing of it. One difference on a
+    task has no spread, and then the mean has no error.
 
     Args:
         tasks: Differences by task, one a seed, in units of the task (`task_unit`).

@@ -121,6 +121,25 @@ def test_starts_of_w_at_fewer_seeds_are_in_the_claims_alone(tmp_path):
     assert "`relu + tanh + sin (w-start-1)`" in alike and "In no table" not in alike
 
 
+def test_starts_of_w_for_one_network_are_not_told_as_seeds(tmp_path):
+    made = with_starts_of_one_seed(tmp_path)
+    other = study(tmp_path / "other", {"kmnist": Made(start=random_p(), end=wobbling(*LAYERS))})
+    text = text_of(replace(made, groups=(*made.groups, *other.groups)), tmp_path)
+    scope = "on mnist, paper_cnn alone; runs are starts of w for one network"
+    assert f"- undecided ({scope}): 6c starts of w meet\n" in text
+    (line,) = (line for line in text.splitlines() if line.startswith("- **6c starts of w meet**"))
+    assert f"**O{scope[1:]}.**" in line and "say nothing of other networks" in line
+
+
+def test_what_is_not_counted_is_said(tmp_path):
+    made = study(tmp_path / "1", Made(start=random_p(), end=wobbling(*LAYERS)))
+    few = study(tmp_path / "2", {"kmnist": Made(start=random_p(), end=wobbling(*LAYERS))}, seeds=1)
+    text = text_of(replace(made, groups=(*made.groups, *few.groups)), tmp_path)
+    assert "- holds (on mnist, paper_cnn alone): 1 ReLU leads in A1" in text
+    assert text.count("Not counted: one run on kmnist, paper_cnn.") > 10
+    assert "Seen, in what is not counted too: the largest in 7 of 7." in text
+
+
 def test_of_a_control_there_is_p_and_no_more(tmp_path):
     text = text_of(with_starts_of_one_seed(tmp_path), tmp_path)
     own = text.partition("### relu + tanh + sin (frozen)")[2].partition("\n## ")[0]
@@ -217,8 +236,18 @@ def absent(study):
         (lambda study: Measurement({"here": [1, 2, 3, 2]}), "holds", ""),
         (lambda study: Measurement({"here": [-1, -2, -3, -2]}), "does not hold", ""),
         (lambda study: Measurement({"here": [-1, 2, -3, 2]}), "undecided", ""),
-        (lambda study: Measurement({"here": [1]}), "undecided", "1 run without an interval"),
-        (lambda study: Measurement({"here": [1, 1]}), "undecided", "2 runs without an interval"),
+        (
+            lambda study: Measurement({"here": [1]}),
+            "undecided",
+            "1 run without an interval: one run on here",
+        ),
+        (lambda study: Measurement({"here": [1, 1]}), "undecided", "that are all equal on here"),
+        (lambda study: Measurement({"here": [1, 2], "there": [9]}), "undecided", ""),
+        (
+            lambda study: Measurement({"here": [1, 2]}, left_out={"here": "too few rows"}),
+            "undecided",
+            "2 runs without an interval: too few rows on here",
+        ),
         (lambda study: Measurement({}), "not run", "no such cells"),
         (absent, "not run", "needs a network of ten layers"),
         (lambda study: 1 / 0, "not run", "its code raised ZeroDivisionError"),

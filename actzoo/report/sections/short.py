@@ -41,12 +41,20 @@ def in_short(report: Report) -> str:
             f"**Is it better than {baseline} alone, by how much, and at what cost?**",
             "\n".join(_better(group, row) for group, row in rows),
         ]
-    stand = (
-        f"- {verdict}: {listed([markdown(f.claim.title) for f in found])}"
-        for verdict, found in counts(report.findings).items()
-    )
-    parts += ["**Which claims stand?** (There is a section on them below.)", "\n".join(stand)]
+    parts += ["**Which claims stand?** (There is a section on them below.)"]
+    parts += ["\n".join(_standing(report))]
     return joined(parts)
+
+
+def _standing(report: Report) -> Iterator[str]:
+    """Yield the claims of each verdict, apart by what they rest on if that is not the whole."""
+    for verdict, found in counts(report.findings).items():
+        by_scope: dict[str, list[str]] = {}
+        for finding in found:
+            title = markdown(finding.claim.title)
+            by_scope.setdefault(finding.scope(report.study), []).append(title)
+        for scope, titles in by_scope.items():
+            yield f"- {verdict}{f' ({markdown(scope)})' if scope else ''}: {listed(titles)}"
 
 
 def _mixtures(report: Report) -> Iterator[tuple[Group, Comparison]]:
