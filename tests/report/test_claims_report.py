@@ -96,6 +96,49 @@ def test_the_first_screen_has_the_answers(tmp_path):
     assert "- holds: 1 ReLU leads in A1" in screen and "- not run: " in screen
 
 
+def over_two_datasets(folder):
+    """The mixture is a little better on each of two datasets: together that is shown."""
+    more = [900 + n for n in (6, 3, 16, 3, 13, 1)]
+    sets = {name: Made(end=wobbling(*LAYERS), correct=more) for name in ("mnist", "kmnist")}
+    sets["kmnist"] = replace(sets["kmnist"], correct=[n + (n % 2) for n in more])
+    worse = {name: Made(("tanh",), correct=[880, 890, 885, 887, 893, 884]) for name in sets}
+    return study(folder, sets, worse)
+
+
+def test_the_first_screen_begins_with_the_test_that_counts(tmp_path):
+    made = over_two_datasets(tmp_path)
+    report = Report(made, tmp_path, keep_order=True)
+    screen = text_of(made, tmp_path).partition("\n## ")[0]
+    (own,) = (p for p in report.overall.profiles if p.name == "relu + tanh + sin")
+    gain, low, high = (f"{value:+.2f}" for value in (own.gain.mean, own.gain.low, own.gain.high))
+    lines = [line for line in screen.splitlines() if "beside `relu`" in line]
+    assert lines[0] == (
+        "- `relu + tanh + sin` over 2 tasks together, which is the test that counts: "
+        f"{gain} units of each task beside `relu`, 95% interval [{low}, {high}], p "
+        f"{own.adjusted_p:.3f} by Holm over the 2 sets tested: {own.verdict}."
+    ).replace("-0", "−0")
+    assert len(lines) == 3
+    for line, (row, *_) in zip(lines[1:], report.comparisons, strict=True):
+        assert f"p {row.adjusted_p:.3f} by Holm over the tasks of the set: {row.verdict}." in line
+
+
+@pytest.mark.parametrize(
+    ("gaps", "said"), [([1, 5, 2, 6, 0, 4], True), ([-1, 5, -2, 6, 0, 4], False)]
+)
+def test_an_interval_without_0_beside_no_difference_is_explained(tmp_path, gaps, said):
+    p = stats.ttest_1samp(gaps, 0).pvalue
+    assert 2 * p > 0.05 and (p < 0.05) == said  # Holm's method is over two tasks
+    relu = [900, 905, 910, 903, 907, 902]
+    own = {"mnist": gaps, "kmnist": [9, -9, 8, -8, 9, -9]}
+    sets = {
+        name: Made(correct=[n + more for n, more in zip(relu, by, strict=True)])
+        for name, by in own.items()
+    }
+    screen = text_of(study(tmp_path, sets), tmp_path).partition("\n## ")[0]
+    why = "the verdict is by p, adjusted by Holm over the tasks of the set."
+    assert (why in screen) is said
+
+
 def with_starts_of_one_seed(folder):
     """A mixture, its control and relu at six seeds, and three more starts of w at one of them."""
     end = wobbling(*LAYERS)

@@ -89,9 +89,9 @@ def render(found: Claimed) -> str:
             "one network, where a claim does not say otherwise; datasets count alike. A place "
             "with too few runs to tell their spread is not counted. **Holds** and **does not "
             "hold** mean that the mean is on the one or on the other side of the threshold, with p "
-            f"of the t test against the threshold, adjusted by Holm over the claims that have a test "
-            f"({tested}), below {LEVEL}. The intervals are each on their own. **Undecided** is no "
-            f"verdict for or against.",
+            "of the t test against the threshold, adjusted by Holm over the claims that have a "
+            f"test ({tested}), below {LEVEL}. The intervals are each on their own. **Undecided** "
+            "is no verdict for or against.",
             claims_table(found.findings),
             images(
                 found.report.figures.of("claims"),
