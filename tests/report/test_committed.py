@@ -5,9 +5,12 @@ from __future__ import annotations
 import re
 import runpy
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
+from scipy import stats
 
 from actzoo.files import csv_bytes
 from actzoo.report.figures import style
@@ -94,6 +97,17 @@ def test_every_figure_of_a_report_is_there_and_no_other(folder):
 def test_the_page_shows_what_was_measured():
     text = MAKE["PAGE"].read_text(encoding="utf-8")
     assert text == MAKE["page"](), "run `python docs/make_paper.py` and commit what it writes"
+
+
+@pytest.mark.parametrize(("own", "other"), [(0.0, 0.0), (0.25, 0.0), (0.25, 0.5)])
+def test_a_gain_counts_that_seeds_share_rows(own, other):
+    score = ([1.0, 2.0, 4.0, 5.0], [0.5, 1.0, 3.5, 3.0])
+    one, two = (SimpleNamespace(score=dict(enumerate(values))) for values in score)
+    group = SimpleNamespace(metric=SimpleNamespace(gain=lambda gap: gap), shared=own)
+    found = MAKE["gain"](group, one, two, other)
+    gaps = np.subtract(*score)
+    error = gaps.std(ddof=1) * np.sqrt(1 / 4 + max(own, other))
+    assert found.half == pytest.approx(stats.t.ppf(0.975, 3) * error)
 
 
 def test_no_report_has_a_path_of_the_machine_that_made_it():
