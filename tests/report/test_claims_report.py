@@ -160,6 +160,10 @@ def test_starts_of_w_at_fewer_seeds_are_in_the_claims_alone(tmp_path):
     text = text_of(made, tmp_path)
     assert "(w-start-" not in text and "| 6c starts of w meet   | undecided" in text
     assert "3 other starts of w of `relu + tanh + sin` on mnist, paper_cnn." in text
+    cells, seconds = len(made.cells), sum(result.seconds.total for result in made.results)
+    plain = re.sub(" +", " ", text)
+    assert f"| cells | {cells} of {cells} done |" in plain and cells == 3 * 6 + 3
+    assert f"| total time of the cells | {seconds:.1f} s |" in plain
     alike = text_of(study(tmp_path / "3", Made(), Made(control="w-start-1")), tmp_path)
     assert "`relu + tanh + sin (w-start-1)`" in alike and "In no table" not in alike
 

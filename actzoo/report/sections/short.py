@@ -73,10 +73,9 @@ def _data(group: Group) -> str:
     if held_out:
         parts.append(f"{held_out:,} are held out")
     of = f", of {group.about['train']:,}" if train + held_out < group.about["train"] else ""
-    seeds = len({cell.seed for variant in group.variants for cell in variant.cells})
     return (
         f"- {markdown(group.title)}: {' and '.join(parts)}{of}; {group.about['test']:,} test; "
-        f"{plural(seeds, 'seed')}"
+        f"{plural(group.seeds, 'seed')}"
     )
 
 
