@@ -80,14 +80,16 @@ def followed(study: Study) -> Measurement | None:
     """Measure r² of the end of P on its start, over layers and functions, one value a run."""
     found, left_out = _random_starts(study)
     blocks = {m.title: jackknifed(_flat_r_squared, m.start, m.end) for m in found}
-    few = (m.title for m in found if len(m.start) < JACKKNIFED)
+    few = [m.title for m in found if len(m.start) < JACKKNIFED]
     left_out |= dict.fromkeys(few, "two runs (a jackknife needs three)")
-    own = (f"{number(_flat_r_squared(m.start, m.end), 3)} on {m.title}" for m in found)
+    if len(few) == len(found):
+        return Measurement(blocks, left_out=left_out) if found else None
+    own = [f"{number(_flat_r_squared(m.start, m.end), 3)} on {m.title}" for m in found]
     note = (
-        f"r² itself is {listed(list(own))}; the values by run are of a jackknife, which corrects "
-        f"its bias, so that their mean is another number"
+        f"r² itself is {listed(own)}; the values by run are of a jackknife, which corrects its "
+        f"bias, so that their mean is another number"
     )
-    return Measurement(blocks, note, left_out) if found else None
+    return Measurement(blocks, note, left_out)
 
 
 def moved(study: Study) -> Measurement | None:
