@@ -19,10 +19,15 @@ class Measurement:
         blocks: One value for each independent run, by what is averaged alike: usually the title
             of a group (dataset and network), which counts as much as any other.
         note: What to read beside the mean, such as the same number by chance.
+        left_out: Blocks that do not count, since their runs tell no spread, with what they have
+            too little of: `two runs (a jackknife needs three)`. One run never counts.
+        runs: What the runs are, where they are no seeds.
     """
 
     blocks: Mapping[str, Sequence[float]]
     note: str = ""
+    left_out: Mapping[str, str] = field(default_factory=dict)
+    runs: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -101,9 +101,16 @@ def between_seeds(variant: Variant, name: str = "P") -> float:
     return float(np.mean([distance(p, q) for p, q in pairs]))
 
 
-def gain(group: Group, one: Variant, other: Variant) -> Interval:
-    """How much better one set is than another at the same seed: above 0 is better."""
-    return t_interval([group.metric.gain(gap) for gap in differences(one, other).values()])
+def gain(group: Group, one: Variant, other: Variant, shared: float = 0.0) -> Interval:
+    """How much better one set is than another at the same seed: above 0 is better.
+
+    Args:
+        group: Of both, or of one where they come from two runs.
+        one, other: The sets.
+        shared: Of the other run's group (`Group.shared`).
+    """
+    gaps = [group.metric.gain(gap) for gap in differences(one, other).values()]
+    return t_interval(gaps, max(group.shared, shared))
 
 
 def told(found: Interval, decimals: int) -> str:
@@ -140,7 +147,7 @@ def choices() -> str:
                 title,
                 number(between(own, other, "P_start")),
                 number(between(own, other)),
-                told(gain(plain, other, own), plain.decimals),
+                told(gain(plain, other, own, group.shared), plain.decimals),
                 told(gain(group, other, group.baseline), plain.decimals),
             )
         )
@@ -268,7 +275,7 @@ def products() -> str:
                 f"[{name}](../reports/paper-future/products-{name}/report.md)",
                 len(own.done),
                 f"{group.metric.words} {number(own.mean, d)}",
-                told(gain(group, own, plain), d),
+                told(gain(group, own, plain, other.shared), d),
                 told(gain(other, own, other.baseline), d),
                 told(gain(other, own, mixture(other, "frozen")), d),
                 ", ".join(percent(share, 0) for share in pairs),

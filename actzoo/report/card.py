@@ -254,8 +254,9 @@ def _how_to_read(rivals: int) -> str:
         f"typical difference there), mean over the tasks. p is that of one t test over all tasks, "
         f"blocked by task, adjusted by Holm over {plural(rivals, 'function')}; a verdict needs p "
         f"below {LEVEL}. On a single task Holm is over the tasks; all tasks together may show what "
-        f"none of them shows alone. *Smallest detectable* is the true gain that would be found 80 "
-        f"times in 100."
+        f"none of them shows alone. *Smallest detectable*, or the smallest that could have been, "
+        f"is the true gain that would be found 80 times in 100, at the strictest step of Holm's "
+        f"method."
     )
 
 

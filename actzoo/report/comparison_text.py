@@ -84,5 +84,6 @@ def how_to_read(beside: Beside) -> str:
         )
         + f"; a verdict needs p below {LEVEL} and every "
         f"seed that both sides planned. Smallest detectable: the true difference that a paired "
-        f"t test of this many seeds would find {100 * POWER:.0f} times in 100."
+        f"t test of this many seeds would find {100 * POWER:.0f} times in 100, at the strictest "
+        f"step of Holm's method."
     )

@@ -103,7 +103,7 @@ class Report:
     @property
     def one_seed(self) -> bool:
         """Whether there is nothing to tell noise from."""
-        return len(self.study.run.seeds) == 1
+        return all(group.seeds == 1 for group in self.study.groups)
 
     @property
     def metrics(self) -> str:

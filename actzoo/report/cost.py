@@ -130,12 +130,16 @@ def _conditions(document: dict[str, Any]) -> str:
 
 
 def _measured(group: Group) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
-    """Yield the rows of a group's sets that have a ratio, each with its document."""
+    """Yield the rows of a group's sets that have a ratio, each with its document.
+
+    They are of one folder, since those of two were not timed side by side: the one that has most of
+    them, of several the first by name.
+    """
     here = {(group.dataset, group.model, variant.members) for variant in group.variants}
+    found: list[tuple[dict[str, Any], dict[str, Any]]] = []
     for folder in sorted({cell.store.folder for v in group.variants for cell in v.cells}):
-        document = read_costs(folder)
-        if document is None:
-            continue
-        for row in document["costs"]:
-            if row.get("ratio") and place(row) in here:
-                yield document, row
+        document = read_costs(folder) or {"costs": []}
+        rows = [row for row in document["costs"] if row.get("ratio") and place(row) in here]
+        if len(rows) > len(found):
+            found = [(document, row) for row in rows]
+    yield from found

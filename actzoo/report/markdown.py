@@ -13,7 +13,7 @@ from actzoo.report.content import Report
 from actzoo.report.merge import read_studies
 from actzoo.report.reading import read_study
 from actzoo.report.sections import SECTIONS
-from actzoo.report.sections.provenance import environments
+from actzoo.report.sections.provenance import environments, seeds
 from actzoo.report.sections.section import joined, note
 from actzoo.report.sections.short import in_short
 from actzoo.report.text import code, listed, plural
@@ -82,27 +82,27 @@ def write(report: Report) -> Path:
 
 def render(report: Report) -> str:
     """Return the text of the report."""
-    parts = [joined([_introduction(report.study), in_short(report)])]
+    parts = [joined([_introduction(report.study, report.whole), in_short(report)])]
     for section in SECTIONS:
         if text := section.markdown(report, len(parts)):
             parts.append(text)
     return joined(parts) + "\n"
 
 
-def _introduction(study: Study) -> str:
+def _introduction(study: Study, whole: Study) -> str:
+    """Return what was compared, and what is missing or unlike in all that was run."""
     parts = [f"# {_title(study)}", _compared(study)]
     parts += [
-        f"{markdown_code(variant.name)} stands for {markdown(', '.join(variant.members))}."
-        for variant in study.groups[0].variants
-        if variant.name != variant.label and not variant.control
+        f"{markdown_code(name)} stands for {markdown(', '.join(members))}."
+        for name, members in _shortened(study).items()
     ]
-    if missing := len(study.cells) - len(study.results):
+    if missing := len(whole.cells) - len(whole.results):
         said = (
-            f"**{missing} of {len(study.cells)} cells have no result** (listed below). Their sets "
+            f"**{missing} of {len(whole.cells)} cells have no result** (listed below). Their sets "
             f"get no verdict and are never called best."
         )
         parts.append(note("WARNING", said))
-    _, differing = environments(study)
+    _, differing = environments(whole)
     if differing:
         said = (
             f"**The cells were not all made in the same environment**: they differ in "
@@ -110,6 +110,16 @@ def _introduction(study: Study) -> str:
         )
         parts.append(note("WARNING", said))
     return joined(parts)
+
+
+def _shortened(study: Study) -> dict[str, tuple[str, ...]]:
+    """Return the functions of each set that goes by a shorter name."""
+    return {
+        variant.name: variant.members
+        for group in study.groups
+        for variant in group.variants
+        if variant.name != variant.label and not variant.control
+    }
 
 
 def _title(study: Study) -> str:
@@ -126,11 +136,11 @@ def _title(study: Study) -> str:
 def _compared(study: Study) -> str:
     """Return what was compared, in one line."""
     groups = study.groups
-    sets = plural(len(groups[0].variants), "set")
+    sets = plural(len({variant.label for group in groups for variant in group.variants}), "set")
     datasets = listed(list(dict.fromkeys(markdown(g.name) for g in groups)))
     models = list(dict.fromkeys(code(g.model) for g in groups))
     return (
         f"{sets} of activation functions compared on {datasets} in the "
         f"network{'s' if len(models) > 1 else ''} {listed(models)}, "
-        f"{plural(len(study.run.seeds), 'seed')}."
+        f"{seeds(study)}."
     )

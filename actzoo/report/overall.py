@@ -77,7 +77,7 @@ def overall(study: Study, comparisons: list[list[Comparison]]) -> Overall | None
         return None
     gaps = [_gaps(group) for group in study.groups]
     units = tuple(task_unit(list(some.values())) for some in gaps)
-    repeats = [all(t_interval(values).sd == 0 for values in some.values()) for some in gaps]
+    repeats = [_repeats(list(some.values())) for some in gaps]
     reasons = [_reason(group) for group in study.groups]
     counted = [n for n, reason in enumerate(reasons) if not reason]
     ranks = _ranks(study)
@@ -89,14 +89,14 @@ def overall(study: Study, comparisons: list[list[Comparison]]) -> Overall | None
         )
         here = [row.variant for row in rows if row is not None]
         base = any(row is not None and row.verdict == BASELINE for row in rows)
-        complete = all(label in gaps[n] for n in counted)
+        fewest = min((len(gaps[n].get(label, ())) for n in counted), default=0)
         gain = _NONE
-        if complete and len(counted) > 1 and not base:
+        if fewest > 1 and len(counted) > 1 and not base:
             tasks = [[value / units[n] for value in gaps[n][label]] for n in counted]
             shared = [study.groups[n].shared for n in counted]
             gain = combined(tasks, [repeats[n] for n in counted], shared)
         unable = _unable(study, label)
-        verdict = BASELINE if base else _untested(unable, counted)
+        verdict = BASELINE if base else _untested(unable, counted, fewest)
         found.append(
             Profile(
                 here[0].name, label, rows, gain, math.nan, math.nan, ranks[label], unable, verdict
@@ -118,6 +118,11 @@ def _gaps(group: Group) -> dict[str, list[float]]:
         for v, some in gaps
         if some and v is not group.baseline
     }
+
+
+def _repeats(differences: list[list[float]]) -> bool:
+    """Return whether the seeds of a task do not vary, for any set of which there are several."""
+    return all(t_interval(values).sd == 0 for values in differences if len(values) > 1)
 
 
 def _reason(group: Group) -> str:
@@ -147,13 +152,14 @@ def _unable(study: Study, label: str) -> tuple[tuple[str, str], ...]:
     return tuple(found)
 
 
-def _untested(unable: tuple[tuple[str, str], ...], counted: list[int]) -> str:
+def _untested(unable: tuple[tuple[str, str], ...], counted: list[int], fewest: int) -> str:
     """Return why a set gets no test."""
     if len(counted) < 2:
         return "no verdict: a test needs two tasks of two seeds or more"
     if unable:
         return f"no verdict: without all results on {plural(len(unable), 'task')}"
-    return f"no verdict: {NO_SEED} on a task"
+    # Without a second difference nothing says how much they vary there.
+    return f"no verdict: {'one seed in common' if fewest else NO_SEED} on a task"
 
 
 def _judged(profiles: list[Profile]) -> list[Profile]:

@@ -148,7 +148,8 @@ def combined(
     """Return the mean over tasks, blocked by task: each task's spread is that of its own seeds.
 
     The degrees of freedom are Satterthwaite's. Where the differences of a set are equal at every
-    seed, their spread is taken to be the unit: few seeds say nothing of it.
+    seed, their spread is taken to be the unit: few seeds say nothing of it. One difference on a
+    task has no spread, and then the mean has no error.
 
     Args:
         tasks: Differences by task, one a seed, in units of the task (`task_unit`).
@@ -159,7 +160,7 @@ def combined(
     means, variances, freedoms = [], [], []
     for values, repeated, share in zip(tasks, repeats, shared or [0.0] * len(tasks), strict=True):
         interval = t_interval(values)
-        sd = interval.sd if interval.sd > 0 else 1.0
+        sd = 1.0 if interval.sd == 0 else interval.sd
         n = 1 if repeated else interval.n
         means.append(interval.mean)
         variances.append(sd**2 * (1 / n + share))

@@ -105,12 +105,11 @@ def _of_group(group: Group, adjusted: dict[int, tuple[float, int]]) -> list[Comp
 
 
 def _verdict(group: Group, variant: Variant, difference: Interval, p: float) -> str:
-    missing = max(len(v.cells) - len(v.score) for v in (variant, group.baseline))
-    if missing:
-        whose = "its" if not variant.complete else "the baseline's"
-        lost = any(len(v.done) < len(v.cells) for v in (variant, group.baseline))
-        what = "a result" if lost else f"a finite {group.metric.words}"
-        return f"no verdict: {missing} of {whose} {len(variant.cells)} cells without {what}"
+    for whose, side in (("its", variant), ("the baseline's", group.baseline)):
+        if not side.complete:
+            missing, lost = len(side.cells) - len(side.score), len(side.done) < len(side.cells)
+            what = "a result" if lost else f"a finite {group.metric.words}"
+            return f"no verdict: {missing} of {whose} {len(side.cells)} cells without {what}"
     if difference.n <= 1:
         return ONE_SEED if difference.n else NO_SEED
     if math.isnan(p):

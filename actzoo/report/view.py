@@ -220,6 +220,11 @@ class Group:
         return found.test.examples / found.train_examples
 
     @property
+    def seeds(self) -> int:
+        """How many seeds there are; a set may have fewer."""
+        return len({cell.seed for variant in self.variants for cell in variant.cells})
+
+    @property
     def things(self) -> str:
         """What its examples are called; runs of before tasks were all of images."""
         return "images" if self.about.get("inputs", "images") == "images" else "examples"

@@ -96,6 +96,49 @@ def test_the_first_screen_has_the_answers(tmp_path):
     assert "- holds: 1 ReLU leads in A1" in screen and "- not run: " in screen
 
 
+def over_two_datasets(folder):
+    """The mixture is a little better on each of two datasets: together that is shown."""
+    more = [900 + n for n in (6, 3, 16, 3, 13, 1)]
+    sets = {name: Made(end=wobbling(*LAYERS), correct=more) for name in ("mnist", "kmnist")}
+    sets["kmnist"] = replace(sets["kmnist"], correct=[n + (n % 2) for n in more])
+    worse = {name: Made(("tanh",), correct=[880, 890, 885, 887, 893, 884]) for name in sets}
+    return study(folder, sets, worse)
+
+
+def test_the_first_screen_begins_with_the_test_that_counts(tmp_path):
+    made = over_two_datasets(tmp_path)
+    report = Report(made, tmp_path, keep_order=True)
+    screen = text_of(made, tmp_path).partition("\n## ")[0]
+    (own,) = (p for p in report.overall.profiles if p.name == "relu + tanh + sin")
+    gain, low, high = (f"{value:+.2f}" for value in (own.gain.mean, own.gain.low, own.gain.high))
+    lines = [line for line in screen.splitlines() if "beside `relu`" in line]
+    assert lines[0] == (
+        "- `relu + tanh + sin` over 2 tasks together, which is the test that counts: "
+        f"{gain} units of each task beside `relu`, 95% interval [{low}, {high}], p "
+        f"{own.adjusted_p:.3f} by Holm over the 2 sets tested: {own.verdict}."
+    ).replace("-0", "−0")
+    assert len(lines) == 3
+    for line, (row, *_) in zip(lines[1:], report.comparisons, strict=True):
+        assert f"p {row.adjusted_p:.3f} by Holm over the tasks of the set: {row.verdict}." in line
+
+
+@pytest.mark.parametrize(
+    ("gaps", "said"), [([1, 5, 2, 6, 0, 4], True), ([-1, 5, -2, 6, 0, 4], False)]
+)
+def test_an_interval_without_0_beside_no_difference_is_explained(tmp_path, gaps, said):
+    p = stats.ttest_1samp(gaps, 0).pvalue
+    assert 2 * p > 0.05 and (p < 0.05) == said  # Holm's method is over two tasks
+    relu = [900, 905, 910, 903, 907, 902]
+    own = {"mnist": gaps, "kmnist": [9, -9, 8, -8, 9, -9]}
+    sets = {
+        name: Made(correct=[n + more for n, more in zip(relu, by, strict=True)])
+        for name, by in own.items()
+    }
+    screen = text_of(study(tmp_path, sets), tmp_path).partition("\n## ")[0]
+    why = "the verdict is by p, adjusted by Holm over the tasks of the set."
+    assert (why in screen) is said
+
+
 def with_starts_of_one_seed(folder):
     """A mixture, its control and relu at six seeds, and three more starts of w at one of them."""
     end = wobbling(*LAYERS)
@@ -117,8 +160,31 @@ def test_starts_of_w_at_fewer_seeds_are_in_the_claims_alone(tmp_path):
     text = text_of(made, tmp_path)
     assert "(w-start-" not in text and "| 6c starts of w meet   | undecided" in text
     assert "3 other starts of w of `relu + tanh + sin` on mnist, paper_cnn." in text
+    cells, seconds = len(made.cells), sum(result.seconds.total for result in made.results)
+    plain = re.sub(" +", " ", text)
+    assert f"| cells | {cells} of {cells} done |" in plain and cells == 3 * 6 + 3
+    assert f"| total time of the cells | {seconds:.1f} s |" in plain
     alike = text_of(study(tmp_path / "3", Made(), Made(control="w-start-1")), tmp_path)
     assert "`relu + tanh + sin (w-start-1)`" in alike and "In no table" not in alike
+
+
+def test_starts_of_w_for_one_network_are_not_told_as_seeds(tmp_path):
+    made = with_starts_of_one_seed(tmp_path)
+    other = study(tmp_path / "other", {"kmnist": Made(start=random_p(), end=wobbling(*LAYERS))})
+    text = text_of(replace(made, groups=(*made.groups, *other.groups)), tmp_path)
+    scope = "on mnist, paper_cnn alone; runs are starts of w for one network"
+    assert f"- undecided ({scope}): 6c starts of w meet\n" in text
+    (line,) = (line for line in text.splitlines() if line.startswith("- **6c starts of w meet**"))
+    assert f"**O{scope[1:]}.**" in line and "say nothing of other networks" in line
+
+
+def test_what_is_not_counted_is_said(tmp_path):
+    made = study(tmp_path / "1", Made(start=random_p(), end=wobbling(*LAYERS)))
+    few = study(tmp_path / "2", {"kmnist": Made(start=random_p(), end=wobbling(*LAYERS))}, seeds=1)
+    text = text_of(replace(made, groups=(*made.groups, *few.groups)), tmp_path)
+    assert "- holds (on mnist, paper_cnn alone): 1 ReLU leads in A1" in text
+    assert text.count("Not counted: one run on kmnist, paper_cnn.") > 10
+    assert "Seen, in what is not counted too: the largest in 7 of 7." in text
 
 
 def test_of_a_control_there_is_p_and_no_more(tmp_path):
@@ -217,8 +283,18 @@ def absent(study):
         (lambda study: Measurement({"here": [1, 2, 3, 2]}), "holds", ""),
         (lambda study: Measurement({"here": [-1, -2, -3, -2]}), "does not hold", ""),
         (lambda study: Measurement({"here": [-1, 2, -3, 2]}), "undecided", ""),
-        (lambda study: Measurement({"here": [1]}), "undecided", "1 run without an interval"),
-        (lambda study: Measurement({"here": [1, 1]}), "undecided", "2 runs without an interval"),
+        (
+            lambda study: Measurement({"here": [1]}),
+            "undecided",
+            "1 run without an interval: one run on here",
+        ),
+        (lambda study: Measurement({"here": [1, 1]}), "undecided", "that are all equal on here"),
+        (lambda study: Measurement({"here": [1, 2], "there": [9]}), "undecided", ""),
+        (
+            lambda study: Measurement({"here": [1, 2]}, left_out={"here": "too few rows"}),
+            "undecided",
+            "2 runs without an interval: too few rows on here",
+        ),
         (lambda study: Measurement({}), "not run", "no such cells"),
         (absent, "not run", "needs a network of ten layers"),
         (lambda study: 1 / 0, "not run", "its code raised ZeroDivisionError"),

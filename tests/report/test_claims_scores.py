@@ -145,6 +145,56 @@ def test_datasets_count_alike_and_are_no_noise(tmp_path):
     assert found.effect.error == pytest.approx(np.hypot(*(one.effect.error for one in each)) / 2)
 
 
+def of_unlike_seeds(folder, few):
+    """Everything on mnist at all seeds, and on kmnist at a few."""
+    sets = [
+        *beside("better_than_best_member", BETTER),
+        *(Made(control=name, correct=RIVAL) for name in COMPARED.values() if name),
+        Made(control="w-scale-2", end=random_p(draw=4)),
+    ]
+    sets = [replace(s, start=START, end=random_p(draw=3)) if s.end is None else s for s in sets]
+    sets = [s if len(s.members) > 1 else replace(s, start=None, end=None) for s in sets]
+    wide = study(folder / "wide", *sets)
+    (short,) = study(folder / "few", *({"kmnist": s} for s in sets), seeds=few).groups
+    return wide, replace(wide, groups=(*wide.groups, short))
+
+
+@pytest.mark.parametrize("claim", CLAIMS, ids=lambda claim: claim.name)
+def test_a_dataset_of_one_seed_is_left_out_and_named(tmp_path, claim):
+    wide, both = of_unlike_seeds(tmp_path, few=1)
+    found, expected = alone(both, claim.name), alone(wide, claim.name)
+    if claim.name != "starts_meet":  # it needs controls that are not here
+        assert expected.effect.n == SEEDS
+        assert found.measured.left_out == {"kmnist, paper_cnn": "one run"}
+        assert found.scope(both) == "on mnist, paper_cnn alone"
+    assert found.effect == pytest.approx(expected.effect, nan_ok=True)
+    assert found.verdict == expected.verdict and found.why == expected.why
+
+
+def test_two_seeds_have_no_jackknife_and_do_not_count_as_noiseless(tmp_path):
+    wide, both = of_unlike_seeds(tmp_path, few=2)
+    found, expected = (alone(made, "start_forgotten") for made in (both, wide))
+    assert found.effect == pytest.approx(expected.effect)
+    reason = "two runs (a jackknife needs three)"
+    assert found.measured.left_out == {"kmnist, paper_cnn": reason}
+    assert alone(both, "moved_far").effect.n == SEEDS + 2  # of which each has a value
+    few = replace(both, groups=both.groups[1:])
+    none = alone(few, "start_forgotten")
+    assert none.verdict == "undecided" and none.effect.n == 2
+    assert none.why == f"2 runs without an interval: {reason} on kmnist, paper_cnn"
+
+
+def test_runs_that_are_all_equal_beside_others_give_no_interval(tmp_path):
+    end = wobbling(RELU, TANH, SIN)
+    equal = np.tile(end[0], (SEEDS, 1, 1))
+    made = study(tmp_path, {"mnist": Made(end=end), "kmnist": Made(end=equal)})
+    found = alone(made, "relu_leads_first")
+    assert found.verdict == "undecided" and found.effect.n == 2 * SEEDS
+    assert found.why == (
+        "12 runs without an interval: runs that are all equal on kmnist, paper_cnn"
+    )
+
+
 def test_holm_is_over_all_claims_with_a_test(tmp_path):
     found = judge(study(tmp_path, Made(start=START, end=random_p(draw=3))), CLAIMS)
     raw = [f.effect.p_against(f.claim.threshold) for f in found]

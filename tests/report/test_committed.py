@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import re
 import runpy
+from dataclasses import asdict
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
+from scipy import stats
 
 from actzoo.files import csv_bytes
 from actzoo.report.figures import style
@@ -15,6 +20,7 @@ from actzoo.report.markdown import write_merged, write_report
 from actzoo.report.suite import write_suite
 from actzoo.results.store import Store
 from actzoo.sweep.events import cell_row
+from actzoo.sweep.rows import SuiteRecord
 
 ROOT = Path(__file__).parents[2]
 MAKE = runpy.run_path(str(ROOT / "docs" / "make_paper.py"))
@@ -44,6 +50,31 @@ def in_a_copy(folder: Path, copy: Path) -> Path:
         if path.name not in ("report.md", "figures", ".figures.json"):
             (copy / path.name).symlink_to(path, target_is_directory=path.is_dir())
     return copy
+
+
+KEEP = runpy.run_path(str(ROOT / "docs" / "make_leaderboard.py"))["main"]
+
+
+def test_what_is_kept_of_a_leaderboard_gives_the_same_report(tmp_path, make_store, undrawn):
+    counts = {"relu": [900, 902, 899], "tanh": [None, 910, 905], "sin": [880, 884, None]}
+    for name, lost in (("one", counts), ("two", {**counts, "relu": [None, 902, 899]})):
+        make_store(lost, sets=(("tanh",), ("sin",)), datasets=(name,), name=f"suite/{name}")
+    whole = tmp_path / "suite"
+    record = SuiteRecord("tiny", "two rows", ("one", "two"), "")
+    (whole / "suite.json").write_text(json.dumps(asdict(record)))
+    out = tmp_path / "kept" / "leaderboard"
+    KEEP(whole, out)
+    kept = (out / "report.md").read_text("utf-8")
+    assert "1 of its 3 cells without a result" in kept
+    write_suite(whole)
+    assert kept == (whole / "report.md").read_text("utf-8")
+    assert len(list(whole.rglob("history.csv"))) == 13 and len(list(out.rglob("history.csv"))) == 6
+    assert not list(out.rglob("layers.npz"))
+    for wrong in (tmp_path / "nowhere", tmp_path):  # nothing there, and no suite
+        with pytest.raises(FileNotFoundError):
+            KEEP(wrong, out)
+        assert (out / "report.md").read_text("utf-8") == kept
+    assert [path.name for path in out.parent.iterdir()] == ["leaderboard"]
 
 
 @pytest.mark.slow
@@ -94,6 +125,17 @@ def test_every_figure_of_a_report_is_there_and_no_other(folder):
 def test_the_page_shows_what_was_measured():
     text = MAKE["PAGE"].read_text(encoding="utf-8")
     assert text == MAKE["page"](), "run `python docs/make_paper.py` and commit what it writes"
+
+
+@pytest.mark.parametrize(("own", "other"), [(0.0, 0.0), (0.25, 0.0), (0.25, 0.5)])
+def test_a_gain_counts_that_seeds_share_rows(own, other):
+    score = ([1.0, 2.0, 4.0, 5.0], [0.5, 1.0, 3.5, 3.0])
+    one, two = (SimpleNamespace(score=dict(enumerate(values))) for values in score)
+    group = SimpleNamespace(metric=SimpleNamespace(gain=lambda gap: gap), shared=own)
+    found = MAKE["gain"](group, one, two, other)
+    gaps = np.subtract(*score)
+    error = gaps.std(ddof=1) * np.sqrt(1 / 4 + max(own, other))
+    assert found.half == pytest.approx(stats.t.ppf(0.975, 3) * error)
 
 
 def test_no_report_has_a_path_of_the_machine_that_made_it():

@@ -61,6 +61,8 @@ def test_numbers_against_scipy(beside: Callable[..., Beside]) -> None:
     assert found["tanh"].adjusted_p == pytest.approx(max(2 * test.pvalue, other))
     assert math.isnan(found["relu"].adjusted_p)
     assert row.smallest == pytest.approx(smallest_detectable(np.std(b - a, ddof=1), 3, 2))
+    text = markdown(beside(A, B), Path("a"), Path("b"))
+    assert "80 times in 100, at the strictest step of Holm's method." in text
     assert [found[n].verdict for n in found] == [LOWER, NO_DIFFERENCE, NO_DIFFERENCE]
     assert beside(B, A).rows[0].verdict == HIGHER
 

@@ -94,10 +94,44 @@ def test_datasets_of_other_sizes_stand_in_one_report(make_store: Make) -> None:
     said = text(merged)
     sizes = "digits: 500, stratified; mnist: 800, stratified; kmnist: all"
     assert f"| training images | {sizes} |" in said
-    assert f"did not train on the same share of all data ({sizes})" in said
+    assert f"did not take the same share of all training data ({sizes})" in said
     alone = text(read_study(stores[0]))
     assert "| training images | 500, stratified |" in alone
-    assert "It trained on 500 images only." in alone
+    assert "It took 500 training images only, 10% of them held out." in alone
+    whole = make_store({"relu": RELU}, sets=(("relu",),), limit=500, validation=0.0, name="all")
+    assert "It took 500 training images only." in text(read_study(whole))
+
+
+def test_seeds_and_sets_are_counted_on_all_data(make_store: Make) -> None:
+    many = make_store({"relu": RELU, "tanh": TANH}, sets=(("tanh",),), name="many")
+    few = {"relu": RELU[:1], "sin": SIN[:1]}
+    one = make_store(few, sets=(("sin",),), datasets=("mnist",), name="one")
+    said = text(read_studies([many, one]))
+    seeds = "4 seeds on digits, 1 seed on mnist"
+    assert "3 sets of activation functions compared on digits and mnist in the network " in said
+    assert f" `paper_cnn`, {seeds}." in said
+    assert f"| seeds | 0, 1, 2, 3: {seeds} |" in said
+    assert f"Its intervals are over {seeds}: " in said and "One seed has no interval." in said
+    beside = make_store(few, sets=(("sin",),), name="beside")
+    said = text(read_studies([many, beside]))
+    assert "in the network `paper_cnn`, 4 seeds (some sets have fewer)." in said
+    # Two seeds in all, and one on each: nothing to tell noise from.
+    other = make_store(
+        {"relu": RELU}, sets=(("relu",),), seeds=(1,), datasets=("mnist",), name="other"
+    )
+    first = make_store({"relu": RELU}, sets=(("relu",),), seeds=(0,), name="first")
+    said = text(read_studies([first, other]))
+    assert "With one seed it cannot tell an effect" in said and "1 seed." in said
+
+
+def test_a_baseline_alone_on_the_first_task_hides_no_comparison(make_store: Make) -> None:
+    long = ("relu", "tanh", "sin", "gelu", "silu", "elu")
+    own = {"relu": RELU, " + ".join(long): TANH}
+    first = make_store({"relu": RELU}, sets=(("relu",),), name="first")
+    other = make_store(own, sets=(long,), members=False, datasets=("mnist",), name="other")
+    said = text(read_studies([first, other]))
+    assert "`relu + tanh + … (6)` stands for relu, tanh, sin, gelu, silu, elu." in said
+    assert "How to read it:" in said and "2 sets of" in said
 
 
 @pytest.mark.parametrize(

@@ -16,10 +16,11 @@ from scipy import stats
 from actzoo import Metric
 from actzoo.report import write_report
 from actzoo.report.figures import profiles, style
+from actzoo.report.merge import read_studies
 from actzoo.report.overall import Overall, overall, rows
 from actzoo.report.reading import read_study
 from actzoo.report.statistics import Combined, combined, detectable_shift, holm, task_unit
-from actzoo.report.verdicts import NO_DIFFERENCE, compare
+from actzoo.report.verdicts import NO_DIFFERENCE, ONE_SEED, compare
 
 Make = Callable[..., Path]
 Edit = Callable[..., None]
@@ -216,6 +217,37 @@ def test_one_seed_has_no_verdict(found: Callable[..., Any]) -> None:
     answer, _ = found({name: counts[:1] for name, counts in COUNTS.items()})
     assert answer.tests == 0
     assert all(math.isnan(p.adjusted_p) for p in answer.profiles)
+
+
+def test_a_set_of_one_seed_beside_sets_of_more_has_no_verdict(make_store: Make) -> None:
+    tasks = ("digits", "mnist")
+    folder = make_store({n: COUNTS[n] for n in ("relu", "tanh")}, sets=(("tanh",),), datasets=tasks)
+    sin = {n: COUNTS[n][:1] for n in ("relu", "sin")}
+    few = make_store(sin, sets=(("sin",),), datasets=tasks, name="few")
+    study = read_studies([folder, few])
+    answer = overall(study, compare(study))
+    assert answer is not None
+    profiles = {p.name: p for p in answer.profiles}
+    assert profiles["sin"].verdict == "no verdict: one seed in common on a task"
+    assert math.isnan(profiles["sin"].gain.p) and math.isnan(profiles["sin"].adjusted_p)
+    assert all(row is not None and row.verdict == ONE_SEED for row in profiles["sin"].rows)
+    assert answer.tests == 1 and profiles["tanh"].verdict == "better"
+
+
+def test_one_difference_on_a_task_has_no_spread() -> None:
+    assert math.isnan(combined([[1.0, 2.0, 3.0], [1.0]], [False, False]).error)
+
+
+def test_a_set_of_one_seed_does_not_make_repeats_into_seeds(make_store: Make) -> None:
+    """Where no seed varies it is one observation, whatever ran at one seed beside it."""
+    tasks, flat = ("digits", "mnist"), {"relu": [900] * 4, "tanh": [910] * 4}
+    folder = make_store(flat, sets=(("tanh",),), datasets=tasks)
+    few = make_store({"relu": [900], "sin": [905]}, sets=(("sin",),), datasets=tasks, name="few")
+    study = read_studies([folder, few])
+    answer = overall(study, compare(study))
+    assert answer is not None
+    gain = {p.name: p for p in answer.profiles}["tanh"].gain
+    assert gain.error == pytest.approx(math.sqrt(2) / 2) and gain.freedom == pytest.approx(2)
 
 
 def test_the_report_has_the_answer_first(found: Callable[..., Any]) -> None:

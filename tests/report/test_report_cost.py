@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from actzoo.report.content import Report
+from actzoo.report.cost import costs
 from actzoo.report.figures import Figures
 from actzoo.report.markdown import render
+from actzoo.report.merge import read_studies
 from actzoo.report.reading import read_study
 
 ACCURACY = {"relu + tanh": [950, 953], "relu": [900, 902], "tanh": [901, 900]}
@@ -70,6 +72,17 @@ def test_costs_of_other_data_are_not_shown(make_store: Callable[..., Path]) -> N
     folder = make_store(ACCURACY, sets=(("relu", "tanh"),))
     write(folder, [row(["relu"], 7.77, dataset="mnist")])
     assert "7.77" not in read(folder) and "*Cost*" not in read(folder)
+
+
+def test_costs_of_two_folders_are_not_mixed(make_store: Callable[..., Path]) -> None:
+    one = make_store(ACCURACY, sets=(("relu", "tanh"),), name="one")
+    write(one, [row(["relu", "tanh"], 1.25), row(["relu"], 1.0), row(["tanh"], 1.5)])
+    two = make_store({"relu": [900, 902], "sin": [903, 901]}, sets=(("sin",),), name="two")
+    write(two, [row(["relu"], 7.0), row(["sin"], 8.0)])
+    (group,) = read_studies([one, two]).groups
+    assert {members: row["ratio"]["median"] for members, row in costs(group).items()} == {
+        ("relu", "tanh"): 1.25, ("relu",): 1.0, ("tanh",): 1.5,
+    }  # fmt: skip
 
 
 def test_no_cost_that_could_be_measured_is_no_column(make_store: Callable[..., Path]) -> None:

@@ -9,9 +9,10 @@ import pytest
 
 from actzoo.errors import StoreError
 from actzoo.report import summary_rows
+from actzoo.report.merge import read_studies
 from actzoo.report.reading import read_study, short_names
 from actzoo.report.statistics import holm
-from actzoo.report.verdicts import NO_DIFFERENCE, ONE_SEED
+from actzoo.report.verdicts import NO_DIFFERENCE, ONE_SEED, compare
 
 Make = Callable[..., Path]
 SETS = (("relu", "tanh"),)
@@ -84,6 +85,25 @@ def test_no_verdict_where_the_baseline_failed(make_store: Make) -> None:
     assert (
         rows["relu + tanh"]["verdict"] == "no verdict: 1 of the baseline's 4 cells without a result"
     )
+
+
+@pytest.mark.parametrize("lost", [1, 3])
+def test_both_sides_lack_cells_and_the_sets_own_are_told(make_store: Make, lost: int) -> None:
+    own = [None] * lost + [950] * (4 - lost)
+    rows = by_set(make_store({**KNOWN, "tanh": own, "relu": [None, None, 899, 902]}, sets=SETS))
+    assert rows["tanh"]["verdict"] == f"no verdict: {lost} of its 4 cells without a result"
+    assert (
+        rows["relu + tanh"]["verdict"] == "no verdict: 2 of the baseline's 4 cells without a result"
+    )
+
+
+def test_the_baseline_ran_at_more_seeds_than_a_set(make_store: Make) -> None:
+    relu = {"relu": [900, None, 899, 902]}
+    whole = make_store({**relu, "tanh": KNOWN["tanh"]}, sets=(("tanh",),), name="whole")
+    few = make_store({"relu": [900], "sin": [903]}, sets=(("sin",),), name="few")
+    (rows,) = compare(read_studies([whole, few]))
+    verdicts = {row.variant.name: row.verdict for row in rows}
+    assert verdicts["sin"] == "no verdict: 1 of the baseline's 4 cells without a result"
 
 
 def test_a_set_that_cannot_be_compared_leaves_nobody_best(make_store: Make) -> None:

@@ -308,6 +308,7 @@ def test_the_card_against_the_cells(folder: Path) -> None:
     assert "It is `tanhexp` under another name." in text
     assert "4 failed" in text or "checks passed" in text
     assert "Against `relu`: " in text and "figures/profiles.png" in text
+    assert "80 times in 100, at the strictest step of Holm's method." in text
 
 
 def test_a_folder_of_another_suite_is_refused(folder: Path, tmp_path: Path) -> None:

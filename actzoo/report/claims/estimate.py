@@ -8,28 +8,30 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from actzoo.report.statistics import FLAT, Combined, total_variation
+from actzoo.report.statistics import Combined, t_interval, total_variation
 from actzoo.report.view import Floats
+
+JACKKNIFED = 3
+"""So many runs a jackknife needs: of two, each left out leaves one, which has no such statistic."""
 
 
 def blocked(blocks: Sequence[Sequence[float]]) -> Combined:
     """Return the mean over blocks of independent runs; one block gives the usual t interval.
 
     A difference between blocks is no noise: only the spread of the runs within a block is in
-    the error.
+    the error. A block of one run, or of runs that are all equal, does not tell its spread: then
+    there is no error.
     """
-    runs = [np.asarray(values, dtype=np.float64) for values in blocks if len(values)]
-    n = sum(x.size for x in runs)
-    if not runs:
+    found = [t_interval(values) for values in blocks if len(values)]
+    n = sum(block.n for block in found)
+    if not found:
         return Combined(math.nan, math.nan, math.nan)
-    mean = float(np.mean([x.mean() for x in runs]))
-    if min(x.size for x in runs) < 2:
+    mean = math.fsum(block.mean for block in found) / len(found)
+    if not all(block.sd > 0 for block in found):  # nan is not above 0
         return Combined(mean, math.nan, math.nan, n)
-    parts = [float(x.var(ddof=1)) / x.size / len(runs) ** 2 for x in runs]
+    parts = [(block.error / len(found)) ** 2 for block in found]
     error = math.sqrt(math.fsum(parts))
-    if error <= FLAT * max(float(np.abs(np.concatenate(runs)).max()), 1e-300):
-        return Combined(mean, math.nan, math.nan, n)
-    shares = [(part / error**2) ** 2 / (x.size - 1) for part, x in zip(parts, runs, strict=True)]
+    shares = [(p / error**2) ** 2 / (block.n - 1) for p, block in zip(parts, found, strict=True)]
     return Combined(mean, error, 1 / math.fsum(shares), n)
 
 
@@ -39,11 +41,11 @@ def jackknifed(statistic: Callable[..., float], *arrays: Floats) -> list[float]:
     Args:
         statistic: Function of the arrays, each without some runs; it needs two runs at least.
         arrays: Their first axis is of the runs. Of one or two runs the result is the same value
-            for each, without spread.
+            for each, without spread: they must not count.
     """
     runs = len(arrays[0])
     whole = statistic(*arrays)
-    if runs < 3:
+    if runs < JACKKNIFED:
         return [whole] * runs
     parts = [statistic(*(np.delete(array, n, axis=0) for array in arrays)) for n in range(runs)]
     return [runs * whole - (runs - 1) * part for part in parts]

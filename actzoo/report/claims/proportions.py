@@ -17,8 +17,9 @@ from actzoo.report.claims.cells import (
     proportions,
     some,
 )
-from actzoo.report.claims.estimate import apart, jackknifed
+from actzoo.report.claims.estimate import JACKKNIFED, apart, jackknifed
 from actzoo.report.statistics import r_squared, total_variation
+from actzoo.report.text import listed, number
 from actzoo.report.view import Floats, Study, Variant
 
 HALF = 0.5
@@ -60,14 +61,15 @@ def bounded(mixed: PaperMixture) -> Floats:
     return share
 
 
-def _random_starts(study: Study) -> list[PaperMixture]:
-    found = mixtures(study)
-    for mixed in found:
-        if len(mixed.start) < 2:
-            raise NotRunError("needs two seeds or more: the starts of two runs are compared")
-        if apart(mixed.start) < SAME:
-            raise NotRunError(RANDOM_STARTS)
-    return found
+def _random_starts(study: Study) -> tuple[list[PaperMixture], dict[str, str]]:
+    """Return the mixtures of several runs, and where there is one run only."""
+    every = mixtures(study)
+    found = [mixed for mixed in every if len(mixed.start) > 1]
+    if every and not found:
+        raise NotRunError("needs two seeds or more: the starts of two runs are compared")
+    if any(apart(mixed.start) < SAME for mixed in found):
+        raise NotRunError(RANDOM_STARTS)
+    return found, {mixed.title: "one run" for mixed in every if len(mixed.start) == 1}
 
 
 def _flat_r_squared(start: Floats, end: Floats) -> float:
@@ -76,20 +78,29 @@ def _flat_r_squared(start: Floats, end: Floats) -> float:
 
 def followed(study: Study) -> Measurement | None:
     """Measure r² of the end of P on its start, over layers and functions, one value a run."""
-    found = _random_starts(study)
+    found, left_out = _random_starts(study)
     blocks = {m.title: jackknifed(_flat_r_squared, m.start, m.end) for m in found}
-    return Measurement(blocks, "the values by run are of a jackknife") if found else None
+    few = [m.title for m in found if len(m.start) < JACKKNIFED]
+    left_out |= dict.fromkeys(few, "two runs (a jackknife needs three)")
+    if len(few) == len(found):
+        return Measurement(blocks, left_out=left_out) if found else None
+    own = [f"{number(_flat_r_squared(m.start, m.end), 3)} on {m.title}" for m in found]
+    note = (
+        f"r² itself is {listed(own)}; the values by run are of a jackknife, which corrects its "
+        f"bias, so that their mean is another number"
+    )
+    return Measurement(blocks, note, left_out)
 
 
 def moved(study: Study) -> Measurement | None:
     """Measure how far P moved, in units of the distance between the starts of two runs."""
-    found = _random_starts(study)
+    found, left_out = _random_starts(study)
     blocks = {}
     for mixed in found:
         start, end = mixed.start, mixed.end
         way = [total_variation(p, q) / p[..., 0].size for p, q in zip(start, end, strict=True)]
         blocks[mixed.title] = (np.array(way) / apart(start)).tolist()
-    return Measurement(blocks) if found else None
+    return Measurement(blocks, left_out=left_out) if found else None
 
 
 def met(study: Study) -> Measurement | None:
@@ -98,7 +109,7 @@ def met(study: Study) -> Measurement | None:
     All are starts of w for one and the same network, the mixture's own among them. A network gives
     one value; one network alone gives one for each start.
     """
-    blocks, notes = {}, {}
+    blocks, alone = {}, []
     for mixed, variants in some(study, W_STARTS):
         every = [mixed.variant, *variants]
         if len(every) < 3:
@@ -109,8 +120,13 @@ def met(study: Study) -> Measurement | None:
             blocks[mixed.title] = [_nearer(starts[:, n], ends[:, n]) for n in networks]
         else:
             blocks[mixed.title] = jackknifed(_nearer, starts[:, 0], ends[:, 0])
-            notes["the values are of a jackknife over the starts of w for one network"] = True
-    return Measurement(blocks, "".join(notes)) if blocks else None
+            alone.append(mixed.title)
+    if not alone:
+        return Measurement(blocks) if blocks else None
+    runs = "starts of w for one network"
+    note = f"the values are of a jackknife over {runs}; they say nothing of other networks"
+    where = f" on {listed(alone)}" if len(alone) < len(blocks) else ""
+    return Measurement(blocks, f"{note}{where}", runs=f"{runs}{where}")
 
 
 def _of_shared_seeds(variants: list[Variant], name: str = "P") -> Floats:

@@ -223,7 +223,7 @@ def collect(report: Report) -> Answer:
     """Return the comparisons of a report."""
     every = [c for some in report.comparisons for c in some]
     tests = sum(not math.isnan(c.adjusted_p) for c in every)
-    comparable = len(report.study.groups[0].variants) > 1
+    comparable = any(len(group.variants) > 1 for group in report.study.groups)
     return Answer(report, comparable, tests)
 
 
@@ -242,7 +242,7 @@ def render(found: Answer) -> str:
             f"{found.tests} comparisons with the baseline: the p-values are adjusted by "
             f"Holm's method over {over}; the intervals are each on their own."
         )
-    if failures := _failures(study):
+    if failures := _failures(report.whole):
         parts += ["Cells without a result:", failures]
     if found.comparable:
         parts += ["How to read it:", _how_to_read(report)]

@@ -11,6 +11,7 @@ from actzoo.report.content import Report
 from actzoo.report.sections.section import Section, images, joined
 from actzoo.report.statistics import LEVEL
 from actzoo.report.text import UNKNOWN, number, p_value, signed, table
+from actzoo.report.view import Study
 
 DECIMALS = 3
 
@@ -35,20 +36,26 @@ def _ends(finding: Finding) -> str:
     return f"[{signed(low, DECIMALS)}, {signed(high, DECIMALS)}]" if low < high else UNKNOWN
 
 
-def _explained(finding: Finding) -> str:
+def _explained(finding: Finding, study: Study) -> str:
     """Return what a claim says, how it was measured, and what to read beside the effect."""
     claim = finding.claim
     parts = [
         f"**{markdown(claim.title)}** ({markdown(claim.source)}): {markdown(claim.description)}",
         f"Measured: {markdown(claim.quantity)}; it holds {claim.condition}.",
     ]
+    if scope := finding.scope(study):
+        parts.append(f"**{markdown(scope[0].upper() + scope[1:])}.**")
     if finding.why:
         parts.append(f"{finding.verdict.capitalize()}: {markdown(finding.why)}.")
     else:
         parts.append(f"p (Holm) {p_value(finding.adjusted_p)}.")
+    blocks, left_out = finding.measured.blocks, finding.measured.left_out
+    apart = [f"{why} on {name}" for name, why in left_out.items() if name not in blocks]
+    if apart:
+        parts.append(f"Not counted: {markdown('; '.join(apart))}.")
     if finding.measured.note:
-        parts.append(f"Seen: {markdown(finding.measured.note)}.")
-    blocks = finding.measured.blocks
+        seen = "Seen, in what is not counted too" if apart else "Seen"
+        parts.append(f"{seen}: {markdown(finding.measured.note)}.")
     if len(blocks) > 1:
         means = (
             f"{markdown(name)} {number(sum(values) / len(values), DECIMALS)}"
@@ -79,17 +86,18 @@ def render(found: Claimed) -> str:
         [
             "Each claim has a quantity, which is measured on every run, and a threshold; both "
             "stand in the code and do not depend on the runs. A run is one seed on one dataset in "
-            "one network; datasets count alike. **Holds** and **does not hold** mean "
-            f"that the mean is on the one or on the other side of the threshold, with p of the t "
-            f"test against the threshold, adjusted by Holm over the {tested} claims that have a "
-            f"test, below {LEVEL}. The intervals are each on their own. **Undecided** is no "
-            f"verdict for or against.",
+            "one network, where a claim does not say otherwise; datasets count alike. A place "
+            "with too few runs to tell their spread is not counted. **Holds** and **does not "
+            "hold** mean that the mean is on the one or on the other side of the threshold, with p "
+            "of the t test against the threshold, adjusted by Holm over the claims that have a "
+            f"test ({tested}), below {LEVEL}. The intervals are each on their own. **Undecided** "
+            "is no verdict for or against.",
             claims_table(found.findings),
             images(
                 found.report.figures.of("claims"),
                 "Each claim: every run, the mean with its interval, and where the claim holds",
             ),
-            "\n".join(map(_explained, found.findings)),
+            "\n".join(_explained(finding, found.report.study) for finding in found.findings),
         ]
     )
 

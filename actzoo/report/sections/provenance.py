@@ -52,12 +52,30 @@ def _tuned(run: Run, phase: Phase) -> set[str]:
     }
 
 
-def settings(study: Study) -> str:
-    """Return what was asked for."""
+def seeds(study: Study) -> str:
+    """Return `5 seeds`; where tasks differ, `5 seeds on mnist, 1 seed on kmnist`.
+
+    Whether a set has fewer than its task is said too.
+    """
+    counts: dict[int, dict[str, None]] = {}
+    models = {group.model for group in study.groups}
+    for group in study.groups:
+        name = markdown(group.title if len(models) > 1 else group.name)
+        counts.setdefault(group.seeds, {})[name] = None
+    words = [f"{plural(n, 'seed')} on {' and '.join(where)}" for n, where in counts.items()]
+    if len(counts) == 1:
+        words = [plural(n, "seed") for n in counts]
+    few = any(len(v.cells) < group.seeds for group in study.groups for v in group.variants)
+    return ", ".join(words) + (" (some sets have fewer)" if few else "")
+
+
+def settings(study: Study, whole: Study) -> str:
+    """Return what was asked for, and how much of it is done with all that claims ask for."""
     run = study.run
+    unlike = len({group.seeds for group in study.groups}) > 1
     rows = [
         *_commands(study),
-        ("seeds", ", ".join(map(str, run.seeds))),
+        ("seeds", ", ".join(map(str, run.seeds)) + (f": {seeds(study)}" if unlike else "")),
         *((f"tuned: {name}", f"from {_values(run.grid[name])}") for name in run.grid),
         *([("tuned on seeds", _values(run.tune_seeds))] if run.grid else []),
         ("batch size", "tuned" if "batch_size" in run.grid else run.batch_size),
@@ -67,8 +85,8 @@ def settings(study: Study) -> str:
         ("network weights", _weight_init(study)),
         ("precision", run.precision),
         *_sources(study),
-        ("cells", f"{len(study.results)} of {len(study.cells)} done"),
-        ("total time of the cells", duration(total_seconds(study))),
+        ("cells", f"{len(whole.results)} of {len(whole.cells)} done"),
+        ("total time of the cells", duration(total_seconds(whole))),
     ]
     return table(("what", "value"), rows, left=2)
 
@@ -205,10 +223,10 @@ def caveats(study: Study) -> list[str]:
         else "Learning rates and epochs are the protocol's and the same for every set; nothing "
         "was tuned for any of them.",
         "With one seed it cannot tell an effect from the chance in first weights and batches."
-        if len(run.seeds) == 1
-        else f"Its intervals are over {plural(len(run.seeds), 'seed')}: they cover the chance "
-        "in first weights and batches, not the choice of test "
-        f"{study.things}.",
+        if all(group.seeds == 1 for group in study.groups)
+        else f"Its intervals are over {seeds(study)}: they cover the chance in first weights and "
+        f"batches, not the choice of test {study.things}."
+        + (" One seed has no interval." if any(g.seeds == 1 for g in study.groups) else ""),
         f"It says nothing of other networks than {listed([code(m) for m in run.models])}, nor of "
         f"other data than {listed(list(dict.fromkeys(markdown(g.name) for g in study.groups)))}.",
         "Times are those of this run, on a machine that may have had "
@@ -216,9 +234,10 @@ def caveats(study: Study) -> list[str]:
     ]
     limits = set(study.limits.values())
     if len(limits) > 1:
-        lines.append(f"It did not train on the same share of all data ({_taken(study)}).")
+        lines.append(f"It did not take the same share of all training data ({_taken(study)}).")
     elif (limit := limits.pop()) is not None:
-        lines.append(f"It trained on {limit:,} {study.things} only.")
+        held_out = f", {100 * run.validation:g}% of them held out" if run.validation else ""
+        lines.append(f"It took {limit:,} training {study.things} only{held_out}.")
     learned = any(result.parameters.activations for result in study.results)
     if learned:
         lines.append("Curves of functions with parameters per channel are means over channels.")
@@ -244,14 +263,15 @@ class WhatRan:
 
 def collect(report: Report) -> WhatRan:
     """Return what the cells noted of themselves."""
-    return WhatRan(report, *environments(report.study), mixed(report.study))
+    return WhatRan(report, *environments(report.whole), mixed(report.whole))
 
 
 def render(found: WhatRan) -> str:
     """Return it as markdown."""
     study = found.report.study
-    parts = [protocol(study), settings(study), datasets(study)]
-    if others := left_out(found.report.whole):
+    whole = found.report.whole
+    parts = [protocol(study), settings(study, whole), datasets(study)]
+    if others := left_out(whole):
         parts.append(f"In no table, since only claims ask for them: {listed(others)}.")
     if found.differing:
         parts.append(note("WARNING", f"**The cells differ in {listed(found.differing)}.**"))

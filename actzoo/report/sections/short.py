@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -11,8 +12,8 @@ from actzoo.report.claims.findings import counts
 from actzoo.report.content import Report
 from actzoo.report.cost import costs
 from actzoo.report.sections.section import joined
-from actzoo.report.text import UNKNOWN, code, ends, listed, number, plural, signed
-from actzoo.report.verdicts import Comparison
+from actzoo.report.text import UNKNOWN, code, ends, listed, number, p_value, plural, signed
+from actzoo.report.verdicts import NO_DIFFERENCE, Comparison
 from actzoo.report.view import Group, Variant
 
 MOST = 3
@@ -39,14 +40,23 @@ def in_short(report: Report) -> str:
             f"**What did the networks choose?** P after training{mean}:",
             "\n".join(_chosen(group, row.variant) for group, row in rows),
             f"**Is it better than {baseline} alone, by how much, and at what cost?**",
-            "\n".join(_better(group, row) for group, row in rows),
+            "\n".join([*_over_tasks(report, rows), *(_better(report, *row) for row in rows)]),
+            _of_intervals(report, [row for _, row in rows]),
         ]
-    stand = (
-        f"- {verdict}: {listed([markdown(f.claim.title) for f in found])}"
-        for verdict, found in counts(report.findings).items()
-    )
-    parts += ["**Which claims stand?** (There is a section on them below.)", "\n".join(stand)]
+    parts += ["**Which claims stand?** (There is a section on them below.)"]
+    parts += ["\n".join(_standing(report))]
     return joined(parts)
+
+
+def _standing(report: Report) -> Iterator[str]:
+    """Yield the claims of each verdict, apart by what they rest on if that is not the whole."""
+    for verdict, found in counts(report.findings).items():
+        by_scope: dict[str, list[str]] = {}
+        for finding in found:
+            title = markdown(finding.claim.title)
+            by_scope.setdefault(finding.scope(report.study), []).append(title)
+        for scope, titles in by_scope.items():
+            yield f"- {verdict}{f' ({markdown(scope)})' if scope else ''}: {listed(titles)}"
 
 
 def _mixtures(report: Report) -> Iterator[tuple[Group, Comparison]]:
@@ -63,10 +73,9 @@ def _data(group: Group) -> str:
     if held_out:
         parts.append(f"{held_out:,} are held out")
     of = f", of {group.about['train']:,}" if train + held_out < group.about["train"] else ""
-    seeds = len({cell.seed for variant in group.variants for cell in variant.cells})
     return (
         f"- {markdown(group.title)}: {' and '.join(parts)}{of}; {group.about['test']:,} test; "
-        f"{plural(seeds, 'seed')}"
+        f"{plural(group.seeds, 'seed')}"
     )
 
 
@@ -86,14 +95,51 @@ def _largest(terms: Sequence[str], p: np.ndarray) -> str:
     return ", ".join(parts + (["…"] if len(order) > SHOWN else []))
 
 
-def _better(group: Group, row: Comparison) -> str:
+def _over_tasks(report: Report, rows: Sequence[tuple[Group, Comparison]]) -> Iterator[str]:
+    """Yield the one test of each mixture over all tasks, where there are several."""
+    if report.overall is None:
+        return
+    shown = {row.variant.label for _, row in rows}
+    tasks = plural(len(report.study.groups) - len(report.overall.left_out), "task")
+    sets = plural(report.overall.tests, "set")
+    baseline = code(report.study.run.baseline)
+    for profile in (p for p in report.overall.profiles if p.label in shown):
+        if math.isnan(profile.adjusted_p):
+            yield f"- {code(profile.name)} over all tasks together: {profile.verdict}."
+            continue
+        yield (
+            f"- {code(profile.name)} over {tasks} together, which is the test that counts: "
+            f"{signed(profile.gain.mean)} units of each task beside {baseline}, 95% interval "
+            f"{ends(profile.gain)}, p {p_value(profile.adjusted_p)} by Holm over the {sets} "
+            f"tested: {profile.verdict}."
+        )
+
+
+def _family(report: Report) -> str:
+    """Return what Holm's method is over on one task."""
+    return "the tasks of the set" if report.overall else "the sets"
+
+
+def _of_intervals(report: Report, rows: Sequence[Comparison]) -> str:
+    """Return why an interval without 0 may stand beside "no difference shown", where one does."""
+    apart = (r.difference.low > 0 or r.difference.high < 0 for r in rows)
+    if not any(far and r.verdict == NO_DIFFERENCE for far, r in zip(apart, rows, strict=True)):
+        return ""
+    return (
+        f'Where an interval excludes 0 beside "{NO_DIFFERENCE}": the interval is on its own, the '
+        f"verdict is by p, adjusted by Holm over {_family(report)}."
+    )
+
+
+def _better(report: Report, group: Group, row: Comparison) -> str:
     unit = markdown(group.metric.difference_unit)
     unit = f" {'points' if unit == '%' else unit}" if unit else ""
-    interval = ends(row.difference, group.decimals)
+    interval, p = ends(row.difference, group.decimals), row.adjusted_p
     return (
         f"- {_place(group, row.variant)}: {markdown(group.metric.words)} "
         f"{signed(row.difference.mean, group.decimals)}{unit} beside {code(group.baseline.name)}"
         + (f", 95% interval {interval}" if interval != UNKNOWN else "")
+        + (f", p {p_value(p)} by Holm over {_family(report)}" if math.isfinite(p) else "")
         + f": {row.verdict}. {_spent(group, row.variant)}"
     )
 
