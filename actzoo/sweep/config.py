@@ -20,6 +20,7 @@ from actzoo.errors import ActzooError, UsageError
 from actzoo.formula import split_names
 from actzoo.naming import file_kind
 from actzoo.plugins.registry import default
+from actzoo.results.store import CONFIG, HEADS
 from actzoo.sweep.grid import LARGEST, OF_PHASES, TUNABLE, Count, choices, unknown, valid
 from actzoo.sweep.plan import OF_FIELDS, Run
 from actzoo.training.protocol import Phase
@@ -154,7 +155,7 @@ def to_run(settings: Settings) -> Run:
 
 def to_toml(run: Run) -> str:
     """Return a run as a file that `read_config` and `to_run` make the same run of."""
-    lines = ["# What was run; `actzoo bench --config` takes it, and flags override it.", ""]
+    lines = [HEADS[CONFIG], ""]
     for field in fields(run):
         value = getattr(run, field.name)
         unused = field.name == "tune_seeds" and value == field.default and not run.grid
