@@ -18,6 +18,7 @@ from actzoo.sweep.tune import settings
 from actzoo.tasks.task import Task
 from actzoo.training.build import Built
 from actzoo.training.controls import control_of
+from actzoo.training.diagnostics import calls, check_called
 from actzoo.training.seeding import seeded
 
 Models = Mapping[str, tuple[Model, Mapping[str, Any]]]
@@ -144,11 +145,11 @@ def check_forward(text: str, built: Built, task: Task) -> None:
     """Measure one example, so that shapes that do not fit show beforehand.
 
     Raises:
-        UsageError: The model cannot work on the task.
+        UsageError: The model cannot work on the task, or leaves out an activation layer.
     """
     target = task.train.targets[:1]
     try:
-        with seeded(0), built.evaluating(), torch.no_grad():
+        with seeded(0), built.evaluating(), torch.no_grad(), calls(built.layers) as called:
             measured = task.objective.measure(built.model, task.example, target)
     except ActzooError:
         raise
@@ -157,6 +158,10 @@ def check_forward(text: str, built: Built, task: Task) -> None:
             f"the model {text} does not work on {task.name}, whose inputs have shape {task.shape}, "
             f"under the objective {task.objective.name}: {type(error).__name__}: {error}"
         ) from error
+    try:
+        check_called(built, called)
+    except UsageError as error:
+        raise UsageError(f"the model {text}: {error}") from None
     loss = measured.get("loss")
     if loss is None or loss.shape != (1,):
         found = "none" if loss is None else f"one of shape {tuple(loss.shape)}"

@@ -311,6 +311,9 @@ WRONG = {
         "cannot be made for line.*ZeroDivisionError"),
     "an argument that nobody gives": (
         {"tasks": [line()], "models": [lambda activation, depth: 1]}, "missing .*'depth'"),
+    "a layer that is not called": (
+        {"tasks": [line()], "models": [lambda activation: (activation(4), nn.Linear(2, 1))[1]]},
+        "activation layer 1 .* was made for the model, which does not call it"),
     "no task loaded": (
         {"tasks": [Dataset(name="d", load=lambda root: 3, description="")]}, "load returned int"),
 }  # fmt: skip
