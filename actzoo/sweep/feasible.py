@@ -16,9 +16,9 @@ from actzoo.rules import Rule
 from actzoo.sweep.plan import Run
 from actzoo.sweep.tune import settings
 from actzoo.tasks.task import Task
-from actzoo.training.build import Built
+from actzoo.training.build import Built, exact_twin
 from actzoo.training.controls import control_of
-from actzoo.training.diagnostics import calls, check_called
+from actzoo.training.diagnostics import calls, check_called, curve
 from actzoo.training.seeding import seeded
 
 Models = Mapping[str, tuple[Model, Mapping[str, Any]]]
@@ -139,6 +139,33 @@ def made(text: str, task: Task) -> Iterator[None]:
             f"the model {text} cannot be made for {task.name}, whose inputs have shape "
             f"{task.shape}, with {task.outputs} outputs: {type(error).__name__}: {error}"
         ) from error
+
+
+@contextmanager
+def computed(members: tuple[str, ...]) -> Iterator[None]:
+    """Make what goes wrong while functions are tried an error of the user's.
+
+    Raises:
+        UsageError: The set cannot be computed.
+    """
+    try:
+        yield
+    except ActzooError:
+        raise
+    except Exception as error:  # the functions may be anyone's
+        raise UsageError(
+            f"the set {','.join(members)} cannot be computed: {type(error).__name__}: {error}; "
+            f"expected functions of any tensor of float32 or float64 (tables and the curves of "
+            f"layers are computed in float64)"
+        ) from error
+
+
+def check_exact(built: Built) -> None:
+    """Compute the function of the first layer as its curves are computed, whatever it raises."""
+    for layer in built.layers[:1]:
+        if layer.is_elementwise:
+            x = torch.linspace(-1, 1, 5, dtype=torch.float64)
+            curve(exact_twin(layer), x, layer.parameter_channels)
 
 
 def check_forward(text: str, built: Built, task: Task) -> None:

@@ -118,6 +118,36 @@ def test_python_refuses_as_the_command_does(tiny_npz, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+CHOOSY = """
+import torch
+
+def single(x):
+    if x.dtype != torch.float32:
+        raise TypeError("float32 alone")
+    return torch.relu(x) + 0.1 * x
+
+def near(x):
+    if x.numel() and x.abs().max() > 5:
+        raise ValueError("too far")
+    return torch.relu(x) + 0.1 * x
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "says"), [("single", "TypeError: float32 alone"), ("near", "ValueError: too far")]
+)
+@pytest.mark.parametrize("sets", ["{0}", "tanh,{0}"])
+def test_functions_that_take_some_tensors_only_are_refused(name, says, sets, tiny_npz, tmp_path):
+    file = tmp_path / "choosy.py"
+    file.write_text(CHOOSY)
+    with pytest.raises(UsageError, match=rf"the set .*choosy\.py:{name} cannot be .*{says}.*64"):
+        actzoo.bench(
+            [sets.format(f"{file}:{name}")], datasets=[f"npz:{tiny_npz}"], epochs=1, device="cpu",
+            models=["mlp(depth=1)"], members=False, out=tmp_path / "out",
+        )  # fmt: skip
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.parametrize("seed", [2**62, 2**63 - 1])
 def test_large_seeds_that_are_taken_can_be_trained_and_read(seed, tiny_npz, tmp_path):
     results = actzoo.bench(
