@@ -109,12 +109,11 @@ class BenchCall:
         Raises:
             UsageError: Something in it makes no sense.
         """
-        from actzoo.sweep.config import merged, to_run
+        from actzoo.sweep.config import check_tune_seeds, merged, to_run
         from actzoo.sweep.resolve import resolve
 
         settings = {"sets": self.named, "device": "auto", **merged(file, self.flags)}
-        if "tune_seeds" in self.flags and not settings["grid"]:
-            raise UsageError("--tune-seeds goes with --grid, e.g. --grid lr_network=3e-4,1e-3")
+        check_tune_seeds(self.flags, [settings])
         return resolve(to_run(settings), elsewhere=self.elsewhere)
 
 

@@ -20,7 +20,7 @@ from actzoo.plugins import datasets
 from actzoo.plugins.registry import default, get
 from actzoo.results.provenance import refuse_unlike
 from actzoo.results.store import CONFIG, RESULT, SPEC, TABLE, Store
-from actzoo.sweep.config import Settings, from_python, to_run, to_toml
+from actzoo.sweep.config import Settings, check_tune_seeds, from_python, to_run, to_toml
 from actzoo.sweep.events import Event, Results, cell_row
 from actzoo.sweep.grid import said
 from actzoo.sweep.plan import Run
@@ -304,6 +304,7 @@ def bench(
             )
 
     if suite is None:
+        check_tune_seeds(settings, [settings])
         plan, loaded = make("", settings)
         return run(plan, loaded, Path(out) if out is not None else plan.default_folder())
     of = suite if isinstance(suite, Suite) else find_suite(suite)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_type_hints
@@ -92,6 +92,12 @@ def checked(raw: Mapping[str, Any], source: str) -> Settings:
                 value = _READ[key](value, f"{source}{key}")
             settings[key] = valid(key, value, KEYS[key], source)
     if grid:
+        both = settings.get("grid", {}).keys() & grid.keys()
+        if both:
+            raise UsageError(
+                f"{source}{min(both)} has several values, and the grid has others for it; give "
+                f"them in one place"
+            )
         settings["grid"] = {**settings.get("grid", {}), **grid}
     return settings
 
@@ -139,6 +145,23 @@ def merged(file: Settings, flags: Settings) -> Settings:
     """Return the settings of a file with flags over them; a flag replaces the file's grid."""
     grid = {name: v for name, v in file.get("grid", {}).items() if name not in flags}
     return {**file, **flags, "grid": {**grid, **flags.get("grid", {})}}
+
+
+def check_tune_seeds(given: Settings, runs: Iterable[Settings]) -> None:
+    """Refuse seeds to tune on where no run tunes; a file of settings may name some.
+
+    Args:
+        given: What was given as flags or keywords.
+        runs: All that is said of each run.
+
+    Raises:
+        UsageError: There are such seeds.
+    """
+    if "tune_seeds" in given and not any(run.get("grid") for run in runs):
+        raise UsageError(
+            "tune_seeds were given, and nothing is tuned: --tune-seeds goes with --grid, e.g. "
+            "--grid lr_network=3e-4,1e-3, or with several values of a rate"
+        )
 
 
 def to_run(settings: Settings) -> Run:

@@ -15,7 +15,7 @@ from actzoo.plugins.registry import default
 from actzoo.results.quarantine import set_aside
 from actzoo.results.schema import fits
 from actzoo.results.store import SPEC, Store
-from actzoo.sweep.config import ELSEWHERE, Settings, checked, merged
+from actzoo.sweep.config import ELSEWHERE, Settings, check_tune_seeds, checked, merged
 from actzoo.sweep.prepare import Loaded, Plan
 from actzoo.sweep.status import CellStatus, Status, read_status
 from actzoo.values import Suite
@@ -136,9 +136,11 @@ def planned(
     Raises:
         UsageError: A row of it makes no sense, or two have a task and model in common.
     """
+    found = settings_of(suite, flags)
+    check_tune_seeds(flags, found.values())
     rows = [
         PlannedRow(name, *make(name, settings), seconds_of(suite, name))
-        for name, settings in settings_of(suite, flags).items()
+        for name, settings in found.items()
     ]
     refuse_twins({
         row.name: {(d, m) for d in row.plan.run.datasets for m in row.plan.run.models}

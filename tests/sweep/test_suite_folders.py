@@ -11,7 +11,7 @@ import pytest
 import actzoo
 from actzoo import Suite
 from actzoo.cli import group
-from actzoo.errors import StoreError
+from actzoo.errors import StoreError, UsageError
 from actzoo.results.store import Store
 
 BLOWN = "exp(99*x*x)"
@@ -74,6 +74,19 @@ def test_the_closing_lines_of_a_suite(
     assert run(*words, "--retry-failed") == 1
     said = capsys.readouterr().out
     assert "cells failed" not in said and left in said
+
+
+def test_seeds_to_tune_on_need_a_row_that_tunes(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="nothing is tuned"):
+        actzoo.bench(suite=TWO, tune_seeds=(7,), out=tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    rates = {"lr_network": [1e-3, 1e-2], "tune_seeds": [1000]}
+    one = Suite(name="two", rows={**TWO.rows, "narrow": {**TWO.rows["narrow"], **rates}})
+    sets = {"sets": "tanh", "seeds": (0,), "epochs": 1, "limit": 100}
+    results = actzoo.bench(suite=one, tune_seeds=(7,), out=tmp_path / "out", **sets)
+    assert results.failed == 0
+    spec = json.loads((tmp_path / "out" / "narrow" / "spec.json").read_text())
+    assert spec["run"]["tune_seeds"] == [7]
 
 
 def test_a_suite_into_what_is_no_folder_of_its_own(tmp_path: Path) -> None:
