@@ -294,7 +294,7 @@ class Store:
             if (self.folder / name).is_dir()
             or (not begun and (self.folder / name).exists() and not self._begins_as_ours(name))
         ]
-        if begun:
+        if path.exists():  # and was no folder
             try:
                 recipe = self.spec()["format"]
                 if recipe != RECIPE:
