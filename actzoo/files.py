@@ -11,6 +11,7 @@ import json
 import math
 import os
 import re
+import tempfile
 import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -50,6 +51,22 @@ def write_atomically(path: Path, content: bytes) -> None:
         if error.errno in _FULL:
             reason += "; make room and run the same command again: what is done stays"
         raise StoreError(f"cannot write {path}: {reason}") from None
+
+
+def check_writable(folder: Path) -> None:
+    """Make a folder if it is not there, and see that files can be written into it.
+
+    Raises:
+        StoreError: They cannot.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise StoreError(
+            f"cannot write into {folder}: {error.strerror or error}; give another folder with --out"
+        ) from None
 
 
 def remove(path: Path) -> None:

@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from actzoo.cli.bench_options import GROUPS, Grouped
-from actzoo.cli.bench_run import BenchCall, Ran, run_one
+from actzoo.cli.bench_run import BenchCall, Ran, run_one, say_what_is_left
 from actzoo.cli.executor_options import Chosen
 from actzoo.cli.output import Screen, busy, console, print_json, say
 from actzoo.cli.streams import echo
-from actzoo.errors import UsageError
 from actzoo.escaping import visible
 
 if TYPE_CHECKING:
@@ -38,7 +37,6 @@ def command(context: click.Context, /, **options: Any) -> int:
     screen = console(stderr=as_json or options["dry_run"], outlives=not options["dry_run"])
     with busy(screen, "loading torch"):
         from actzoo.sweep.prepare import make_plan
-        from actzoo.sweep.rows import is_suite
 
         asked = BenchCall.of(context, options)
     if options["suite"]:
@@ -53,13 +51,10 @@ def command(context: click.Context, /, **options: Any) -> int:
     for note in plan.notes:
         say(screen, note)
     folder = options["out"] or plan.default_folder()
-    if is_suite(folder):
-        raise UsageError(f"{folder} holds a suite; give a new folder with --out, or its --suite")
     if options["dry_run"]:
         return _dry_run(plan, loaded, asked.where, as_json, screen)
     line = shlex.join(["actzoo", *sys.argv[1:]])
     ran = run_one(asked, plan, loaded, folder, line, screen)
-    results = ran.results
     if as_json:
         print_json(_document(ran))
     else:
@@ -67,15 +62,9 @@ def command(context: click.Context, /, **options: Any) -> int:
 
         overall = ran.report.overall_rows
         print_summary(screen, plan.datasets, ran.report.rows, ran.path, overall)
-    failed = sum(row["status"] == "failed" for row in results.rows)
-    if failed:
-        before = f", {results.kept_failed} of them before" if results.kept_failed else ""
-        said = f"{failed} of {len(results.rows)} cells failed{before}; the report says why, and"
-        say(screen, f"{said} --retry-failed runs them again")
-    if ran.stopped:
-        say(screen, "not all cells finished; the same command goes on")
+    say_what_is_left([ran], len(ran.results.rows), screen)
     screen.settle()
-    return 1 if results.failed else 0
+    return 1 if ran.results.failed else 0
 
 
 def _let_threads_sleep() -> None:

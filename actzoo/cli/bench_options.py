@@ -31,7 +31,7 @@ def grid_of(texts: tuple[str, ...]) -> dict[str, tuple[Any, ...]]:
     """Return texts such as `lr_network=3e-4,1e-3` as a mapping.
 
     Raises:
-        UsageError: A text has another form, or names no hyper-parameter.
+        UsageError: A text has another form, names no hyper-parameter, or one that has its values.
     """
     from actzoo.sweep.grid import choices
 
@@ -41,6 +41,8 @@ def grid_of(texts: tuple[str, ...]) -> dict[str, tuple[Any, ...]]:
         name = name.strip().replace("-", "_")
         if not equals:
             raise UsageError(f"--grid {text!r}; expected for example lr_network=3e-4,1e-3")
+        if name in grid:
+            raise UsageError(f"--grid {name} was given twice; give all its values once, as A,B,C")
         parts = [part.strip() for part in values.split(",")]
         grid |= choices({name: parts}, "--grid: ", strict=False)
     return grid

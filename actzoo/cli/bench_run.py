@@ -19,6 +19,8 @@ from actzoo.errors import UsageError
 from actzoo.escaping import visible
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from actzoo.report.content import Report
     from actzoo.results.store import Store
     from actzoo.sweep.config import Settings
@@ -107,12 +109,11 @@ class BenchCall:
         Raises:
             UsageError: Something in it makes no sense.
         """
-        from actzoo.sweep.config import merged, to_run
+        from actzoo.sweep.config import check_tune_seeds, merged, to_run
         from actzoo.sweep.resolve import resolve
 
         settings = {"sets": self.named, "device": "auto", **merged(file, self.flags)}
-        if "tune_seeds" in self.flags and not settings["grid"]:
-            raise UsageError("--tune-seeds goes with --grid, e.g. --grid lr_network=3e-4,1e-3")
+        check_tune_seeds(self.flags, [settings])
         return resolve(to_run(settings), elsewhere=self.elsewhere)
 
 
@@ -166,6 +167,30 @@ def run_one(
             if costs and _measure_cost(plan.run, loaded, store, screen):
                 write(report)  # its figures are drawn
     return Ran(results, report, path, stopped)
+
+
+def without_result(ran: Sequence[Ran], total: int) -> int:
+    """Return how many of so many cells failed, did not finish or did not run.
+
+    Args:
+        ran: The runs so far.
+        total: How many cells all of them have to report, with runs that were not begun.
+    """
+    done = len([row for one in ran for row in one.results.rows if row["status"] == "ok"])
+    return total - done + sum(one.results.tuning_failed for one in ran)
+
+
+def say_what_is_left(ran: Sequence[Ran], total: int, screen: Screen) -> None:
+    """Say which cells failed, and whether others are left; arguments as of `without_result`."""
+    rows = [row for one in ran for row in one.results.rows]
+    failed = sum(row["status"] == "failed" for row in rows)
+    kept = sum(one.results.kept_failed for one in ran)
+    if failed:
+        before = f", {kept} of them before" if kept else ""
+        said = f"{failed} of {total} cells failed{before}; the report says why, and"
+        say(screen, f"{said} --retry-failed runs them again")
+    if len(rows) < total or any(one.stopped for one in ran):
+        say(screen, "not all cells finished; the same command goes on")
 
 
 def _measure_cost(run: Run, loaded: Loaded, store: Store, screen: Screen) -> bool:

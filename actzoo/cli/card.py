@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from actzoo.cli.bench_options import GROUPS, Grouped
-from actzoo.cli.bench_run import BenchCall
+from actzoo.cli.bench_run import BenchCall, say_what_is_left, without_result
 from actzoo.cli.output import busy, console, print_json, say
 from actzoo.errors import UsageError
 
@@ -37,7 +37,7 @@ def command(context: click.Context, /, **options: Any) -> int:
     as_json, name = options["as_json"], options.pop("name")
     screen = console(stderr=as_json or options["dry_run"], outlives=not options["dry_run"])
     with busy(screen, "loading torch"):
-        from actzoo.cli.suite import bench_suite, plan_suite, run_rows
+        from actzoo.cli.suite import bench_suite, cells_of, plan_suite, run_rows
         from actzoo.files import write_atomically
         from actzoo.plugins.registry import default
         from actzoo.report.card import render
@@ -60,11 +60,12 @@ def command(context: click.Context, /, **options: Any) -> int:
     (members,) = rows[0].plan.run.sets[:1]
     path = folder / "card.md"
     write_atomically(path, render(report, members, facts).encode())
-    failed = sum(one.results.failed for one in ran)
+    failed = without_result(ran, cells_of(rows))
     if as_json:
         print_json({"card": str(path), "folder": str(folder), "failed": failed})
     else:
         say(screen, f"card: {path}")
+    say_what_is_left(ran, cells_of(rows), screen)
     screen.settle()
     return 1 if failed else 0
 

@@ -14,6 +14,8 @@ from actzoo.errors import ActzooError, DivergedError, FormulaError, MixtureError
 from actzoo.escaping import visible
 
 FAILED, USAGE, INTERNAL, INTERRUPTED, UNREAD = 1, 2, 3, 130, 141
+RESUMED = ("bench", "card")
+"""Commands that keep what was done before they were interrupted."""
 _NO_MEMORY = ("allocate memory", "out of memory", "failed to map segment")
 """Parts of the messages of torch, the C library and its loader for too little memory."""
 
@@ -43,7 +45,9 @@ def _of(error: BaseException) -> tuple[int, list[str]]:
     if isinstance(error, Unread):
         return UNREAD, []
     if any(isinstance(e, KeyboardInterrupt | click.exceptions.Abort) for e in chain):
-        return INTERRUPTED, ["interrupted; the same command goes on where it stopped"]
+        resumed = any(word in RESUMED for word in sys.argv[1:2])
+        more = "goes on where it stopped" if resumed else "begins anew"
+        return INTERRUPTED, [f"interrupted; the same command {more}"]
     if isinstance(error, click.ClickException):
         usage = error.ctx.get_usage() if isinstance(error, click.UsageError) and error.ctx else ""
         return USAGE, [*([usage, ""] if usage else []), f"error: {visible(error.format_message())}"]

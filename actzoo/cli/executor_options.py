@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor
 from contextlib import contextmanager
 from dataclasses import replace
@@ -70,7 +70,7 @@ def chosen(options: dict[str, Any]) -> Chosen:
     given = ExecutorOptions(
         workers=options["workers"],
         address=options["address"],
-        options=dict(_pair(text) for text in options["executor_options"]),
+        options=_pairs(options["executor_options"]),
     )
     found[0].check(given)
     return Chosen(found[0], given)
@@ -94,8 +94,13 @@ def open_executor(where: Chosen, run: Run, folder: Path) -> Iterator[Executor | 
         opened.shutdown(wait=True, cancel_futures=True)
 
 
-def _pair(text: str) -> tuple[str, str]:
-    name, equals, value = text.partition("=")
-    if not (name and equals):
-        raise UsageError(f"--executor-option {text!r}; expected NAME=VALUE, e.g. partition=gpu")
-    return name.strip(), value.strip()
+def _pairs(texts: Sequence[str]) -> dict[str, str]:
+    pairs: dict[str, str] = {}
+    for text in texts:
+        name, equals, value = (part.strip() for part in text.partition("="))
+        if not (name and equals):
+            raise UsageError(f"--executor-option {text!r}; expected NAME=VALUE, e.g. partition=gpu")
+        if name in pairs:
+            raise UsageError(f"--executor-option {name} was given twice; give one value for it")
+        pairs[name] = value
+    return pairs

@@ -61,12 +61,12 @@ def command(**options: Any) -> None:
     from actzoo.cost.figure import write_figures
     from actzoo.cost.measure import measure
     from actzoo.cost.text import markdown, plain
-    from actzoo.files import write_atomically, write_json
+    from actzoo.files import check_writable, write_atomically, write_json
 
-    settings = _settings(options)
+    settings, folder = _settings(options), options["out"]
+    check_writable(folder)  # before what may take an hour
     with _Shown(screen) as shown:
         document = measure(settings, _command(), shown.show)
-    folder = options["out"]
     write_json(folder / "speed.json", document)
     figures = write_figures(document, folder)
     write_atomically(folder / "speed.md", markdown(document, figures).encode())

@@ -8,7 +8,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from actzoo.cli.bench_run import FORM, BenchCall, Ran, run_one
+from actzoo.cli.bench_run import (
+    FORM,
+    BenchCall,
+    Ran,
+    run_one,
+    say_what_is_left,
+    without_result,
+)
 from actzoo.cli.output import Screen, print_json, say
 from actzoo.cli.streams import echo
 from actzoo.escaping import visible
@@ -30,7 +37,8 @@ def bench_suite(asked: BenchCall, screen: Screen) -> int:
         return _dry_run(rows, asked.options["as_json"], screen)
     folder = asked.options["out"] or default_folder(suite, rows)
     report, ran = run_rows(asked, suite, rows, folder, screen)
-    failed = sum(one.results.failed for one in ran)
+    cells = cells_of(rows)
+    failed = without_result(ran, cells)
     if asked.options["as_json"]:
         print_json(
             {
@@ -47,8 +55,7 @@ def bench_suite(asked: BenchCall, screen: Screen) -> int:
         about = {name: facts for row in rows for name, facts in row.plan.datasets.items()}
         path = folder / "report.md"
         print_summary(screen, about, report.rows, path, report.overall_rows)
-    if failed:
-        say(screen, f"{failed} cells failed; the report says why, and --retry-failed runs them")
+    say_what_is_left(ran, cells, screen)
     screen.settle()
     return 1 if failed else 0
 
@@ -76,25 +83,36 @@ def plan_suite(asked: BenchCall, screen: Screen) -> tuple[Suite, list[PlannedRow
     return suite, planned(suite, asked.flags, make)
 
 
+def cells_of(rows: list[PlannedRow]) -> int:
+    """Return how many cells all rows have to report."""
+    return sum(row.plan.run.cell_count() for row in rows)
+
+
 def run_rows(
     asked: BenchCall, suite: Suite, rows: list[PlannedRow], folder: Path, screen: Screen
 ) -> tuple[SuiteReport, list[Ran]]:
     """Run each row in a folder of its own within the folder, and write the report over them.
 
+    With --fail-fast no row begins after one that a failure stopped.
+
     Raises:
         UsageError, StoreError, TuningError: As `actzoo.sweep.bench.run_plan`.
     """
     from actzoo.report.suite import write_suite
-    from actzoo.sweep.rows import SuiteRecord, write_record
+    from actzoo.sweep.rows import SuiteRecord, recorded
 
     line = shlex.join(["actzoo", *sys.argv[1:]])
-    write_record(folder, SuiteRecord.of(suite, rows, line))
-    ran = []
-    for number, row in enumerate(rows, start=1):
-        say(screen, f"row {number} of {len(rows)}: {row.name}")
-        ran.append(run_one(asked, row.plan, row.loaded, folder / row.name, line, screen))
-        asked = replace(asked, options={**asked.options, "no_cost": True})  # the first row's do
-    return write_suite(folder, **{name: asked.options[name] for name in FORM}), ran
+    ran: list[Ran] = []
+    with recorded(folder, SuiteRecord.of(suite, rows, line)) as moved:
+        for moved_line in moved:
+            say(screen, moved_line)
+        for number, row in enumerate(rows, start=1):
+            say(screen, f"row {number} of {len(rows)}: {row.name}")
+            ran.append(run_one(asked, row.plan, row.loaded, folder / row.name, line, screen))
+            if ran[-1].results.stopped:
+                break
+            asked = replace(asked, options={**asked.options, "no_cost": True})  # the first row's do
+        return write_suite(folder, **{name: asked.options[name] for name in FORM}), ran
 
 
 def _facts(row: PlannedRow) -> dict[str, Any]:

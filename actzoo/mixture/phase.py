@@ -60,6 +60,9 @@ def phase(
     Afterwards `requires_grad` and the modes are as before, and the optimiser is no longer attached
     to the mixtures. Parameters that do not require gradients at the beginning never train.
 
+    `DistributedDataParallel` waits for gradients of all that trained when the model was wrapped:
+    wrap the model within each phase, or once with `find_unused_parameters=True`.
+
     Args:
         model: A model with mixtures or other activations of actzoo in it.
         trains: "network" (all but the weights of mixtures, with what activations learn),

@@ -8,7 +8,7 @@ from typing import Any
 
 from actzoo.errors import UsageError
 from actzoo.escaping import markdown, markdown_code
-from actzoo.files import write_atomically
+from actzoo.files import read_bytes, write_atomically
 from actzoo.report.content import Report
 from actzoo.report.merge import read_studies
 from actzoo.report.reading import read_study
@@ -16,8 +16,10 @@ from actzoo.report.sections import SECTIONS
 from actzoo.report.sections.provenance import environments, seeds
 from actzoo.report.sections.section import joined, note
 from actzoo.report.sections.short import in_short
-from actzoo.report.text import code, listed, plural
+from actzoo.report.text import AGAIN, code, listed, plural
 from actzoo.report.view import Study
+from actzoo.results.quarantine import set_aside
+from actzoo.sweep.rows import is_suite
 
 TITLED = 6
 """So many sets stand in the title."""
@@ -52,9 +54,13 @@ def write_merged(folders: Sequence[Path], out: Path, **form: Any) -> Path:
     Raises:
         UsageError: The runs cannot be one report; says what they differ in.
     """
-    if (out / "spec.json").exists():
-        raise UsageError(f"{out} holds a run of its own; give a new folder with --out")
-    return write(Report(read_studies(folders), out, **form))
+    if (out / "spec.json").exists() or is_suite(out):
+        holds = "a suite" if is_suite(out) else "a run of its own"
+        raise UsageError(f"{out} holds {holds}; give a new folder with --out")
+    report, path = Report(read_studies(folders), out, **form), out / "report.md"
+    if path.exists() and not (path.is_file() and AGAIN.encode() in read_bytes(path)):
+        set_aside(out, path, "report.md is not of actzoo")
+    return write(report)
 
 
 def summary_rows(folder: Path, *, keep_order: bool = False) -> list[dict[str, Any]]:

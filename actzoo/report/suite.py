@@ -15,7 +15,7 @@ from actzoo.report.figures import Figures, profiles
 from actzoo.report.reading import read_study
 from actzoo.report.sections import answer, overall
 from actzoo.report.sections.section import joined
-from actzoo.report.text import UNKNOWN, code, duration, listed, number, plural, table
+from actzoo.report.text import AGAIN, UNKNOWN, code, duration, listed, number, plural, table
 from actzoo.report.tuning import of_group
 from actzoo.report.view import Study
 from actzoo.results.store import Store
@@ -83,8 +83,8 @@ def render(report: SuiteReport) -> str:
     parts += [_rows(report), _rates(report), budget(report)]
     parts.append(f"Command: {code(record.command)}" if record.command else "")
     parts.append(
-        "Every number here comes from the stored cells; `actzoo report` writes it again without "
-        "training. Each row has a report of its own with training, gradients, tuning and sources."
+        f"Every number here comes from the stored cells; {AGAIN} without training. Each row "
+        "has a report of its own with training, gradients, tuning and sources."
     )
     return joined(parts) + "\n"
 

@@ -15,6 +15,8 @@ from actzoo.report.statistics import Combined, Interval
 from actzoo.tasks.objective import Metric
 
 UNKNOWN = "–"
+AGAIN = "`actzoo report` writes it again"
+"""Words that stand in every report, and that tell one from somebody else's report.md."""
 _BARE_PIPE = re.compile(r"(?<!\\)((?:\\\\)*)\|")
 
 

@@ -46,6 +46,11 @@ TABLE = "results.csv"
 CONFIG = "sweep.toml"
 OWN = (SPEC, TABLE, CONFIG, "tuning.json", "cost.json", "report.md", ".figures.json")
 """Files of the folder that a run writes; a folder of such a name is moved aside."""
+HEADS = {
+    CONFIG: "# What was run; `actzoo bench --config` takes it, and flags override it.",
+    TABLE: "set,control,dataset,model,seed,key,",
+}
+"""How the two files begin that a run may have written before its spec.json."""
 Stamps = tuple[tuple[int, int, int], ...]
 """Of files: inode, size and time."""
 AGAIN = "run the same command again: it moves this aside and repeats what is missing"
@@ -281,15 +286,15 @@ class Store:
         That is a spec.json that is torn or of another format, a folder where a file belongs, and
         in a folder that holds no run yet, whatever somebody keeps there under these names.
         """
-        # These two are written before spec.json, or where that cannot be written.
-        others = () if (self.folder / SPEC).exists() else set(OWN) - {CONFIG, TABLE}
+        path = self.folder / SPEC
+        begun = path.exists()
         moved = [
             set_aside(self.folder, self.folder / name, f"{name} is not of a run of actzoo")
             for name in OWN
-            if (self.folder / name).is_dir() or (name in others and (self.folder / name).exists())
+            if (self.folder / name).is_dir()
+            or (not begun and (self.folder / name).exists() and not self._begins_as_ours(name))
         ]
-        path = self.folder / SPEC
-        if path.exists():
+        if path.exists():  # and was no folder
             try:
                 recipe = self.spec()["format"]
                 if recipe != RECIPE:
@@ -300,6 +305,14 @@ class Store:
             except StoreError as error:
                 moved.append(set_aside(self.folder, path, str(error)))
         return moved
+
+    def _begins_as_ours(self, name: str) -> bool:
+        head = HEADS.get(name, "").encode()
+        try:
+            with (self.folder / name).open("rb") as file:
+                return head != b"" and file.read(len(head)) == head
+        except OSError:
+            return False
 
     def spec(self) -> dict[str, Any]:
         """Return what the last command asked for.

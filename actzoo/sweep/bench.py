@@ -20,13 +20,13 @@ from actzoo.plugins import datasets
 from actzoo.plugins.registry import default, get
 from actzoo.results.provenance import refuse_unlike
 from actzoo.results.store import CONFIG, RESULT, SPEC, TABLE, Store
-from actzoo.sweep.config import Settings, from_python, to_run, to_toml
+from actzoo.sweep.config import Settings, check_tune_seeds, from_python, to_run, to_toml
 from actzoo.sweep.events import Event, Results, cell_row
 from actzoo.sweep.grid import said
 from actzoo.sweep.plan import Run
 from actzoo.sweep.prepare import Loaded, Plan, make_plan
 from actzoo.sweep.resolve import Given
-from actzoo.sweep.rows import SuiteRecord, default_folder, find_suite, write_record
+from actzoo.sweep.rows import SuiteRecord, default_folder, find_suite, is_suite, recorded
 from actzoo.sweep.rows import planned as planned_rows
 from actzoo.sweep.scheduler import Sweep
 from actzoo.sweep.status import planned
@@ -70,12 +70,17 @@ def run_plan(
             different machines, versions or commits.
 
     Raises:
-        UsageError: A worker's data, functions or model are not the planned ones.
+        UsageError: The folder holds a suite; or a worker's data, functions or model are not the
+            planned ones.
         StoreError: The folder cannot be written, or holds another format; or its cells were
             made otherwise than the others would be.
         TuningError: Tuning did not come to its end.
     """
     folder = store.folder
+    if is_suite(folder):
+        raise UsageError(
+            f"{folder} holds a suite; give this run a new folder (--out), or ask for its suite"
+        )
 
     def check(cells: Sequence[CellSpec]) -> None:
         if not (mixed_machines or (is_remote(executor) if remote is None else remote)):
@@ -93,9 +98,7 @@ def run_plan(
         tries={trial.spec.key: said(trial.setting) for trial in plan.trials},
         expected=DIVERGED,
     )
-    for line in [*store.examine_spec(), *_other_cells(store, plan)]:
-        first = plan.trials[0].spec if plan.trials else plan.cells[0]
-        show(Event("moved", 0, sweep.total, first, message=line))
+    _tell_moved([*store.examine_spec(), *_other_cells(store, plan)], plan, sweep.total, show)
     tuning_failed = 0
     write_atomically(folder / CONFIG, to_toml(plan.run).encode(errors="surrogateescape"))
     try:
@@ -106,14 +109,22 @@ def run_plan(
             tuning_failed = sweep.failed
             check(plan.cells)
         _write_spec(store, plan, command)
-        sweep.run(plan.cells)
+        stopped = not sweep.run(plan.cells)
     except BaseException:  # leaves a table of what is done, not an older one
         if plan.cells:
             with suppress(ActzooError):  # the first error is the one to tell
                 _write_rows(store, plan)
         raise
     rows = _write_rows(store, plan)
-    return Results(folder, rows, sweep.kept_failed, tuning_failed)
+    return Results(folder, rows, sweep.kept_failed, tuning_failed, stopped)
+
+
+def _tell_moved(
+    lines: Sequence[str], plan: Plan, total: int, show: Callable[[Event], None]
+) -> None:
+    first = plan.trials[0].spec if plan.trials else plan.cells[0]
+    for line in lines:
+        show(Event("moved", 0, total, first, message=line))
 
 
 def _write_rows(store: Store, plan: Plan) -> tuple[dict[str, Any], ...]:
@@ -293,18 +304,29 @@ def bench(
             )
 
     if suite is None:
+        check_tune_seeds(settings, [settings])
         plan, loaded = make("", settings)
         return run(plan, loaded, Path(out) if out is not None else plan.default_folder())
     of = suite if isinstance(suite, Suite) else find_suite(suite)
     rows = planned_rows(of, settings, make)
     folder = Path(out) if out is not None else default_folder(of, rows)
-    write_record(folder, SuiteRecord.of(of, rows, call))
-    done = [run(row.plan, row.loaded, folder / row.name) for row in rows]
+    record, done = SuiteRecord.of(of, rows, call), list[Results]()
+    with recorded(folder, record) as moved:
+        _tell_moved(moved, rows[0].plan, sum(record.cells), show)
+        for row in rows:
+            done.append(run(row.plan, row.loaded, folder / row.name))
+            if done[-1].stopped:
+                break
+    left = rows[len(done) :]
     return Results(
         folder,
-        tuple(row for results in done for row in results.rows),
+        (
+            *(cell for results in done for cell in results.rows),
+            *(cell_row(Store(folder / row.name), spec) for row in left for spec in row.plan.cells),
+        ),
         sum(results.kept_failed for results in done),
         sum(results.tuning_failed for results in done),
+        done[-1].stopped,
     )
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_type_hints
@@ -20,6 +20,7 @@ from actzoo.errors import ActzooError, UsageError
 from actzoo.formula import split_names
 from actzoo.naming import file_kind
 from actzoo.plugins.registry import default
+from actzoo.results.store import CONFIG, HEADS
 from actzoo.sweep.grid import LARGEST, OF_PHASES, TUNABLE, Count, choices, unknown, valid
 from actzoo.sweep.plan import OF_FIELDS, Run
 from actzoo.training.protocol import Phase
@@ -102,6 +103,12 @@ def checked(raw: Mapping[str, Any], source: str) -> Settings:
                 value = _READ[key](value, f"{source}{key}")
             settings[key] = valid(key, value, KEYS[key], source)
     if grid:
+        both = settings.get("grid", {}).keys() & grid.keys()
+        if both:
+            raise UsageError(
+                f"{source}{min(both)} has several values, and the grid has others for it; give "
+                f"them in one place"
+            )
         settings["grid"] = {**settings.get("grid", {}), **grid}
     return settings
 
@@ -150,6 +157,23 @@ def merged(file: Settings, flags: Settings) -> Settings:
     return {**file, **flags, "grid": {**grid, **flags.get("grid", {})}}
 
 
+def check_tune_seeds(given: Settings, runs: Iterable[Settings]) -> None:
+    """Refuse seeds to tune on where no run tunes; a file of settings may name some.
+
+    Args:
+        given: What was given as flags or keywords.
+        runs: All that is said of each run.
+
+    Raises:
+        UsageError: There are such seeds.
+    """
+    if "tune_seeds" in given and not any(run.get("grid") for run in runs):
+        raise UsageError(
+            "tune_seeds were given, and nothing is tuned: --tune-seeds goes with --grid, e.g. "
+            "--grid lr_network=3e-4,1e-3, or with several values of a rate"
+        )
+
+
 def to_run(settings: Settings) -> Run:
     """Return the run of these settings; what they leave out has the values of `Run`.
 
@@ -164,7 +188,7 @@ def to_run(settings: Settings) -> Run:
 
 def to_toml(run: Run) -> str:
     """Return a run as a file that `read_config` and `to_run` make the same run of."""
-    lines = ["# What was run; `actzoo bench --config` takes it, and flags override it.", ""]
+    lines = [HEADS[CONFIG], ""]
     for field in fields(run):
         value = getattr(run, field.name)
         unused = field.name == "tune_seeds" and value == field.default and not run.grid

@@ -51,12 +51,14 @@ class Results:
         rows: One dict a cell, as in results.csv.
         kept_failed: How many cells had failed before and were not run again.
         tuning_failed: How many cells that tune failed in another way than by diverging.
+        stopped: Whether a failure stopped it (`fail_fast`).
     """
 
     folder: Path
     rows: tuple[dict[str, Any], ...] = field(repr=False)
     kept_failed: int = 0
     tuning_failed: int = 0
+    stopped: bool = False
 
     @property
     def failed(self) -> int:

@@ -16,8 +16,9 @@ from actzoo.rules import Rule
 from actzoo.sweep.plan import Run
 from actzoo.sweep.tune import settings
 from actzoo.tasks.task import Task
-from actzoo.training.build import Built
+from actzoo.training.build import Built, exact_twin
 from actzoo.training.controls import control_of
+from actzoo.training.diagnostics import calls, check_called, curve
 from actzoo.training.seeding import seeded
 
 Models = Mapping[str, tuple[Model, Mapping[str, Any]]]
@@ -140,15 +141,42 @@ def made(text: str, task: Task) -> Iterator[None]:
         ) from error
 
 
+@contextmanager
+def computed(members: tuple[str, ...]) -> Iterator[None]:
+    """Make what goes wrong while functions are tried an error of the user's.
+
+    Raises:
+        UsageError: The set cannot be computed.
+    """
+    try:
+        yield
+    except ActzooError:
+        raise
+    except Exception as error:  # the functions may be anyone's
+        raise UsageError(
+            f"the set {','.join(members)} cannot be computed: {type(error).__name__}: {error}; "
+            f"expected functions of any tensor of float32 or float64 (tables and the curves of "
+            f"layers are computed in float64)"
+        ) from error
+
+
+def check_exact(built: Built) -> None:
+    """Compute the function of the first layer as its curves are computed, whatever it raises."""
+    for layer in built.layers[:1]:
+        if layer.is_elementwise:
+            x = torch.linspace(-1, 1, 5, dtype=torch.float64)
+            curve(exact_twin(layer), x, layer.parameter_channels)
+
+
 def check_forward(text: str, built: Built, task: Task) -> None:
     """Measure one example, so that shapes that do not fit show beforehand.
 
     Raises:
-        UsageError: The model cannot work on the task.
+        UsageError: The model cannot work on the task, or leaves out an activation layer.
     """
     target = task.train.targets[:1]
     try:
-        with seeded(0), built.evaluating(), torch.no_grad():
+        with seeded(0), built.evaluating(), torch.no_grad(), calls(built.layers) as called:
             measured = task.objective.measure(built.model, task.example, target)
     except ActzooError:
         raise
@@ -157,6 +185,10 @@ def check_forward(text: str, built: Built, task: Task) -> None:
             f"the model {text} does not work on {task.name}, whose inputs have shape {task.shape}, "
             f"under the objective {task.objective.name}: {type(error).__name__}: {error}"
         ) from error
+    try:
+        check_called(built, called)
+    except UsageError as error:
+        raise UsageError(f"the model {text}: {error}") from None
     loss = measured.get("loss")
     if loss is None or loss.shape != (1,):
         found = "none" if loss is None else f"one of shape {tuple(loss.shape)}"

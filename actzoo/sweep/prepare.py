@@ -20,9 +20,11 @@ from actzoo.sweep.feasible import (
     Models,
     check_controls,
     check_data,
+    check_exact,
     check_forward,
     check_layers,
     check_pairing,
+    computed,
     made,
 )
 from actzoo.sweep.plan import Prints, Run
@@ -181,7 +183,9 @@ def _check_models(run: Run, task: Task, models: Models, rule: Rule, elsewhere: b
                     mixture_seed=0,
                 )
             check_layers(run, text, built)
+            with computed(members):
+                check_exact(built)
+                if not elsewhere:
+                    built.kernel_used(torch.device(run.device), run.precision)
             if number == 0:
                 check_forward(text, built, task)
-            if not elsewhere:
-                built.kernel_used(torch.device(run.device), run.precision)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -11,14 +12,17 @@ from typing import NamedTuple
 from actzoo.errors import StoreError, UsageError
 from actzoo.files import read_json, write_json
 from actzoo.plugins.registry import default
+from actzoo.results.quarantine import set_aside
 from actzoo.results.schema import fits
-from actzoo.results.store import SPEC
-from actzoo.sweep.config import ELSEWHERE, Settings, checked, merged
+from actzoo.results.store import SPEC, Store
+from actzoo.sweep.config import ELSEWHERE, Settings, check_tune_seeds, checked, merged
 from actzoo.sweep.prepare import Loaded, Plan
 from actzoo.sweep.status import CellStatus, Status, read_status
 from actzoo.values import Suite
 
 FILE = "suite.json"
+WRITTEN = (FILE, "report.md", "card.md", ".figures.json")
+"""Files of a suite's folder that its commands write."""
 SECONDS = "seconds"
 """The key of a row that says what a cell takes; it is no setting of a run."""
 OWN = ("datasets", "models")
@@ -132,9 +136,11 @@ def planned(
     Raises:
         UsageError: A row of it makes no sense, or two have a task and model in common.
     """
+    found = settings_of(suite, flags)
+    check_tune_seeds(flags, found.values())
     rows = [
         PlannedRow(name, *make(name, settings), seconds_of(suite, name))
-        for name, settings in settings_of(suite, flags).items()
+        for name, settings in found.items()
     ]
     refuse_twins({
         row.name: {(d, m) for d in row.plan.run.datasets for m in row.plan.run.models}
@@ -169,19 +175,30 @@ def refuse_twins(places: Mapping[str, set[tuple[str, str]]]) -> None:
             seen[pair] = row
 
 
-def write_record(folder: Path, record: SuiteRecord) -> None:
-    """Write what suite a folder is of.
+@contextmanager
+def recorded(folder: Path, record: SuiteRecord) -> Iterator[list[str]]:
+    """Hold the folder of a suite for writing, with what suite it is of written there.
+
+    Whatever somebody keeps under the names of a suite's files, in a folder that holds no suite
+    yet, is moved aside; the block is given a line for each.
 
     Raises:
         UsageError: The folder is of another suite, or holds a run.
-        StoreError: The folder cannot be written.
+        StoreError: Another process holds it, and which; or it cannot be written.
     """
-    if (folder / SPEC).exists():
-        raise UsageError(f"{folder} holds a run of its own; give a new folder with --out")
-    if is_suite(folder) and (other := read_record(folder).name) != record.name:
-        raise UsageError(f"{folder} holds the suite {other}; give a new folder with --out")
-    folder.mkdir(parents=True, exist_ok=True)
-    write_json(folder / FILE, asdict(record))
+    with Store(folder).locked(record.command):
+        if (folder / SPEC).exists():
+            raise UsageError(f"{folder} holds a run of its own; give a new folder with --out")
+        begun = is_suite(folder)
+        if begun and (other := read_record(folder).name) != record.name:
+            raise UsageError(f"{folder} holds the suite {other}; give a new folder with --out")
+        moved = [
+            set_aside(folder, folder / name, f"{name} is not of a suite of actzoo")
+            for name in WRITTEN
+            if (folder / name).is_dir() or (not begun and (folder / name).exists())
+        ]
+        write_json(folder / FILE, asdict(record))
+        yield moved
 
 
 def is_suite(folder: Path) -> bool:
@@ -190,7 +207,7 @@ def is_suite(folder: Path) -> bool:
 
 
 def read_record(folder: Path) -> SuiteRecord:
-    """Read what `write_record` wrote.
+    """Read what `recorded` wrote.
 
     Raises:
         StoreError: It is torn, or something else.

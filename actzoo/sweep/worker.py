@@ -13,11 +13,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from actzoo.errors import ActzooError, DataError, StoreError, UsageError
 from actzoo.isolation import isolated
 from actzoo.plugins import datasets
 from actzoo.plugins.registry import default, get
-from actzoo.results.store import SPEC, Store
+from actzoo.results.store import SPEC, Store, kind_of
 from actzoo.sweep.progress import ProgressFile, read_progress
 from actzoo.sweep.resolve import Given
 from actzoo.tasks.task import Task
@@ -34,7 +36,11 @@ _preparing = threading.Lock()
 """What a process has imported and loaded is shared by its threads."""
 _FAULTS = {
     errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.ESTALE, errno.EMFILE, errno.ENFILE, errno.ENOMEM,
+    errno.ENODEV, errno.ENXIO,
 }  # fmt: skip
+_OF_THE_CELL = ("device-side assert", "_STATUS_")
+"""Parts of a device's messages that are about what a cell computes: an assertion in a kernel, and
+what a library such as cuBLAS answers."""
 
 
 def work(
@@ -59,8 +65,8 @@ def work(
     Returns:
         Why there is no result; None if there is one.
 
-    A fault of the machine (a full disk, a mount that is gone) is no failure of the cell: it is
-    not stored, so that the same command tries again.
+    A fault of the machine (a full disk, a mount or a device that is gone) is no failure of the
+    cell: it is not stored, so that the same command tries again.
 
     Raises:
         StoreError: The folder cannot be written.
@@ -92,7 +98,7 @@ def work(
         except StoreError:
             raise
         except Exception as error:
-            if isinstance(error, OSError) and error.errno in _FAULTS:
+            if _of_the_machine(error):
                 said = f"{type(error).__name__}: {error}"
                 return Reason("", f"not finished, {said}; the same command goes on")
             failure = store.fail(spec, error, traceback.format_exc())
@@ -100,6 +106,18 @@ def work(
             return Reason(failure.error, failure.message + more)
         store.finish(spec, output)
         return None
+
+
+def _of_the_machine(error: Exception) -> bool:
+    """Return whether an error says nothing of the cell in which it was raised."""
+    if isinstance(error, OSError):
+        return error.errno in _FAULTS
+    said = str(error)
+    of_device = isinstance(error, torch.AcceleratorError) or (
+        isinstance(error, RuntimeError) and said.startswith(("CUDA error", "HIP error"))
+    )
+    of_cell = kind_of(error) == "out of memory" or any(part in said for part in _OF_THE_CELL)
+    return of_device and not of_cell
 
 
 class _OfTheCaller(BaseException):

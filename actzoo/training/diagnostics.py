@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from actzoo.errors import UsageError
 from actzoo.tasks.objective import Objective
 from actzoo.tasks.task import Examples
 from actzoo.training.build import Built, Layer, exact_twin
@@ -31,17 +32,20 @@ EACH_EPOCH = 128
 
 
 @contextmanager
-def _recording(layers: tuple[Layer, ...]) -> Iterator[list[Tensor]]:
-    seen: list[Tensor] = []
-    called: set[nn.Module] = set()
+def calls(
+    layers: tuple[Layer, ...], look: Callable[[Tensor], object] = lambda _: None
+) -> Iterator[dict[nn.Module, Tensor]]:
+    """Note the input of each layer's first call within the block.
+
+    Args:
+        layers: The layers.
+        look: Called with the input of every call.
+    """
+    seen: dict[nn.Module, Tensor] = {}
 
     def hook(layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        if not inputs[0].requires_grad:  # everything before the layer is frozen
-            inputs[0].requires_grad_()
-        if layer not in called:  # an objective may call the model several times
-            called.add(layer)
-            inputs[0].retain_grad()
-            seen.append(inputs[0])
+        look(inputs[0])
+        seen.setdefault(layer, inputs[0])  # an objective may call the model several times
 
     handles = [layer.register_forward_pre_hook(hook) for layer in layers]
     try:
@@ -51,19 +55,46 @@ def _recording(layers: tuple[Layer, ...]) -> Iterator[list[Tensor]]:
             handle.remove()
 
 
+def check_called(built: Built, called: Container[nn.Module]) -> None:
+    """See that a model calls all of its activation layers.
+
+    Raises:
+        UsageError: It does not; names the first that it leaves out.
+    """
+    names = {module: name for name, module in built.model.named_modules()}
+    for number, layer in enumerate(built.layers, start=1):
+        if layer not in called:
+            where = names.get(layer, "which is not in the model, though perhaps a copy of it is")
+            raise UsageError(
+                f"activation layer {number} ({where}) was made for the model, which does not call "
+                f"it in evaluation mode; let `forward` call every layer that `activation` returns, "
+                f"itself and no copy, and make none that it does not need"
+            )
+
+
+def _may_differentiate(z: Tensor) -> None:
+    if not z.requires_grad:  # everything before the layer is frozen
+        z.requires_grad_()
+
+
 def pre_activations(
     built: Built, objective: Objective, probe: Examples, autocast: torch.autocast
 ) -> tuple[list[Tensor], list[Tensor]]:
     """Return each layer's input for a probe batch, and the gradient of the loss with respect to it.
 
     Runs in evaluation mode and leaves no gradients and no changed mode behind.
+
+    Raises:
+        UsageError: The model leaves out a layer.
     """
     if not built.layers:
         return [], []
     x, y = probe
-    with built.evaluating(), _recording(built.layers) as inputs, torch.enable_grad():
+    with built.evaluating(), calls(built.layers, _may_differentiate) as seen, torch.enable_grad():
         with autocast:
             loss = objective.measure(built.model, x, y)["loss"].sum()
+        check_called(built, seen)
+        inputs = [seen[layer] for layer in built.layers]
         gradients = torch.autograd.grad(loss, inputs)
     return [z.detach().float() for z in inputs], [g.detach().float() for g in gradients]
 

@@ -144,14 +144,10 @@ def train_epoch(
         optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         losses[number] = loss.detach()
-        try:
-            optimizer.step()
-        except MixtureError as error:  # often what a loss that is not finite leads to
-            _check_finite(losses[: number + 1].cpu())
-            raise MixtureError(f"batch {number + 1}: {error}") from None
+        take_step(optimizer, losses[: number + 1])
         schedule.step()
     seen = losses.cpu()  # a GPU is waited for here, and nowhere above
-    _check_finite(seen)
+    check_finite(seen)
     for mixture in built.mixtures:
         mixture.check()
     sizes = torch.tensor([len(index) for index in order])
@@ -159,7 +155,30 @@ def train_epoch(
     return mean, time.perf_counter() - started
 
 
-def _check_finite(losses: Tensor) -> None:
+def take_step(optimizer: torch.optim.Optimizer, losses: Tensor | Sequence[Tensor]) -> None:
+    """Make a step of the optimiser.
+
+    Args:
+        optimizer: It has the gradients of the last batch.
+        losses: Those of the batches so far.
+
+    Raises:
+        DivergedError: A loss is not finite, and mixture weights left their domain by it.
+        MixtureError: They left it otherwise; says in which batch.
+    """
+    try:
+        optimizer.step()
+    except MixtureError as error:  # often what a loss that is not finite leads to
+        check_finite(torch.stack(list(losses)).cpu())
+        raise MixtureError(f"batch {len(losses)}: {error}") from None
+
+
+def check_finite(losses: Tensor) -> None:
+    """Refuse losses of batches that are not all finite.
+
+    Raises:
+        DivergedError: One is not; says in which batch.
+    """
     finite = torch.isfinite(losses)
     if not finite.all():
         first = int((~finite).nonzero()[0])

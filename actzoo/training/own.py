@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from actzoo.errors import DivergedError, UsageError
+from actzoo.errors import DivergedError, MixtureError, UsageError
 from actzoo.mixture import Mixture
 from actzoo.mixture.phase import mixtures_of, trained_in
 from actzoo.mixture.phase import phase as begun
 from actzoo.tasks.objective import CLASSIFICATION, Metric, Objective
 from actzoo.tasks.task import Examples, Task
-from actzoo.training.loop import MOMENTUM, make_schedule, prepare_phase
+from actzoo.training.loop import MOMENTUM, check_finite, make_schedule, prepare_phase, take_step
 from actzoo.training.phases import Epoch
 from actzoo.training.protocol import PAPER, Phase
 from actzoo.training.seeding import generator, stream_seed
@@ -53,8 +54,9 @@ class Trained:
 
     @property
     def score(self) -> float | None:
-        """The score after the last phase; None without test examples."""
-        return self.phases[-1].score
+        """The score after the last phase that was not left out; None without test examples."""
+        scores = [reached.score for reached in self.phases if reached.score is not None]
+        return scores[-1] if scores else None
 
     def __str__(self) -> str:
         lines = []
@@ -113,6 +115,7 @@ def train(
         UsageError: There is nothing to train, the data are none of the kinds above, or mixtures
             that are to exchange their weights differ.
         DivergedError: The loss was not finite; says in which phase, epoch and batch.
+        MixtureError: Mixture weights left their domain otherwise; likewise.
     """
     if not isinstance(model, nn.Module):
         raise UsageError(f"train({type(model).__name__}): expected a torch.nn.Module as the model")
@@ -231,8 +234,9 @@ def _batches(
 
 def _count(data: Any, batches: Batches) -> int:
     """Return how many batches an epoch has."""
-    if hasattr(data, "__len__") and not isinstance(data, (tuple, list)):
-        return len(data)
+    if not isinstance(data, (tuple, list)):  # whose examples are not its batches
+        with suppress(TypeError):  # a DataLoader has a length only if its data set has one
+            return len(data)
     return sum(1 for _ in batches("count"))
 
 
@@ -254,26 +258,40 @@ def _phase(
         schedule = make_schedule(optimizer, one, one.epochs * steps)
         model.train(one.trains != "mixture")
         for epoch in range(1, one.epochs + 1):
-            losses, sizes = [], []
-            for x, y in batches(f"batches {number} {epoch}"):
-                loss = objective.loss(model, x, y)
-                optimizer.zero_grad(set_to_none=True)
-                loss.backward()  # type: ignore[no-untyped-call]
-                optimizer.step()
-                schedule.step()
-                losses.append(loss.detach())
-                sizes.append(len(x))
-            if not losses:
-                raise UsageError(f"phase {number}, epoch {epoch}: the data hold no batch")
-            each = torch.stack(losses).double().cpu()
-            if not each.isfinite().all():
-                first = int((~each.isfinite()).nonzero()[0])
-                raise DivergedError(
-                    f"phase {number}, epoch {epoch}: the loss is {each[first].item()} in batch "
-                    f"{first + 1}"
+            try:
+                loss = _epoch(
+                    model, objective, batches(f"batches {number} {epoch}"), optimizer, schedule
                 )
-            weights = torch.tensor(sizes)
-            yield epoch, float((each * weights).sum() / weights.sum())
+            except (DivergedError, MixtureError) as error:
+                raise type(error)(f"phase {number}, epoch {epoch}: {error}") from None
+            if loss is None:
+                raise UsageError(f"phase {number}, epoch {epoch}: the data hold no batch")
+            yield epoch, loss
+
+
+def _epoch(
+    model: nn.Module,
+    objective: Objective,
+    batches: Iterable[tuple[Tensor, Tensor]],
+    optimizer: torch.optim.Optimizer,
+    schedule: torch.optim.lr_scheduler.LRScheduler,
+) -> float | None:
+    """Train on some batches; return their mean loss, None without any."""
+    losses, sizes = [], []
+    for x, y in batches:
+        loss = objective.loss(model, x, y)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        losses.append(loss.detach())
+        sizes.append(len(x))
+        take_step(optimizer, losses)
+        schedule.step()
+    if not losses:
+        return None
+    each = torch.stack(losses).double().cpu()
+    check_finite(each)
+    weights = torch.tensor(sizes)
+    return float((each * weights).sum() / weights.sum())
 
 
 @torch.no_grad()

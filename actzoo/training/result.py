@@ -60,13 +60,14 @@ class Evaluation:
     examples: Count
     loss: float | None
     metrics: dict[str, float | None]
-    facts: dict[str, float] = field(default_factory=dict)
+    facts: dict[str, float | None] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.examples == 0:
             raise ValueError("the test has no examples")
         if self.facts.keys() >= {"correct", "images", "accuracy"}:
-            correct, images, share = (self.facts[n] for n in ("correct", "images", "accuracy"))
+            numbers = (self.facts[n] for n in ("correct", "images", "accuracy"))
+            correct, images, share = (math.nan if n is None else n for n in numbers)
             if images != self.examples or not abs(correct / images - share) < 1e-9:
                 raise ValueError(f"{correct} of {images} correct are no accuracy of {share}")
 

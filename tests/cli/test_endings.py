@@ -58,6 +58,17 @@ def test_every_error_has_its_code_and_sentence(kind, capsys):
     assert str(kind("what was given", "what helps")) == "what was given\nwhat helps"
 
 
+@pytest.mark.parametrize("name", COMMANDS)
+def test_an_interrupted_command_says_whether_it_goes_on(name, run, monkeypatch):
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("actzoo.cli.LazyGroup.invoke", interrupted)
+    code, said = run(name, *WORDS.get(name, []))
+    more = "goes on where it stopped" if name in ("bench", "card") else "begins anew"
+    assert (code, said.strip()) == (130, f"interrupted; the same command {more}")
+
+
 def test_what_is_a_defect_says_so(capsys):
     assert ending(ZeroDivisionError("division by zero")) == 3
     assert "a defect of actzoo, or of a plugin" in capsys.readouterr().err

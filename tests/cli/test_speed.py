@@ -87,6 +87,17 @@ def test_the_command_says_what_torch_was_held_to(
     assert command.startswith("ATEN_CPU_CAPABILITY=avx2 actzoo ")
 
 
+def test_a_folder_that_cannot_be_written_is_refused_before_measuring(
+    run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measured: list[Any] = []
+    monkeypatch.setattr("actzoo.cost.measure.measure", lambda *given: measured.append(given))
+    (tmp_path / "file").write_text("mine")
+    code, _, err = run("speed", "--quick", "--out", str(tmp_path / "file" / "speed"))
+    assert code == 2 and "cannot write into" in err and "--out" in err
+    assert measured == [] and (tmp_path / "file").read_text() == "mine"
+
+
 def test_a_line_now_and_then(run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     words = ("speed", "--quick", "--table", "operator", "--set", "relu,tanh", "--sizes", "64")
     _, _, err = run(*words, "--out", str(tmp_path))

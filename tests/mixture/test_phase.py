@@ -5,11 +5,14 @@ from __future__ import annotations
 import copy
 import re
 import warnings
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+import torch.distributed as dist
 from torch import nn
+from torch.nn.parallel import DistributedDataParallel
 
 import actzoo
 
@@ -39,6 +42,40 @@ def step(model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
 
 def changed(before: dict[str, Any], model: nn.Module) -> set[str]:
     return {k for k, v in model.state_dict().items() if not torch.equal(v, before[k])}
+
+
+@pytest.mark.parametrize("how", ["within each phase", "once", "once, unused parameters found"])
+def test_phases_of_a_model_for_several_processes(how: str, tmp_path: Path) -> None:
+    plain, model = network(), network()
+    x = torch.randn(2, 16, 3)
+
+    def train(model: nn.Module, trains: Any, inner: nn.Module | None) -> None:
+        with actzoo.phase(model, trains, lr=1e-2) as optimizer:
+            called = DistributedDataParallel(model) if inner is None else inner
+            for batch in x:  # a second batch, since the first one waits for nothing
+                optimizer.zero_grad()
+                called(batch).square().sum().backward()
+                optimizer.step()
+
+    dist.init_process_group("gloo", init_method=f"file://{tmp_path}/meet", rank=0, world_size=1)
+    try:
+        wrapped = None
+        if how.startswith("once"):
+            found = how.endswith("found")
+            wrapped = DistributedDataParallel(model, find_unused_parameters=found)
+        if how == "once":
+            with pytest.raises(RuntimeError, match="Expected to have finished reduction"):
+                train(model, "network", wrapped)
+            return
+        for trains in ("network", "mixture", "network"):
+            train(plain, trains, plain)
+            train(model, trains, wrapped)
+    finally:
+        dist.destroy_process_group()
+    ends = [n.state_dict() for n in (plain, model)]
+    for name, value in ends[0].items():
+        if isinstance(value, torch.Tensor):
+            torch.testing.assert_close(ends[1][name], value, msg=name)
 
 
 @pytest.mark.parametrize("trains", ["network", "mixture", "all"])

@@ -184,6 +184,14 @@ def test_a_merged_report_is_written_beside_the_runs(make_store: Make, tmp_path: 
     assert not (one / "report.md").exists()
     with pytest.raises(UsageError, match="holds a run of its own; give a new folder with --out"):
         write_merged([one, two], two)
+    for n in (1, 2):  # a report of somebody else's is kept, one of ours is written again
+        path.write_text("my own notes") if n == 1 else None
+        write_merged([one, two], tmp_path / "both")
+        (kept,) = (tmp_path / "both" / "set-aside").glob("*-report.md")
+        assert kept.read_text() == "my own notes"
+    (tmp_path / "both" / "suite.json").write_text("{}")
+    with pytest.raises(UsageError, match="holds a suite; give a new folder with --out"):
+        write_merged([one, two], tmp_path / "both")
 
 
 def test_the_cell_that_is_done_counts(make_store: Make) -> None:

@@ -222,6 +222,10 @@ def test_cells_of_other_machines_have_devices_that_this_one_need_not(
         (["--executor", "dask", "--workers", "2"], "dask takes no --workers"),
         (["--executor", "dask"], "needs the scheduler's address"),
         (["--executor", "slurm", "--executor-option", "gpu"], "expected NAME=VALUE"),
+        (
+            ["--executor", "slurm", "--executor-option", "a=1", "--executor-option", "a=2"],
+            "--executor-option a was given twice",
+        ),
     ],
 )
 def test_what_an_executor_does_not_take_is_refused(tmp_path, tiny_npz, words, message):

@@ -247,6 +247,9 @@ class TestReadOnly:
             RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory"),
             "out of memory",
         ),
+        (torch.AcceleratorError("CUDA error: out of memory"), "out of memory"),
+        (torch.AcceleratorError("CUDA error: device-side assert triggered"), "raised"),
+        (RuntimeError("CUDA error: CUBLAS_STATUS_INVALID_VALUE when calling it"), "raised"),
         (RuntimeError("mat1 and mat2 shapes cannot be multiplied"), "raised"),
         (MixtureError("all weights are 0"), "diverged"),
         (ZeroDivisionError("division by zero"), "raised"),
@@ -281,9 +284,20 @@ def test_a_cell_that_diverged_begins_anew_and_one_that_ran_out_of_memory_goes_on
         assert (folder / "checkpoint.pt").exists() == stays
 
 
-def test_a_fault_of_the_machine_is_no_failure_of_the_cell(tanh, tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(errno.ENOSPC, "No space left on device"),
+        OSError(errno.ENODEV, "No such device"),
+        OSError(errno.ENXIO, "No such device or address"),
+        RuntimeError("CUDA error: unspecified launch failure"),
+        torch.AcceleratorError("the accelerator was lost"),
+    ],
+    ids=lambda error: str(error),
+)
+def test_a_fault_of_the_machine_is_no_failure_of_the_cell(tanh, tmp_path, monkeypatch, error):
     def stop(*_):
-        raise OSError(errno.ENOSPC, "No space left on device")
+        raise error
 
     with monkeypatch.context() as patch:
         patch.setattr(ProgressFile, "tell", stop)

@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import actzoo
+from actzoo.cli import group
 from actzoo.errors import StoreError
 from actzoo.files import read_json, remove_parts, write_atomically, write_json
 from actzoo.report import write_report
@@ -193,7 +194,7 @@ STRANGERS = (
 
 
 # What a run writes itself: a stranger's is moved aside, and not lost.
-OF_A_RUN = ("report.md", "tuning.json", "cost.json")
+OF_A_RUN = ("report.md", "tuning.json", "cost.json", "sweep.toml", "results.csv")
 
 
 def test_a_strangers_files_stay(tmp_path, settings_of_run):
@@ -211,6 +212,30 @@ def test_a_strangers_files_stay(tmp_path, settings_of_run):
     aside = [p.read_text() for p in (out / "set-aside").iterdir() if p.name.endswith(OF_A_RUN)]
     assert sorted(aside) == sorted(f"mine: {name}" for name in OF_A_RUN)
     assert not list((out / "figures").glob("*digits*.svg"))
+
+
+def test_a_settings_file_in_the_output_folder_is_kept_with_its_comments(tmp_path, tiny_npz):
+    mine = f"""# my notes
+sets = ["tanh"]
+datasets = ["npz:{tiny_npz}"]
+models = ["mlp(width=4)"]
+seeds = "0"
+epochs = 1
+threads = 1
+device = "cpu"
+"""
+    (tmp_path / "sweep.toml").write_text(mine)
+    words = ["bench", "--config", str(tmp_path / "sweep.toml"), "--out", str(tmp_path), "--no-cost"]
+    assert group.main(words, standalone_mode=False) == 0
+    (aside,) = (tmp_path / "set-aside").glob("*-sweep.toml")
+    assert aside.read_text() == mine
+    # The files of a run that was killed before its spec.json are its own.
+    (tmp_path / "spec.json").unlink()
+    (tmp_path / "report.md").unlink()
+    (tmp_path / "figures").rename(tmp_path / "pictures")
+    (tmp_path / ".figures.json").unlink()
+    assert group.main(words, standalone_mode=False) == 0
+    assert len(list((tmp_path / "set-aside").iterdir())) == 2  # and moved.txt
 
 
 @settings(

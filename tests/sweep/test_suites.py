@@ -316,6 +316,9 @@ def test_a_folder_of_another_suite_is_refused(folder: Path, tmp_path: Path) -> N
     other.write_text(TINY)
     with pytest.raises(UsageError, match="holds a suite"):
         run("bench", "--set", "relu", "--dataset", "digits", "--out", str(folder))
+    with pytest.raises(UsageError, match="holds a suite"):
+        actzoo.bench(["relu"], tasks="digits", models="mlp(width=4)", limit=60, out=folder)
+    assert not (folder / "spec.json").exists()
     with pytest.raises(UsageError, match="holds a run of its own"):
         run("bench", "--suite", str(other), "--out", str(folder / "images"))
     with pytest.raises(UsageError, match="holds the suite tiny"):

@@ -61,6 +61,11 @@ REFUSED = {
         ["--lr-network", "1e-3,1e-2", "--tune-seeds", str(2**63)], "at most"),
     "tuning on seeds to report": (
         ["--lr-network", "1e-3,1e-2", "--tune-seeds", "0"], "tuning seeds"),
+    "a grid twice": (
+        ["--grid", "lr_network=1e-4,1e-3", "--grid", "lr-network=1e-2"], "lr_network was given tw"),
+    "a grid and several values": (
+        ["--lr-network", "1e-4,1e-3", "--grid", "lr_network=1e-2"], "give them in one place"),
+    "seeds to tune on, and nothing to tune": (["--tune-seeds", "7"], "goes with --grid"),
     "rate 0": (["--lr-network", "0"], "above 0"),
     "rate negative": (["--lr-mixture", "-1"], "above 0"),
     "rate nan": (["--lr-network", "nan"], "above 0"),
@@ -115,6 +120,38 @@ def test_a_value_of_another_type_is_refused_by_the_run(name, value):
 def test_python_refuses_as_the_command_does(tiny_npz, tmp_path):
     with pytest.raises(UsageError, match="holds out none"):
         actzoo.bench(["relu"], datasets=[f"npz:{tiny_npz}"], limit=3, out=tmp_path / "out")
+    with pytest.raises(UsageError, match="nothing is tuned"):
+        actzoo.bench(["relu"], datasets=[f"npz:{tiny_npz}"], tune_seeds=(7,), out=tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+CHOOSY = """
+import torch
+
+def single(x):
+    if x.dtype != torch.float32:
+        raise TypeError("float32 alone")
+    return torch.relu(x) + 0.1 * x
+
+def near(x):
+    if x.numel() and x.abs().max() > 5:
+        raise ValueError("too far")
+    return torch.relu(x) + 0.1 * x
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "says"), [("single", "TypeError: float32 alone"), ("near", "ValueError: too far")]
+)
+@pytest.mark.parametrize("sets", ["{0}", "tanh,{0}"])
+def test_functions_that_take_some_tensors_only_are_refused(name, says, sets, tiny_npz, tmp_path):
+    file = tmp_path / "choosy.py"
+    file.write_text(CHOOSY)
+    with pytest.raises(UsageError, match=rf"the set .*choosy\.py:{name} cannot be .*{says}.*64"):
+        actzoo.bench(
+            [sets.format(f"{file}:{name}")], datasets=[f"npz:{tiny_npz}"], epochs=1, device="cpu",
+            models=["mlp(depth=1)"], members=False, out=tmp_path / "out",
+        )  # fmt: skip
     assert not (tmp_path / "out").exists()
 
 

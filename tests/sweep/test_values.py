@@ -24,6 +24,7 @@ from actzoo import (
     objective,
 )
 from actzoo.errors import UnknownNameError, UsageError
+from actzoo.report import write_report
 from actzoo.sweep.config import read_config, to_run
 from tests.toy_tasks import counting, line
 
@@ -101,6 +102,22 @@ def test_a_task_goes_through_bench_with_its_own_units(name, tmp_path):
         show=lambda event: kept.append(event.kind), **QUICK,
     )  # fmt: skip
     assert kept == ["kept", "kept"]
+
+
+@pytest.mark.parametrize("fact", [math.nan, math.inf, -math.inf, 2.5])
+def test_a_fact_need_not_be_finite(fact, tmp_path):
+    aim = replace(actzoo.REGRESSION, facts=lambda _: {"spread": fact})
+    kinds = []
+    for _ in range(2):
+        results = actzoo.bench(
+            ["tanh"], tasks=line(objective=aim), models="mlp(depth=1, width=8)", out=tmp_path,
+            show=lambda event: kinds.append(event.kind), **QUICK,
+        )  # fmt: skip
+        assert results.failed == 0
+    assert kinds[-2:] == ["kept"] * 2 and "moved" not in kinds
+    _, result = result_of(tmp_path)
+    assert result["test"]["spread"] == (fact if math.isfinite(fact) else None)
+    assert write_report(tmp_path).exists()
 
 
 def test_the_score_of_a_regression_is_the_root_of_the_mean_squared_error(tmp_path):
@@ -294,6 +311,9 @@ WRONG = {
         "cannot be made for line.*ZeroDivisionError"),
     "an argument that nobody gives": (
         {"tasks": [line()], "models": [lambda activation, depth: 1]}, "missing .*'depth'"),
+    "a layer that is not called": (
+        {"tasks": [line()], "models": [lambda activation: (activation(4), nn.Linear(2, 1))[1]]},
+        "activation layer 1 .* was made for the model, which does not call it"),
     "no task loaded": (
         {"tasks": [Dataset(name="d", load=lambda root: 3, description="")]}, "load returned int"),
 }  # fmt: skip

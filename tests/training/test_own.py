@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, TensorDataset
+from torch.utils.data import DataLoader, IterableDataset, TensorDataset
 
 import actzoo
+from actzoo.errors import DivergedError
 from actzoo.plugins import datasets
 
 FEW = (
@@ -157,6 +158,60 @@ def test_a_loss_that_is_not_finite_is_said() -> None:
     x[25] = torch.nan
     with pytest.raises(actzoo.ActzooError, match=r"phase 1, epoch 1: the loss is nan in batch 2"):
         actzoo.train(nn.Linear(4, 2), loader(x, y), FEW)
+
+
+@pytest.mark.filterwarnings("ignore:many inputs of an activation lie outside")
+@pytest.mark.parametrize("trains", ["network", "mixture", "all"])
+def test_nan_in_the_data_is_said_whatever_trains(trains: Any) -> None:
+    x, y = data()
+    x[25] = torch.nan
+    model = nn.Sequential(nn.Linear(4, 8), actzoo.Mixture(["relu", "tanh", "sin"]), nn.Linear(8, 2))
+    protocol = [FEW[0], actzoo.Phase(trains=trains, epochs=2)]
+    for phases, number in ((protocol[1:], 1), (protocol, 2)):
+        whole = torch.where(x.isnan(), 0, x)
+        batches = Later([loader(whole, y)] * 3 * (number - 1), loader(x, y))
+        said = rf"phase {number}, epoch 1: the loss is nan in batch 2"
+        with pytest.raises(DivergedError, match=said):
+            actzoo.train(copy.deepcopy(model), batches, phases)
+
+
+class Later:
+    """Data that change: one epoch after another."""
+
+    def __init__(self, first: list[Any], then: Any) -> None:
+        self.epochs, self.then = iter(first), then
+
+    def __len__(self) -> int:
+        return 3
+
+    def __iter__(self) -> Any:
+        return iter(next(self.epochs, self.then))
+
+
+class Stream(IterableDataset[Any]):
+    """Examples without a length."""
+
+    def __iter__(self) -> Any:
+        return iter(zip(*data(), strict=True))
+
+
+def test_a_stream_of_examples_trains_as_the_examples_do() -> None:
+    ends = []
+    for given in (loader(*data()), DataLoader(Stream(), batch_size=20)):
+        model = network()
+        actzoo.train(model, given, FEW)
+        ends.append(model.state_dict())
+    for name, value in ends[0].items():
+        assert torch.equal(ends[1][name], value) if isinstance(value, Tensor) else True, name
+
+
+def test_the_score_is_of_the_last_phase_that_was_not_left_out() -> None:
+    model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2))
+    x, y = data()
+    trained = actzoo.train(model, (x, y), FEW[:2], test=(x, y))
+    correct = (model(x).argmax(dim=1) == y).double().mean()
+    assert trained.score == pytest.approx(100 * float(correct))
+    assert actzoo.train(model, (x, y), FEW[:2]).score is None
 
 
 def two_mixtures() -> nn.Sequential:

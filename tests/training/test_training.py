@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from actzoo.errors import DivergedError
+from actzoo.errors import DivergedError, UsageError
 from actzoo.mixture import Mixture
 from actzoo.plugins.datasets import find
 from actzoo.plugins.registry import default, get
@@ -277,14 +277,22 @@ def test_relu_dead_and_tanh_saturated_units_are_counted():
     with torch.no_grad():
         first.weight.zero_()
         first.bias.copy_(torch.tensor([-1.0, 1.0, -2.0, 50.0]))  # two never come alive
-    rows = layer_health(
-        Built(torch.nn.Sequential(first, relu, tanh, torch.nn.Linear(4, 3)), (relu, tanh)),
-        CLASSIFICATION,
-        Examples(torch.zeros(5, 2), torch.zeros(5, dtype=torch.int64)),
-        torch.autocast("cpu", enabled=False),
-    )
+    model = torch.nn.Sequential(first, relu, tanh, torch.nn.Linear(4, 3))
+
+    def health(*layers):
+        return layer_health(
+            Built(model, layers),
+            CLASSIFICATION,
+            Examples(torch.zeros(5, 2), torch.zeros(5, dtype=torch.int64)),
+            torch.autocast("cpu", enabled=False),
+        )
+
+    rows = health(relu, tanh)
     assert rows[0].dead == 0.5
     assert rows[1].saturated == 0.25
+    assert health(tanh, relu) == rows[::-1]  # whichever was made first
+    with pytest.raises(UsageError, match=r"activation layer 2 \(which is not in the model"):
+        health(relu, get("sin").module())
 
 
 def test_divergence_says_where(tiny_npz, images):

@@ -10,7 +10,7 @@ from actzoo.escaping import markdown
 from actzoo.report.content import Report
 from actzoo.report.sections.section import Section, joined, note
 from actzoo.report.shown import left_out
-from actzoo.report.text import UNKNOWN, code, duration, listed, plural, significant, table
+from actzoo.report.text import AGAIN, UNKNOWN, code, duration, listed, plural, significant, table
 from actzoo.report.unlike import Mixed, mixed
 from actzoo.report.view import Study
 from actzoo.results.provenance import made
@@ -286,8 +286,7 @@ def render(found: WhatRan) -> str:
     parts += [found.environment, "What this run cannot tell:"]
     parts.append("\n".join(f"- {line}" for line in caveats(study)))
     parts.append(
-        "Every number and figure here comes from the stored cells; `actzoo report` writes it again "
-        "without training."
+        f"Every number and figure here comes from the stored cells; {AGAIN} without training."
     )
     return joined(parts)
 
