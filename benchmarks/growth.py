@@ -19,9 +19,9 @@ from typing import Any
 from actzoo.report import write_report
 from actzoo.results.schema import digest_of
 from actzoo.results.store import Store
-from actzoo.sweep.bench import run_plan
 from actzoo.sweep.plan import Run
 from actzoo.sweep.prepare import make_plan
+from actzoo.sweep.runner import run_plan
 
 SETS = 4
 

@@ -139,7 +139,7 @@ def run_one(
     from actzoo.report.markdown import write
     from actzoo.report.reading import read_study
     from actzoo.results.store import Store
-    from actzoo.sweep.bench import run_plan
+    from actzoo.sweep.runner import run_plan
 
     options, store = asked.options, Store(folder)
     with ExitStack() as workers:

@@ -96,7 +96,7 @@ def run_rows(
     With --fail-fast no row begins after one that a failure stopped.
 
     Raises:
-        UsageError, StoreError, TuningError: As `actzoo.sweep.bench.run_plan`.
+        UsageError, StoreError, TuningError: As `actzoo.sweep.runner.run_plan`.
     """
     from actzoo.report.suite import write_suite
     from actzoo.sweep.rows import SuiteRecord, recorded

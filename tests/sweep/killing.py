@@ -21,9 +21,9 @@ import torch
 
 from actzoo.environment import environment
 from actzoo.results.store import Store
-from actzoo.sweep.bench import run_plan
 from actzoo.sweep.plan import Run
 from actzoo.sweep.prepare import make_plan
+from actzoo.sweep.runner import run_plan
 from actzoo.training import checkpoint
 from actzoo.training.protocol import PAPER
 
