@@ -47,7 +47,6 @@ def fill(folder: Path, plan: Any, real: Path) -> None:
         cell = store.cell(spec.key)
         shutil.copytree(real, cell)
         own = {**result, "key": spec.key, "spec": spec.to_json()}
-        own["test"] = {**own["test"]}
         (cell / "result.json").write_text(json.dumps({**own, "digest": digest_of(own)}))
         (cell / "cell.json").write_text(json.dumps(spec.to_json()))
 

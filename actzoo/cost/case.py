@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -38,13 +39,16 @@ class Case:
         self, budget: float, *, device: torch.device | None = None, warm_calls: int = 1
     ) -> dict[str, Any]:
         """Run it; the facts with one row a contestant, as plain JSON values."""
-        timings = interleave(
-            self.contestants,
-            budget=budget,
-            least_rounds=self.least_rounds,
-            device=device,
-            warm_calls=warm_calls,
-        )
+        # Events are of the GPU that is current.
+        of = torch.cuda.device(device) if device and device.type == "cuda" else nullcontext()
+        with of:
+            timings = interleave(
+                self.contestants,
+                budget=budget,
+                least_rounds=self.least_rounds,
+                device=device,
+                warm_calls=warm_calls,
+            )
         rows: list[dict[str, Any]] = []
         for contestant in self.contestants:
             name = contestant.name

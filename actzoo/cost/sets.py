@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +20,7 @@ from actzoo.isolation import isolated
 from actzoo.plugins.loader import GROUP
 from actzoo.report.cost import FILE, FORMAT, Step, place, read_costs
 from actzoo.results.store import Store
+from actzoo.rules import RATIO
 from actzoo.sweep.plan import Run
 from actzoo.sweep.prepare import Loaded
 from actzoo.tasks.task import Examples
@@ -82,11 +85,14 @@ def measure_cost(
         "trains": step.trains,
         "optimizer": step.optimizer,
     }
-    if run.keep != "x":  # as in files from before there was a choice
+    # As in files from before there was a choice.
+    if run.keep != "x":
         about["keep"] = run.keep
+    if (rule := (run.rule, run.rule_scope)) != (RATIO.name, "layer"):
+        about["rule"], about["rule_scope"] = rule
     device = torch.device(run.device)
     machine = environment(device, run.threads)
-    kept = _kept(read_costs(folder), about, machine)
+    kept = _kept(read_costs(folder), about, machine, cells)
     groups = _groups(run, cells, {place(row) for row in kept})
     if not groups:
         return None
@@ -109,14 +115,36 @@ def measure_cost(
 
 
 def _kept(
-    document: dict[str, Any] | None, about: dict[str, Any], machine: dict[str, Any]
+    document: dict[str, Any] | None,
+    about: dict[str, Any],
+    machine: dict[str, Any],
+    cells: Sequence[CellSpec],
 ) -> list[dict[str, Any]]:
-    """Return the rows that need not be measured again; failed ones are tried once more."""
+    """Return the rows that need not be measured again.
+
+    Failed ones are tried once more, and so is what stands for other code than the cells' by now.
+    """
     if document is None or document["run"] != about:
         return []
     if differences(in_words(document["environment"]), in_words(machine), MADE_WITH):
         return []
-    return [row for row in document["costs"] if "refused" not in row]
+    made_of = {_step(cell): _made_of(cell) for cell in cells}
+    return [
+        row
+        for row in document["costs"]
+        if "refused" not in row
+        and row.get("made_of") == made_of.get(place(row), row.get("made_of"))
+    ]
+
+
+def _step(cell: CellSpec) -> Step:
+    return cell.dataset, cell.model, cell.members
+
+
+def _made_of(cell: CellSpec) -> str:
+    """Return a digest of the code and data behind a cell's names."""
+    prints = [one.to_json() for one in cell.fingerprints]
+    return hashlib.sha256(json.dumps(prints, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _groups(
@@ -128,7 +156,7 @@ def _groups(
     """
     wanted: dict[tuple[str, str], dict[tuple[str, ...], CellSpec]] = {}
     for cell in cells:
-        if (cell.dataset, cell.model, cell.members) not in known:
+        if _step(cell) not in known:
             alike = replace(cell, protocol=run.protocol, batch_size=run.batch_size)
             wanted.setdefault((cell.dataset, cell.model), {})[cell.members] = alike
     return [
@@ -150,6 +178,7 @@ def _group(specs: Sequence[CellSpec], loaded: Loaded, device: torch.device) -> l
             "dataset": spec.dataset,
             "model": spec.model,
             "members": list(spec.members),
+            "made_of": _made_of(spec),
             **{key: value for key, value in row.items() if key != "name"},
         }
         for spec, row in zip(specs, found["rows"][1:], strict=True)

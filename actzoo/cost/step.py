@@ -12,6 +12,7 @@ from actzoo.cost.compute import what_runs
 from actzoo.cost.runner import Contestant
 from actzoo.cost.sample import sample_for
 from actzoo.cost.settings import Functions, Settings, named
+from actzoo.errors import UsageError
 from actzoo.kernels import KERNELS, Keep
 from actzoo.plugins.registry import default, get
 from actzoo.tasks.objective import Objective
@@ -129,9 +130,19 @@ def contestants(
 
 
 def dtypes(settings: Settings) -> list[str]:
-    """Return those in which steps are measured."""
+    """Return those in which steps are measured.
+
+    Raises:
+        UsageError: There is none.
+    """
     # float16 would need its losses scaled, which the harness does not do.
-    return [dtype for dtype in settings.dtypes if dtype != "float16"]
+    found = [dtype for dtype in settings.dtypes if dtype != "float16"]
+    if not found:
+        raise UsageError(
+            f"dtypes {', '.join(settings.dtypes)}: steps are measured in float32 and bfloat16; "
+            f"add one of them, or choose other tables"
+        )
+    return found
 
 
 def cases(settings: Settings) -> Iterator[Planned]:

@@ -1,6 +1,6 @@
 """Ways to compute a weighted sum of activations: pure functions, no nn.Module."""
 
-from actzoo.kernels.choice import KernelPlan, plan
+from actzoo.kernels.choice import KernelPlan, check_kernel, plan
 from actzoo.kernels.dispatch import alone, weighted_sum
 from actzoo.kernels.entries import KERNEL_NAMES, KERNELS
 from actzoo.kernels.keep import Keep, check_keep, keeping_plan, used
@@ -17,6 +17,7 @@ __all__ = [
     "KernelPlan",
     "alone",
     "check_keep",
+    "check_kernel",
     "is_plain",
     "keeping_plan",
     "may_pool",

@@ -104,8 +104,7 @@ def plan(
     Raises:
         KernelError: A kernel was asked for by name and cannot run here.
     """
-    if kernel not in (*KERNEL_NAMES, TRIED):
-        raise KernelError(f"kernel {kernel!r}; expected one of {', '.join(KERNEL_NAMES)}")
+    check_kernel(kernel)
     by_name = kernel not in (AUTO, TRIED)
     choices = order(kernel, device)
     if choices != (REFERENCE,) and (unwatched := watched.absent()):
@@ -133,6 +132,19 @@ def plan(
             raise _cannot(choice.name, reasons[left[0]])
     whole = _part(REFERENCE, tuple(range(len(activations))), request)
     return KernelPlan(activations, tuple(parts), whole, tuple(refusals))
+
+
+def check_kernel(kernel: str) -> None:
+    """Check what was asked for.
+
+    Raises:
+        KernelError: There is no such kernel.
+    """
+    if kernel not in _NAMES:
+        raise KernelError(f"kernel={kernel!r}; expected one of {', '.join(KERNEL_NAMES)}")
+
+
+_NAMES = frozenset((*KERNEL_NAMES, TRIED))
 
 
 def _cannot(kernel: str, reason: str) -> KernelError:

@@ -16,7 +16,7 @@ from actzoo.formula.inputs import real
 from actzoo.kernels import keep as keeping
 from actzoo.kernels import measured, reference
 from actzoo.kernels.autograd import WeightedSum, WeightedSumOfOne
-from actzoo.kernels.choice import KernelPlan, plan
+from actzoo.kernels.choice import KernelPlan, check_kernel, plan
 from actzoo.kernels.entries import AUTO, REFERENCE, TRIED
 from actzoo.kernels.kernel import weight_one
 from actzoo.kernels.table.fit import neutral
@@ -62,15 +62,17 @@ def weighted_sum(
         A tensor of x's shape, dtype and (where x is dense) layout.
 
     Raises:
-        KernelError: The kernel was asked for by name and cannot run here; or slopes that 8 bits
-            cannot hold.
-        UsageError: Not one weight and one mapping for each function, or on another device; x is
-            no tensor, or a complex, sparse or nested one.
+        KernelError: The kernel was asked for by name and cannot run here, or there is none of
+            that name; or slopes that 8 bits cannot hold.
+        UsageError: No function; not one weight and one mapping for each, or on another device; x
+            is no tensor, or a complex, sparse or nested one.
     """
     x = real(x, "weighted_sum")
+    check_kernel(kernel)
+    keeping.check_word(keep)
     _check(activations, weights, x, parameters)
     if training and (apart := [i for i, a in enumerate(activations) if a.training_fn is not None]):
-        return _with_training_forms(activations, weights, x, parameters, kernel, apart)
+        return _with_training_forms(activations, weights, x, parameters, kernel, keep, apart)
     if kernel == "reference" or x.numel() == 0 or not is_plain(x, weights, *_tensors(parameters)):
         return reference.weighted_sum(activations, weights, x, parameters)
     if keep != keeping.X and _needs_x_alone(x, weights):
@@ -137,6 +139,7 @@ def _with_training_forms(
     x: Tensor,
     parameters: Sequence[Mapping[str, Any]],
     kernel: str,
+    keep: keeping.Keep,
     apart: list[int],
 ) -> Tensor:
     """Return the sum, with the functions in these places by their form for training."""
@@ -150,6 +153,7 @@ def _with_training_forms(
             x,
             [parameters[i] for i in others],
             kernel,
+            keep=keep,
         )
     for i in apart:
         form = activations[i].training_fn
@@ -167,6 +171,8 @@ def _check(
     parameters: Sequence[Mapping[str, Any]],
 ) -> None:
     k = len(activations)
+    if k == 0:
+        raise UsageError("no function to add up; give one or more")
     if weights.shape != (k,) or len(parameters) != k:
         raise UsageError(
             f"{k} activations with weights of shape {tuple(weights.shape)} and "

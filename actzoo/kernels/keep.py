@@ -38,10 +38,19 @@ def check_keep(keep: str, activations: tuple[Activation, ...], kernel: str) -> N
     Raises:
         KernelError: There is no such word; or the slopes cannot be kept as 8 bits, whatever x is.
     """
-    if keep not in KEEPS:
-        raise KernelError(f"keep={keep!r}; expected 'x' or '8bit'")
+    check_word(keep)
     if keep != X:
         keeping_plan(activations, torch.device("cpu"), torch.float32, kernel)
+
+
+def check_word(keep: str) -> None:
+    """Check what is to be kept.
+
+    Raises:
+        KernelError: There is no such word.
+    """
+    if keep not in KEEPS:
+        raise KernelError(f"keep={keep!r}; expected 'x' or '8bit'")
 
 
 def used(

@@ -108,6 +108,9 @@ class _PooledSum(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad: Tensor | None, grad_winners: Tensor | None) -> tuple[Any, ...]:
         winners, places, weights = ctx.saved_tensors
+        # Hooks on saved tensors may lay one out anew, and both are read as they lie.
+        layout = table.memory_format(places)
+        winners, places = (t.contiguous(memory_format=layout) for t in (winners, places))
         want_x, want_weights = ctx.needs_input_grad[2:]
         given = [g for g in (grad, grad_winners) if g is not None]
         if torch.is_grad_enabled() or not is_plain(*given):

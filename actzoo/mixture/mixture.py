@@ -14,7 +14,7 @@ from actzoo.activation.module import ActivationLayer, as_leaf, count
 from actzoo.activation.names_in_state import keep_names, name_in_state, written
 from actzoo.errors import DeclarationError, KernelError
 from actzoo.formula.inputs import real
-from actzoo.kernels import KERNEL_NAMES, Keep, alone, check_keep, is_plain, used, weighted_sum
+from actzoo.kernels import Keep, alone, check_keep, check_kernel, is_plain, used, weighted_sum
 from actzoo.mixture.attachment import Attachment, attach
 from actzoo.mixture.combine import along_channels, combined
 from actzoo.mixture.initial import Init, initial
@@ -102,8 +102,7 @@ class Mixture(ActivationLayer):
             )
         if scope not in SCOPES:
             raise DeclarationError(f"scope={scope!r}; expected 'layer' or 'channel'")
-        if kernel not in KERNEL_NAMES:
-            raise KernelError(f"kernel={kernel!r}; expected one of {', '.join(KERNEL_NAMES)}")
+        check_kernel(kernel)
         if isinstance(members, str):
             members = default().members(members)
         activations = [get(member) for member in members]

@@ -99,6 +99,8 @@ def test_a_file_of_no_use_is_written_anew(content: str, tiny_npz: Path, tmp_path
         {"batch_size": 8},
         {"kernel": "reference"},
         {"protocol": tuple(replace(phase, optimizer="sgd") for phase in PAPER)},
+        {"rule": "softmax"},
+        {"rule_scope": "channel"},
     ],
 )
 def test_another_run_is_measured_again(
@@ -106,6 +108,19 @@ def test_another_run_is_measured_again(
 ) -> None:
     measure_cost(*planned(tiny_npz), tmp_path)
     assert measure_cost(*planned(tiny_npz, **change), tmp_path) is not None
+
+
+def test_a_function_that_was_edited_is_measured_again(tiny_npz: Path, tmp_path: Path) -> None:
+    file = tmp_path / "mine.py"
+    file.write_text("import torch\n\ndef act(x):\n    return torch.relu(x)\n")
+    sets = (("tanh",), (f"{file}:act",))
+    before = rows(measure_cost(*planned(tiny_npz, sets=sets), tmp_path))
+    file.write_text("import torch\n\ndef act(x):\n    return torch.relu(x).sin()\n")
+    after = rows(measure_cost(*planned(tiny_npz, sets=sets), tmp_path))
+    mine = [str(file) + ":act"]
+    assert [r for r in after if r["members"] != mine] == [r for r in before if r["members"] != mine]
+    (old,), (new,) = ([r for r in found if r["members"] == mine] for found in (before, after))
+    assert old["made_of"] != new["made_of"]
 
 
 def test_another_machine_is_measured_again(tiny_npz: Path, tmp_path: Path) -> None:

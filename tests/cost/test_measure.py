@@ -261,3 +261,8 @@ def test_sizes_and_sets() -> None:
         preset("quick", dtypes=("float64",))
     full = preset("full")
     assert isinstance(full, Settings) and full.compile_times and len(full.sets) == 5
+
+
+def test_steps_are_not_measured_in_float16_alone() -> None:
+    with pytest.raises(actzoo.ActzooError, match="float16: steps are measured in float32 and bf"):
+        list(step.cases(preset("quick", **TINY, dtypes=("float16",))))

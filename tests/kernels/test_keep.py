@@ -348,3 +348,26 @@ def test_swapped_layers_keep_alike() -> None:
     assert [m.keep for m in done.mixtures] == ["8bit", "8bit"]
     with pytest.raises(KernelError, match="squared_relu"):
         actzoo.swap(nn.Sequential(nn.GELU()), "squared_relu", keep="8bit")
+
+
+def test_many_gradients_at_once_under_another_default_dtype() -> None:
+    x = draw(20).requires_grad_()
+    torch.set_default_dtype(torch.float64)
+    try:
+        y = frozen(("tanh", "sin")).float()(x)
+        (rows,) = torch.autograd.grad(y, x, torch.eye(20, dtype=x.dtype), is_grads_batched=True)
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert torch.count_nonzero(rows - rows.diag().diag()) == 0
+    slope = (1 - torch.tanh(x) ** 2 + torch.cos(x)) / 2
+    assert (rows.diag() - slope).abs().max() < 2 / 256
+
+
+def test_words_are_checked() -> None:
+    x, one = draw(20), torch.ones(1)
+    with pytest.raises(KernelError, match="keep='4bit'; expected 'x' or '8bit'"):
+        weighted_sum((actzoo.get("tanh"),), one, x, ({},), keep="4bit")  # type: ignore[arg-type]
+    with pytest.raises(KernelError, match="kernel='quick'; expected one of auto"):
+        weighted_sum((actzoo.get("tanh"),), one, x[:0], ({},), "quick")
+    with pytest.raises(actzoo.ActzooError, match="no function to add up"):
+        weighted_sum((), one[:0], x, ())

@@ -275,6 +275,24 @@ def test_little_is_kept_for_the_backward_pass() -> None:
     assert held == x.numel() * 4 * 0.3125
 
 
+@pytest.mark.parametrize("only", [torch.float32, torch.uint8])
+def test_hooks_may_lay_out_anew_what_is_kept(only: torch.dtype) -> None:
+    def moved(t: Tensor) -> Tensor:
+        return t.contiguous() if t.dtype == only else t
+
+    x = made((2, 16, 8, 8), torch.float32, True)
+    model = actzoo.fuse(pair(("relu", "tanh")))
+    found = []
+    for change in (lambda t: t, moved):
+        own = x.clone().requires_grad_()
+        with torch.autograd.graph.saved_tensors_hooks(change, lambda t: t):
+            y = model(own)
+        assert is_pooled(y)
+        (grad,) = torch.autograd.grad((y * torch.linspace(0, 1, y.numel()).view_as(y)).sum(), own)
+        found.append(grad)
+    assert torch.equal(*found)
+
+
 def test_frozen_parts_get_no_gradient() -> None:
     model, x = actzoo.fuse(pair()), made((2, 16, 24, 24), torch.float32, True)
     model(x).sum().backward()

@@ -108,9 +108,11 @@ def test_many_elements_outside_are_computed_without_the_table() -> None:
 def test_a_layer_of_one_function_keeps_the_bounds(
     activation: Activation, dtype: torch.dtype
 ) -> None:
-    inside = points(1) / 2 ** table(activation, dtype).shift
+    end = torch.tensor(16 / 2 ** table(activation, dtype).shift, dtype=dtype)
+    last = torch.nextafter(end, torch.zeros_like(end))  # rounding may reach the end itself
+    inside = (points(1) / 16 * end).to(dtype).clamp(-last, last)
     enough = -(-SMALL_OF_ONE // len(inside))  # for a table to pay
-    x = inside.to(dtype).repeat(enough).requires_grad_()
+    x = inside.repeat(enough).requires_grad_()
     y = activation.module().eval()(x)
     y.backward(torch.ones_like(y))
     assert x.grad is not None
@@ -127,6 +129,15 @@ def test_a_jump_is_served_where_the_knot_is_on_its_right_side() -> None:
     for text in ("1 if x >= 0 else 0", "1 if x >= 1 else 0", "1 if x > -1 else 0"):
         assert not table(actzoo.get(text)).refused
     assert "near x = 1" in table(actzoo.get("1 if x > 1 else 0")).refused
+
+
+@pytest.mark.parametrize("place", [25, 90, 700])
+def test_what_changes_far_out_is_not_called_constant(place: int) -> None:
+    bump = actzoo.get(f"max(-1, min(1, x)) + max(0, 1 - abs(x - {place}))")
+    assert not table(bump).flat
+    x = torch.tensor([float(place), 5.0])
+    y = weighted_sum((bump,), torch.ones(1), x, ({},), "table")
+    assert y.tolist() == [2, 1]
 
 
 @needs_table

@@ -253,9 +253,10 @@ def _polynomials(of: Function, grid: Grid, degree: int, at_knots: Tensor, bound:
 
 def _is_flat(activation: Activation, grid: Grid) -> bool:
     """Return whether in float32 f has the same value from the last interval on, and no slope."""
-    far = 2.0 ** torch.linspace(0, 120, 121, dtype=torch.float64)
     start = grid.outermost
-    sizes = torch.cat([torch.linspace(start, 2 * start, 257).double(), start * far])
+    near = torch.arange(start, 1024 + start, 1 / 16, dtype=torch.float64)
+    far = 1024 * 2.0 ** torch.linspace(0, 117, 7489, dtype=torch.float64)
+    sizes = torch.cat([near, far])
     ends = torch.tensor([torch.inf], dtype=torch.float64)
     for x in (torch.cat([sizes, ends]), -torch.cat([sizes, ends])):
         f, s = _at(activation, x), _at(activation.derivative, x)

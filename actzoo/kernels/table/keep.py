@@ -148,7 +148,7 @@ def forward(keeping: Keeping, weights: Tensor, x: Tensor, seed: int) -> tuple[Te
         *(tables.slopes.data_ptr(), tables.shift, tables.flat, tables.widening, low, step, seed),
     )
     outside = loaded().listed(found)
-    slopes = torch.empty(0, device="cpu")
+    slopes = torch.empty(0, dtype=torch.float32, device="cpu")
     if outside.numel():
         at = flat(x)[outside].float()
         terms = list(zip(weights.unbind(), tables.activations, strict=True))
