@@ -55,6 +55,20 @@ def test_a_column_says_what_it_is(name, tmp_path):
     assert "y" in task.notes[0]
 
 
+def test_large_numbers_keep_their_differences(tmp_path):
+    seconds = np.arange(ROWS)
+    task = datasets.load(f"csv:{table(tmp_path, 1.7e9 + seconds / 2, a=1.7e9 + seconds)}?target=y")
+    x = torch.cat([task.train.inputs, task.test.inputs])
+    scaled = task.prepare(x)(x)[:, 0]
+    expected = (seconds - (ROWS - 1) / 2) / np.sqrt((ROWS**2 - 1) / 12)
+    assert np.allclose(scaled, expected, rtol=0, atol=1e-6)
+    y = torch.cat([task.train.targets, task.test.targets])
+    told = scaled[:, None]  # the targets go with the seconds
+    objective = task.fitted(y).objective
+    found = objective.test(objective.measure(torch.nn.Identity(), told, y))["metrics"]
+    assert found["rmse"] < 1e-5 and found["r2"] == pytest.approx(1)
+
+
 @pytest.mark.parametrize("task", ["classification", "regression"])
 def test_a_few_whole_numbers_may_be_either(task, tmp_path):
     path = table(tmp_path, [3, 4, 8, 9] * 10)

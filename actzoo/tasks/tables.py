@@ -29,6 +29,8 @@ TEST = 0.2
 FRIEDMAN_ROWS = 10_000
 FEW = 20
 """So many different whole numbers or fewer may be classes or numbers."""
+LOSS = 2.0**-20
+"""Columns may be rounded to float32 if that moves no value by a larger part of their range."""
 KINDS = ("classification", "regression")
 RESPLIT = (
     f"each seed tests on another {TEST:.0%} of the rows, the same for every function; intervals "
@@ -122,14 +124,18 @@ def read_csv(path: Path, *, target: str, task: str = "") -> Task:
 
 
 def _floats(name: str, frame: pd.DataFrame) -> Tensor:
-    values = torch.tensor(frame.to_numpy(dtype="float64")).float()
-    if not values.isfinite().all():
-        row, column = (~values.isfinite()).nonzero()[0].tolist()
+    """Return numbers in float32; in float64 where float32 would lose what tells rows apart."""
+    wide = torch.tensor(frame.to_numpy(dtype="float64"))
+    narrow = wide.float()
+    if not narrow.isfinite().all():
+        row, column = (~narrow.isfinite()).nonzero()[0].tolist()
         raise DataError(
             f"{name}: {frame.columns[column]} is {frame.iat[row, column]} in row {row + 1} below "
             f"the names; expected a finite number that float32 holds"
         )
-    return values
+    lost = (narrow.double() - wide).abs().amax(dim=0)
+    spread = wide.amax(dim=0) - wide.amin(dim=0)
+    return wide if ((lost > LOSS * spread) & (spread > 0)).any() else narrow
 
 
 def _targets(name: str, column: pd.Series[Any], task: str) -> tuple[Tensor, int, str]:

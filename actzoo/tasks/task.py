@@ -14,7 +14,7 @@ from torch import Tensor
 from actzoo.errors import DataError, DeclarationError
 from actzoo.naming import file_kind, is_plain_name
 from actzoo.tasks.objective import CLASSIFICATION, Objective
-from actzoo.tasks.objectives import BINARY
+from actzoo.tasks.objectives import BINARY, moments
 from actzoo.tasks.split import Split, another_test, holdout, keep
 
 Kind = Literal["images", "features", "tokens", "coordinates"]
@@ -36,12 +36,14 @@ def as_given(inputs: Tensor) -> Transform:
 
 
 def standardised(inputs: Tensor) -> Transform:
-    """Return a transform to mean 0 and deviation 1 of each feature, over these inputs."""
-    wide = inputs.cpu().double()  # not every device has double precision
-    mean, std = wide.mean(dim=0), wide.std(dim=0, correction=0)
-    std = torch.where(std > 0, std, 1.0)  # a constant feature stays constant
-    centre, scale = mean.float().to(inputs.device), std.float().to(inputs.device)
-    return lambda x: (x.float() - centre) / scale
+    """Return a transform to mean 0 and deviation 1 of each feature, over these inputs.
+
+    A constant feature stays constant. Float64 inputs are scaled in double precision, so that times
+    in seconds since 1970 keep their differences.
+    """
+    dtype = torch.float64 if inputs.dtype == torch.float64 else torch.float32
+    mean, std = (value.to(inputs.device, dtype) for value in moments(inputs))
+    return lambda x: ((x.to(dtype) - mean) / std).float()
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
