@@ -78,9 +78,10 @@ def _roots(path: Path) -> tuple[list[Path], tuple[str, ...]]:
     if {*PARTS} <= {*of_part}:
         used = [of_part[part] for part in PARTS]
         others = [name for name in names if name not in used]
+        verb = "is" if len(others) == 1 else "are"
         note = (
-            f"{' and '.join(others)} beside {' and '.join(used)} {'is' if len(others) == 1 else 'are'}"
-            f" not used: images for validation are held out of the training images"
+            f"{' and '.join(others)} beside {' and '.join(used)} {verb} not used: images for "
+            f"validation are held out of the training images"
         )
         return [path / name for name in used], (note,) if others else ()
     parts = [n for n in names if n.lower() in (*PARTS, *OTHER_PARTS) and _folders(path / n)]
