@@ -111,6 +111,16 @@ def test_a_constant_feature_is_only_moved(value, dtype):
     assert scale(2 * x) == pytest.approx(value, rel=1e-6)
 
 
+@pytest.mark.parametrize("error", [KeyError("x"), OSError("no network"), RuntimeError("odd")])
+def test_what_load_raises_is_an_error_of_the_data(error, tmp_path):
+    def load(root):
+        raise error
+
+    with pytest.raises(DataError, match="dataset odd: load raised") as caught:
+        actzoo.Dataset(name="odd", load=load, description="").task(tmp_path)
+    assert caught.value.__cause__ is error and str(error) in str(caught.value)
+
+
 def test_images_of_version_0_1_can_be_replaced_in_part():
     x, y = torch.zeros(6, 1, 4, 4, dtype=torch.uint8), torch.arange(6) % 2
     images = Images(name="old", x_train=x, y_train=y, x_test=x, y_test=y, classes=2)

@@ -11,7 +11,7 @@ from typing import Literal, NamedTuple, get_args
 import torch
 from torch import Tensor
 
-from actzoo.errors import DataError, DeclarationError
+from actzoo.errors import ActzooError, DataError, DeclarationError
 from actzoo.naming import file_kind, is_plain_name
 from actzoo.tasks.objective import CLASSIFICATION, Objective
 from actzoo.tasks.objectives import BINARY, moments
@@ -281,7 +281,15 @@ class Dataset:
         Raises:
             DataError: It cannot be read, or what `load` returned is no task.
         """
-        found = self.load(root)
+        try:
+            found = self.load(root)
+        except (ActzooError, MemoryError):
+            raise
+        except Exception as error:  # other people's code may raise anything
+            raise DataError(
+                f"dataset {self.name}: load raised {type(error).__name__}: {error}; expected an "
+                f"actzoo.Task, or an actzoo.DataError that says what is wrong"
+            ) from error
         if not isinstance(found, Task):
             raise DataError(
                 f"dataset {self.name}: load returned {type(found).__name__}; expected an "
