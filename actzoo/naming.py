@@ -52,10 +52,10 @@ def shortest(names: Iterable[str]) -> dict[str, str]:
 
 
 def same_distribution(one: str, other: str) -> bool:
-    """Return whether two texts name the same distribution, without case, `-`, `_` and `.`."""
+    """Return whether two texts name the same distribution, as `distribution_key` has them."""
     return distribution_key(one) == distribution_key(other)
 
 
 def distribution_key(name: str) -> str:
-    """Return the form of a distribution's name for comparisons: PyPI's form without dashes."""
-    return normal(name).replace(".", "")
+    """Return PyPI's normal form of a distribution's name; `act-zoo` is not `actzoo`."""
+    return re.sub(r"[-_.]+", "-", name).lower()
