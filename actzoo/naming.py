@@ -5,9 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from pathlib import PurePath
+from typing import Literal, get_args
 
 FILES = ("npz", "images", "csv", "text", "image")
 """Kinds of files that hold a task; its name is `kind:PATH`."""
+Kind = Literal["images", "features", "tokens", "coordinates"]
+"""Kinds of input: pixels (N, C, H, W), numbers (N, ...), whole numbers (N, T), points (N, D)."""
+KINDS: tuple[Kind, ...] = get_args(Kind)
 _PLAIN = re.compile(r"[a-z][a-z0-9_]*")
 
 

@@ -131,6 +131,14 @@ def test_images_of_version_0_1_can_be_replaced_in_part():
     assert replace(images, notes=("a note",)).fingerprint() == images.fingerprint()
 
 
+@pytest.mark.parametrize("inputs", ["images", ("image",), ["images"], (["images"],), None])
+def test_a_model_takes_kinds_of_input(inputs):
+    with pytest.raises(
+        actzoo.DeclarationError, match=r"inputs=.*expected a tuple of some of images"
+    ):
+        Model(name="m", make=nn.Flatten, inputs=inputs)
+
+
 def test_a_model_gets_what_it_asks_for_and_no_more():
     asked = {}
 

@@ -6,20 +6,17 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal, NamedTuple, get_args
+from typing import NamedTuple, get_args
 
 import torch
 from torch import Tensor
 
 from actzoo.errors import ActzooError, DataError, DeclarationError
-from actzoo.naming import file_kind, is_plain_name
+from actzoo.naming import KINDS, Kind, file_kind, is_plain_name
 from actzoo.tasks.objective import CLASSIFICATION, Objective
 from actzoo.tasks.objectives import BINARY, moments
 from actzoo.tasks.split import Split, another_test, holdout, keep
 
-Kind = Literal["images", "features", "tokens", "coordinates"]
-"""Kinds of input: pixels (N, C, H, W), numbers (N, ...), whole numbers (N, T), points (N, D)."""
-KINDS: tuple[Kind, ...] = get_args(Kind)
 Transform = Callable[[Tensor], Tensor]
 
 
