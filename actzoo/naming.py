@@ -5,9 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from pathlib import PurePath
+from typing import Literal, get_args
 
 FILES = ("npz", "images", "csv", "text", "image")
 """Kinds of files that hold a task; its name is `kind:PATH`."""
+Kind = Literal["images", "features", "tokens", "coordinates"]
+"""Kinds of input: pixels (N, C, H, W), numbers (N, ...), whole numbers (N, T), points (N, D)."""
+KINDS: tuple[Kind, ...] = get_args(Kind)
 _PLAIN = re.compile(r"[a-z][a-z0-9_]*")
 
 
@@ -52,10 +56,10 @@ def shortest(names: Iterable[str]) -> dict[str, str]:
 
 
 def same_distribution(one: str, other: str) -> bool:
-    """Return whether two texts name the same distribution, without case, `-`, `_` and `.`."""
+    """Return whether two texts name the same distribution, as `distribution_key` has them."""
     return distribution_key(one) == distribution_key(other)
 
 
 def distribution_key(name: str) -> str:
-    """Return the form of a distribution's name for comparisons: PyPI's form without dashes."""
-    return normal(name).replace(".", "")
+    """Return PyPI's normal form of a distribution's name; `act-zoo` is not `actzoo`."""
+    return re.sub(r"[-_.]+", "-", name).lower()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import re
 
 import pytest
 import torch
@@ -126,15 +127,34 @@ def test_a_short_text_is_refused(context):
         text_task("t", "a text" * 40, context)
 
 
-def test_the_text_of_python_is_named_by_version_and_digest(tasks):
+def _text_of_python():
+    """Return the topics that stand in no other one, by the plainest way to say it."""
     from pydoc_data.topics import topics
 
-    text = "".join(topics[name] for name in sorted(topics))
+    bodies = {name: text.strip().split("\n", 2)[2].strip() for name, text in topics.items()}
+    inside = {n for n in topics for other in topics if n != other and bodies[n] in topics[other]}
+    assert {"while", "with", "for"} <= inside  # all of them stand in `compound`
+    return "".join(topics[name] for name in sorted(topics) if name not in inside)
+
+
+def test_the_text_of_python_is_named_by_version_and_digest(tasks):
+    text = _text_of_python()
     task = tasks["topics"]
     assert hashlib.sha256(text.encode()).hexdigest()[:16] in task.notes[0]
     assert task.outputs == len({*text[: round(0.9 * len(text))]}) + 1
     shown = sum(part.inputs.numel() for part in (task.train, task.test))
     assert len(text) - 2 * 129 <= shown < len(text)
+
+
+def test_no_text_of_python_both_trains_and_tests(tasks):
+    # The digest in the notes, which the test above compares, says that this is the text. Frames of
+    # tables are no text: a run of dashes and blanks counts as one character.
+    text = _text_of_python()
+    cut = tasks["topics"].train.inputs.numel() + 1
+    assert abs(cut - 0.9 * len(text)) < 2 * 128
+    train, test = (re.sub(r"[-+|=\s]+", " ", part) for part in (text[:cut], text[cut:]))
+    trained = {train[i : i + 128] for i in range(len(train) - 127)}
+    assert not [i for i in range(len(test) - 127) if test[i : i + 128] in trained]
 
 
 def test_bits_of_one_who_knows_nothing_are_those_of_the_vocabulary(tasks):

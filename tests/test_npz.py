@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -248,6 +249,27 @@ def test_npz_pickled_objects_stay_shut(tmp_path: Path) -> None:
         said = refused(tmp_path, **arrays() | {name: np.array([Trap()], dtype=object)})
         assert f"the array {name} cannot be read" in said
         assert "without objects" in said
+
+
+def member(folder: Path, content: bytes) -> str:
+    """The message for a file whose members are these bytes."""
+    path = folder / "own.npz"
+    with zipfile.ZipFile(path, "w") as file:
+        for name in arrays():
+            file.writestr(f"{name}.npy", content)
+    with pytest.raises(DataError) as caught:
+        datasets.load(f"npz:{path}", folder)
+    return str(caught.value)
+
+
+def test_npz_member_that_is_no_array(tmp_path: Path) -> None:
+    assert "y_train begins with b'hello'; expected an array" in member(tmp_path, b"hello")
+
+
+def test_npz_header_that_promises_too_much(tmp_path: Path) -> None:
+    about = b"{'descr': '<f8', 'fortran_order': False, 'shape': (10000000000000, 8), }"
+    header = b"\x93NUMPY\x01\x00v\x00" + about.ljust(117) + b"\n"
+    assert "y_train does not fit into memory (Unable to allocate" in member(tmp_path, header)
 
 
 def test_npz_file_that_is_none(tmp_path: Path) -> None:

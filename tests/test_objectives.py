@@ -73,6 +73,26 @@ def test_scaled_outputs_are_measured_in_the_unit_of_the_targets(outputs):
     assert found["r2"] == pytest.approx(expected, rel=1e-4)
 
 
+@pytest.mark.parametrize("size", [1e-26, 1e20])
+def test_the_unit_of_the_targets_does_not_matter(size):
+    y = (torch.arange(100.0)[:, None] + 1) * size
+    objective = scaled_regression(y[:80])
+    found = results_of(objective, torch.zeros(100, 1), y)["metrics"]
+    # Always the mean of 1 to 80 against 1 to 100, in closed form.
+    mse = sum((k - 40.5) ** 2 for k in range(1, 101)) / 100
+    assert found["rmse"] == pytest.approx(size * math.sqrt(mse), rel=1e-6)
+    assert found["r2"] == pytest.approx(1 - mse / ((100**2 - 1) / 12), rel=1e-6)
+
+
+def test_targets_of_double_precision_keep_their_digits():
+    seconds = torch.arange(100, dtype=torch.float64)[:, None]
+    objective = scaled_regression(1.7e9 + seconds)
+    deviation = math.sqrt((100**2 - 1) / 12)
+    told = ((seconds - 49.5) / deviation).float()
+    found = results_of(objective, told, 1.7e9 + seconds)
+    assert found["loss"] < 1e-12 and found["metrics"]["rmse"] < 1e-5
+
+
 def test_targets_of_one_value_have_no_r2():
     found = results_of(scaled_regression(torch.ones(4, 1)), torch.zeros(4, 1), torch.ones(4, 1))
     assert math.isnan(found["metrics"]["r2"]) and found["metrics"]["rmse"] == 0

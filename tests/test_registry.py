@@ -5,12 +5,14 @@ import subprocess
 import sys
 
 import pytest
+from packaging.utils import canonicalize_name
 
 import actzoo
 from actzoo.errors import FormulaError, NameClashError, UnknownNameError
+from actzoo.naming import distribution_key
 from actzoo.plugins.catalogue import Catalogue
 from actzoo.plugins.hooks import hookimpl
-from actzoo.plugins.loader import Origin
+from actzoo.plugins.loader import Origin, discover
 from actzoo.plugins.registry import Registry, default
 
 
@@ -102,6 +104,19 @@ def test_a_qualified_name_keeps_its_distribution():
         registry.activations.add(value, Origin(distribution, "1.0", "p", "m"))
     for distribution in ("one", "two"):
         assert registry.full_name(registry.get(f"{distribution}:twin")) == f"{distribution}:twin"
+
+
+def test_a_distribution_of_a_similar_name_is_another_one(tmp_path, monkeypatch):
+    built_in = [point.name for point in discover()]
+    for name, provides in (("act-zoo", ""), ("ACT.ZOO", "[actzoo]\nodd = math\n")):
+        folder = tmp_path / name / f"{name}-1.0.dist-info"
+        folder.mkdir(parents=True)
+        (folder / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+        (folder / "entry_points.txt").write_text(provides)
+        monkeypatch.syspath_prepend(folder.parent)
+        assert [point.name for point in discover()] == built_in + ["odd"] * bool(provides)
+    for name in ("actzoo", "Act__zoo.-X", "FrIeNdLy-._.-bArD"):
+        assert distribution_key(name) == canonicalize_name(name)
 
 
 def loaded_after(code: str) -> set[str]:

@@ -94,6 +94,33 @@ def test_standardised_is_fitted_to_what_trains_alone():
     assert torch.equal(prepare(x + 2), torch.tensor([[1.0, 2.0], [3.0, 2.0]]))
 
 
+def test_standardised_keeps_the_digits_of_double_precision():
+    seconds = torch.arange(100, dtype=torch.float64)[:, None]
+    scaled = actzoo.standardised(1.7e9 + seconds)(1.7e9 + seconds)
+    expected = (seconds - 49.5) / math.sqrt((100**2 - 1) / 12)
+    assert scaled.dtype == torch.float32
+    assert torch.allclose(scaled.double(), expected, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("value", [0.1, 1 / 3, 1.7e9 + 0.1])
+def test_a_constant_feature_is_only_moved(value, dtype):
+    x = torch.full((77, 1), value, dtype=dtype)
+    scale = actzoo.standardised(x)
+    assert scale(x).abs().max() < 1e-6 * value
+    assert scale(2 * x) == pytest.approx(value, rel=1e-6)
+
+
+@pytest.mark.parametrize("error", [KeyError("x"), OSError("no network"), RuntimeError("odd")])
+def test_what_load_raises_is_an_error_of_the_data(error, tmp_path):
+    def load(root):
+        raise error
+
+    with pytest.raises(DataError, match="dataset odd: load raised") as caught:
+        actzoo.Dataset(name="odd", load=load, description="").task(tmp_path)
+    assert caught.value.__cause__ is error and str(error) in str(caught.value)
+
+
 def test_images_of_version_0_1_can_be_replaced_in_part():
     x, y = torch.zeros(6, 1, 4, 4, dtype=torch.uint8), torch.arange(6) % 2
     images = Images(name="old", x_train=x, y_train=y, x_test=x, y_test=y, classes=2)
@@ -102,6 +129,14 @@ def test_images_of_version_0_1_can_be_replaced_in_part():
     assert (other.outputs, other.classes, other.shape) == (2, 2, (1, 4, 4))
     assert other.fingerprint() != images.fingerprint()
     assert replace(images, notes=("a note",)).fingerprint() == images.fingerprint()
+
+
+@pytest.mark.parametrize("inputs", ["images", ("image",), ["images"], (["images"],), None])
+def test_a_model_takes_kinds_of_input(inputs):
+    with pytest.raises(
+        actzoo.DeclarationError, match=r"inputs=.*expected a tuple of some of images"
+    ):
+        Model(name="m", make=nn.Flatten, inputs=inputs)
 
 
 def test_a_model_gets_what_it_asks_for_and_no_more():

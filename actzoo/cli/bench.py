@@ -12,7 +12,7 @@ import click
 from actzoo.cli.bench_options import GROUPS, Grouped
 from actzoo.cli.bench_run import BenchCall, Ran, run_one, say_what_is_left
 from actzoo.cli.executor_options import Chosen
-from actzoo.cli.output import Screen, busy, console, print_json, say
+from actzoo.cli.output import Screen, busy, console, print_json, prints_one_document, say
 from actzoo.cli.streams import echo
 from actzoo.escaping import visible
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 @click.command(cls=Grouped, params=[option for group in GROUPS.values() for option in group])
 @click.pass_context
+@prints_one_document
 def command(context: click.Context, /, **options: Any) -> int:
     """Train sets of activations and write a report that compares them.
 

@@ -153,7 +153,8 @@ GROUPS: Mapping[str, tuple[click.Option, ...]] = {
         ),
         _choice(
             "--weight-init", of="default gain",
-            help="Torch's initialisation, or scaled by each set's gain [default].",
+            help="The model's own start, or that times sqrt(3) and each set's gain, for models "
+            "that start as torch does [default].",
         ),
         _option("--limit", type=_COUNT, help="Training examples, stratified by class [all]."),
         _option(

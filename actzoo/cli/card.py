@@ -10,7 +10,7 @@ import click
 
 from actzoo.cli.bench_options import GROUPS, Grouped
 from actzoo.cli.bench_run import BenchCall, say_what_is_left, without_result
-from actzoo.cli.output import busy, console, print_json, say
+from actzoo.cli.output import busy, console, print_json, prints_one_document, say
 from actzoo.errors import UsageError
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ OPTIONS = [o for group in GROUPS.values() for o in group if o.name not in NOT_HE
 
 @click.command(cls=Grouped, params=[click.Argument(["name"]), *OPTIONS])
 @click.pass_context
+@prints_one_document
 def command(context: click.Context, /, **options: Any) -> int:
     """Write a card of NAME, a formula or FILE.py:NAME, with its figure.
 

@@ -2,22 +2,37 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import click
 from rich.console import Console
 from rich.text import Text
 
-from actzoo.cli.streams import echo, refuse, silence
+from actzoo.cli.streams import echo_document, one_document, refuse, silence
 from actzoo.escaping import visible
 
-json_option = click.option(
-    "--json", "as_json", is_flag=True, help="Print one JSON document on stdout, all else on stderr."
-)
+
+def prints_one_document(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a command that keeps standard output for its document where `as_json` is given."""
+
+    @functools.wraps(command)
+    def run(*given: Any, **options: Any) -> Any:
+        with one_document() if options["as_json"] else nullcontext():
+            return command(*given, **options)
+
+    return run
+
+
+def json_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the option --json."""
+    what = "Print one JSON document on stdout, all else on stderr."
+    option = click.option("--json", "as_json", is_flag=True, help=what)
+    return option(prints_one_document(command))
 
 
 class Screen(Console):
@@ -107,4 +122,4 @@ def print_json(value: Any) -> None:
     """Print a JSON document on stdout, in ASCII, with null for nan and infinity."""
     from actzoo.files import finite
 
-    echo(json.dumps(finite(value), indent=1, allow_nan=False))
+    echo_document(json.dumps(finite(value), indent=1, allow_nan=False))

@@ -6,7 +6,9 @@ import codecs
 import os
 import sys
 import unicodedata
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
@@ -72,6 +74,62 @@ def echo(text: object = "", *, err: bool = False) -> None:
         stream.flush()
     except OSError as error:
         refuse(error, stream)
+
+
+@dataclass
+class _Aside:
+    """Standard output while only a document may be written to it."""
+
+    stream: IO[str]
+    descriptor: int | None
+
+
+_aside: list[_Aside] = []
+
+
+@contextmanager
+def one_document() -> Iterator[None]:
+    """Send what the block prints to stderr, from C code and other processes too.
+
+    Other people's tasks, models and functions may print at any time. Only what goes through
+    `echo_document` reaches standard output.
+    """
+    kept = _Aside(sys.stdout, None)
+    with suppress(OSError):  # one of them is closed
+        kept.descriptor = os.dup(1)
+        os.dup2(2, 1)
+    _aside.append(kept)
+    try:
+        with redirect_stdout(sys.stderr):
+            yield
+    finally:
+        _aside.remove(kept)
+        if kept.descriptor is not None:
+            os.dup2(kept.descriptor, 1)
+            os.close(kept.descriptor)
+
+
+def echo_document(text: str) -> None:
+    """Write the one document of a block of `one_document`, or just a text outside of one.
+
+    Raises:
+        Unread, UsageError: As `echo` says.
+    """
+    if not _aside:
+        return echo(text)
+    kept = _aside[-1]
+    if kept.descriptor is not None:
+        os.dup2(kept.descriptor, 1)
+    try:
+        with redirect_stdout(kept.stream):
+            echo(text)
+    except Exception:  # what was not written is discarded, so the old output stays away
+        if kept.descriptor is not None:
+            os.close(kept.descriptor)
+            kept.descriptor = None
+        raise
+    if kept.descriptor is not None:
+        os.dup2(2, 1)
 
 
 def refuse(error: OSError, stream: IO[str]) -> None:

@@ -12,7 +12,7 @@ from torch import nn
 from torch.nn.parameter import is_lazy
 
 from actzoo.errors import DeclarationError
-from actzoo.naming import is_plain_name
+from actzoo.naming import KINDS, is_plain_name
 
 ActivationFactory = Callable[[int], tuple[nn.Module, int]]
 """Takes the number of channels that a layer will see; returns its activation module and
@@ -62,9 +62,10 @@ class Model:
         if not callable(self.make):
             what = "build" if isinstance(self, Network) else "make"
             raise DeclarationError(f"model {self.name!r}: {what} must be callable")
-        if isinstance(self.inputs, str):
+        if not isinstance(self.inputs, tuple) or not all(i in KINDS for i in self.inputs):
             raise DeclarationError(
-                f"model {self.name!r}: inputs={self.inputs!r}; expected several, ({self.inputs!r},)"
+                f"model {self.name!r}: inputs={self.inputs!r}; expected a tuple of some of "
+                f"{', '.join(KINDS)}, such as ({KINDS[0]!r},)"
             )
         if self.options is None:
             found = {n: p.default for n, p in self._parameters().items() if n not in GIVEN}

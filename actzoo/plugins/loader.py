@@ -282,7 +282,7 @@ def _check_requirement(point: EntryPoint) -> None:
             requirement = Requirement(line)
         except InvalidRequirement:
             continue
-        if normal(requirement.name) != GROUP or requirement.marker is not None:
+        if distribution_key(requirement.name) != GROUP or requirement.marker is not None:
             continue
         if not requirement.specifier.contains(actzoo.__version__, prereleases=True):
             raise DeclarationError(

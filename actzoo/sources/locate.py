@@ -17,7 +17,7 @@ from typing import NamedTuple
 import torch
 
 import actzoo
-from actzoo.naming import same_distribution
+from actzoo.naming import normal
 
 _OURS = tuple(Path(module.__file__ or "").resolve().parent for module in (actzoo, torch))
 """Packages that every result records: actzoo with its commit, torch with its version."""
@@ -155,12 +155,12 @@ def _owner(place: Path, inside: Path, changed: int) -> Owner | None:
     top = inside.parts[0].partition(".")[0]
     beside: Owner | None = None
     every = list(importlib.metadata.distributions(path=[str(place)]))
-    for distribution in sorted(every, key=lambda d: not same_distribution(name_of(d), top)):
+    for distribution in sorted(every, key=lambda d: normal(name_of(d)) != normal(top)):
         record = text_of(distribution, "RECORD")
         if f"\n{inside.as_posix()}," in f"\n{record}":
             return Owner(distribution, True)
         tops = text_of(distribution, "top_level.txt").split()
-        if top in tops or same_distribution(name_of(distribution), top):
+        if top in tops or normal(name_of(distribution)) == normal(top):
             installed = place.name in ("site-packages", "dist-packages") and not record
             beside = beside or Owner(distribution, installed)
     return beside

@@ -7,11 +7,14 @@ import inspect
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import unquote
 
 from actzoo.errors import DataError
 from actzoo.naming import file_kind
 from actzoo.tasks import folders, npz, signals, tables, text
 from actzoo.tasks.task import Dataset, Task
+
+SIGNS = "in a value & is written %26 and ? is written %3F"
 
 
 class Reader(NamedTuple):
@@ -42,7 +45,7 @@ class Reader(NamedTuple):
 READERS = {
     "npz": Reader(npz.read, "an .npz file of arrays", (".npz",)),
     "images": Reader(folders.read, "a folder with a folder of images for each class"),
-    "csv": Reader(tables.read_csv, "a table with a line of names", (".csv",)),
+    "csv": Reader(tables.read_csv, "a table in UTF-8 with a line of names", (".csv",)),
     "text": Reader(text.read_text, "a text in UTF-8", (".txt", ".md")),
     "image": Reader(signals.read_image, "an image", (".png", ".jpg", ".jpeg")),
 }
@@ -82,8 +85,16 @@ def suggested(name: str) -> str:
 def written(options: dict[str, Any]) -> str:
     """Return options as they stand after a path."""
     return "".join(
-        f"{'&' if n else '?'}{k}={v}" for n, (k, v) in enumerate(sorted(options.items()))
+        f"{'&' if n else '?'}{k}={_quoted(str(v))}"
+        for n, (k, v) in enumerate(sorted(options.items()))
     )
+
+
+def _quoted(value: str) -> str:
+    """Return a value as `unquote` takes it; only what would be read otherwise is changed."""
+    if unquote(value) != value:
+        value = value.replace("%", "%25")
+    return value.replace("&", "%26").replace("?", "%3F")
 
 
 def parsed(name: str) -> tuple[str, Path, dict[str, Any]]:
@@ -109,14 +120,14 @@ def parsed(name: str) -> tuple[str, Path, dict[str, Any]]:
         if option not in known or not equals:
             raise DataError(
                 f"{name}: {part!r}; expected an option, one of "
-                f"{', '.join(f'{n}=...' for n in known)}"
+                f"{', '.join(f'{n}=...' for n in known)} ({SIGNS})"
             )
-        options[option] = _value(name, option, value, known[option])
+        options[option] = _value(name, option, unquote(value), known[option])
     for option, parameter in known.items():
         if parameter.default is parameter.empty and option not in options:
             raise DataError(
                 f"{name} does not say its {option}; expected {reader.usage(kind)}, in quotes in a "
-                f"shell"
+                f"shell ({SIGNS})"
             )
         if options.get(option) == parameter.default:
             del options[option]

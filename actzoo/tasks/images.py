@@ -8,9 +8,10 @@ import torch
 from torch import Tensor
 
 from actzoo.errors import DataError
+from actzoo.naming import Kind
 from actzoo.tasks.objective import CLASSIFICATION, Objective
 from actzoo.tasks.split import Split
-from actzoo.tasks.task import Examples, Kind, Task, check_classes
+from actzoo.tasks.task import Examples, Task, check_classes
 
 
 class Normalise:

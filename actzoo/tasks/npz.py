@@ -159,13 +159,25 @@ def _reason(error: Exception) -> str:
 
 
 def _raw(file: np.lib.npyio.NpzFile, path: Path, name: str, kinds: str = "uif") -> Array:
+    import numpy as np
+
     try:
         array: Array = file[name]
+    except MemoryError as error:
+        raise DataError(
+            f"{path}: the array {name} does not fit into memory ({_reason(error)}); expected one "
+            f"that does: store fewer images, or copy the file anew if this is not its size"
+        ) from error
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise DataError(
             f"{path}: the array {name} cannot be read ({_reason(error)}); expected plain numbers "
             f"in a whole file: store an array without objects, or copy the file anew"
         ) from error
+    if not isinstance(array, np.ndarray):  # numpy gives the bytes of what is no .npy file
+        raise DataError(
+            f"{path}: {name} begins with {bytes(array)[:8]!r}; expected an array as numpy.savez "
+            f"writes it"
+        )
     if array.dtype.kind not in kinds:
         raise DataError(
             f"{path}: {name} has dtype {array.dtype}; expected whole numbers or floats, "

@@ -69,7 +69,20 @@ BINARY = objective(
 def _r2(measured: Measured) -> float:
     targets = measured["target"].double().flatten(1)
     total = float((targets - targets.mean(dim=0)).square().mean(dim=1).sum())
-    return 1 - float(measured["squared"].double().sum()) / total if total else math.nan
+    return 1 - float(measured["squared"].sum()) / total if total else math.nan
+
+
+def moments(values: Tensor) -> tuple[Tensor, Tensor]:
+    """Return mean and deviation of each column in double precision; 1 where all is one value."""
+    wide = in_double(values)
+    mean, deviation = wide.mean(dim=0), wide.std(dim=0, correction=0)
+    varies = (wide != wide[:1]).any(dim=0) & (deviation > 0)  # a mean is rounded
+    return mean, torch.where(varies, deviation, 1.0)
+
+
+def in_double(values: Tensor) -> Tensor:
+    """Return numbers in double precision, on the CPU: not every device has it."""
+    return values.cpu().double()
 
 
 def scaled_regression(targets: Tensor) -> Objective:
@@ -79,24 +92,25 @@ def scaled_regression(targets: Tensor) -> Objective:
     RMSE and R² are of the targets as they are. It fits `Task.fit`.
 
     Args:
-        targets: The targets that train, (N, outputs).
+        targets: The targets that train, (N, outputs). Float64 ones are scaled in double precision.
     """
-    wide = targets.cpu().double()
-    centre, scale = wide.mean(dim=0), wide.std(dim=0, correction=0)
-    scale = torch.where(scale > 0, scale, 1.0)
-    mean, std = (value.float().to(targets.device) for value in (centre, scale))
+    dtype = torch.float64 if targets.dtype == torch.float64 else torch.float32
+    mean, std = (value.to(targets.device, dtype) for value in moments(targets))
 
     def loss(outputs: Tensor, targets: Tensor) -> Tensor:
-        return squared_error(outputs, (targets.float() - mean) / std)
+        return squared_error(outputs, (targets.to(mean.dtype) - mean) / std)
 
     def also(outputs: Tensor, targets: Tensor) -> Measured:
-        return {"squared": squared_error(outputs * std + mean, targets), "target": targets}
+        # In float32 the squares of small targets would be 0.
+        predicted = in_double(outputs) * in_double(std) + in_double(mean)
+        squared = (predicted - in_double(targets)).square().flatten(1).mean(dim=1)
+        return {"squared": squared, "target": targets}
 
     return objective(
         "squared error",
         loss,
         {
-            Metric(name="rmse"): lambda m: math.sqrt(m["squared"].double().mean()),
+            Metric(name="rmse"): lambda m: math.sqrt(m["squared"].mean()),
             Metric(name="r2", higher_is_better=True): _r2,
         },
         also=also,

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from actzoo import SIGNAL, DataError, Dataset, Examples, Task, hookimpl
+
+if TYPE_CHECKING:
+    import PIL.Image
 
 SIDE = 64
 """The shorter side of the image that is learnt, in pixels."""
@@ -67,17 +71,41 @@ def pixels_of(path: Path, mode: str = "RGB") -> Tensor:
     """Return an image as uint8 of shape (H, W, C), C being 3, or 1 in the mode "L".
 
     Raises:
-        DataError: There is none.
+        DataError: There is none, or its values have no scale.
     """
     import numpy as np
     from PIL import Image
 
     try:
         with Image.open(path) as image:
-            array = np.array(image.convert(mode))
-    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
+            array = np.array(_eight_bits(image, path).convert(mode))
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise DataError(f"{path}: {error}; expected an image, such as a .png or .jpg") from None
     return torch.from_numpy(array.reshape(*array.shape[:2], -1))
+
+
+def _eight_bits(image: PIL.Image.Image, path: Path) -> PIL.Image.Image:
+    """Return an image as it is looked at: upright, on white, 0 to 255.
+
+    Raises:
+        DataError: Its values have no scale.
+    """
+    import numpy as np
+    from PIL import Image, ImageOps
+
+    if image.mode in ("I", "F"):
+        what = {"I": "whole numbers of 32 bits", "F": "floats"}[image.mode]
+        raise DataError(
+            f"{path}: its pixels are {what} (mode {image.mode}), whose scale nothing tells; "
+            f"expected 8 or 16 bits: scale them to 0 to 255 and save them as 8 bits"
+        )
+    image = ImageOps.exif_transpose(image)
+    if image.mode.startswith("I;16"):
+        return Image.fromarray(np.rint(np.asarray(image) / 257).astype(np.uint8))
+    if image.has_transparency_data:
+        drawn = image.convert("RGBA")
+        return Image.alpha_composite(Image.new("RGBA", drawn.size, "white"), drawn)
+    return image
 
 
 def load_china(root: Path) -> Task:

@@ -26,9 +26,13 @@ if TYPE_CHECKING:
 
 TEST = 0.2
 """A fifth of the rows, another one for each seed, is for the test."""
+ROWS = 10
+"""A table has so many rows or more."""
 FRIEDMAN_ROWS = 10_000
 FEW = 20
 """So many different whole numbers or fewer may be classes or numbers."""
+LOSS = 2.0**-20
+"""Columns may be rounded to float32 if that moves no value by a larger part of their range."""
 KINDS = ("classification", "regression")
 RESPLIT = (
     f"each seed tests on another {TEST:.0%} of the rows, the same for every function; intervals "
@@ -52,10 +56,9 @@ def table_task(
         notes: What a reader must know of how it was read.
 
     Raises:
-        DataError: There are fewer than 10 rows.
+        DataError: There are fewer than `ROWS` rows.
     """
-    if len(rows) < 10:
-        raise DataError(f"{name} has {len(rows)} rows; expected 10 or more")
+    _check_rows(name, len(rows))
     cut = len(rows) - round(len(rows) * TEST)
     aim = {0: REGRESSION, 2: BINARY}.get(classes, CLASSIFICATION)
     return Task(
@@ -72,16 +75,22 @@ def table_task(
     )
 
 
+def _check_rows(name: str, count: int) -> None:
+    if count < ROWS:
+        raise DataError(f"{name} has {count} rows; expected {ROWS} or more")
+
+
 def read_csv(path: Path, *, target: str, task: str = "") -> Task:
     """Return the task of a .csv file: predict one column from all others.
 
     Text, true and false, and two different numbers are classes; other numbers are numbers to
-    predict. A few different whole numbers may be either.
+    predict. A few different whole numbers may be either. Numbers with a text among them are
+    refused: it may stand for a value that is not known.
 
     Args:
         path: The file; its first line has the names of the columns.
         target: The column to predict.
-        task: "classification" or "regression", where the target may be either.
+        task: "classification" or "regression", where the target may be either or is a mixture.
 
     Raises:
         DataError: It cannot be read so; the message says where.
@@ -94,13 +103,24 @@ def read_csv(path: Path, *, target: str, task: str = "") -> Task:
     try:
         frame = pd.read_csv(path, keep_default_na=False, na_values=[""])
     except (OSError, ValueError) as error:  # pandas' own errors are ValueErrors
-        raise DataError(f"csv:{path}: {error}; expected a table with a line of names") from None
+        raise DataError(
+            f"csv:{path}: {error}; expected a table in UTF-8 with a line of names"
+        ) from None
+    if not isinstance(
+        frame.index, pd.RangeIndex
+    ):  # pandas took the first columns for names of rows
+        raise DataError(
+            f"{name}: its rows have {frame.index.nlevels + frame.shape[1]} values and its line of "
+            f"names {frame.shape[1]} names; expected a name for each value (a comma at the end of "
+            f"a row begins another value)"
+        )
     if target not in frame:
         raise DataError(
             f"{name} has no column {target!r}; expected one of {', '.join(map(str, frame))}"
         )
     if frame.shape[1] < 2:
         raise DataError(f"{name} has the column {target} alone; expected others to predict it from")
+    _check_rows(name, len(frame))
     missing = frame.isna()
     if missing.any(axis=None):
         column = str(missing.any().idxmax())
@@ -110,33 +130,58 @@ def read_csv(path: Path, *, target: str, task: str = "") -> Task:
         )
     inputs = frame.drop(columns=target)
     for column, values in inputs.items():
-        if values.dtype.kind not in "iufb":
-            row = int(pd.to_numeric(values, errors="coerce").isna().argmax())
+        inputs[column] = numbers = _numbers(values)
+        if numbers.isna().any():
             raise DataError(
-                f"{name}: {column} is {values.iloc[row]!r} in row {row + 1} below the names; "
-                f"expected numbers: leave such a column out, or make numbers of it "
-                f"(pandas.get_dummies)"
+                f"{name}: {_first_text(values, numbers)}; expected numbers: leave such a column "
+                f"out, or make numbers of it (pandas.get_dummies)"
             )
     targets, classes, note = _targets(name, frame[target], task)
     return table_task(name, _floats(name, inputs), targets, classes, (note,))
 
 
+def _numbers(column: pd.Series[Any]) -> pd.Series[Any]:
+    """Return a column as numbers, NaN where a value is none; pandas keeps huge ones as texts."""
+    import pandas as pd
+
+    return column if column.dtype.kind in "iufb" else pd.to_numeric(column, errors="coerce")
+
+
+def _first_text(column: pd.Series[Any], numbers: pd.Series[Any]) -> str:
+    """Return where the first value that is no number stands."""
+    row = int(numbers.isna().argmax())
+    return f"{column.name} is {str(column.iloc[row])!r} in row {row + 1} below the names"
+
+
 def _floats(name: str, frame: pd.DataFrame) -> Tensor:
-    values = torch.tensor(frame.to_numpy(dtype="float64")).float()
-    if not values.isfinite().all():
-        row, column = (~values.isfinite()).nonzero()[0].tolist()
+    """Return numbers in float32; in float64 where float32 would lose what tells rows apart."""
+    wide = torch.tensor(frame.to_numpy(dtype="float64"))
+    narrow = wide.float()
+    if not narrow.isfinite().all():
+        row, column = (~narrow.isfinite()).nonzero()[0].tolist()
         raise DataError(
             f"{name}: {frame.columns[column]} is {frame.iat[row, column]} in row {row + 1} below "
             f"the names; expected a finite number that float32 holds"
         )
-    return values
+    lost = (narrow.double() - wide).abs().amax(dim=0)
+    spread = wide.amax(dim=0) - wide.amin(dim=0)
+    return wide if ((lost > LOSS * spread) & (spread > 0)).any() else narrow
 
 
 def _targets(name: str, column: pd.Series[Any], task: str) -> tuple[Tensor, int, str]:
     """Return the targets, the number of classes (0 for numbers), and what is said of them."""
     import numpy as np
 
-    is_number = column.dtype.kind in "iuf"
+    numbers = _numbers(column)
+    is_number = numbers.dtype.kind in "iuf" and not numbers.isna().any()
+    mostly = column.dtype.kind != "b" and 2 * int(numbers.notna().sum()) > len(numbers)
+    if is_number:
+        column = numbers
+    elif task == "regression" or (mostly and not task):
+        raise DataError(
+            f"{name}: the target {_first_text(column, numbers)}; expected numbers: put one there "
+            f"or leave the row out" + ("" if task else ", or add &task=classification")
+        )
     values, labels = np.unique(
         column.to_numpy(dtype=None if is_number else str), return_inverse=True
     )
@@ -145,11 +190,6 @@ def _targets(name: str, column: pd.Series[Any], task: str) -> tuple[Tensor, int,
         raise DataError(
             f"{name}: the target {column.name} is one of {len(values)} whole numbers, which may be "
             f"classes or numbers; add &task=classification or &task=regression"
-        )
-    if task == "regression" and not is_number:
-        raise DataError(
-            f"{name}: task=regression, and the target {column.name} is {column.iloc[0]!r} in the "
-            f"first row; expected numbers"
         )
     if len(values) < 2:
         raise DataError(

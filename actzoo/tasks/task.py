@@ -6,20 +6,17 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal, NamedTuple, get_args
+from typing import NamedTuple, get_args
 
 import torch
 from torch import Tensor
 
-from actzoo.errors import DataError, DeclarationError
-from actzoo.naming import file_kind, is_plain_name
+from actzoo.errors import ActzooError, DataError, DeclarationError
+from actzoo.naming import KINDS, Kind, file_kind, is_plain_name
 from actzoo.tasks.objective import CLASSIFICATION, Objective
-from actzoo.tasks.objectives import BINARY
+from actzoo.tasks.objectives import BINARY, moments
 from actzoo.tasks.split import Split, another_test, holdout, keep
 
-Kind = Literal["images", "features", "tokens", "coordinates"]
-"""Kinds of input: pixels (N, C, H, W), numbers (N, ...), whole numbers (N, T), points (N, D)."""
-KINDS: tuple[Kind, ...] = get_args(Kind)
 Transform = Callable[[Tensor], Tensor]
 
 
@@ -36,12 +33,14 @@ def as_given(inputs: Tensor) -> Transform:
 
 
 def standardised(inputs: Tensor) -> Transform:
-    """Return a transform to mean 0 and deviation 1 of each feature, over these inputs."""
-    wide = inputs.cpu().double()  # not every device has double precision
-    mean, std = wide.mean(dim=0), wide.std(dim=0, correction=0)
-    std = torch.where(std > 0, std, 1.0)  # a constant feature stays constant
-    centre, scale = mean.float().to(inputs.device), std.float().to(inputs.device)
-    return lambda x: (x.float() - centre) / scale
+    """Return a transform to mean 0 and deviation 1 of each feature, over these inputs.
+
+    A constant feature stays constant. Float64 inputs are scaled in double precision, so that times
+    in seconds since 1970 keep their differences.
+    """
+    dtype = torch.float64 if inputs.dtype == torch.float64 else torch.float32
+    mean, std = (value.to(inputs.device, dtype) for value in moments(inputs))
+    return lambda x: ((x.to(dtype) - mean) / std).float()
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -279,7 +278,15 @@ class Dataset:
         Raises:
             DataError: It cannot be read, or what `load` returned is no task.
         """
-        found = self.load(root)
+        try:
+            found = self.load(root)
+        except (ActzooError, MemoryError):
+            raise
+        except Exception as error:  # other people's code may raise anything
+            raise DataError(
+                f"dataset {self.name}: load raised {type(error).__name__}: {error}; expected an "
+                f"actzoo.Task, or an actzoo.DataError that says what is wrong"
+            ) from error
         if not isinstance(found, Task):
             raise DataError(
                 f"dataset {self.name}: load returned {type(found).__name__}; expected an "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import sys
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -98,7 +99,7 @@ def load_topics(root: Path) -> Task:
     """Return the help texts of Python, which each version of Python has its own of."""
     from pydoc_data.topics import topics
 
-    text = "".join(topics[name] for name in sorted(topics))
+    text = _each_once(topics)
     digest = hashlib.sha256(text.encode()).hexdigest()
     version = ".".join(map(str, sys.version_info[:3]))
     note = (
@@ -106,6 +107,20 @@ def load_topics(root: Path) -> Task:
         f"{digest[:16]}...; another version has another text, and other results"
     )
     return text_task("topics", text, CONTEXT, (note,))
+
+
+def _each_once(topics: Mapping[str, str]) -> str:
+    """Return texts without those that stand in another one, in the order of their names.
+
+    Python has the section on `while` by itself and in that on compound statements: one would
+    train, and the other one test.
+    """
+    kept: dict[str, str] = {}
+    for name in sorted(topics, key=lambda name: (-len(topics[name]), name)):
+        body = topics[name].strip().split("\n", 2)[-1].strip()  # below the title and its line
+        if not any(body in other for other in kept.values()):
+            kept[name] = topics[name]
+    return "".join(kept[name] for name in sorted(kept))
 
 
 @hookimpl

@@ -164,10 +164,11 @@ def layer_gain(layer: Layer) -> float | None:
 
 @torch.no_grad()
 def _scale_by_gain(built: Built) -> None:
-    """Give each weight layer the deviation gain/√fan_in, with the gain of what precedes it.
+    """Multiply the weights of each layer by √3 times the gain of what precedes it.
 
-    Layers are taken in order of registration; before the first activation the gain is 1,
-    since inputs have mean 0 and deviation 1. Biases start at 0.
+    Of a layer that starts as torch's do, the deviation is gain/√fan_in then. Layers are taken in
+    order of registration; before the first activation the gain is 1, since inputs have mean 0 and
+    deviation 1. Biases start at 0.
     """
     gain = 1.0
     inside = {id(m) for layer in built.layers for m in layer.modules()}

@@ -87,7 +87,7 @@ class CellSpec:
         threads: Torch's threads on the CPU.
         control: "" or the name of the control this cell is; what it changes is in the spec.
         fingerprints: Of the members, the task and the model.
-        weight_init: "default" (torch's own), or "gain": scaled by the set's gain.
+        weight_init: "default" (the model's own), or "gain": that scaled by the set's gain.
         kernel: What was asked for; which one ran is in the result.
         keep: What activations keep for the backward pass; see `Mixture`.
         rule: How the members are mixed; as it is by default for a function alone.

@@ -343,6 +343,23 @@ class TestWeightInit:
         assert torch.allclose(one[2], two[2] * ratio, rtol=1e-5)
         assert torch.equal(one[0], two[0])
 
+    def test_a_models_own_start_keeps_its_proportions(self):
+        model, options = default().model("coordinate_mlp(width=40)")
+        function = get("sin(w0=30)")
+        plain, scaled = (
+            build(
+                model, options, [function], (2,), 3,
+                init="equal", weight_init=start, network_seed=1, mixture_seed=2,
+            ).model
+            for start in ("default", "gain")
+        )  # fmt: skip
+        gains = [1.0, *[function.gain()] * 3]
+        linear = torch.nn.Linear
+        pairs = [(a, b) for a, b in zip(plain, scaled, strict=True) if isinstance(a, linear)]
+        for gain, (a, b) in zip(gains, pairs, strict=True):
+            assert torch.allclose(b.weight, a.weight * 3**0.5 * gain, rtol=1e-5)
+            assert not b.bias.any()
+
     def test_the_default_is_torchs_own(self):
         torch.manual_seed(0)
         by_hand = torch.nn.Linear(64, 400)
