@@ -16,6 +16,7 @@ from actzoo.report.figures.style import (
     MARKERS,
     PALE,
     columns_for,
+    draw_line,
     drawn,
     label,
     line_style,
@@ -124,7 +125,7 @@ def draw_sensitivity(
         room = margin(low, high, 0.06, metric)
         grid[0, 0].set_ylim(low - room, high + room)
     for axes in grid[:, 0]:
-        axes.set_ylabel(f"validation {drawn(metric.title)}")
+        axes.set_ylabel(f"validation\n{drawn(metric.title)}")
     handles, labels = grid[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=3)
     return figure
@@ -135,7 +136,7 @@ def _draw(axes: Axes, panel: Panel, every: Sequence[Line], out: Mapping[str, str
     others = [line for line in every if out and line.name not in out]
     for number, line in enumerate(others):
         text = f"the other {len(others)} sets" if number == 0 else None
-        axes.plot(x, line.score, label=text, **PALE)
+        draw_line(axes, x, line.score, label=text, **PALE)
     for number, line in enumerate(panel.lines):
         style = line_style(number)
         said = f" ({out[line.name]})" if line.name in out else ""
