@@ -1,4 +1,4 @@
-"""The plot: time over that of a copy, against the number of elements."""
+"""The plot: time in units of the limit, against the number of elements."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def write_figures(document: dict[str, Any], folder: Path) -> dict[str, str]:
     for place, found in by_place(document.get("operator", [])).items():
         name = f"speed-{place_name(*place)}.png"
         write(folder / name, lambda found=found: draw(found))  # type: ignore[misc]
-        shown[name] = "Time over that of a copy, against the number of elements"
+        shown[name] = "Time in units of the limit, against the number of elements"
     for plot in dots(document):
         name = f"{plot.name}.png"
         write(folder / name, lambda plot=plot: draw_dots(plot))  # type: ignore[misc]

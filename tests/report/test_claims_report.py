@@ -203,7 +203,10 @@ def test_the_first_screen_has_the_cost_where_it_was_measured(tmp_path):
     measured = {"format": 1, "run": {**conditions, "kernel": "auto"}, "environment": {}}
     write_json(tmp_path / "cost.json", {**measured, "costs": [{**row, "ratio": ratio}]})
     screen = text_of(made, tmp_path).partition("\n## ")[0]
-    said = "A training step takes 1.25 times as long as ReLU's (quartiles 1.12 and 1.50)."
+    said = (
+        "A training step takes 1.25 times as long as with ReLU by the same kernel "
+        "(quartiles 1.12 and 1.50)."
+    )
     assert said in screen
 
 

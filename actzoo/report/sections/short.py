@@ -150,4 +150,7 @@ def _spent(group: Group, variant: Variant) -> str:
     if not ratio:
         return "A training step takes a time that was not measured."
     median, low, high = (number(ratio[name]) for name in ("median", "low", "high"))
-    return f"A training step takes {median} times as long as ReLU's (quartiles {low} and {high})."
+    return (
+        f"A training step takes {median} times as long as with ReLU by the same kernel (quartiles "
+        f"{low} and {high})."
+    )
