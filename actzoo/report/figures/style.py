@@ -34,6 +34,8 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 GREY = "#666666"
 PALE: dict[str, Any] = {"color": "#8f8f8f", "linewidth": 0.6}
 """Of lines that are not drawn out."""
+BOX: dict[str, Any] = {"facecolor": "white", "edgecolor": "none", "pad": 0.6}
+"""Around words, so that no line strikes them through."""
 SHADES = ("#f1f1f1", "#dcdcdc")
 """Of phases, in turn."""
 
@@ -143,6 +145,20 @@ def alone_in(y: Floats) -> list[int]:
     """Return the places of the numbers that have none on either side."""
     there = np.concatenate(([False], np.isfinite(y), [False]))
     return np.flatnonzero(there[1:-1] & ~there[:-2] & ~there[2:]).tolist()
+
+
+def draw_beyond(
+    axes: Axes, y: float, words: str, *, left: bool, color: str, fontsize: float
+) -> None:
+    """Point past the left or the right end of the x axis, and write what lies there."""
+    place = (0.0 if left else 1.0, y)
+    across = axes.get_yaxis_transform()
+    axes.plot(*place, "<" if left else ">", color=color, markersize=4, transform=across,
+              clip_on=False)  # fmt: skip
+    axes.annotate(
+        words, place, xycoords=across, xytext=(5 if left else -5, 0), textcoords="offset points",
+        fontsize=fontsize, color=color, va="center", ha="left" if left else "right", bbox=BOX,
+    )  # fmt: skip
 
 
 def shade(axes: Axes, phases: Sequence[Span], trained: Floats, *, named: bool = True) -> None:
