@@ -114,7 +114,8 @@ def test_the_first_screen_begins_with_the_test_that_counts(tmp_path):
     lines = [line for line in screen.splitlines() if "beside `relu`" in line]
     assert lines[0] == (
         "- `relu + tanh + sin` over 2 tasks together, which is the test that counts: "
-        f"{gain} units of each task beside `relu`, 95% interval [{low}, {high}], p "
+        f"{gain} units of each task (1 is the typical difference on it, see section 1) beside "
+        f"`relu`, 95% interval [{low}, {high}], p "
         f"{own.adjusted_p:.3f} by Holm over the 2 sets tested: {own.verdict}."
     ).replace("-0", "−0")
     assert len(lines) == 3

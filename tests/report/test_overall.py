@@ -258,6 +258,9 @@ def test_the_report_has_the_answer_first(found: Callable[..., Any]) -> None:
     assert "No difference from `relu` shown: `sin`." in text
     assert "RMSE (mV), lower is better" in text
     assert "| 1 unit of the task |" in text
+    first = text.partition("## 2.")[0]
+    assert 'excludes 0 beside "no difference shown": the interval is on its own' in first
+    assert "the verdict is by p, adjusted by Holm over the sets." in first
     assert (folder / "figures" / "profiles.png").exists()
     assert [row["set"] for row in rows(answer)] == [p.name for p in answer.profiles]
 

@@ -111,7 +111,7 @@ def render(found: Scores) -> str:
         "One seed, no interval."
         if report.one_seed
         else "Mean ± half the 95% t interval over the seeds; in the figure circles are seeds and "
-        f"diamonds means, and an arrow points to a mean far from the others."
+        f"diamonds means, and an arrow stands for a mean far from the others."
         f"{past if report.in_percent else ''}"
     )
     measured = f"{found.cost} " if found.cost else ""

@@ -109,7 +109,8 @@ def _over_tasks(report: Report, rows: Sequence[tuple[Group, Comparison]]) -> Ite
             continue
         yield (
             f"- {code(profile.name)} over {tasks} together, which is the test that counts: "
-            f"{signed(profile.gain.mean)} units of each task beside {baseline}, 95% interval "
+            f"{signed(profile.gain.mean)} units of each task (1 is the typical difference on it, "
+            f"see section 1) beside {baseline}, 95% interval "
             f"{ends(profile.gain)}, p {p_value(profile.adjusted_p)} by Holm over the {sets} "
             f"tested: {profile.verdict}."
         )
