@@ -96,7 +96,9 @@ GROUPS: Mapping[str, tuple[click.Option, ...]] = {
         _option(
             "--suite", metavar="NAME",
             help="Run the tasks of a suite, each with its own model and protocol: quick (no "
-            "download), full, leaderboard, or FILE.toml. --dry-run lists its rows.",
+            "download), full, leaderboard, or FILE.toml. --dry-run lists its rows. An option that "
+            "is given beside it replaces the suite's own in every row; a default in brackets holds "
+            "only where the suite says nothing.",
         ),
         _option(
             "--set", "sets", multiple=True, metavar="NAMES",

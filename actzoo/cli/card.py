@@ -33,7 +33,8 @@ def command(context: click.Context, /, **options: Any) -> int:
     --suite names another) with the function against relu, gelu, silu and tanh. card.md has the
     answer. Finished cells do not run again. Options are those of `actzoo bench`, without those that
     the suite and the card decide: --config, --set, --dataset, --model, --mixture, --members,
-    --control and --baseline.
+    --control and --baseline. One that is given replaces the suite's own in every row; a default in
+    brackets holds only where the suite says nothing.
     """
     as_json, name = options["as_json"], options.pop("name")
     screen = console(stderr=as_json or options["dry_run"], outlives=not options["dry_run"])

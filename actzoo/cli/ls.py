@@ -14,8 +14,15 @@ from actzoo.escaping import visible
 @click.command()
 @click.argument("word", required=False)
 @click.option("--family", help="Only this family, e.g. rectifiers.")
-@click.option("--kind", type=click.Choice(["elementwise", "channelwise", "dimwise", "gated"]))
-@click.option("--role", type=click.Choice(["hidden", "output"]))
+@click.option(
+    "--kind", type=click.Choice(["elementwise", "channelwise", "dimwise", "gated"]),
+    help="Only functions of this kind: of each element, with parameters a channel, along a "
+    "dimension, or with a gate.",
+)  # fmt: skip
+@click.option(
+    "--role", type=click.Choice(["hidden", "output"]),
+    help="Only functions for this place in a network.",
+)  # fmt: skip
 @click.option("--plugin", help="Only this distribution or plugin.")
 @click.option("--sets", "what", flag_value="sets", help="List named sets.")
 @click.option("--datasets", "what", flag_value="datasets", help="List datasets.")

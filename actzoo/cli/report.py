@@ -26,8 +26,9 @@ from actzoo.escaping import visible
 )  # fmt: skip
 @click.option("--keep-order", is_flag=True, help="Report the sets in the order given [best first].")
 @click.option(
-    "--figure-format", type=click.Choice(["png", "svg", "pdf"]), default="png", show_default=True
-)
+    "--figure-format", type=click.Choice(["png", "svg", "pdf"]), default="png", show_default=True,
+    help="Format of the figures.",
+)  # fmt: skip
 @json_option
 def command(
     folders: tuple[Path, ...],

@@ -11,7 +11,10 @@ from actzoo.escaping import visible
 
 @click.command()
 @click.argument("name")
-@click.option("--count", type=click.IntRange(min=1), default=8, show_default=True)
+@click.option(
+    "--count", type=click.IntRange(min=1), default=8, show_default=True,
+    help="Show so many of the nearest.",
+)  # fmt: skip
 @json_option
 def command(name: str, count: int, as_json: bool) -> None:
     """Show the activations nearest to NAME (or a formula), and whether it is one of them.

@@ -42,7 +42,7 @@ LINE_SECONDS = 20.0
     help="Compile (torch.compile, fused) sets of at most K functions [3].",
 )  # fmt: skip
 @click.option("--quick", is_flag=True, help="One set, two sizes, nothing compiled; seconds.")
-@click.option("--full", is_flag=True, help="All sets, sizes, dtypes, compile times; an hour.")
+@click.option("--full", is_flag=True, help="All sets, sizes, dtypes, compile times; hours.")
 @click.option(
     "--out", type=click.Path(path_type=Path, file_okay=False), default=Path("reports/speed-here"),
     show_default=True, help="Folder for speed.md, speed.json and the plots.",
@@ -52,7 +52,8 @@ def command(**options: Any) -> None:
     """Measure the cost of activations here: mixtures, functions, pooling, training steps.
 
     All costs are ratios within one interleaved run: to a copy of the same bytes, or to the
-    training step of the same model with ReLU, or GELU if it is a transformer.
+    training step of the same model with torch's own ReLU and pooling, or with torch's own GELU if
+    it is a transformer.
     """
     if options["quick"] and options["full"]:
         raise UsageError("--quick and --full are two different runs; give one of them")
@@ -64,7 +65,7 @@ def command(**options: Any) -> None:
     from actzoo.files import check_writable, write_atomically, write_json
 
     settings, folder = _settings(options), options["out"]
-    check_writable(folder)  # before what may take an hour
+    check_writable(folder)  # before what may take hours
     with _Shown(screen) as shown:
         document = measure(settings, _command(), shown.show)
     write_json(folder / "speed.json", document)

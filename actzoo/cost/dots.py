@@ -62,9 +62,9 @@ def dots(document: dict[str, Any]) -> Iterator[RatioPlot]:
         model = re.sub(r"\W+", "-", case["model"]).strip("-")
         yield RatioPlot(
             f"step-{model}-{place_name(case['threads'], case['dtype'])}",
-            f"Time of a training step of {case['model']} over that with {case['base']}, "
-            f"{case['dtype']}",
-            f"the step with {case['base']}",
+            f"Time of a training step of {case['model']} over that with torch's own "
+            f"{case['base']}, {case['dtype']}",
+            f"the step with torch's own {case['base']}",
             ("the network trains", "the weights of mixtures train"),
             [(name, spreads) for name, spreads in both.items() if any(spreads)],
         )

@@ -1,13 +1,15 @@
-"""The plot: time over that of a copy, against the number of elements."""
+"""The plot: time in units of the limit, against the number of elements."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
 from actzoo.cost.dots import by_place, dots, draw_dots, place_name
@@ -19,7 +21,9 @@ TITLES = {"forward": "forward", "x": "forward + backward of x", "x and w": "of x
 ROW = 2.6
 """Inches."""
 RAISED = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
-_APART = 0.075
+FEW = 4
+"""So many sizes have a tick each; more have powers of two."""
+_APART = 0.08
 """Of an axis' height: how far labels stay from each other."""
 
 
@@ -33,7 +37,7 @@ def write_figures(document: dict[str, Any], folder: Path) -> dict[str, str]:
     for place, found in by_place(document.get("operator", [])).items():
         name = f"speed-{place_name(*place)}.png"
         write(folder / name, lambda found=found: draw(found))  # type: ignore[misc]
-        shown[name] = "Time over that of a copy, against the number of elements"
+        shown[name] = "Time in units of the limit, against the number of elements"
     for plot in dots(document):
         name = f"{plot.name}.png"
         write(folder / name, lambda plot=plot: draw_dots(plot))  # type: ignore[misc]
@@ -56,10 +60,10 @@ def draw(cases: list[dict[str, Any]]) -> Figure:
             if row == 0:
                 axes.set_title(TITLES[mode])
         grid[row, 0].set_ylabel(f"k = {drawn(label)}\ntime (units of the limit)")
-    sizes = np.array([case["elements"] for case in cases], dtype=float)
+    sizes = sorted({int(case["elements"]) for case in cases})
     for axes in grid[-1]:
         axes.set_xlabel("elements")
-        _size_axis(axes, sizes.min(), sizes.max())
+        _size_axis(axes, sizes)
     return figure
 
 
@@ -67,14 +71,21 @@ def _of(cases: list[dict[str, Any]], mode: str) -> list[dict[str, Any]]:
     return [case for case in cases if case["mode"] == mode]
 
 
-def _size_axis(axes: Axes, least: float, most: float) -> None:
-    """Put powers of two on the axis up to the largest size, with room for the names."""
+def _size_axis(axes: Axes, sizes: Sequence[int]) -> None:
+    """Put the sizes on the axis, or of many some powers of two, with room for the names."""
+    least, most = sizes[0], sizes[-1]
     reach = max(most / least, 4.0)
-    axes.set_xlim(least / reach**0.05, most * reach**0.55)
-    first, last = math.floor(math.log2(least)), math.floor(math.log2(most))
-    powers = range(first, last + 1, max(1, (last - first) // 3))
-    axes.set_xticks([2.0**n for n in powers], [f"2{str(n).translate(RAISED)}" for n in powers])
+    axes.set_xlim(least / reach**0.08, most * reach**0.65)
+    if len(sizes) > FEW:
+        first, last = math.floor(math.log2(least)), math.floor(math.log2(most))
+        sizes = [2**n for n in range(first, last + 1, max(1, (last - first) // 3))]
+    axes.set_xticks(sizes, [_size(n) for n in sizes])
     axes.set_xticks([], minor=True)
+
+
+def _size(elements: int) -> str:
+    power = elements.bit_length() - 1
+    return f"2{str(power).translate(RAISED)}" if elements == 2**power else f"{elements:,}"
 
 
 def lines_of(cases: list[dict[str, Any]]) -> dict[str, np.ndarray[Any, np.dtype[np.float64]]]:
@@ -113,14 +124,36 @@ def _panel(axes: Axes, cases: list[dict[str, Any]]) -> None:
 
 
 def _label(axes: Axes, ends: list[tuple[float, str, str]], x: float) -> None:
-    """Write each line's name at its end, moved up where two would meet."""
+    """Write each line's name at its end; where some would meet, around their middle."""
     bottom, top = np.log(axes.get_ylim())
-    last = -np.inf
-    for value, name, colour in sorted(ends):
-        height = max((np.log(value) - bottom) / (top - bottom), last + _APART)
-        last = height
+    ends = sorted(ends)
+    heights = apart([(float(np.log(v)) - bottom) / (top - bottom) for v, *_ in ends], _APART)
+    for height, (_, name, colour) in zip(heights, ends, strict=True):
         axes.annotate(
             name, (x, height), xycoords=("data", "axes fraction"), xytext=(5, 0),
-            textcoords="offset points", color=colour, fontsize=6.5, va="center",
+            textcoords="offset points", fontsize=7.5, va="center",
+            color=0.75 * np.array(to_rgb(colour)),  # letters are thinner than lines
             bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5},  # over the line at 1
         )  # fmt: skip
+
+
+def apart(wanted: Sequence[float], least: float) -> list[float]:
+    """Return rising places moved apart: those that would meet lie around their own middle."""
+    groups: list[list[float]] = []
+    for place in wanted:
+        groups.append([place])
+        while (
+            len(groups) > 1
+            and _middle(groups[-1]) - _middle(groups[-2])
+            < least * (len(groups[-1]) + len(groups[-2])) / 2
+        ):
+            groups[-2:] = [groups[-2] + groups[-1]]
+    return [
+        _middle(group) + least * (n - (len(group) - 1) / 2)
+        for group in groups
+        for n in range(len(group))
+    ]
+
+
+def _middle(places: Sequence[float]) -> float:
+    return math.fsum(places) / len(places)

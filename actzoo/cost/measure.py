@@ -49,6 +49,7 @@ def measure(settings: Settings, command: str, show: Show = lambda *_: None) -> d
         "settings": {
             "tables": list(settings.tables),
             "models": list(settings.models),
+            "sets": {s.label: s.names for s in (*settings.sets, *settings.step_sets)},
             "sizes": list(settings.sizes),
             "dtypes": list(settings.dtypes),
             "threads": list(settings.threads),

@@ -25,6 +25,8 @@ ALONE = ("relu", "gelu", "mish")
 """Functions that are measured beside every set."""
 WARM = 3
 """Steps before the timed ones: the optimiser's state and the caches come into being there."""
+ROUNDS = 5
+"""At least so many: quartiles of three say little."""
 STANDSTILL = 1e-9
 """A learning rate at which nothing moves, or a batch that is seen again and again would be learnt
 by heart and its gradients, and with them the arithmetic, become another."""
@@ -160,6 +162,6 @@ def _maker(settings: Settings, model: str, threads: int, dtype: str) -> Callable
             model, settings.step_sets, dtype, settings.device, settings.compile_up_to
         )
         facts = {"dtype": dtype, "threads": threads, "batch": str(sample), "model": model}
-        return Case(facts, sample.base, 1.0, entered)
+        return Case(facts, sample.base, 1.0, entered, least_rounds=ROUNDS)
 
     return make

@@ -13,6 +13,7 @@ from tabulate import tabulate
 
 from actzoo import escaping
 from actzoo.cost.operators import BASE, COPY_INTO, KNOWN, MODES
+from actzoo.cost.reading import reading
 
 WIDTH = 80
 LABEL = 22
@@ -20,9 +21,9 @@ LABEL = 22
 NONE = "–"
 _LIMIT = (
     "Units of the limit: 1 copy of x forward; 2.5 with a backward pass, which reads x and the "
-    "gradient and writes one. Median [quartiles] of the ratio to a copy in the same round."
+    "gradient and writes one."
 )
-_LETTERS = {"relu": "ReLU", "gelu": "GELU"}
+_BESIDE = {"relu": "torch's own ReLU and pooling", "gelu": "torch's own GELU"}
 
 
 @dataclass(frozen=True)
@@ -46,12 +47,12 @@ class CostTable:
 
 def plain(document: dict[str, Any]) -> str:
     """Return all tables for a terminal."""
-    parts = []
+    parts = ["\n".join(map(_hung, reading(document)))]
     for section in sections(document):
         lines = [section.title, _table(section, "plain"), textwrap.fill(section.note, WIDTH)]
         lines += [_hung(reason) for reason in section.reasons]
         parts.append("\n".join(lines))
-    return "\n\n".join(parts)
+    return "\n\n".join(filter(None, parts))
 
 
 def markdown(document: dict[str, Any], figures: Mapping[str, str] | None = None) -> str:
@@ -62,6 +63,8 @@ def markdown(document: dict[str, Any], figures: Mapping[str, str] | None = None)
         figures: By the name of each file what it shows.
     """
     parts = ["# What activations cost", _provenance(document)]
+    if words := reading(document):
+        parts.append("\n".join(f"- {escaping.markdown(line)}" for line in words))
     for section in sections(document):
         parts.append(f"## {escaping.markdown(section.title)}")
         parts.append(_table(_named(section), "github"))
@@ -113,11 +116,22 @@ def _number(value: float) -> str:
     return f"{value:.1f}" if value >= 9.995 else f"{value:.2f}"
 
 
+def _rounds(cases: Sequence[dict[str, Any]], to: str) -> str:
+    """Return of how many rounds the ratios of some cases are, and to what."""
+    counts = [row["ratio"]["count"] for case in cases for row in case["rows"] if "ratio" in row]
+    if not counts:
+        return ""
+    least, most = min(counts), max(counts)
+    over = f"{least}" if least == most else f"{least} to {most}"
+    return f" Median [quartiles] of the ratio to {to} in the same round, of {over} rounds."
+
+
 def _operator(cases: list[dict[str, Any]]) -> Iterator[CostTable]:
     def place(case: dict[str, Any]) -> tuple[int, str, int]:
         return case["threads"], case["dtype"], case["elements"]
 
-    for (threads, dtype, elements), found in groupby(sorted(cases, key=place), key=place):
+    for (threads, dtype, elements), of_place in groupby(sorted(cases, key=place), key=place):
+        found = list(of_place)
         lines: list[list[str]] = []
         reasons: dict[str, None] = {}
         known: dict[str, list[str]] = {}
@@ -136,7 +150,7 @@ def _operator(cases: list[dict[str, Any]]) -> Iterator[CostTable]:
             f"Mixtures, {elements:,} elements, {dtype}, {_threads(threads)}",
             ("", "forward", "+ backward of x", "of x and w"),
             [*lines, ["known", "", "", ""], *known.values()],
-            _LIMIT,
+            _LIMIT + _rounds(found, "a copy"),
             list(reasons),
         )
 
@@ -229,7 +243,7 @@ def _functions(cases: list[dict[str, Any]]) -> Iterator[CostTable]:
             f"{_threads(threads)}",
             ("", "/ F.relu", "ours (auto)", "declared", "torch's", "timm's"),
             lines,
-            f"{_LIMIT} The first column is ours over F.relu, likewise.",
+            f"{_LIMIT}{_rounds(found, 'a copy')} The first column is ours over F.relu, likewise.",
             reasons,
         )
 
@@ -267,8 +281,7 @@ def _pooling(cases: list[dict[str, Any]]) -> Iterator[CostTable]:
             f"{_threads(case['threads'])}",
             ("", "of x, or of x and w"),
             [(row["name"], ratio(row)) for row in rows],
-            f"Units of torch's own {case['base']}. Median [quartiles] of the ratio in the same "
-            "round.",
+            f"Units of torch's own {case['base']}.{_rounds([case], 'it')}",
             [f"{row['name']}: {row['refused']}" for row in rows if row.get("refused")],
         )
 
@@ -288,8 +301,8 @@ def _step(cases: list[dict[str, Any]]) -> Iterator[CostTable]:
             f"{_threads(case['threads'])}",
             ("", "phases 1 and 3", "phase 2"),
             lines,
-            f"Units of the step of the same network with {_LETTERS[case['base']]}. Median "
-            "[quartiles] of the ratio in the same round.",
+            f"Units of the step of the same network with {_BESIDE[case['base']]}."
+            f"{_rounds([case], 'it')}",
             reasons,
         )
 

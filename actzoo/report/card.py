@@ -308,7 +308,7 @@ def _cost(report: SuiteReport, members: tuple[str, ...]) -> str:
         if own is not None and members in measured:
             return (
                 f"A training step on {markdown(group.title)} takes {cost(own, measured)} the time "
-                f"of the same step with ReLU (median and quartiles)."
+                f"of the same step with ReLU by the same kernel (median and quartiles)."
             )
     return "The cost was not measured; `actzoo speed` measures it."
 

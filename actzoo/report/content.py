@@ -124,10 +124,11 @@ class Report:
 
     @property
     def extremes(self) -> str:
-        """What the best and the worst set are called."""
+        """What the best and the worst set that are drawn out are called."""
+        own = " but for controls" if self.study.run.control else ""
         if all(g.metric.name == "accuracy" for g in self.study.groups):
-            return "most and the least accurate one"
-        return "best and the worst one"
+            return f"most and the least accurate one{own}"
+        return f"best and the worst one{own}"
 
     def heading(self, title: str, level: int = 3) -> str:
         """Return a heading for a group, where there are several."""

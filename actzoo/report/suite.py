@@ -17,8 +17,9 @@ from actzoo.report.sections import answer, overall
 from actzoo.report.sections.section import joined
 from actzoo.report.text import AGAIN, UNKNOWN, code, duration, listed, number, plural, table
 from actzoo.report.tuning import of_group
-from actzoo.report.view import Study
+from actzoo.report.view import Group, Study
 from actzoo.results.store import Store
+from actzoo.sweep.grid import WORDS
 from actzoo.sweep.rows import SuiteRecord, read_record
 
 
@@ -167,12 +168,23 @@ def _rates(report: SuiteReport) -> str:
             )
             cells.append(f"{chosen} ({spread})")
         rows.append((code(name), *cells))
-    lead = (
-        "What each set runs with, and in brackets how far apart the best and the worst setting are "
-        "on held-out examples, in the unit of the task:"
+    keys = dict.fromkeys(key for _, some in pairs for key in some[0][1].setting)
+    names_of = listed(
+        [f"{code(key)} ({WORDS[key]})" if key in WORDS else code(key) for key in keys]
     )
-    headers = ("set", *(markdown(group.title) for group, _ in pairs))
+    lead = (
+        f"The {names_of} that each set runs with, as tuning chose; in brackets how far apart the "
+        "best and the worst setting are on held-out examples, in the score at the head of the "
+        "column:"
+    )
+    headers = ("set", *(_heading(group) for group, _ in pairs))
     return joined([lead, table(headers, rows)])
+
+
+def _heading(group: Group) -> str:
+    metric = group.metric
+    unit = "points" if metric.unit == "%" else metric.difference_unit
+    return markdown(f"{group.title}: {metric.words}{f' ({unit})' if unit else ''}")
 
 
 def budget(report: SuiteReport) -> str:

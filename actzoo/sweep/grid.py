@@ -39,6 +39,13 @@ OF_PHASES: Mapping[str, Any] = {
 OF_RUN: Mapping[str, Any] = {"batch_size": Count, "init": Init, "weight_init": WeightInit}
 """Hyper-parameters that are fields of `Run`, and their types."""
 TUNABLE: Mapping[str, Any] = {**OF_PHASES, **OF_RUN}
+WORDS: Mapping[str, str] = {
+    "lr_network": "learning rate of the network",
+    "lr_mixture": "learning rate of the mixture weights",
+    "init": "start of the mixture weights",
+    "weight_init": "start of the network's weights",
+}
+"""What a reader calls a hyper-parameter, where that is not its name."""
 
 
 def valid(name: str, value: Any, kind: Any, source: str = "", *, strict: bool = True) -> Any:

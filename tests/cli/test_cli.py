@@ -7,11 +7,12 @@ import subprocess
 import sys
 from typing import NamedTuple
 
+import click
 import pytest
 import torch
 
 import actzoo
-from actzoo.cli import main
+from actzoo.cli import COMMANDS, group, main
 from actzoo.errors import UsageError
 from actzoo.plugins.registry import default
 from actzoo.sweep.config import parse_seeds
@@ -345,6 +346,19 @@ class TestTuning:
         done = run(*quick(tiny_npz, tmp_path / "out", *words))
         assert done.returncode == 2 and message in done.stderr
         assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_option_has_a_help_text(name):
+    command = group.get_command(None, name)
+    options = [p for p in command.params if isinstance(p, click.Option)]
+    assert [o.opts for o in options if not o.help and not o.hidden] == []
+
+
+@pytest.mark.parametrize("command", ["card", "bench"])
+def test_defaults_beside_a_suite_are_said_to_be_those_of_where_it_says_nothing(run, command):
+    text = " ".join(run(command, "--help").stdout.split())
+    assert "replaces the suite's own in every row; a default in brackets holds only where" in text
 
 
 def test_help_of_bench_fits_a_terminal_and_names_every_option(run):

@@ -31,6 +31,7 @@ def test_it_prints_and_writes(run: Any, tmp_path: Path) -> None:
     assert "k = relu+tanh" in out and "eager sum" in out
     stored = json.loads((tmp_path / "speed.json").read_text())
     assert [case["mode"] for case in stored["operator"]] == ["forward", "x", "x and w"]
+    assert stored["settings"]["sets"] == {"relu+tanh": ["relu", "tanh"]}
     assert "step" not in stored and "--quick" in stored["command"]
     page = (tmp_path / "speed.md").read_text()
     assert "](speed-float32-1-thread.png)" in page
@@ -52,9 +53,11 @@ def test_steps_of_other_models(
     words = ("speed", "--quick", "--table", "step", "--set", "relu,tanh", "--model", model)
     code, out, _ = run(*words, "--out", str(tmp_path))
     assert code == 0 and f"Training step of {title}, 1 thread" in out
-    assert "of the same network with " + {"relu": "ReLU", "gelu": "GELU"}[base] in out
+    own = {"relu": "torch's own ReLU and pooling", "gelu": "torch's own GELU"}[base]
+    assert f"of the same network with {own}." in " ".join(out.split())
     stored = json.loads((tmp_path / "speed.json").read_text())
     (case,) = stored["step"]
+    assert all(row["ratio"]["count"] >= 5 for row in case["rows"] if "ratio" in row)
     rows = {row["name"]: row for row in case["rows"]}
     assert stored["settings"]["models"] == [model]
     assert case["base"] == base and rows[base]["ratio"]["median"] == 1

@@ -18,7 +18,7 @@ import actzoo
 from actzoo import escaping
 from actzoo.cost import compute, functions, operators, pooling, sample, settings, step
 from actzoo.cost.dots import dots, draw_dots
-from actzoo.cost.figure import draw, lines_of
+from actzoo.cost.figure import apart, draw, lines_of
 from actzoo.cost.measure import measure
 from actzoo.cost.settings import Settings, named, preset
 from actzoo.cost.text import markdown, plain, sections
@@ -59,7 +59,7 @@ def rows_of(document: dict[str, Any], table: str) -> list[dict[str, Any]]:
 
 def test_every_row_has_numbers_or_a_reason(document: dict[str, Any]) -> None:
     assert json.loads(json.dumps(document, allow_nan=True)) is not None
-    rounds = {"operator": 3, "functions": functions.ROUNDS, "pooling": 3, "step": 3}
+    rounds = {"operator": 3, "functions": functions.ROUNDS, "pooling": 5, "step": 5}
     for table, count in rounds.items():
         for row in rows_of(document, table):
             assert ("refused" in row) != ("seconds" in row), row
@@ -182,10 +182,32 @@ def test_names_stand_where_their_lines_end(document: dict[str, Any]) -> None:
     one = [c for c in document["operator"] if (c["dtype"], c["threads"]) == ("float32", 1)]
     for axes in draw(one).axes:
         bottom, top = np.log(axes.get_ylim())
-        # The first line is the limit; of names that would meet, the lowest stays in place.
-        lowest = min(float(np.asarray(line.get_ydata())[-1]) for line in axes.lines[1:])
+        # The first line is the limit; names that would meet stand around the middle of their ends.
+        ends = [float(np.asarray(line.get_ydata())[-1]) for line in axes.lines[1:]]
         heights = [note.xy[1] for note in axes.texts if isinstance(note, Annotation)]
-        assert min(heights) == pytest.approx((np.log(lowest) - bottom) / (top - bottom))
+        middle = (np.log(ends).mean() - bottom) / (top - bottom)
+        assert np.mean(heights) == pytest.approx(middle)
+        assert [label.get_text() for label in axes.get_xticklabels()] == ["2⁶"]
+        assert axes.get_xticks().tolist() == [64]
+
+
+def test_names_that_would_meet_are_moved_apart() -> None:
+    assert apart([0.1, 0.5], 0.1) == [0.1, 0.5]
+    assert apart([0.10, 0.12], 0.1) == pytest.approx([0.06, 0.16])
+    # The first two are moved into the third, and all three lie around their middle.
+    assert apart([0.30, 0.32, 0.40, 0.9], 0.1) == pytest.approx([0.24, 0.34, 0.44, 0.9])
+
+
+@pytest.mark.parametrize(
+    ("sizes", "ticks"),
+    [((4096, 6_422_528), ["2¹²", "6,422,528"]), (tuple(2**n for n in range(12, 27, 2)), ["2¹²"])],
+)
+def test_a_size_that_was_measured_has_a_tick(sizes: tuple[int, ...], ticks: list[str]) -> None:
+    rows = [{"name": "F.relu", "ratio": {"median": 2.0, "low": 1.0, "high": 3.0}}]
+    cases = [{"set": "3", "mode": "forward", "elements": n, "rows": rows} for n in sizes]
+    (axes,) = draw(cases).axes
+    assert [label.get_text() for label in axes.get_xticklabels()][: len(ticks)] == ticks
+    assert set(axes.get_xticks()) <= {float(n) for n in (*sizes, *(2**k for k in range(27)))}
 
 
 @pytest.mark.parametrize("name", ["operator", "functions", "train_step"])

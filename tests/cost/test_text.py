@@ -132,6 +132,33 @@ def test_cells_and_reasons(document: dict[str, Any]) -> None:
     assert "20, one pass – –" in text and "- 20, one pass: nothing computes these" in text
 
 
+def test_each_table_says_of_how_many_rounds_its_medians_are(document: dict[str, Any]) -> None:
+    counts = iter(range(3, 500))
+    operators = [r for case in document["operator"] for r in case["rows"] if "ratio" in r]
+    for found in operators:
+        found["ratio"]["count"] = next(counts)
+    text = " ".join(plain(document).split())
+    assert f"of the ratio to a copy in the same round, of 3 to {2 + len(operators)} rounds." in text
+    assert text.count("of the ratio to a copy in the same round, of 9 rounds.") == 1  # functions
+    assert (
+        "Units of the step of the same network with torch's own ReLU and pooling. Median "
+        "[quartiles] of the ratio to it in the same round, of 9 rounds." in text
+    )
+
+
+def test_the_page_says_what_its_words_mean(document: dict[str, Any]) -> None:
+    for case in document["operator"]:
+        case["members"] = case["set"].split("+") if "+" in case["set"] else ["relu", "tanh", "sin"]
+    for whole in (plain(document), markdown(document)):
+        text = whole.partition("Mixtures, ")[0]
+        assert text.count("k = 3: relu, tanh, sin.") == 1
+        assert "k = relu+tanh+sin+sigmoid+silu+gelu+softplus:" not in text  # which says it itself
+        for word in ("eager sum", "torch.compile", "table", "auto", "x and w", "phase 2", "fused"):
+            assert text.count(f"\n- {word}: ") == 1
+        assert "\n- one pass: " not in text
+    assert max(map(len, plain(document).splitlines())) <= 80
+
+
 def test_the_page_says_where_it_comes_from(document: dict[str, Any]) -> None:
     page = markdown(document, {"speed.png": "what it shows"})
     for words in ("0123456789ab with uncommitted changes", "torch 2.14.1", "AVX512, 2 cores",

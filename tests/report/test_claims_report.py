@@ -114,7 +114,8 @@ def test_the_first_screen_begins_with_the_test_that_counts(tmp_path):
     lines = [line for line in screen.splitlines() if "beside `relu`" in line]
     assert lines[0] == (
         "- `relu + tanh + sin` over 2 tasks together, which is the test that counts: "
-        f"{gain} units of each task beside `relu`, 95% interval [{low}, {high}], p "
+        f"{gain} units of each task (1 is the typical difference on it, see section 1) beside "
+        f"`relu`, 95% interval [{low}, {high}], p "
         f"{own.adjusted_p:.3f} by Holm over the 2 sets tested: {own.verdict}."
     ).replace("-0", "−0")
     assert len(lines) == 3
@@ -203,7 +204,10 @@ def test_the_first_screen_has_the_cost_where_it_was_measured(tmp_path):
     measured = {"format": 1, "run": {**conditions, "kernel": "auto"}, "environment": {}}
     write_json(tmp_path / "cost.json", {**measured, "costs": [{**row, "ratio": ratio}]})
     screen = text_of(made, tmp_path).partition("\n## ")[0]
-    said = "A training step takes 1.25 times as long as ReLU's (quartiles 1.12 and 1.50)."
+    said = (
+        "A training step takes 1.25 times as long as with ReLU by the same kernel "
+        "(quartiles 1.12 and 1.50)."
+    )
     assert said in screen
 
 

@@ -5,20 +5,25 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from actzoo.report.figures import overview, style, training, tuning
+from actzoo.report.content import Report
+from actzoo.report.figures import Figures, overview, style, training, tuning
 from actzoo.report.markdown import summary_rows, write_report
 from actzoo.report.order import by_score
 from actzoo.report.reading import read_study
+from actzoo.report.sections.training import SECTION
+from actzoo.report.series import spans
 from actzoo.report.tuning import Pairs
 from actzoo.report.verdicts import compare
 from actzoo.report.view import Variant
 from actzoo.sweep.plan import Subject
 from actzoo.sweep.tune import Outcome, Tuned
 from actzoo.training.result import IMAGES
+from tests.report.conftest import PROTOCOL
 
 Make = Callable[..., Path]
 FIVE = {"relu": [900, 905], "tanh": [920, 912], "sin": [910, 914], "gelu": [None, None],
@@ -135,6 +140,83 @@ def test_nothing_in_a_figure_overlaps_or_leaves_it(make_store: Make, count: int)
             for legend in figure.legends:
                 box = legend.get_window_extent()
                 assert box.x0 >= whole.x0 and box.x1 <= whole.x1
+
+
+def test_a_control_that_is_better_makes_no_label_false_and_takes_no_shade(
+    make_store: Make,
+) -> None:
+    names = [f"x + {n}" for n in range(1, 10)]
+    correct = {**{n: [700 + i] for i, n in enumerate(names)}, "relu": [690]}
+    correct |= {f"{name} (equal-epochs)": [900] for name in correct}
+    sets = tuple((name,) for name in names)
+    folder = make_store(correct, sets=sets, control="equal-epochs")
+    text = write_report(folder).read_text()
+    assert "the most and the least accurate one but for controls and the baseline" in text
+    assert "by epoch, phases shaded, for digits" in text
+    study = read_study(folder)
+    (group,), (comparisons,) = study.groups, compare(study)
+    assert len({tuple(spans(v.protocol)) for v in group.variants}) == 2
+    out = overview.drawn_out(group, comparisons, group.variants)
+    assert out == {
+        "x + 9": "highest accuracy but for controls",
+        "relu": "lowest accuracy but for controls, baseline",
+    }
+    panels = training.collect_training(training.trained(group))
+    phases = overview.phases_of(group.variants)
+    assert [span.trains for span in phases] == ["network", "mixture", "network"]
+    with style.styled():
+        shaded = overview.draw_overview(panels, out, IMAGES, phases).axes[0]
+        plain = overview.draw_overview(panels, out, IMAGES).axes[0]
+    assert len(shaded.patches) == 3 and not plain.patches
+
+
+def test_sets_of_unlike_phases_are_not_said_to_be_shaded(make_store: Make) -> None:
+    """Where epochs are tuned each set has its own."""
+    (group,) = read_study(many(make_store, 9)).groups
+    first, *rest = group.variants
+    other = replace(first, protocol=first.protocol[:1])
+    assert overview.phases_of(group.variants) and not overview.phases_of((other, *rest))
+    for variants, said in ((group.variants, True), ((other, *rest), False)):
+        own = replace(group, variants=variants)
+        report = Report(replace(read_study(many(make_store, 9)), groups=(own,)), Path())
+        report.figures = Figures(Path(), "png")
+        text = SECTION.render(report)
+        assert ("Shaded: the phases" in text) is said
+
+
+def test_one_epoch_a_phase_is_a_dot_a_phase(make_store: Make) -> None:
+    """A phase without anything to train leaves a gap on both sides, where no line is drawn."""
+    protocol = tuple(replace(phase, epochs=1) for phase in PROTOCOL)
+    group = read_study(many(make_store, 12, protocol=protocol)).groups[0]
+    panels = training.collect_training(training.trained(group))
+    norms = training.collect_gradients(group.variants[:2])
+    with style.styled():
+        loss = overview.draw_overview(panels, {"relu": "baseline"}, IMAGES).axes[0]
+        gradient = training.draw_gradients(norms, norms).axes[0]
+    assert len(loss.lines) == 13
+    for line in loss.lines:
+        dots = line.get_markevery()
+        assert line.get_marker() == "o"
+        assert line.get_xdata()[dots].tolist() == [1, 3]
+    for line in gradient.lines:  # from before the first epoch to its end is a line
+        assert line.get_xdata()[line.get_markevery()].tolist() == [3]
+    whole = read_study(many(make_store, 2, name="whole")).groups[0]
+    panels = training.collect_training(training.trained(whole))
+    with style.styled():
+        axes = overview.draw_overview(panels, {"relu": "baseline"}, IMAGES).axes[0]
+    assert {line.get_marker() for line in axes.lines} == {"None"}
+
+
+def test_no_label_of_an_axis_is_cut(make_store: Make) -> None:
+    objective = replace(IMAGES, unit="nats per character")
+    group = read_study(many(make_store, 12)).groups[0]
+    panels = training.collect_training(training.trained(group))
+    with style.styled():
+        figure = overview.draw_overview(panels, {"relu": "baseline"}, objective)
+        figure.draw_without_rendering()
+    for axes in figure.axes:
+        box = axes.yaxis.label.get_window_extent()
+        assert box.y0 >= 0 and box.y1 <= figure.bbox.y1
 
 
 def _pairs(count: int) -> Pairs:

@@ -258,6 +258,9 @@ def test_the_report_has_the_answer_first(found: Callable[..., Any]) -> None:
     assert "No difference from `relu` shown: `sin`." in text
     assert "RMSE (mV), lower is better" in text
     assert "| 1 unit of the task |" in text
+    first = text.partition("## 2.")[0]
+    assert 'excludes 0 beside "no difference shown": the interval is on its own' in first
+    assert "the verdict is by p, adjusted by Holm over the sets." in first
     assert (folder / "figures" / "profiles.png").exists()
     assert [row["set"] for row in rows(answer)] == [p.name for p in answer.profiles]
 
@@ -285,6 +288,24 @@ def test_the_figure_of_few_and_many(sets: int) -> None:
     assert labels == list(names)
     directions = [a.xaxis_inverted() for a in figure.axes]
     assert directions == [n <= 3 for n in range(8)]
+
+
+def test_no_line_strikes_through_the_words_of_the_figure() -> None:
+    dots = (*(profiles.Dot(m, m - 0.5, m + 0.5, "") for m in (0.1, -0.2, 0.3)),
+            profiles.Dot(-80.0, -161.0, 1.0, "worse"), None)  # fmt: skip
+    names = tuple("abcde")
+    with style.styled():
+        (axes, *_) = profiles.draw_profiles(
+            [profiles.TaskPanel("a task", "accuracy (points)", names, dots, True)]
+        ).axes
+    assert [text.get_text() for text in axes.texts] == ["−80", "no result"]
+    for text in axes.texts:
+        box = text.get_bbox_patch()
+        assert box is not None and box.get_facecolor() == (1, 1, 1, 1)
+        assert all(text.get_zorder() > line.get_zorder() for line in axes.lines)
+    intervals = [line for line in axes.lines if len(line.get_xdata()) == 2 and line.get_color() in
+                 ("black", style.COLOURS[1])]  # fmt: skip
+    assert len(intervals) == 3
 
 
 def test_a_value_far_away_does_not_squash_the_others() -> None:

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from actzoo.report.content import Report
 from actzoo.report.cost import costs
 from actzoo.report.figures import Figures
@@ -63,9 +65,18 @@ def test_the_cost_stands_beside_the_accuracy(make_store: Callable[..., Path]) ->
         "`tanh`": "–",
     }
     assert "of 5 or more: batch 128, fp32, kernel auto, a processor, 1 thread." in text
-    assert "against itself" not in text  # nothing says by which kernel that row ran
-    write(folder, [{**row(["relu"], 1.03), "ran": "reference"}])
+    assert "in units of the same step with ReLU by the same kernel" in text
+
+
+@pytest.mark.parametrize("ran", ["reference", "table"])
+def test_relu_is_measured_against_itself_by_whatever_kernel(
+    make_store: Callable[..., Path], ran: str
+) -> None:
+    folder = make_store(ACCURACY, sets=(("relu", "tanh"),))
+    write(folder, [{**row(["relu"], 1.03), "ran": ran}])
     assert "against itself" in read(folder)
+    write(folder, [{**row(["tanh"], 1.03), "ran": ran}])
+    assert "against itself" not in read(folder)
 
 
 def test_costs_of_other_data_are_not_shown(make_store: Callable[..., Path]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from actzoo.report import write_report
 from actzoo.report.figures import curves, depth, scores, style, training
 from actzoo.report.reading import read_study
 from actzoo.report.series import Span, along, spans
+from actzoo.report.statistics import Interval
 from actzoo.report.verdicts import compare
 from actzoo.report.view import Group, Study
 from actzoo.results.schema import digest_of
@@ -123,6 +125,38 @@ def test_the_same_numbers_give_the_same_bytes(make_store: Make) -> None:
     first = contents()
     assert len(first) == 7
     assert contents() == first
+
+
+def test_a_set_far_from_the_others_is_an_arrow_with_its_mean(make_store: Make) -> None:
+    correct = {"relu": [980, 990], "tanh": [984, 988], "sin": [979, 985], "silu": [100, 114]}
+    folder = make_store(correct, sets=tuple((name,) for name in list(correct)[1:]))
+    study = read_study(folder)
+    rows = scores.collect_scores(study.groups[0], compare(study)[0])
+    with style.styled():
+        left, right = scores.draw_scores(rows, "relu", IMAGES.score).axes
+    assert [text.get_text() for text in left.texts] == ["10.70"]
+    assert [text.get_text() for text in right.texts] == ["−87.80", "baseline"]
+    for axes, values in ((left, (97.9, 99.0)), (right, (-0.5, 0.4, 0.0))):
+        low, high = axes.get_xlim()
+        assert low < min(values) < max(values) < high and high - low < 20
+        ends = [float(x) for line in axes.lines if len(line.get_xdata()) == 2 and
+                line.get_transform() == axes.transData for x in line.get_xdata()]  # fmt: skip
+        assert all(low <= end <= max(high, 105) for end in ends)
+
+
+def test_an_axis_is_cut_only_where_that_is_worth_it() -> None:
+    def panel(*means: float) -> list[scores.Row]:
+        return [((m - 1, m + 1), Interval(2, m, 1.0, 1.0)) for m in means]
+
+    assert scores.cut(panel(90, 91, 92, 97)) is None
+    assert (
+        scores.cut([]) is None
+        and scores.cut([((), Interval(0, math.nan, math.nan, math.nan))]) is None
+    )
+    found = scores.cut(panel(90, 91, 92, 10))
+    assert found is not None and found.far == {3} and 88 < found.low < 89 and 93 < found.high < 94
+    found = scores.cut(panel(40, 41, 42, -900), (0.0,))  # the 0 of differences stays
+    assert found is not None and found.low < 0 and found.far == {3}
 
 
 @pytest.mark.parametrize("form", style.FORMATS)

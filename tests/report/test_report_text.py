@@ -8,6 +8,7 @@ import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -56,6 +57,8 @@ def test_a_whole_report(make_store: Make) -> None:
     assert "abc123 with uncommitted changes" in text
     # 4 epochs of 900 images in batches of 128: 8 steps each.
     assert "same number of network updates (32)" in text
+    assert "exactly as long as the mixture does" in text
+    assert re.search(r"\| claim +\| verdict +\| +mean \|", text)
     assert "\n\n\n" not in text
     assert "nan" not in text
     files = sorted(p.name for p in (folder / "figures").iterdir())
@@ -96,6 +99,8 @@ def test_without_a_mixture(make_store: Make) -> None:
     text = read(folder)
     assert "What the network preferred" not in text
     assert "LeakyReLU" not in text
+    assert "as the mixture does" not in text
+    assert "same number of network updates (32)" in text
     assert re.findall(r"^## (\d)", text, re.M) == ["1", "2", "3", "4", "5"]
 
 
@@ -156,7 +161,8 @@ def test_equations_are_the_papers(make_store: Make) -> None:
     ("definition", "written"),
     [
         ("tanh(x)", r" = \tanh{\left(x \right)}"),
-        ("x*w + v[0]; v=(1.0, 2.0) per channel; w=0.5", r",\quad \mathit{w} = 0.5"),
+        ("x*w + v[0]; v=(1.0, 2.0) per channel; w=0.5", r",\quad w = 0.5"),
+        ("sin(w0*x); w0=1.0", r"\sin{\left(w_{0} x \right)},\quad w_{0} = 1"),
         (r"\mathrm{softmax}(x); dim=1; dimwise", r" = \mathrm{softmax}(x)"),
         ("", ""),
     ],
@@ -181,7 +187,26 @@ def test_shares_and_what_lies_beyond(make_store: Make) -> None:
     text = re.sub(" +", " ", read(make_store(THREE, sets=SETS)))
     assert "the largest share is held by `relu` in 3 of 3 layers (90.0% or more)" in text
     assert "| A1 | 1 | 33.3% | 33.3% | 33.3% | 25.00% |" in text
-    assert "hardly any or none in any layer are beyond ±10" in text
+    assert "hardly any or none in any layer, mean over the seeds, are beyond ±10" in text
+    one = read(make_store({k: v[:1] for k, v in THREE.items()}, sets=SETS, name="one"))
+    assert "hardly any or none in any layer are beyond ±10" in one
+
+
+def test_where_gradients_shrink_most_no_control_is_named(make_store: Make, edit: Make) -> None:
+    counts = {"relu": [900], "tanh": [890], "relu (equal-epochs)": [901],
+              "tanh (equal-epochs)": [902]}  # fmt: skip
+    folder = make_store(counts, sets=(("tanh",),), control="equal-epochs")
+
+    def shrink(by: float) -> Callable[[dict[str, Any]], None]:
+        def change(result: dict[str, Any]) -> None:
+            result["health"][0]["layers"][0]["gradient"] = by
+
+        return change
+
+    edit(folder, shrink(0.03), members=["tanh"], control="")
+    edit(folder, shrink(0.0003), control="equal-epochs")
+    text = read(folder)
+    assert "shrinks most towards the input with `tanh`: at A1 it is 0.1 times" in text
 
 
 def test_leaky_means_leaky() -> None:

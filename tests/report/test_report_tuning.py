@@ -75,6 +75,8 @@ def test_figures_hold_as_many_sets_as_there_are_colours(count, figures, tmp_path
         style.write(path, lambda some=some: draw_sensitivity(some, panels, METRIC))
         assert path.read_bytes().startswith(b"\x89PNG")
         figure = draw_sensitivity(some, panels, METRIC)
+        words = [axes.get_xlabel() for axes in figure.axes]
+        assert words == ["learning rate of the network", "optimizer"]
         scales = [axes.get_xscale() for axes in figure.axes]
         assert scales == ["log", "linear"]
 

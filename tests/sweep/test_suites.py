@@ -267,8 +267,11 @@ def test_what_the_report_says(folder: Path) -> None:
         "# Suite `tiny`", "two rows", "## 1. The answer", "## 2. Task by task",
         "## 3. What was run", "[images](images/report.md)", "[depth](depth/report.md)",
         "2 settings for every set alike", "20 cells", "figures/profiles.png",
+        "The `lr_network` (learning rate of the network) that each set runs with",
+        "digits, mlp(width=16): accuracy (points)",
     ):  # fmt: skip
         assert words in text
+    assert text.count("of the task") == text.count("unit of the task")  # in section 1 alone
     assert (folder / "images" / "report.md").exists()
 
 

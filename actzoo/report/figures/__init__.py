@@ -197,7 +197,9 @@ def _of_many(
     """Draw one figure of training and one of gradients, however many sets there are."""
     out = overview.drawn_out(group, comparisons, trained)
     losses = training.collect_training(trained)
-    figures.write(partial(overview.draw_overview, losses, out, group.objective), "training", group)
+    phases = overview.phases_of(trained)
+    draw = partial(overview.draw_overview, losses, out, group.objective, phases)
+    figures.write(draw, "training", group)
     few = sorted((v for v in trained if v.name in out), key=lambda v: list(out).index(v.name))
     norms = [
         norm._replace(name=f"{norm.name} ({out[norm.name]})") if out[norm.name] else norm

@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 from actzoo.report.figures.style import (
     PALE,
     draw_band,
+    draw_line,
     drawn,
     label,
     line_style,
@@ -22,8 +23,8 @@ from actzoo.report.figures.style import (
     new,
     shade,
 )
-from actzoo.report.figures.training import TrainingCurves, reach
-from actzoo.report.series import Band
+from actzoo.report.figures.training import TrainingCurves, longest, reach
+from actzoo.report.series import Band, Span, spans
 from actzoo.report.verdicts import Comparison
 from actzoo.report.view import Group, Variant
 from actzoo.training.result import StoredObjective
@@ -46,6 +47,7 @@ def drawn_out(
         among: The sets that can be drawn.
     """
     plain = [variant for variant in among if not variant.control]
+    of = group.metric.words + (" but for controls" if len(plain) < len(among) else "")
     scores = {c.variant.name: c.score.mean for c in comparisons if c.variant in plain}
     scores = {name: score for name, score in scores.items() if math.isfinite(score)}
     words: dict[str, list[str]] = {}
@@ -54,7 +56,7 @@ def drawn_out(
         best_first = ends if group.metric.higher_is_better else dict(reversed(ends.items()))
         for word, pick in best_first.items():
             name = pick(scores, key=lambda name: scores[name])
-            words.setdefault(name, []).append(f"{word} {group.metric.words}")
+            words.setdefault(name, []).append(f"{word} {of}")
     if group.baseline in plain:
         words.setdefault(group.baseline.name, []).append("baseline")
     if only_controls_are_many(among):
@@ -67,8 +69,17 @@ def only_controls_are_many(variants: Sequence[Variant]) -> bool:
     return sum(not variant.control for variant in variants) <= MANY < len(variants)
 
 
+def phases_of(variants: Sequence[Variant]) -> list[Span]:
+    """Return the phases of all sets that are no control, if these have the same; none otherwise."""
+    every = [spans(variant.protocol) for variant in variants if not variant.control]
+    return every[0] if every and all(phases == every[0] for phases in every) else []
+
+
 def draw_overview(
-    panels: Sequence[TrainingCurves], out: dict[str, str], objective: StoredObjective
+    panels: Sequence[TrainingCurves],
+    out: dict[str, str],
+    objective: StoredObjective,
+    phases: Sequence[Span] = (),
 ) -> Figure:
     """Loss on the left and score on the right, a line a set.
 
@@ -76,23 +87,25 @@ def draw_overview(
         panels: Every set.
         out: Those to draw out, with what to say of them.
         objective: What they were trained for.
+        phases: Those to shade, if any.
     """
     both = 2 if any(p.score for p in panels) else 1
     figure = new(3.3 + 0.17 * len(out))
     grid = figure.subplots(1, both, squeeze=False)[0]
     epochs = np.unique(np.concatenate([p.loss.x for p in panels]))
-    alike = len({tuple(p.phases) for p in panels}) == 1
+    last = longest(panels)[-1].stop
     for axes, bands in zip(grid, _columns(panels), strict=False):
         _draw(axes, bands, out)
         axes.set_xlabel("epoch")
-        if alike:
-            shade(axes, panels[0].phases, epochs)
+        if phases:
+            shade(axes, phases, epochs)
+            axes.set_xlim(right=max(axes.get_xlim()[1], 1.015 * last))  # a control may go on
     losses = [p.loss for p in panels]
     if min(float(np.nanmin(band.low)) for band in losses) > 0:
         log_scale(grid[0], *reach(losses))
-    grid[0].set_ylabel(f"training loss ({drawn(objective.loss)})")
+    grid[0].set_ylabel(f"training loss\n({drawn(objective.loss)})")
     if both == 2:
-        grid[1].set_ylabel(f"validation {drawn(objective.score.title)}")
+        grid[1].set_ylabel(f"validation\n{drawn(objective.score.title)}")
     handles, labels = grid[0].get_legend_handles_labels()
     order = sorted(range(len(labels)), key=lambda n: labels[n].startswith("the other"))
     figure.legend(
@@ -112,7 +125,7 @@ def _draw(axes: Axes, bands: dict[str, Band], out: dict[str, str]) -> None:
     others = [band for name, band in bands.items() if name not in out]
     for number, band in enumerate(others):
         text = f"the other {len(others)} sets" if number == 0 else None
-        axes.plot(band.x, band.mean, label=text, **PALE)
+        draw_line(axes, band.x, band.mean, label=text, **PALE)
     for number, (name, what) in enumerate(out.items()):
         if name in bands:
             style = {**line_style(number), "linewidth": 2.0}

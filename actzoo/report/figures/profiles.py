@@ -11,7 +11,16 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from actzoo.report.figures.style import COLOURS, GREY, columns_for, drawn, label, new
+from actzoo.report.figures.style import (
+    BOX,
+    COLOURS,
+    GREY,
+    columns_for,
+    draw_beyond,
+    drawn,
+    label,
+    new,
+)
 from actzoo.report.overall import Overall
 from actzoo.report.verdicts import BASELINE
 from actzoo.report.view import Study
@@ -86,7 +95,8 @@ def draw_profiles(panels: Sequence[TaskPanel]) -> Figure:
     for line in grid:
         line[0].set_yticks(places, names, fontsize=6.5 if many else 7.5)
     figure.supxlabel(
-        "difference to the baseline, better to the right; 95% intervals; filled: better or worse",
+        "difference to the baseline, better to the right; 95% intervals; filled: better or worse; "
+        "arrow: further out",
         fontsize=7.5,
     )
     return figure
@@ -99,7 +109,7 @@ def _draw_panel(axes: Axes, panel: TaskPanel, places: Sequence[float], *, narrow
         if dot is None:
             axes.annotate(
                 "no result", (0.5, y), xycoords=("axes fraction", "data"), fontsize=5.5,
-                color=GREY, ha="center", va="center",
+                color=GREY, ha="center", va="center", bbox=BOX,
             )  # fmt: skip
         else:
             _draw_dot(axes, y, dot, low, high, panel.higher_is_better)
@@ -117,20 +127,16 @@ def _draw_panel(axes: Axes, panel: TaskPanel, places: Sequence[float], *, narrow
 
 def _draw_dot(axes: Axes, y: float, dot: Dot, low: float, high: float, rising: bool) -> None:
     colour, marker = _VERDICTS.get(dot.verdict, ("black", "o"))
-    if math.isfinite(dot.low):
-        axes.plot([max(dot.low, low), min(dot.high, high)], [y, y], color=colour, linewidth=1.1)
     if low <= dot.mean <= high:
+        if math.isfinite(dot.low):
+            ends = [max(dot.low, low), min(dot.high, high)]
+            axes.plot(ends, [y, y], color=colour, linewidth=1.1)
         fill = colour if dot.verdict in _VERDICTS else "white"
         axes.plot([dot.mean], [y], marker, color=colour, markersize=3.6, markerfacecolor=fill,
                   markeredgewidth=0.9, clip_on=False)  # fmt: skip
         return
-    edge = low if dot.mean < low else high
-    left = (dot.mean < low) is rising
-    axes.plot([edge], [y], "<" if left else ">", color=colour, markersize=4, clip_on=False)
-    axes.annotate(
-        drawn(f"{dot.mean:+.3g}"), (edge, y), xytext=(5 if left else -5, 0), fontsize=5.5,
-        textcoords="offset points", color=colour, va="center", ha="left" if left else "right",
-    )  # fmt: skip
+    words = drawn(f"{dot.mean:+.3g}").replace("-", "−")
+    draw_beyond(axes, y, words, left=(dot.mean < low) is rising, color=colour, fontsize=5.5)
 
 
 def limits(dots: Sequence[Dot]) -> tuple[float, float]:

@@ -7,17 +7,22 @@ import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from actzoo.report.figures.style import COLOURS, GREY, drawn, label, new
+from actzoo.report.figures.style import COLOURS, GREY, draw_beyond, drawn, label, new
 from actzoo.report.statistics import Interval
+from actzoo.report.text import decimals_for, number, signed
 from actzoo.report.verdicts import Comparison, differences
 from actzoo.report.view import Group
 from actzoo.tasks.objective import Metric
 
 FEW = 12
 """Up to so many sets have wide rows."""
+REACH, WORTH = 6.0, 2.5
+"""Sets further from the middle one than so many times the usual distance are cut off, with an
+arrow and the mean, if the axis is otherwise so many times as long."""
 WIDE, NARROW, LINE = 0.45, 0.27, 0.15
 """Inches of a row, of one among many, and of a line of its name."""
 
@@ -51,6 +56,54 @@ def collect_scores(group: Group, comparisons: Sequence[Comparison]) -> list[Dots
     return rows
 
 
+Row = tuple[Sequence[float], Interval]
+"""Values, and their interval."""
+
+
+class Cut(NamedTuple):
+    """An axis that leaves out sets far from the others, which it would show as one line.
+
+    Attributes:
+        low, high: Its ends.
+        far: The numbers of the rows that it leaves out.
+    """
+
+    low: float
+    high: float
+    far: frozenset[int]
+
+
+def cut(panel: Sequence[Row], shown: Sequence[float] = ()) -> Cut | None:
+    """Return the axis of some rows; None if none is far out.
+
+    Args:
+        panel: The rows.
+        shown: What it shows beside them, as the 0 of differences.
+    """
+    rows = {n: row for n, row in enumerate(panel) if row[0]}
+    if not rows:
+        return None
+    means = {n: math.fsum(values) / len(values) for n, (values, _) in rows.items()}
+    middle = float(np.median(list(means.values())))
+    halves = [i.half for _, i in rows.values() if math.isfinite(i.half)]
+    usual = float(np.median([abs(mean - middle) for mean in means.values()]))
+    reach = REACH * max([usual, float(np.median(halves))] if halves else [usual])
+    far = frozenset(n for n, mean in means.items() if abs(mean - middle) > reach > 0)
+    ends = {n: _ends(*row) for n, row in rows.items()}
+    every = [*shown, *(end for both in ends.values() for end in both)]
+    near = [*shown, *(end for n, both in ends.items() if n not in far for end in both)]
+    low, high = min(near), max(near)
+    if not far or max(every) - min(every) < WORTH * (high - low):
+        return None
+    room = 0.08 * (high - low)
+    return Cut(low - room, high + room, far)
+
+
+def _ends(values: Sequence[float], interval: Interval) -> tuple[float, float]:
+    ends = [interval.low, interval.high] if math.isfinite(interval.half) else []
+    return min([*values, *ends]), max([*values, *ends])
+
+
 def draw_scores(rows: Sequence[Dots], baseline: str, metric: Metric) -> Figure:
     """Return two panels: scores on the left, difference to the baseline on the right."""
     names = [_name(row.name) for row in rows]
@@ -64,8 +117,7 @@ def draw_scores(rows: Sequence[Dots], baseline: str, metric: Metric) -> Figure:
     left = both[0]
     for axes in both:
         axes.margins(x=0.08)
-    for y, row in zip(places, rows, strict=True):
-        _draw_row(left, y, row.values, row.interval)
+    _draw_panel(left, places, [(row.values, row.interval) for row in rows], metric)
     if differ:
         _draw_differences(both[1], places, rows, baseline, metric)
     left.set_yticks(places, names)
@@ -93,11 +145,34 @@ def _draw_differences(
     axes.axvline(0, color=GREY, linewidth=0.8)
     unit = "percentage points" if metric.unit == "%" else metric.difference_unit
     axes.set_xlabel(f"difference to {label(baseline)}" + (f" ({drawn(unit)})" if unit else ""))
+    gaps = [(row.differences, row.difference) for row in rows]
+    _draw_panel(axes, places, gaps, metric, differences=True)
     for y, row in zip(places, rows, strict=True):
-        _draw_row(axes, y, row.differences, row.difference)
         if row.name.partition("\n")[0] == baseline:
             words: dict[str, Any] = {"textcoords": "offset points", "fontsize": 8, "color": GREY}
             axes.annotate("baseline", (0, y), xytext=(5, 0), va="center", **words)
+
+
+def _draw_panel(
+    axes: Axes,
+    places: Sequence[float],
+    panel: Sequence[Row],
+    metric: Metric,
+    *,
+    differences: bool = False,
+) -> None:
+    axis = cut(panel, (0.0,) if differences else ())
+    decimals = decimals_for(metric, (value for values, _ in panel for value in values))
+    written = signed if differences else number
+    for n, (y, (values, interval)) in enumerate(zip(places, panel, strict=True)):
+        if axis is None or n not in axis.far:
+            _draw_row(axes, y, values, interval)
+            continue
+        mean = math.fsum(values) / len(values)
+        words = drawn(written(mean, decimals))
+        draw_beyond(axes, y, words, left=mean < axis.low, color="black", fontsize=7.5)
+    if axis is not None:
+        axes.set_xlim(axis.low, axis.high)
 
 
 def _draw_row(axes: Axes, y: float, values: Sequence[float], interval: Interval) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.font_manager import findfont
@@ -33,6 +34,8 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 GREY = "#666666"
 PALE: dict[str, Any] = {"color": "#8f8f8f", "linewidth": 0.6}
 """Of lines that are not drawn out."""
+BOX: dict[str, Any] = {"facecolor": "white", "edgecolor": "none", "pad": 0.6}
+"""Around words, so that no line strikes them through."""
 SHADES = ("#f1f1f1", "#dcdcdc")
 """Of phases, in turn."""
 
@@ -121,11 +124,41 @@ def line_style(number: int) -> dict[str, Any]:
 
 
 def draw_band(axes: Axes, band: Band, *, label: str = "", **style: Any) -> None:
-    """Draw a mean line over its band."""
-    axes.fill_between(
-        band.x, band.low, band.high, color=style.get("color"), alpha=0.18, linewidth=0
-    )
-    axes.plot(band.x, band.mean, label=label, **style)
+    """Draw a mean line over its band; over a point on its own, which no line reaches, a stroke."""
+    colour, alone = style.get("color"), alone_in(band.mean)
+    axes.fill_between(band.x, band.low, band.high, color=colour, alpha=0.18, linewidth=0)
+    if alone:
+        ends = band.low[alone], band.high[alone]
+        axes.vlines(band.x[alone], *ends, color=colour, alpha=0.18, linewidth=4)
+    draw_line(axes, band.x, band.mean, label=label, **style)
+
+
+def draw_line(axes: Axes, x: Floats, y: Floats, **style: Any) -> None:
+    """Draw a line; a point between two gaps, of which a line shows nothing, gets a dot."""
+    alone = alone_in(y)
+    if alone and "marker" not in style:
+        style |= {"marker": "o", "markersize": 2 + style.get("linewidth", 1.5), "markevery": alone}
+    axes.plot(x, y, **style)
+
+
+def alone_in(y: Floats) -> list[int]:
+    """Return the places of the numbers that have none on either side."""
+    there = np.concatenate(([False], np.isfinite(y), [False]))
+    return np.flatnonzero(there[1:-1] & ~there[:-2] & ~there[2:]).tolist()
+
+
+def draw_beyond(
+    axes: Axes, y: float, words: str, *, left: bool, color: str, fontsize: float
+) -> None:
+    """Point past the left or the right end of the x axis, and write what lies there."""
+    place = (0.0 if left else 1.0, y)
+    across = axes.get_yaxis_transform()
+    axes.plot(*place, "<" if left else ">", color=color, markersize=4, transform=across,
+              clip_on=False)  # fmt: skip
+    axes.annotate(
+        words, place, xycoords=across, xytext=(5 if left else -5, 0), textcoords="offset points",
+        fontsize=fontsize, color=color, va="center", ha="left" if left else "right", bbox=BOX,
+    )  # fmt: skip
 
 
 def shade(axes: Axes, phases: Sequence[Span], trained: Floats, *, named: bool = True) -> None:

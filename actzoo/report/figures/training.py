@@ -15,6 +15,7 @@ from actzoo.report.figures.style import (
     chosen,
     columns_for,
     draw_band,
+    draw_line,
     drawn,
     label,
     line_style,
@@ -228,8 +229,9 @@ def draw_proportions(panels: Sequence[Proportions], phases: Sequence[Span]) -> F
         for number, (name, band) in enumerate(panel.functions):
             style = line_style(number)
             if len(band.lines) <= FEW_SEEDS:
-                axes.plot(band.x, band.lines.T, color=style["color"], linewidth=0.6, alpha=0.6)
-                axes.plot(band.x, band.mean, label=label(name), **style)
+                for line in band.lines:
+                    draw_line(axes, band.x, line, color=style["color"], linewidth=0.6, alpha=0.6)
+                draw_line(axes, band.x, band.mean, label=label(name), **style)
             else:
                 draw_band(axes, band, label=label(name), **style)
         axes.set_title(panel.layer)

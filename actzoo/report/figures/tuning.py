@@ -16,6 +16,7 @@ from actzoo.report.figures.style import (
     MARKERS,
     PALE,
     columns_for,
+    draw_line,
     drawn,
     label,
     line_style,
@@ -24,7 +25,7 @@ from actzoo.report.figures.style import (
 )
 from actzoo.report.tuning import Pairs
 from actzoo.report.view import Floats
-from actzoo.sweep.grid import Value
+from actzoo.sweep.grid import WORDS, Value
 from actzoo.sweep.tune import Tuned
 from actzoo.tasks.objective import Metric
 
@@ -124,18 +125,18 @@ def draw_sensitivity(
         room = margin(low, high, 0.06, metric)
         grid[0, 0].set_ylim(low - room, high + room)
     for axes in grid[:, 0]:
-        axes.set_ylabel(f"validation {drawn(metric.title)}")
+        axes.set_ylabel(f"validation\n{drawn(metric.title)}")
     handles, labels = grid[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=3)
     return figure
 
 
 def _draw(axes: Axes, panel: Panel, every: Sequence[Line], out: Mapping[str, str]) -> None:
-    x = np.array(panel.values, float) if panel.numeric else np.arange(len(panel.values))
+    x = np.array(panel.values if panel.numeric else range(len(panel.values)), float)
     others = [line for line in every if out and line.name not in out]
     for number, line in enumerate(others):
         text = f"the other {len(others)} sets" if number == 0 else None
-        axes.plot(x, line.score, label=text, **PALE)
+        draw_line(axes, x, line.score, label=text, **PALE)
     for number, line in enumerate(panel.lines):
         style = line_style(number)
         said = f" ({out[line.name]})" if line.name in out else ""
@@ -159,4 +160,4 @@ def _draw(axes: Axes, panel: Panel, every: Sequence[Line], out: Mapping[str, str
         axes.xaxis.set_minor_formatter(NullFormatter())
     axes.set_xticks(x, [f"{v:g}" if isinstance(v, float) else str(v) for v in panel.values])
     axes.margins(x=0.12)
-    axes.set_xlabel(panel.name)
+    axes.set_xlabel(WORDS.get(panel.name, panel.name.replace("_", " ")))

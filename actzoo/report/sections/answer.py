@@ -94,13 +94,18 @@ def _fairness(study: Study) -> list[str]:
     lines = []
     plain = [[v for v in g.variants if v.done and not v.control] for g in study.groups]
     counts = [{network_updates(v) for v in variants} for variants in plain if variants]
+    skipped = (
+        ": a phase in which nothing can train is skipped, so a single function trains its network "
+        "exactly as long as the mixture does"
+        if study.mixtures
+        else ""
+    )
     if all(len(found) == 1 for found in counts):
         lines.append(
             f"Every set of a table{' but the controls' if study.run.control else ''} got the same "
             "number of network updates"
             + (f" ({next(iter(counts[0])):,})" if len(counts) == 1 else "")
-            + ": a phase in which nothing can train is skipped, so a single function trains "
-            "its network exactly as long as the mixture does. With the same seed all sets "
+            + f"{skipped}. With the same seed all sets "
             f"share {_first_weights(study)} and the order of the batches, which is what "
             "makes pairing by seed mean something. The test "
             f"{study.things} were read once, after the last epoch."

@@ -17,7 +17,7 @@ DECIMALS = 3
 
 
 def claims_table(findings: list[Finding]) -> str:
-    """Return each claim with its verdict, effect, interval and runs: no wider than 80 columns."""
+    """Return each claim with verdict, mean, interval and runs: at most 80 columns."""
     rows = [
         (
             markdown(finding.claim.title),
@@ -28,7 +28,7 @@ def claims_table(findings: list[Finding]) -> str:
         )
         for finding in findings
     ]
-    return table(("claim", "verdict", "effect", "95% interval", "runs"), rows, left=2)
+    return table(("claim", "verdict", "mean", "95% interval", "runs"), rows, left=2)
 
 
 def _ends(finding: Finding) -> str:
@@ -37,7 +37,7 @@ def _ends(finding: Finding) -> str:
 
 
 def _explained(finding: Finding, study: Study) -> str:
-    """Return what a claim says, how it was measured, and what to read beside the effect."""
+    """Return what a claim says, how it was measured, and what to read beside the mean."""
     claim = finding.claim
     parts = [
         f"**{markdown(claim.title)}** ({markdown(claim.source)}): {markdown(claim.description)}",

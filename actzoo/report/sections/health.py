@@ -46,10 +46,13 @@ def _health_at(variant: Variant, when: int) -> Floats:
 
 
 def _vanishing(group: Group) -> str:
-    """Return which sets' gradients differ most between first and last layer, in a sentence."""
+    """Return which set's gradients differ most between first and last layer, in a sentence.
+
+    Controls are not told of: before training most of them are the set that they belong to.
+    """
     worst = ("", 1.0)
     for variant in group.variants:
-        if variant.done and variant.layers > 1:
+        if variant.done and variant.layers > 1 and not variant.control:
             norms = _health_at(variant, 0)[:, 2]
             ratio = float(norms[0] / norms[-1]) if norms[-1] else math.nan
             if np.isfinite(ratio) and ratio < worst[1]:

@@ -167,6 +167,8 @@ def _how_to_read(found: OverTasks, baseline: str) -> str:
         "**mean rank**: of the mean scores, 1 being the best. A rank says nothing of how "
         "far apart two sets are, changes with the sets that take part, and also orders sets whose "
         "differences are noise: no verdict follows from it.",
+        f'Where an interval over all tasks excludes 0 beside "{NO_DIFFERENCE}": the interval is on '
+        "its own, the verdict is by p, adjusted by Holm over the sets.",
         "**each task**: an interval is that of one set on one task. A difference in bold is "
         f"better or worse with p below {LEVEL}, by Holm over the tasks of that set. It is not "
         "adjusted for the number of sets.",

@@ -213,7 +213,7 @@ def _written_out(definition: str) -> str:
         vectors = {k: len(v) for k, v in declared.values.items() if isinstance(v, tuple)}
         body = Formula(declared.formula, tuple(declared.values), vectors).latex()
         values = ",\\ ".join(
-            f"\\mathit{{{latex(k)}}} = {v:g}"
+            f"{Formula(k, (k,)).latex()} = {v:g}"
             for k, v in declared.values.items()
             if not isinstance(v, tuple)
         )

@@ -111,7 +111,8 @@ def render(found: Scores) -> str:
         "One seed, no interval."
         if report.one_seed
         else "Mean ± half the 95% t interval over the seeds; in the figure circles are seeds and "
-        f"diamonds means.{past if report.in_percent else ''}"
+        f"diamonds means, and an arrow stands for a mean far from the others."
+        f"{past if report.in_percent else ''}"
     )
     measured = f"{found.cost} " if found.cost else ""
     more = "" if found.cost else ": `actzoo speed` measures what a set costs"

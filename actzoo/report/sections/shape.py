@@ -86,7 +86,10 @@ def loudest(variant: Variant) -> str:
     if all(map(math.isfinite, reach)):
         most = max(reach)
         amount = f"at most {number(100 * most)}%" if most >= 0.00005 else "hardly any or none"
-        text += f" Of the values that really arrive, {amount} in any layer are beyond ±{middle}."
+        mean = ", mean over the seeds," if len(variant.done) > 1 else ""
+        text += (
+            f" Of the values that really arrive, {amount} in any layer{mean} are beyond ±{middle}."
+        )
     return text
 
 

@@ -109,7 +109,8 @@ def _over_tasks(report: Report, rows: Sequence[tuple[Group, Comparison]]) -> Ite
             continue
         yield (
             f"- {code(profile.name)} over {tasks} together, which is the test that counts: "
-            f"{signed(profile.gain.mean)} units of each task beside {baseline}, 95% interval "
+            f"{signed(profile.gain.mean)} units of each task (1 is the typical difference on it, "
+            f"see section 1) beside {baseline}, 95% interval "
             f"{ends(profile.gain)}, p {p_value(profile.adjusted_p)} by Holm over the {sets} "
             f"tested: {profile.verdict}."
         )
@@ -150,4 +151,7 @@ def _spent(group: Group, variant: Variant) -> str:
     if not ratio:
         return "A training step takes a time that was not measured."
     median, low, high = (number(ratio[name]) for name in ("median", "low", "high"))
-    return f"A training step takes {median} times as long as ReLU's (quartiles {low} and {high})."
+    return (
+        f"A training step takes {median} times as long as with ReLU by the same kernel (quartiles "
+        f"{low} and {high})."
+    )

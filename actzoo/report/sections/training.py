@@ -5,9 +5,10 @@ from __future__ import annotations
 from actzoo.escaping import markdown, markdown_code
 from actzoo.report.content import Report
 from actzoo.report.figures.depth import MANY as MANY_LAYERS
-from actzoo.report.figures.overview import MANY, only_controls_are_many
-from actzoo.report.figures.training import FEW_SEEDS
+from actzoo.report.figures.overview import MANY, only_controls_are_many, phases_of
+from actzoo.report.figures.training import FEW_SEEDS, trained
 from actzoo.report.sections.section import Section, images, joined
+from actzoo.report.view import Group
 
 
 def render(report: Report) -> str:
@@ -16,7 +17,8 @@ def render(report: Report) -> str:
     parts = []
     for group in study.groups:
         title, words = markdown(group.title), markdown(group.metric.words)
-        text = f"Training loss and validation {words} by epoch, phases shaded, for {title}"
+        shaded = "phases shaded, " if _shaded(group) else ""
+        text = f"Training loss and validation {words} by epoch, {shaded}for {title}"
         parts += [report.heading(title), images(figures.of("training", group), text)]
     parts.append(_legend(report))
     for group in study.groups:
@@ -33,6 +35,12 @@ def render(report: Report) -> str:
                 by = "layer" if deep else "epoch"
                 parts.append(images(weights, f"P of each function by {by}: {name}, {title}"))
     return joined(parts)
+
+
+def _shaded(group: Group) -> bool:
+    """Return whether the figure shades the phases: not if one panel has sets of unlike ones."""
+    sets = trained(group)
+    return len(sets) <= MANY or bool(phases_of(sets))
 
 
 def _legend(report: Report) -> str:
@@ -53,8 +61,12 @@ def _legend(report: Report) -> str:
         if study.run.validation == 0
         else f"The {words} is that on the held-out {study.things}, never on test {study.things}."
     )
+    shaded = [_shaded(group) for group in study.groups]
+    where = "" if all(shaded) else ", where all sets have the same"
+    own = " (a control may have others)" if many and study.run.control else ""
+    phases = f"Shaded: the phases of the protocol, with what each trains{where}{own}. "
     return (
-        f"{some if many else ''}Shaded: the phases of the protocol, with what each trains. "
+        f"{some if many else ''}{phases if any(shaded) else ''}"
         f"{'' if report.one_seed else lines}{held_out}"
     )
 
