@@ -17,6 +17,8 @@ from actzoo.cost.reading import reading
 
 WIDTH = 80
 LABEL = 22
+SET = "k = "
+"""Begins a row that names the set of the rows below it."""
 """Columns for the name of a set."""
 NONE = "–"
 _LIMIT = (
@@ -49,7 +51,8 @@ def plain(document: dict[str, Any]) -> str:
     """Return all tables for a terminal."""
     parts = ["\n".join(map(_hung, reading(document)))]
     for section in sections(document):
-        lines = [section.title, _table(section, "plain"), textwrap.fill(section.note, WIDTH)]
+        short = replace(section, rows=[_cut(row) for row in section.rows])
+        lines = [section.title, _table(short, "plain"), textwrap.fill(section.note, WIDTH)]
         lines += [_hung(reason) for reason in section.reasons]
         parts.append("\n".join(lines))
     return "\n\n".join(filter(None, parts))
@@ -137,7 +140,7 @@ def _operator(cases: list[dict[str, Any]]) -> Iterator[CostTable]:
         known: dict[str, list[str]] = {}
         for label, of_set in groupby(found, key=lambda case: case["set"]):
             modes = {case["mode"]: {r["name"]: r for r in case["rows"]} for case in of_set}
-            lines.append([textwrap.shorten(f"k = {label}", LABEL, placeholder="…"), "", "", ""])
+            lines.append([f"{SET}{label}", "", "", ""])
             for name in dict.fromkeys(name for rows in modes.values() for name in rows):
                 rows = [modes.get(mode, {}).get(name) for mode in MODES]
                 line = [name, *map(ratio, rows)]
@@ -293,7 +296,8 @@ def _step(cases: list[dict[str, Any]]) -> Iterator[CostTable]:
         lines = [(n, ratio(rows[n]), ratio(rows.get(f"{n}, phase 2"))) for n in names]
         reasons = []
         for name, row in rows.items():
-            asked = name.partition(", ")[2].partition(",")[0]
+            asked = name.removesuffix(", phase 2").rpartition(", ")[2]  # options have commas too
+            asked = "" if asked == name else asked
             if text := _odd(row, asked):
                 reasons.append(f"{name}: {text}")
         yield CostTable(
@@ -332,6 +336,13 @@ def _step_kept(rows: list[dict[str, Any]]) -> Iterator[CostTable]:
 
 def _megabytes(value: int | None, base: int) -> str:
     return NONE if value is None else f"{value / 1e6:.2f} ({_number(value / base)})"
+
+
+def _cut(row: Sequence[str]) -> Sequence[str]:
+    """Return a row for 80 columns: the members of a set may be any number of names."""
+    first, *rest = row
+    is_long = first.startswith(SET) and len(first) > LABEL
+    return [f"{first[: LABEL - 1]}…" if is_long else first, *rest]
 
 
 def _threads(count: int) -> str:

@@ -159,6 +159,25 @@ def test_the_page_says_what_its_words_mean(document: dict[str, Any]) -> None:
     assert max(map(len, plain(document).splitlines())) <= 80
 
 
+def test_options_of_functions_have_commas_too(document: dict[str, Any]) -> None:
+    label = "hardtanh(low=-2.0, high=2.0)+relu"
+    for case in document["operator"]:
+        case["set"] = label
+    (case,) = document["step"][:1]
+    row = next(row for row in case["rows"] if row["name"] == "3, auto")
+    case["rows"] = [{**row, "name": f"{label}, {k}", "ran": "table"} for k in ("table", "auto")]
+    for name in ("table, phase 2", "auto, phase 2"):
+        case["rows"].append({**row, "name": f"{label}, {name}", "ran": "table"})
+    assert f"k = {label}" in markdown(document)
+    page = plain(document)
+    assert "k = hardtanh(low=-2.…" in page
+    assert max(map(len, page.splitlines())) <= 80
+    text = " ".join(page.split())
+    assert f"- {label}, auto: ran as table" in text
+    assert f"- {label}, auto, phase 2: ran as table" in text
+    assert f"- {label}, table" not in text
+
+
 def test_the_page_says_where_it_comes_from(document: dict[str, Any]) -> None:
     page = markdown(document, {"speed.png": "what it shows"})
     for words in ("0123456789ab with uncommitted changes", "torch 2.14.1", "AVX512, 2 cores",
