@@ -170,7 +170,7 @@ def test_options_of_functions_have_commas_too(document: dict[str, Any]) -> None:
         case["rows"].append({**row, "name": f"{label}, {name}", "ran": "table"})
     assert f"k = {label}" in markdown(document)
     page = plain(document)
-    assert "k = hardtanh(low=-2.…" in page
+    assert "k = hardtanh(low=-2.0…" in page
     assert max(map(len, page.splitlines())) <= 80
     text = " ".join(page.split())
     assert f"- {label}, auto: ran as table" in text
