@@ -10,15 +10,13 @@ from torch import Tensor, nn
 
 from actzoo.cost.case import Case, Planned
 from actzoo.cost.compute import what_runs
-from actzoo.cost.runner import Contestant
+from actzoo.cost.runner import LONG_ROUNDS, Contestant
 from actzoo.cost.settings import DTYPES, Functions, Settings, named
 from actzoo.kernels.entries import TABLE
 from actzoo.mixture import Mixture
 from actzoo.mixture.fuse import fuse, pools
 
 BASE = "relu + max_pool2d"
-ROUNDS = 5
-"""At least so many: quartiles of three say little."""
 SHAPE = (128, 32, 28, 28)
 """The first layer of the paper's network, for a batch of it; channels-last."""
 
@@ -74,6 +72,6 @@ def _maker(settings: Settings, threads: int, dtype: str) -> Callable[[], Case]:
     def make() -> Case:
         entered = contestants(settings.step_sets, DTYPES[dtype], settings.device, SHAPE)
         facts = {"dtype": dtype, "threads": threads, "shape": list(SHAPE)}
-        return Case(facts, BASE, 1.0, entered, least_rounds=ROUNDS)
+        return Case(facts, BASE, 1.0, entered, least_rounds=LONG_ROUNDS)
 
     return make

@@ -17,7 +17,9 @@ import torch
 
 Timer = Callable[[Callable[[], object], int], float]
 """Seconds that so many calls of a function take, its device waited for."""
-LEAST_ROUNDS = 3
+LEAST_ROUNDS, LONG_ROUNDS = 3, 5
+"""The least numbers of rounds: of any case, and of one whose calls take long and so run no more,
+since quartiles of three say little."""
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import torch
 
 from actzoo.cost.case import Case, Planned
 from actzoo.cost.compute import what_runs
-from actzoo.cost.runner import Contestant
+from actzoo.cost.runner import LONG_ROUNDS, Contestant
 from actzoo.cost.sample import sample_for
 from actzoo.cost.settings import Functions, Settings, named
 from actzoo.errors import UsageError
@@ -25,8 +25,6 @@ ALONE = ("relu", "gelu", "mish")
 """Functions that are measured beside every set."""
 WARM = 3
 """Steps before the timed ones: the optimiser's state and the caches come into being there."""
-ROUNDS = 5
-"""At least so many: quartiles of three say little."""
 STANDSTILL = 1e-9
 """A learning rate at which nothing moves, or a batch that is seen again and again would be learnt
 by heart and its gradients, and with them the arithmetic, become another."""
@@ -162,6 +160,6 @@ def _maker(settings: Settings, model: str, threads: int, dtype: str) -> Callable
             model, settings.step_sets, dtype, settings.device, settings.compile_up_to
         )
         facts = {"dtype": dtype, "threads": threads, "batch": str(sample), "model": model}
-        return Case(facts, sample.base, 1.0, entered, least_rounds=ROUNDS)
+        return Case(facts, sample.base, 1.0, entered, least_rounds=LONG_ROUNDS)
 
     return make

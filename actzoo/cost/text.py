@@ -17,9 +17,9 @@ from actzoo.cost.reading import reading
 
 WIDTH = 80
 LABEL = 22
+"""Columns for the name of a set."""
 SET = "k = "
 """Begins a row that names the set of the rows below it."""
-"""Columns for the name of a set."""
 NONE = "–"
 _LIMIT = (
     "Units of the limit: 1 copy of x forward; 2.5 with a backward pass, which reads x and the "

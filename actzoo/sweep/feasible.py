@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import torch
@@ -124,40 +124,39 @@ def _such_as(task: Task) -> str:
 
 
 @contextmanager
-def made(text: str, task: Task) -> Iterator[None]:
+def _of_the_user(what: str, expected: str = "") -> Iterator[None]:
+    """Make an error of code that may be anyone's one of the user's, who is told what failed."""
+    try:
+        yield
+    except ActzooError:
+        raise
+    except Exception as error:
+        raise UsageError(f"{what}: {type(error).__name__}: {error}{expected}") from error
+
+
+def made(text: str, task: Task) -> AbstractContextManager[None]:
     """Make what goes wrong while a model is made an error of the user's.
 
     Raises:
         UsageError: The model cannot be made.
     """
-    try:
-        yield
-    except ActzooError:
-        raise
-    except Exception as error:  # the model may be anyone's
-        raise UsageError(
-            f"the model {text} cannot be made for {task.name}, whose inputs have shape "
-            f"{task.shape}, with {task.outputs} outputs: {type(error).__name__}: {error}"
-        ) from error
+    return _of_the_user(
+        f"the model {text} cannot be made for {task.name}, whose inputs have shape {task.shape}, "
+        f"with {task.outputs} outputs"
+    )
 
 
-@contextmanager
-def computed(members: tuple[str, ...]) -> Iterator[None]:
+def computed(members: tuple[str, ...]) -> AbstractContextManager[None]:
     """Make what goes wrong while functions are tried an error of the user's.
 
     Raises:
         UsageError: The set cannot be computed.
     """
-    try:
-        yield
-    except ActzooError:
-        raise
-    except Exception as error:  # the functions may be anyone's
-        raise UsageError(
-            f"the set {','.join(members)} cannot be computed: {type(error).__name__}: {error}; "
-            f"expected functions of any tensor of float32 or float64 (tables and the curves of "
-            f"layers are computed in float64)"
-        ) from error
+    return _of_the_user(
+        f"the set {','.join(members)} cannot be computed",
+        "; expected functions of any tensor of float32 or float64 (tables and the curves of layers "
+        "are computed in float64)",
+    )
 
 
 def check_exact(built: Built) -> None:
@@ -175,16 +174,15 @@ def check_forward(text: str, built: Built, task: Task) -> None:
         UsageError: The model cannot work on the task, or leaves out an activation layer.
     """
     target = task.train.targets[:1]
-    try:
-        with seeded(0), built.evaluating(), torch.no_grad(), calls(built.layers) as called:
-            measured = task.objective.measure(built.model, task.example, target)
-    except ActzooError:
-        raise
-    except Exception as error:  # the model and the objective may be anyone's
-        raise UsageError(
-            f"the model {text} does not work on {task.name}, whose inputs have shape {task.shape}, "
-            f"under the objective {task.objective.name}: {type(error).__name__}: {error}"
-        ) from error
+    what = (
+        f"the model {text} does not work on {task.name}, whose inputs have shape {task.shape}, "
+        f"under the objective {task.objective.name}"
+    )
+    with (
+        _of_the_user(what), seeded(0), built.evaluating(), torch.no_grad(),
+        calls(built.layers) as called,
+    ):  # fmt: skip
+        measured = task.objective.measure(built.model, task.example, target)
     try:
         check_called(built, called)
     except UsageError as error:

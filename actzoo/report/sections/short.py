@@ -101,7 +101,8 @@ def _over_tasks(report: Report, rows: Sequence[tuple[Group, Comparison]]) -> Ite
         return
     shown = {row.variant.label for _, row in rows}
     tasks = plural(len(report.study.groups) - len(report.overall.left_out), "task")
-    sets = plural(report.overall.tests, "set")
+    tests = report.overall.tests
+    by = f" by Holm over the {tests} sets tested" if tests > 1 else ""
     baseline = code(report.study.run.baseline)
     for profile in (p for p in report.overall.profiles if p.label in shown):
         if math.isnan(profile.adjusted_p):
@@ -111,8 +112,8 @@ def _over_tasks(report: Report, rows: Sequence[tuple[Group, Comparison]]) -> Ite
             f"- {code(profile.name)} over {tasks} together, which is the test that counts: "
             f"{signed(profile.gain.mean)} units of each task (1 is the typical difference on it, "
             f"see section 1) beside {baseline}, 95% interval "
-            f"{ends(profile.gain)}, p {p_value(profile.adjusted_p)} by Holm over the {sets} "
-            f"tested: {profile.verdict}."
+            f"{ends(profile.gain)}, p {p_value(profile.adjusted_p)}{by}: "
+            f"{profile.verdict}."
         )
 
 
