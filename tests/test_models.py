@@ -212,6 +212,20 @@ def test_options_that_do_not_fit_are_refused(text, says):
         build(text, (12,), 11)
 
 
+WHOLE = [
+    (model.name, name)
+    for model, _ in default().models.entries
+    for name, value in model.options.items()
+    if isinstance(value, int)
+]
+
+
+@pytest.mark.parametrize(("model", "option"), WHOLE)
+def test_true_is_no_number(model, option):
+    with pytest.raises(DataError, match=f"{option}=True"):
+        build(f"{model}({option}=True)", (3, 8, 8))
+
+
 def test_a_declared_frequency_starts_as_siren_does_from_the_same_draws():
     model, options = default().model("coordinate_mlp(depth=3, width=400)")
 

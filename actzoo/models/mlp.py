@@ -27,7 +27,7 @@ def mlp(
         DataError: depth or width is not a positive whole number.
     """
     for name, value in (("depth", depth), ("width", width)):
-        if not isinstance(value, int) or value < 1:
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
             raise DataError(f"mlp: {name}={value!r}; expected a whole number of 1 or more")
     layers: list[nn.Module] = [nn.Flatten()]
     size = math.prod(shape)
