@@ -159,9 +159,14 @@ def of_unlike_seeds(folder, few):
     return wide, replace(wide, groups=(*wide.groups, short))
 
 
+@pytest.fixture(scope="module")
+def one_seed_on_kmnist(tmp_path_factory):
+    return of_unlike_seeds(tmp_path_factory.mktemp("unlike"), few=1)
+
+
 @pytest.mark.parametrize("claim", CLAIMS, ids=lambda claim: claim.name)
-def test_a_dataset_of_one_seed_is_left_out_and_named(tmp_path, claim):
-    wide, both = of_unlike_seeds(tmp_path, few=1)
+def test_a_dataset_of_one_seed_is_left_out_and_named(one_seed_on_kmnist, claim):
+    wide, both = one_seed_on_kmnist
     found, expected = alone(both, claim.name), alone(wide, claim.name)
     if claim.name != "starts_meet":  # it needs controls that are not here
         assert expected.effect.n == SEEDS
