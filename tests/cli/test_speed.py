@@ -38,6 +38,7 @@ def test_it_prints_and_writes(run: Any, tmp_path: Path) -> None:
     assert (tmp_path / "speed-float32-1-thread.png").stat().st_size > 1000
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("model", "title", "base"),
     [
@@ -68,6 +69,7 @@ def test_steps_of_other_models(
         assert rows[name]["ratio"]["median"] > 0
 
 
+@pytest.mark.slow
 def test_a_step_in_bfloat16_beside_those_in_float32(
     run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -122,6 +122,7 @@ def test_what_a_file_sets_and_prints_stays_with_it(tmp_path, capfd):
     assert said.out == "" and "hello" in said.err
 
 
+@pytest.mark.slow
 def test_workers_and_compile_find_neighbours_too(tmp_path, tiny_npz):
     from actzoo.sweep.executors.local import LocalExecutor
 

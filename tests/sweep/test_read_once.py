@@ -6,6 +6,8 @@ import json
 import subprocess
 import sys
 
+import pytest
+
 RUN = """
 import json, os, sys
 from collections import Counter
@@ -25,6 +27,7 @@ print(json.dumps([[kind, path, count] for (kind, path), count in seen.items()]))
 """
 
 
+@pytest.mark.slow
 def test_each_result_is_read_and_each_figure_drawn_once(tmp_path, tiny_npz):
     out = tmp_path / "out"
     command = [

@@ -147,8 +147,15 @@ DAMAGE = {
 }
 
 
-@pytest.mark.parametrize("damage", DAMAGE)
-@pytest.mark.parametrize("name", [*NAMES, *OF_CELL])
+def harms():
+    """Every file with every damage; each file with one of them in the quick run."""
+    for number, name in enumerate([*NAMES, *OF_CELL]):
+        for which, damage in enumerate(DAMAGE):
+            rest = [] if number % len(DAMAGE) == which else [pytest.mark.slow]
+            yield pytest.param(name, damage, marks=rest)
+
+
+@pytest.mark.parametrize(("name", "damage"), harms())
 def test_a_damaged_file_is_set_aside_and_run_again(folder, settings_of_run, name, damage):
     path = next(p for some in places(folder) for p in some if p.name == name)
     DAMAGE[damage](path)
@@ -197,6 +204,7 @@ STRANGERS = (
 OF_A_RUN = ("report.md", "tuning.json", "cost.json", "sweep.toml", "results.csv")
 
 
+@pytest.mark.slow
 def test_a_strangers_files_stay(tmp_path, settings_of_run):
     out = tmp_path / "out"
     for name in (*STRANGERS, *OF_A_RUN):

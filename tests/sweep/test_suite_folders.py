@@ -45,6 +45,7 @@ def test_no_row_begins_after_one_that_a_failure_stopped(tmp_path: Path) -> None:
     assert [row["status"] for row in whole.rows] == 2 * ["failed", "ok", "failed", "ok"]
 
 
+@pytest.mark.slow
 def test_the_closing_lines_of_a_suite(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

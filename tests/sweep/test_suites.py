@@ -184,6 +184,7 @@ def test_the_rows_are_listed_beforehand(tmp_path: Path, capsys: pytest.CaptureFi
     assert rows[1]["hours"] is None
 
 
+@pytest.mark.slow
 def test_a_suite_goes_on_and_is_written_again(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -6,9 +6,12 @@ import os
 import subprocess
 import sys
 
+import pytest
+
 import actzoo
 
 
+@pytest.mark.slow
 def test_the_function_finds_the_cells_of_the_command(tiny_npz, tmp_path):
     out = tmp_path / "out"
     words = ["--set", "tanh", "--dataset", f"npz:{tiny_npz}", "--model", "mlp(width=4)"]

@@ -233,6 +233,7 @@ def test_a_stopped_cell_goes_on_to_the_same_bytes(
     assert not refused
 
 
+@pytest.mark.slow
 def test_a_run_has_them_in_its_results_and_report(tiny_npz, tmp_path):
     run = {"datasets": [f"npz:{tiny_npz}"], "models": "mlp(depth=2,width=8)", "seeds": [0],
            "epochs": 1, "init": "random", "members": False}  # fmt: skip
