@@ -155,7 +155,7 @@ def harms():
             yield pytest.param(name, damage, marks=rest)
 
 
-@pytest.mark.parametrize(("name", "damage"), harms())
+@pytest.mark.parametrize(("name", "damage"), list(harms()))
 def test_a_damaged_file_is_set_aside_and_run_again(folder, settings_of_run, name, damage):
     path = next(p for some in places(folder) for p in some if p.name == name)
     DAMAGE[damage](path)
