@@ -69,7 +69,8 @@ _ALL = (
         words="joint training",
         says="network and w train together, w at its own learning rate, for as many epochs as "
         "the network trains in the phases of the run. The difference to the mixture is what the "
-        "separate phases did, at the same number of network updates.",
+        "separate phases did, at the same number of network updates; w may train for another "
+        "number of epochs than in a phase of its own.",
         protocol=joint,
     ),
     Control(
@@ -90,7 +91,8 @@ _ALL = (
         words="shuffled layers",
         says="before the last phase of the network each layer is given the weights w of the next "
         "one, and the last layer those of the first. The difference to the mixture is what it "
-        "matters which layer has which weights.",
+        "costs a trained network to get the weights of another layer: their place and the "
+        "disturbance together.",
         protocol=shuffled,
     ),
     Control(

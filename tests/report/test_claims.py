@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -133,6 +134,16 @@ def test_the_papers_own_table_has_relu_the_least_once(tmp_path):
 def test_two_lines_say_nothing_since_any_p_passes(tmp_path):
     found = finding(study(tmp_path, Made(end=random_p(draw=4))), "two_lines")
     assert found.verdict == "holds" and "says nothing about learning" in found.measured.note
+
+
+def test_relu_drowns_the_others_without_learning_too(tmp_path):
+    found = finding(study(tmp_path, Made(end=random_p(draw=4))), "relu_drowns")
+    sizes = np.array([100, 2 * math.tanh(100), 2 * abs(math.sin(100))])  # at -100 and 100
+    terms = np.random.default_rng(1).dirichlet((1, 1, 1), 100_000) * sizes
+    share = (terms[:, 0] / terms.sum(axis=1)).mean()
+    assert found.verdict == "holds"
+    told = float(found.measured.note.partition("of random P it is ")[2].split()[0])
+    assert told == pytest.approx(share, abs=0.01)
 
 
 @pytest.mark.parametrize(

@@ -136,7 +136,7 @@ def test_an_interval_without_0_beside_no_difference_is_explained(tmp_path, gaps,
         for name, by in own.items()
     }
     screen = text_of(study(tmp_path, sets), tmp_path).partition("\n## ")[0]
-    why = "the verdict is by p, adjusted by Holm over the tasks of the set."
+    why = "the verdict is by p, adjusted by Holm as each line says."
     assert (why in screen) is said
 
 

@@ -265,6 +265,22 @@ def test_the_report_has_the_answer_first(found: Callable[..., Any]) -> None:
     assert [row["set"] for row in rows(answer)] == [p.name for p in answer.profiles]
 
 
+def test_controls_with_more_updates_are_named(make_store: Make) -> None:
+    counts = {name: [900, 905, 899] for name in ("relu", "tanh", "relu (equal-epochs)")}
+    counts["tanh (equal-epochs)"] = [901, 903, 902]
+    for control, said in (("", False), ("equal-epochs", True)):
+        folder = make_store(
+            counts,
+            sets=(("tanh",),),
+            datasets=("one", "two"),
+            control=control,
+            name=f"run{control}",
+        )
+        text = write_report(folder).read_text("utf-8")
+        assert ("A word in brackets behind the functions names a control" in text) is said
+        assert ("More network updates than `relu` had: equal-epochs." in text) is said
+
+
 def test_one_task_has_no_answer_over_tasks(make_store: Make) -> None:
     folder = make_store(COUNTS, sets=SETS)
     study = read_study(folder)

@@ -64,13 +64,15 @@ def over_control(name: str) -> Callable[[Study], Measurement | None]:
     return measure
 
 
+SAME = "same seed (accuracy: in points)"
+
 CLAIMS = (
     of_paper(
         name="better_than_best_member",
         title="7 better than members",
         description="A mixture is better than its best member.",
         source="the aim, Section 2",
-        quantity="score of the mixture minus that of the best member, same seed",
+        quantity=f"score of the mixture minus that of the best member, {SAME}",
         measure=over_best_member,
     ),
     of_paper(
@@ -78,7 +80,7 @@ CLAIMS = (
         title="8a learning w helps",
         description="Learning w is better than leaving it where it started.",
         source="implied by Section 2",
-        quantity="score of the mixture minus that with w left at its start, same seed",
+        quantity=f"score of the mixture minus that with w left at its start, {SAME}",
         measure=over_control(FROZEN),
     ),
     of_paper(
@@ -87,7 +89,7 @@ CLAIMS = (
         description="Three cycles are better than training network and w together for as many "
         "epochs as the network has in them.",
         source="implied by Section 2",
-        quantity="score of the mixture minus that of joint training, same seed",
+        quantity=f"score of the mixture minus that of joint training, {SAME}",
         measure=over_control(JOINT),
     ),
     of_paper(
@@ -96,7 +98,7 @@ CLAIMS = (
         description="Three cycles are better than training network and w together for as many "
         "epochs as all three cycles have.",
         source="implied by Section 2",
-        quantity="score of the mixture minus that of the longest joint training, same seed",
+        quantity=f"score of the mixture minus that of the longest joint training, {SAME}",
         measure=over_control(JOINT_LONG),
     ),
     of_paper(
@@ -105,7 +107,7 @@ CLAIMS = (
         description="It matters which layer has which P.",
         source="implied by Section 3",
         quantity="score of the mixture minus that with the P of the layers exchanged before the "
-        "last cycle, same seed",
+        f"last cycle, {SAME}",
         measure=over_control(SHUFFLED),
     ),
 )

@@ -15,6 +15,7 @@ from actzoo.report.text import (
     UNKNOWN,
     code,
     ends,
+    listed,
     number,
     p_value,
     plural,
@@ -22,7 +23,7 @@ from actzoo.report.text import (
     table,
 )
 from actzoo.report.verdicts import BASELINE, NO_DIFFERENCE, Comparison
-from actzoo.report.view import Group
+from actzoo.report.view import Group, Variant
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,7 @@ def render(found: OverTasks) -> str:
     parts = [
         headline(found.overall, baseline, tasks),
         _table(found.overall),
+        _controls(groups, baseline),
         images(report.figures.of(KIND), text),
         f"The difference to {baseline} on each task, with its own 95% interval:",
         _by_task(found.overall, groups),
@@ -61,6 +63,27 @@ def render(found: OverTasks) -> str:
         _how_to_read(found, baseline),
     ]
     return joined(parts)
+
+
+def _controls(groups: Iterable[Group], baseline: str) -> str:
+    """Return what the names of controls mean, where there are any."""
+    controls = [(group, v) for group in groups for v in group.variants if v.control and v.done]
+    if not controls:
+        return ""
+    longer = dict.fromkeys(
+        v.control for group, v in controls if _epochs(v) > _epochs(group.baseline)
+    )
+    more = f" More network updates than {baseline} had: {listed(list(longer))}." if longer else ""
+    return (
+        "A word in brackets behind the functions names a control: the same functions in a run that "
+        f"differs in one thing, which section 2 says.{more}"
+    )
+
+
+def _epochs(variant: Variant) -> int:
+    """Return the epochs in which a set's network trains."""
+    phases = variant.results[0].spec.protocol if variant.results else ()
+    return sum(phase.epochs for phase in phases if phase.trains != "mixture")
 
 
 def headline(found: Overall, baseline: str, tasks: int) -> str:
@@ -158,10 +181,11 @@ def _how_to_read(found: OverTasks, baseline: str) -> str:
         "of the task, mean over the tasks; above 0 is better, whatever the metric. 1 unit of a "
         "task is the typical difference there: the root mean square over the seeds, median over "
         "the sets. Every task counts alike, however many seeds it has.",
-        f'**verdict**: "better" or "worse" where p of the t test, blocked by task, adjusted by '
+        f'**verdict**: "better" or "worse" where p of the t test over all tasks, adjusted by '
         f"Holm over the {plural(found.overall.tests, 'set')} tested, is below {LEVEL}. This is "
         f"the one test of a set that counts. It says something of these tasks together, and "
-        f"nothing of tasks that are not here.",
+        f"nothing of tasks that are not here. Only the spread of the seeds within a task is noise, "
+        f"and each task has its own (degrees of freedom by Satterthwaite's formula).",
         f"**smallest detectable**: the true gain that this test would find {100 * POWER:.0f} times "
         f"in 100, at the strictest step of Holm's method, if the spread is the one seen here.",
         "**mean rank**: of the mean scores, 1 being the best. A rank says nothing of how "

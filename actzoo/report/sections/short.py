@@ -41,7 +41,7 @@ def in_short(report: Report) -> str:
             "\n".join(_chosen(group, row.variant) for group, row in rows),
             f"**Is it better than {baseline} alone, by how much, and at what cost?**",
             "\n".join([*_over_tasks(report, rows), *(_better(report, *row) for row in rows)]),
-            _of_intervals(report, [row for _, row in rows]),
+            _of_intervals(report, rows),
         ]
     parts += ["**Which claims stand?** (There is a section on them below.)"]
     parts += ["\n".join(_standing(report))]
@@ -122,14 +122,18 @@ def _family(report: Report) -> str:
     return "the tasks of the set" if report.overall else "the sets"
 
 
-def _of_intervals(report: Report, rows: Sequence[Comparison]) -> str:
+def _of_intervals(report: Report, rows: Sequence[tuple[Group, Comparison]]) -> str:
     """Return why an interval without 0 may stand beside "no difference shown", where one does."""
-    apart = (r.difference.low > 0 or r.difference.high < 0 for r in rows)
-    if not any(far and r.verdict == NO_DIFFERENCE for far, r in zip(apart, rows, strict=True)):
+    profiles = report.overall.profiles if report.overall else ()
+    labels = {row.variant.label for _, row in rows}
+    told = [(row.difference.low, row.difference.high, row.verdict) for _, row in rows]
+    told += [(p.gain.low, p.gain.high, p.verdict) for p in profiles if p.label in labels]
+    if not any(word == NO_DIFFERENCE and (low > 0 or high < 0) for low, high, word in told):
         return ""
     return (
         f'Where an interval excludes 0 beside "{NO_DIFFERENCE}": the interval is on its own, the '
-        f"verdict is by p, adjusted by Holm over {_family(report)}."
+        "verdict is by p, adjusted by Holm"
+        + (" as each line says." if report.overall else f" over {_family(report)}.")
     )
 
 
