@@ -216,7 +216,7 @@ WHOLE = [
     (model.name, name)
     for model, _ in default().models.entries
     for name, value in model.options.items()
-    if isinstance(value, int)
+    if type(value) is int
 ]
 
 

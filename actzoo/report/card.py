@@ -252,11 +252,11 @@ def _how_to_read(rivals: int) -> str:
     return (
         f"*Gain* is how much better the function is at the same seed, in units of each task (the "
         f"typical difference there), mean over the tasks. p is that of one t test over all tasks, "
-        f"blocked by task, adjusted by Holm over {plural(rivals, 'function')}; a verdict needs p "
-        f"below {LEVEL}. On a single task Holm is over the tasks; all tasks together may show what "
-        f"none of them shows alone. *Smallest detectable*, or the smallest that could have been, "
-        f"is the true gain that would be found 80 times in 100, at the strictest step of Holm's "
-        f"method."
+        f"each with the spread of its own seeds, adjusted by Holm over "
+        f"{plural(rivals, 'function')}; a verdict needs p below {LEVEL}. On a single task Holm is "
+        f"over the tasks; all tasks together may show what none of them shows alone. *Smallest "
+        f"detectable*, or the smallest that could have been, is the true gain that would be found "
+        f"80 times in 100, at the strictest step of Holm's method."
     )
 
 

@@ -142,11 +142,14 @@ def _title(study: Study) -> str:
 def _compared(study: Study) -> str:
     """Return what was compared, in one line."""
     groups = study.groups
-    sets = plural(len({variant.label for group in groups for variant in group.variants}), "set")
+    variants = [variant for group in groups for variant in group.variants]
+    sets = plural(len({variant.label for variant in variants}), "set")
+    controls = len({variant.label for variant in variants if variant.control})
     datasets = listed(list(dict.fromkeys(markdown(g.name) for g in groups)))
     models = list(dict.fromkeys(code(g.model) for g in groups))
     return (
-        f"{sets} of activation functions compared on {datasets} in the "
+        f"{sets} of activation functions{f', {controls} of them controls,' if controls else ''} "
+        f"compared on {datasets} in the "
         f"network{'s' if len(models) > 1 else ''} {listed(models)}, "
         f"{seeds(study)}."
     )

@@ -142,7 +142,7 @@ def test_relu_drowns_the_others_without_learning_too(tmp_path):
     terms = np.random.default_rng(1).dirichlet((1, 1, 1), 100_000) * sizes
     share = (terms[:, 0] / terms.sum(axis=1)).mean()
     assert found.verdict == "holds"
-    told = float(found.measured.note.partition("of random P it is ")[2].split()[0])
+    told = float(found.measured.note.partition("with random P the share is ")[2].split()[0])
     assert told == pytest.approx(share, abs=0.01)
 
 

@@ -65,6 +65,7 @@ def over_control(name: str) -> Callable[[Study], Measurement | None]:
 
 
 SAME = "same seed (accuracy: in points)"
+"""What is compared, and the unit of a difference of accuracies, as the claims say it."""
 
 CLAIMS = (
     of_paper(

@@ -150,7 +150,7 @@ def _note_drowned(found: list[PaperMixture]) -> str:
     sizes = np.abs([np.maximum(FAR, 0), np.tanh(FAR), np.sin(FAR)]).sum(axis=1)
     terms = random_proportions() * sizes
     mean = float((terms[:, 0] / terms.sum(axis=1)).mean())
-    return f"{seen}; of random P it is {number(mean)} on average"
+    return f"{seen}; with random P the share is {number(mean)} on average"
 
 
 def _note_large(found: list[PaperMixture]) -> str:

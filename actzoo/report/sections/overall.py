@@ -9,6 +9,7 @@ from actzoo.escaping import markdown, one_line
 from actzoo.report.content import Report
 from actzoo.report.figures.profiles import KIND
 from actzoo.report.overall import Overall
+from actzoo.report.sections.scores import network_updates
 from actzoo.report.sections.section import Section, images, joined, listed_few
 from actzoo.report.statistics import LEVEL, POWER
 from actzoo.report.text import (
@@ -23,7 +24,7 @@ from actzoo.report.text import (
     table,
 )
 from actzoo.report.verdicts import BASELINE, NO_DIFFERENCE, Comparison
-from actzoo.report.view import Group, Variant
+from actzoo.report.view import Group
 
 
 @dataclass(frozen=True)
@@ -71,19 +72,15 @@ def _controls(groups: Iterable[Group], baseline: str) -> str:
     if not controls:
         return ""
     longer = dict.fromkeys(
-        v.control for group, v in controls if _epochs(v) > _epochs(group.baseline)
+        v.control
+        for group, v in controls
+        if group.baseline.done and network_updates(v) > network_updates(group.baseline)
     )
     more = f" More network updates than {baseline} had: {listed(list(longer))}." if longer else ""
     return (
         "A word in brackets behind the functions names a control: the same functions in a run that "
         f"differs in one thing, which section 2 says.{more}"
     )
-
-
-def _epochs(variant: Variant) -> int:
-    """Return the epochs in which a set's network trains."""
-    phases = variant.results[0].spec.protocol if variant.results else ()
-    return sum(phase.epochs for phase in phases if phase.trains != "mixture")
 
 
 def headline(found: Overall, baseline: str, tasks: int) -> str:

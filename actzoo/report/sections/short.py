@@ -37,7 +37,8 @@ def in_short(report: Report) -> str:
         parts += [
             "**On what?**",
             "\n".join(map(_data, groups)),
-            f"**What did the networks choose?** P after training{mean}:",
+            f"**What did the networks choose?** P, each function's share of an activation layer, "
+            f"after training{mean}; A1 is the layer nearest the input:",
             "\n".join(_chosen(group, row.variant) for group, row in rows),
             f"**Is it better than {baseline} alone, by how much, and at what cost?**",
             "\n".join([*_over_tasks(report, rows), *(_better(report, *row) for row in rows)]),
